@@ -1,0 +1,98 @@
+"""What an unlearned encoder says about itself, and the rules for naming one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+
+from encoders.errors import EncoderInvalid, InvalidId
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Kind = Literal["object", "character", "style", "person", "motion"]
+"""What sort of thing a concept is; it decides prompts, anchors and how forgetting is judged."""
+
+SCHEMA_VERSION = 1
+
+_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+
+
+def check_id(name: str, *, param: str = "id") -> str:
+    """Return ``name`` if it may name an encoder or an alias.
+
+    Such a name is also a folder in the store and a part of ``model`` in requests, hence the narrow
+    alphabet: 1 to 63 of ``a-z 0-9 . _ -``, the first one a letter or digit, and no ``..``.
+
+    Raises:
+        InvalidId: anything else.
+    """
+    if not _ID.fullmatch(name) or ".." in name:
+        raise InvalidId(
+            f"{name[:80]!r} cannot be an id: use 1 to 63 of a-z, 0-9, '.', '_' and '-', "
+            "starting with a letter or digit, without '..'.",
+            param=param,
+        )
+    return name
+
+
+EncoderId = Annotated[str, AfterValidator(check_id)]
+Sha256 = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+class Card(BaseModel):
+    """The readable half of an encoder: what it forgets, how it was made, what was measured."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    id: EncoderId
+    concept: str = Field(min_length=1, max_length=200)
+    kind: Kind
+    method: str = Field(min_length=1, max_length=64)
+    settings: dict[str, JsonValue] = {}
+    """Every setting of the method, defaults included: enough to make the encoder again."""
+    seed: int
+    base: Sha256
+    """The base text encoder the overrides belong to (:func:`encoders.digest.fingerprint`)."""
+    digest: Sha256
+    """Digest of the effective tensors (:func:`encoders.digest.digest`)."""
+    parent: EncoderId | None = None
+    """The encoder this one was trained on from; None for the base."""
+    created_at: datetime
+    measures: dict[str, JsonValue] = {}
+    """What the judge saw: forget_rate, retain_rate, their base rates, counts."""
+
+    def to_json(self) -> bytes:
+        """The card as it lies in the store: indented UTF-8 JSON."""
+        return self.model_dump_json(indent=2).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes | str) -> Card:
+        """Read a stored card.
+
+        Raises:
+            EncoderInvalid: not JSON, a field missing, unknown or out of range, or another schema
+                version.
+        """
+        try:
+            return cls.model_validate_json(data)
+        except ValueError as error:
+            raise EncoderInvalid(f"The encoder's card cannot be read: {error}") from error
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """An unlearned encoder: a card, and the tensors that stand in for the base's.
+
+    ``overrides`` maps a canonical parameter name to a tensor of exactly the base parameter's shape.
+    An encoder is never merged into the base; see :meth:`encoders.TextEncoder.encode`.
+    """
+
+    card: Card
+    overrides: Mapping[str, Tensor]
