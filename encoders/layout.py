@@ -1,0 +1,51 @@
+"""Where things lie in the store.
+
+::
+
+    encoders/<id>/card.json                          the encoder exists when this does
+    encoders/<id>/<digest>/overrides.safetensors     what it changes
+    encoders/<id>/<digest>/report/<name>             clips, contact sheet, loss curve
+    aliases/<name>                                   the id it points to
+
+Ids and names are checked before they come here (:func:`encoders.check_id`).
+"""
+
+from __future__ import annotations
+
+import re
+
+from encoders.card import Card
+from encoders.errors import InvalidId
+
+_REPORT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+def card_path(encoder_id: str) -> str:
+    """The card of an encoder."""
+    return f"encoders/{encoder_id}/card.json"
+
+
+def folder(card: Card) -> str:
+    """All of an encoder but its card. 16 hex digits tell publishers of one id apart."""
+    return f"encoders/{card.id}/{card.digest.removeprefix('sha256:')[:16]}"
+
+
+def overrides_path(card: Card) -> str:
+    """The overrides of an encoder."""
+    return f"{folder(card)}/overrides.safetensors"
+
+
+def report_path(card: Card, name: str) -> str:
+    """A file of an encoder's report.
+
+    Raises:
+        InvalidId: ``name`` is not a plain file name.
+    """
+    if not _REPORT_NAME.fullmatch(name) or ".." in name:
+        raise InvalidId(f"{name[:80]!r} cannot be the name of a report file.", param="name")
+    return f"{folder(card)}/report/{name}"
+
+
+def alias_path(name: str) -> str:
+    """An alias."""
+    return f"aliases/{name}"

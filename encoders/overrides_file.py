@@ -1,0 +1,44 @@
+"""Overrides as bytes: safetensors, float16, nothing else, and refused before they can do harm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from encoders.digest import CANONICAL_DTYPE, canonical
+from encoders.errors import EncoderInvalid
+
+MAX_HEADER_BYTES = 1 << 20
+
+
+def to_bytes(overrides: Mapping[str, Tensor]) -> bytes:
+    """Overrides as the content of a safetensors file: float16, the same bytes for equal tensors."""
+    return save({name: canonical(overrides[name]) for name in sorted(overrides)})
+
+
+def from_bytes(data: bytes) -> dict[str, Tensor]:
+    """Read what :func:`to_bytes` wrote, on the CPU. Nothing in it is ever executed.
+
+    Raises:
+        EncoderInvalid: not safetensors (a pickle, say), truncated, a header above 1 MiB, or a
+            tensor that is not float16.
+    """
+    header_bytes = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or header_bytes > min(MAX_HEADER_BYTES, len(data) - 8):
+        raise EncoderInvalid(
+            f"Not a safetensors file: its {len(data)} bytes do not start with a header of at most "
+            f"{MAX_HEADER_BYTES} bytes. Overrides are read from safetensors only."
+        )
+    try:
+        overrides = load(data)
+    except SafetensorError as error:
+        raise EncoderInvalid(f"Not a whole safetensors file: {error}") from error
+    for name, tensor in overrides.items():
+        if tensor.dtype != CANONICAL_DTYPE:
+            raise EncoderInvalid(
+                f"Tensor {name!r} is stored as {tensor.dtype}; overrides are stored in float16."
+            )
+    return overrides

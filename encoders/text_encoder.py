@@ -1,0 +1,163 @@
+"""The base text encoder: loaded once, never written to, and called with or without overrides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from threading import Lock
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from encoders.digest import CANONICAL_DTYPE, effective, fingerprint
+from encoders.errors import EncoderInvalid
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+class TextEncoder:
+    """A text model (CLIP, T5, …) to which an encoder's overrides are laid for the length of a call.
+
+    Nothing is merged, moved or edited: a swap is another mapping, and ``overrides=None`` is the
+    base. Parameters go by *canonical names*, those of checkpoints on the Hub: transformers 5 names
+    the parameters of a ``CLIPTextModel`` without the ``text_model.`` that every checkpoint has.
+
+    Args:
+        module: the text model as loaded. It belongs to this object from now on: put into eval mode,
+            gradients off.
+        device, dtype: where and in what precision to compute; as loaded if None. The fingerprint is
+            taken before, so that it does not depend on either.
+    """
+
+    def __init__(
+        self,
+        module: PreTrainedModel,
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        self._own_names = _own_names(module)
+        self.fingerprint: str = fingerprint(self._named(module))
+        """``sha256:…`` over the base's tensors; what :attr:`encoders.Card.base` refers to."""
+        self.module = module
+        nn.Module.eval(module).requires_grad_(False)
+        nn.Module.to(module, device=device, dtype=dtype)
+        self._parameters = MappingProxyType(self._named(self.module))
+        self.shapes: Mapping[str, torch.Size] = MappingProxyType(
+            {name: parameter.shape for name, parameter in self._parameters.items()}
+        )
+        # functional_call swaps the module's tensors for the length of the call: two threads in it
+        # at once would see each other's encoder.
+        self._lock = Lock()
+
+    def parameters(self) -> Mapping[str, Tensor]:
+        """The base's tensors by canonical name, in the module's order. Not to be written to."""
+        return self._parameters
+
+    def encode(
+        self,
+        input_ids: Tensor,
+        overrides: Mapping[str, Tensor] | None = None,
+        attention_mask: Tensor | None = None,
+    ) -> Tensor:
+        """Embed prompts with the base, or with the encoder that ``overrides`` makes of it.
+
+        Bit for bit what a text encoder with those weights loaded returns. Differentiable with
+        respect to ``overrides``; whoever needs no gradient calls it under ``torch.no_grad()``.
+
+        Args:
+            input_ids: token ids, (B, L).
+            overrides: canonical name → tensor of the base's shape, any floating dtype (computed in
+                the base's). Already checked (:meth:`check`): an unknown name is a KeyError here.
+            attention_mask: (B, L), 1 where there is a token; None for models that want none.
+
+        Returns:
+            The last hidden state after the final norm, (B, L, D), in the base's dtype.
+        """
+        laid_over = {
+            self._own_names[name]: tensor.to(
+                self._parameters[name].device, self._parameters[name].dtype
+            )
+            for name, tensor in (overrides or {}).items()
+        }
+        device = next(iter(self._parameters.values())).device
+        inputs = {"input_ids": input_ids.to(device)}
+        if attention_mask is not None:
+            inputs["attention_mask"] = attention_mask.to(device)
+        with self._lock:
+            # Tied parameters (T5's token embedding) go by one name; the call ties the other to it.
+            output = functional_call(self.module, laid_over, args=(), kwargs=inputs)
+        return output.last_hidden_state
+
+    def effective(self, overrides: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Trained overrides as they are stored and served: float16 on the CPU, without those that
+        say what the base says. What is to be judged or published goes through here first.
+
+        Raises:
+            EncoderInvalid: see :meth:`check`.
+        """
+        self.check(overrides)
+        return effective(self._parameters, overrides)
+
+    def check(self, overrides: Mapping[str, Tensor]) -> None:
+        """Refuse overrides that this base must not be called with.
+
+        Shapes have to be equal: torch broadcasts some wrong ones without a word. An encoder that
+        changes nothing is refused too, since whoever uses it believes that a concept is gone.
+
+        Raises:
+            EncoderInvalid: an unknown name, another shape, a value that is not finite in float16,
+                or no tensor that differs from the base.
+        """
+        for name, tensor in overrides.items():
+            expected = self.shapes.get(name)
+            if expected is None:
+                raise EncoderInvalid(
+                    f"Unknown tensor {name!r}: the base text encoder has no such parameter (it has "
+                    f"{len(self.shapes)}, such as {next(iter(self.shapes))!r})."
+                )
+            if tensor.shape != expected:
+                raise EncoderInvalid(
+                    f"Tensor {name!r} has shape {tuple(tensor.shape)}; the base's has "
+                    f"{tuple(expected)}, and they must be equal."
+                )
+            if not tensor.is_floating_point():
+                raise EncoderInvalid(
+                    f"Tensor {name!r} is {tensor.dtype}; overrides are floating-point."
+                )
+            if not torch.isfinite(tensor.detach().to(CANONICAL_DTYPE)).all():
+                raise EncoderInvalid(
+                    f"Tensor {name!r} holds a value that is not finite in float16."
+                )
+        if not any(self._differs(name, tensor) for name, tensor in overrides.items()):
+            raise EncoderInvalid(
+                "The overrides change nothing: every tensor equals the base's in float16 or in the "
+                "precision the base is computed in."
+            )
+
+    def _differs(self, name: str, tensor: Tensor) -> bool:
+        base = self._parameters[name]
+        rounded = tensor.detach().to(base.device, CANONICAL_DTYPE)
+        return not (
+            torch.equal(rounded, base.to(CANONICAL_DTYPE))
+            or torch.equal(rounded.to(base.dtype), base)
+        )
+
+    def _named(self, module: PreTrainedModel) -> dict[str, Tensor]:
+        own = dict(module.named_parameters())
+        return {name: own[own_name].detach() for name, own_name in self._own_names.items()}
+
+
+def _own_names(module: PreTrainedModel) -> Mapping[str, str]:
+    """Canonical name → the module's own name, of every parameter; a tied one only once."""
+    is_clip = any(base.__name__ == "CLIPTextModel" for base in type(module).__mro__)
+    prefix = "text_model."
+    return MappingProxyType(
+        {
+            prefix + name if is_clip and not name.startswith(prefix) else name: name
+            for name, _ in module.named_parameters()
+        }
+    )
