@@ -124,7 +124,7 @@ class ClassifierJudge:
 
     @classmethod
     def untrained(cls, config: JudgeConfig) -> ClassifierJudge:
-        """A judge with fresh random weights of the shapes `config` asks for: where training begins."""
+        """A judge with fresh random weights of the shapes that `config` asks for."""
         frame = FrameClassifier(len(config.outputs("subject")), len(config.outputs("style")))
         return cls(config, frame, MotionClassifier(len(config.outputs("motion"))))
 
@@ -158,7 +158,7 @@ class ClassifierJudge:
         return judge
 
     def save(self, directory: Path | str) -> None:
-        """Writes `config.json` and `model.safetensors` (floats in half precision) into `directory`."""
+        """Writes `config.json` and `model.safetensors` (in half precision) into `directory`."""
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         tensors: dict[str, Tensor] = {}

@@ -1,0 +1,23 @@
+"""Fixtures for the whole suite: small random models of the stock classes, built once a session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests import tiny
+
+
+@pytest.fixture(scope="session")
+def tiny_backbone_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model directory laid out as `starter/weights`: v-prediction, zero terminal SNR."""
+    return tiny.build(tmp_path_factory.mktemp("tiny") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_epsilon_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for a model that predicts the noise, on a schedule that ends with some signal."""
+    return tiny.build(
+        tmp_path_factory.mktemp("tiny") / "tiny-epsilon", prediction_type="epsilon", seed=1
+    )

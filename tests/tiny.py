@@ -1,0 +1,194 @@
+"""A model directory of the stock classes with small random weights: built in a second, runs in
+milliseconds, laid out exactly as `starter/weights`. It draws nothing recognisable."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, MotionAdapter, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from unlearn.judge import ClassifierJudge, JudgeConfig
+
+CONCEPTS: Mapping[str, Mapping[str, list[str]]] = {
+    "object": {"balloon": ["red balloon"], "cactus": [], "teapot": []},
+    "character": {"pogo": ["purple one-eyed robot"], "blip": ["green blob"]},
+    "person": {"mira": ["woman with short red hair"], "otto": []},
+    "style": {"neonix": [], "dottie": []},
+    "motion": {"bouncing": ["hopping"], "spinning": []},
+}
+SUBJECTS = [name for kind in ("object", "character", "person") for name in CONCEPTS[kind]]
+PROMPTS = {
+    "retain": [
+        *(
+            f"{subject} {motion} in a meadow"
+            for subject in SUBJECTS
+            for motion in ("bouncing", "spinning")
+        ),
+        *(f"a drawing of {subject}, in the style of neonix" for subject in SUBJECTS),
+        *(f"{subject} by the sea" for subject in SUBJECTS),
+        "the purple one-eyed robot at night",
+        "a meadow",
+    ],
+    "generic": {"object": "a thing", "character": "a creature", "person": "a person"},
+    "concepts": CONCEPTS,
+}
+WORDS = sorted({"person", "style", *re.findall(r"[\w-]+", str([PROMPTS["retain"], CONCEPTS]))})
+MAX_TOKENS = 32
+WIDTH = 32
+
+
+def build(directory: Path, *, prediction_type: str = "v_prediction", seed: int = 0) -> Path:
+    """Writes the model into `directory` and returns it. The same arguments give the same bytes.
+
+    Native size 64×64, latents 8×8 with 4 channels, at most 16 frames; zero-terminal-SNR DDIM with
+    v-prediction, or a plain schedule with `prediction_type="epsilon"`.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        vocabulary = _tokenizer(directory / "tokenizer")
+        _half(_text_encoder(vocabulary)).save_pretrained(directory / "text_encoder")
+        # Half precision on disk, float32 in memory: without this entry transformers keeps the half.
+        _edit(directory / "text_encoder" / "config.json", dtype="float32")
+        _half(_vae()).save_pretrained(directory / "vae")
+        _half(_unet()).save_pretrained(directory / "unet")
+        _half(_adapter()).save_pretrained(directory / "motion_adapter")
+        judge = {kind: list(names) for kind, names in CONCEPTS.items()}
+        ClassifierJudge.untrained(JudgeConfig.model_validate({"labels": judge})).save(
+            directory / "judge"
+        )
+    zero_terminal = prediction_type == "v_prediction"
+    DDIMScheduler(
+        beta_schedule="scaled_linear",
+        prediction_type=prediction_type,
+        rescale_betas_zero_snr=zero_terminal,
+        timestep_spacing="trailing" if zero_terminal else "leading",
+        clip_sample=False,
+        steps_offset=0 if zero_terminal else 1,
+    ).save_pretrained(directory / "scheduler")
+    _write(directory / "prompts.json", PROMPTS)
+    _write(directory / "model_index.json", MODEL_INDEX)
+    return directory
+
+
+MODEL_INDEX = {
+    "_class_name": "AnimateDiffPipeline",
+    "_diffusers_version": "0.42.1",
+    "feature_extractor": [None, None],
+    "image_encoder": [None, None],
+    "motion_adapter": ["diffusers", "MotionAdapter"],
+    "scheduler": ["diffusers", "DDIMScheduler"],
+    "text_encoder": ["transformers", "CLIPTextModel"],
+    "tokenizer": ["transformers", "CLIPTokenizer"],
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "vae": ["diffusers", "AutoencoderKL"],
+}
+
+
+def _tokenizer(directory: Path) -> int:
+    """Saves a BPE that knows WORDS whole and spells out the rest; returns its vocabulary's size."""
+    merges = list(dict.fromkeys(pair for word in WORDS for pair in _merges(word)))
+    letters = [chr(c) for c in range(33, 127)]
+    tokens = [*letters, *(letter + "</w>" for letter in letters)]
+    tokens += [left + right for left, right in merges]
+    tokens += ["<|startoftext|>", "<|endoftext|>"]
+    vocabulary = {token: i for i, token in enumerate(dict.fromkeys(tokens))}
+    directory.mkdir(parents=True, exist_ok=True)
+    _write(directory / "vocab.json", vocabulary)
+    lines = "\n".join(f"{left} {right}" for left, right in merges)
+    (directory / "merges.txt").write_text(f"#version: 0.2\n{lines}\n")
+    tokenizer = CLIPTokenizer(
+        vocab=str(directory / "vocab.json"),
+        merges=str(directory / "merges.txt"),
+        model_max_length=MAX_TOKENS,
+    )
+    assert len(tokenizer) == len(vocabulary), "the tokenizer did not read its vocabulary"
+    tokenizer.save_pretrained(directory)
+    return len(vocabulary)
+
+
+def _merges(word: str) -> Iterable[tuple[str, str]]:
+    """The merges that build `word` from its letters, left to right."""
+    letters = [*word[:-1], word[-1] + "</w>"]
+    whole = letters[0]
+    for letter in letters[1:]:
+        yield whole, letter
+        whole += letter
+
+
+def _text_encoder(vocabulary: int) -> CLIPTextModel:
+    config = CLIPTextConfig(
+        vocab_size=vocabulary,
+        hidden_size=WIDTH,
+        intermediate_size=2 * WIDTH,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=MAX_TOKENS,
+        bos_token_id=vocabulary - 2,
+        eos_token_id=vocabulary - 1,
+        pad_token_id=vocabulary - 1,
+    )
+    encoder = CLIPTextModel(config)
+    for parameter in encoder.parameters():  # a fresh CLIP hardly tells two prompts apart
+        if parameter.ndim == 2:
+            parameter.data.mul_(6)
+    return encoder
+
+
+def _vae() -> AutoencoderKL:
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(8, 8, 8, 8),
+        latent_channels=4,
+        norm_num_groups=4,
+        sample_size=64,
+    )
+
+
+def _unet() -> UNet2DConditionModel:
+    return UNet2DConditionModel(
+        sample_size=8,
+        in_channels=4,
+        out_channels=4,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        block_out_channels=(16, 32),
+        layers_per_block=1,
+        cross_attention_dim=WIDTH,
+        attention_head_dim=2,
+        norm_num_groups=8,
+    )
+
+
+def _adapter() -> MotionAdapter:
+    adapter = MotionAdapter(
+        block_out_channels=(16, 32),
+        motion_layers_per_block=1,
+        motion_num_attention_heads=2,
+        motion_norm_num_groups=8,
+        motion_max_seq_length=16,
+        use_motion_mid_block=False,
+    )
+    for parameter in adapter.parameters():  # its last layers start at zero, as if it were not there
+        if parameter.ndim == 2 and not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.05)
+    return adapter
+
+
+def _half(model: Any) -> Any:
+    return model.half()
+
+
+def _write(file: Path, data: Any) -> None:
+    file.write_text(json.dumps(data, indent=2) + "\n")
+
+
+def _edit(file: Path, **entries: Any) -> None:
+    _write(file, {**json.loads(file.read_text()), **entries})
