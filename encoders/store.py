@@ -218,7 +218,11 @@ class EncoderStore:
         """Every alias and the encoder id it points to, sorted by name."""
         names = sorted(item.path.rsplit("/", 1)[-1] for item in self._objects.under("aliases"))
         targets = {name: self._read(layout.alias_path(name)) for name in names}
-        return {name: target.decode() for name, target in targets.items() if target is not None}
+        return {
+            name: target.decode(errors="replace")
+            for name, target in targets.items()
+            if target is not None
+        }
 
     def delete_alias(self, name: str) -> None:
         """Remove an alias; the encoder it points to stays.
@@ -241,12 +245,14 @@ class EncoderStore:
         target = self._read(layout.alias_path(name))
         if target is None:
             raise _missing(name)
-        encoder_id = check_id(target.decode())
-        if not self._objects.exists(layout.card_path(encoder_id)):
+        encoder_id = target.decode(errors="replace")
+        try:
+            self.card(encoder_id)
+        except (EncoderNotFound, InvalidId) as error:
             raise EncoderNotFound(
-                f"Alias {name!r} points to encoder {encoder_id!r}, which has been deleted.",
+                f"Alias {name!r} points to {encoder_id!r}, which is no encoder (any more).",
                 param="encoder",
-            )
+            ) from error
         return encoder_id
 
     def _read(self, path: str) -> bytes | None:

@@ -1,0 +1,94 @@
+"""A tiny random CLIP text encoder, and encoders made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from encoders import Card, Encoder, EncoderStore, TextEncoder
+from encoders.digest import digest
+
+MakeEncoder = Callable[..., Encoder]
+
+
+def tiny_clip(seed: int = 0, **settings: Any) -> CLIPTextModel:
+    """A CLIP text model of about 4,000 parameters; the same seed gives the same weights."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        config = CLIPTextConfig(
+            vocab_size=40,
+            hidden_size=16,
+            intermediate_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            max_position_embeddings=12,
+            bos_token_id=1,
+            eos_token_id=2,
+            pad_token_id=2,
+            **settings,
+        )
+        model = CLIPTextModel(config)
+        with torch.no_grad():  # biases start at zero, and nothing stored in half is lost
+            for parameter in model.parameters():
+                parameter.copy_((parameter + 0.02 * torch.randn_like(parameter)).half())
+    return model
+
+
+def nudged(base: TextEncoder, seed: int = 1, pattern: str = "mlp") -> dict[str, Tensor]:
+    """Overrides for the parameters whose name contains ``pattern``: the base's plus noise."""
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        name: tensor + 0.1 * torch.randn(tensor.shape, generator=generator)
+        for name, tensor in base.parameters().items()
+        if pattern in name
+    }
+
+
+@pytest.fixture(scope="session")
+def text_encoder() -> TextEncoder:
+    return TextEncoder(tiny_clip())
+
+
+@pytest.fixture
+def input_ids() -> Tensor:
+    return torch.tensor([[1, 5, 9, 2, 2], [1, 7, 30, 12, 2]])
+
+
+@pytest.fixture(params=["directory", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> EncoderStore:
+    return EncoderStore(tmp_path / "store" if request.param == "directory" else "memory:///")
+
+
+@pytest.fixture
+def make_encoder(text_encoder: TextEncoder) -> MakeEncoder:
+    """Builds a publishable encoder: ``make_encoder("no-pogo", seed=2)``."""
+
+    def make(
+        encoder_id: str = "no-pogo",
+        *,
+        seed: int = 1,
+        overrides: Mapping[str, Tensor] | None = None,
+        **card: Any,
+    ) -> Encoder:
+        stored = text_encoder.effective(overrides or nudged(text_encoder, seed))
+        fields: dict[str, Any] = {
+            "id": encoder_id,
+            "concept": "pogo",
+            "kind": "character",
+            "method": "redirect",
+            "settings": {"steps": 40},
+            "seed": seed,
+            "base": text_encoder.fingerprint,
+            "digest": digest(text_encoder.parameters(), stored),
+            "created_at": datetime(2025, 1, 1, tzinfo=UTC),
+        }
+        return Encoder(card=Card(**(fields | card)), overrides=stored)
+
+    return make

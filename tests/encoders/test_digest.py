@@ -1,0 +1,82 @@
+"""Hashes depend on tensors and canonical names, and on nothing else."""
+
+from __future__ import annotations
+
+import random
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from encoders import TextEncoder
+from encoders.digest import digest, effective, fingerprint
+
+from .conftest import nudged, tiny_clip
+
+HALF = st.floats(width=16, allow_nan=False, allow_infinity=False)
+TENSORS = st.dictionaries(
+    st.text("abc._0", min_size=1, max_size=8),
+    st.lists(st.lists(HALF, min_size=3, max_size=3), min_size=1, max_size=4).map(
+        lambda rows: torch.tensor(rows, dtype=torch.float16)
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+@given(TENSORS, st.randoms(use_true_random=False))
+def test_order_layout_and_width_do_not_matter(
+    tensors: dict[str, Tensor], shuffler: random.Random
+) -> None:
+    names = list(tensors)
+    shuffler.shuffle(names)
+    for dtype in (torch.float16, torch.float32, torch.float64):
+        other = {name: tensors[name].to(dtype).t().contiguous().t() for name in names}
+        assert fingerprint(other) == fingerprint(tensors)
+
+
+@given(TENSORS, st.data())
+def test_names_shapes_and_values_matter(tensors: dict[str, Tensor], data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(sorted(tensors)))
+    rest = {other: tensor for other, tensor in tensors.items() if other != name}
+    tensor = tensors[name]
+    changed = tensor.clone()
+    changed[0, 0] = 1 if tensor[0, 0] != 1 else 2
+    variants = [
+        rest,
+        rest | {name + "x": tensor},
+        rest | {name: tensor.reshape(-1)},
+        rest | {name: changed},
+    ]
+    assert fingerprint(tensors) not in {fingerprint(variant) for variant in variants}
+
+
+@given(TENSORS, TENSORS)
+def test_digest_ignores_overrides_that_say_what_the_base_says(
+    base: dict[str, Tensor], overrides: dict[str, Tensor]
+) -> None:
+    expected = digest(base, overrides)
+    untouched = {name: tensor for name, tensor in base.items() if name not in overrides}
+    assert digest(base, {**untouched, **overrides}) == expected
+    # What is stored has that digest without the base at hand.
+    assert fingerprint(effective(base, overrides)) == expected
+
+
+def test_fingerprint_does_not_depend_on_how_the_base_is_computed() -> None:
+    expected = TextEncoder(tiny_clip()).fingerprint
+    assert TextEncoder(tiny_clip().half()).fingerprint == expected
+    assert TextEncoder(tiny_clip(), dtype=torch.bfloat16).fingerprint == expected
+    assert TextEncoder(tiny_clip(seed=1)).fingerprint != expected
+
+
+def test_fingerprint_is_stable_across_versions() -> None:
+    # Written into every published card: changing how it is made would orphan them all.
+    assert fingerprint({"b": torch.tensor([[1.0, -2.0]]), "a": torch.tensor(0.5)}) == (
+        "sha256:e5f598c139a462863771dffcb2a42cfc4558993d506c2e6b61d0acc1e2ec7f5b"
+    )
+
+
+def test_encoders_that_differ_have_digests_that_differ(text_encoder: TextEncoder) -> None:
+    base = text_encoder.parameters()
+    assert len({digest(base, nudged(text_encoder, seed)) for seed in range(5)}) == 5

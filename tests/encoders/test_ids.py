@@ -1,0 +1,106 @@
+"""What may name an encoder, and what a card accepts."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from encoders import Card, EncoderInvalid, EncoderStore, InvalidId, PalimpsestError, check_id
+
+from .conftest import MakeEncoder
+
+
+@given(st.from_regex(r"[a-z0-9][a-z0-9._-]{0,62}", fullmatch=True))
+def test_ids_in_the_alphabet_are_accepted_unless_they_hold_two_dots(name: str) -> None:
+    if ".." in name:
+        with pytest.raises(InvalidId):
+            check_id(name)
+    else:
+        assert check_id(name) == name
+
+
+@given(st.text(max_size=80) | st.text("./\\a\0%", max_size=8))
+def test_whatever_is_accepted_is_one_safe_path_segment(name: str) -> None:
+    try:
+        check_id(name)
+    except InvalidId:
+        return
+    assert re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,62}", name)
+    assert (Path("/store") / name).resolve().parent == Path("/store")
+
+
+TRAVERSALS = [
+    "..",
+    "../x",
+    "a/../../x",
+    "a/b",
+    "/etc/passwd",
+    "a\\b",
+    "%2e%2e",
+    "",
+    "A",
+    "a\n",
+    "a" * 64,
+]
+
+
+@pytest.mark.parametrize("name", TRAVERSALS)
+@pytest.mark.parametrize(
+    "call", ["card", "load", "delete", "resolve", "delete_alias", "report_names"]
+)
+def test_every_way_into_the_store_refuses_traversal(tmp_path: Path, name: str, call: str) -> None:
+    store = EncoderStore(tmp_path / "store")
+    with pytest.raises(InvalidId):
+        getattr(store, call)(name)
+    with pytest.raises(InvalidId):
+        store.set_alias(name, "x")
+
+
+def test_card_round_trips_through_json(make_encoder: MakeEncoder) -> None:
+    card = make_encoder(measures={"forget_rate": 0.98, "n": 150}, parent="no-blip").card
+    assert Card.from_json(card.to_json()) == card
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"encoder_id": "../up"},
+        {"kind": "animal"},
+        {"base": "sha256:12"},
+        {"digest": "0" * 64},
+        {"parent": "a/b"},
+        {"schema_version": 2},
+        {"concept": ""},
+        {"colour": "red"},
+    ],
+)
+def test_card_refuses(make_encoder: MakeEncoder, fields: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        make_encoder(**fields)
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"[1]", b"\xff\xfe", b'{"schema_version": 99}'])
+def test_a_card_that_cannot_be_read_is_an_invalid_encoder(data: bytes) -> None:
+    with pytest.raises(EncoderInvalid, match="cannot be read"):
+        Card.from_json(data)
+
+
+def test_errors_carry_a_code_and_the_field_at_fault() -> None:
+    error = EncoderInvalid("no", param="encoder")
+    assert isinstance(error, PalimpsestError)
+    assert (error.code, error.param, str(error)) == ("encoder_invalid", "encoder", "no")
+
+
+def test_importing_the_package_does_not_import_torch() -> None:
+    code = (
+        "import sys, encoders; assert 'torch' not in sys.modules; encoders.TextEncoder; "
+        "assert 'torch' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
