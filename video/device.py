@@ -1,0 +1,121 @@
+"""What the loop does on the device: the models, the embeddings kept, the steps and their cost."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from time import perf_counter
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from encoders import Residency
+from video.backbone import Backbone, Frames
+from video.denoising import Denoising, step
+from video.requests import GenerationRequest, OutOfMemory
+
+T = TypeVar("T")
+
+EMBEDDING_BYTES = 64 * 2**20
+"""Room for embeddings kept: some 3,000 prompts of the built-in model, 280 of CLIP ViT-L/14."""
+
+
+class Device:
+    """Belongs to the loop's thread, like everything on it."""
+
+    def __init__(self, backbone: Backbone, residency: Residency) -> None:
+        self.backbone = backbone
+        self.residency = residency
+        self.steps = 0
+        self.denoise_seconds = 0.0
+        self._embeddings: OrderedDict[tuple[str | None, str], Tensor] = OrderedDict()
+        self._embedding_bytes = 0
+
+    def begin(self, request: GenerationRequest, held: ExitStack) -> Denoising:
+        """Starts a request. Its encoder stays resident until `held` is closed.
+
+        Raises:
+            RequestInvalid: the backbone cannot do it.
+            EncoderNotFound, EncoderInvalid: its encoder has gone, or is not what it was when the
+                request was accepted. There is no falling back to the base.
+        """
+        request.check(self.backbone.limits)
+        overrides: Mapping[str, Tensor] | None = None
+        digest: str | None = None
+        if request.encoder is not None:
+            encoder_id, digest = request.encoder
+            overrides = held.enter_context(self.residency.use(encoder_id, digest))
+
+        prompts = [request.prompt]
+        if request.guidance > 1:
+            prompts.insert(0, request.negative_prompt)
+
+        def start() -> Denoising:
+            embeddings = [self._embed(prompt, digest, overrides) for prompt in prompts]
+            return Denoising(request, self.backbone, torch.cat(embeddings))
+
+        return self._retry_out_of_memory(start)
+
+    def step(self, batch: Sequence[Denoising]) -> None:
+        """Advances requests by one step each. Raises OutOfMemory."""
+        started = perf_counter()
+        self._retry_out_of_memory(lambda: step(self.backbone, batch))
+        self.denoise_seconds += perf_counter() - started
+        self.steps += len(batch)
+
+    def decode(self, denoising: Denoising) -> Frames:
+        """The frames of a request whose steps are done. Raises OutOfMemory."""
+        return self._retry_out_of_memory(lambda: self.backbone.decode(denoising.latents))
+
+    @torch.no_grad()
+    def _embed(
+        self, prompt: str, digest: str | None, overrides: Mapping[str, Tensor] | None
+    ) -> Tensor:
+        """The prompt's embedding (1,L,D), kept under (digest, prompt): an id may come to name
+        another encoder, a digest never does.
+
+        One prompt at a time: in bfloat16 a batch gives other numbers than each prompt alone.
+        """
+        key = (digest, prompt)
+        if key not in self._embeddings:
+            tokens = self.backbone.tokenize([prompt])
+            embedding = self.backbone.text_encoder.encode(tokens, overrides)
+            self._embeddings[key] = embedding
+            self._embedding_bytes += embedding.nbytes
+        self._embeddings.move_to_end(key)
+        while self._embedding_bytes > EMBEDDING_BYTES and len(self._embeddings) > 1:
+            self._embedding_bytes -= self._embeddings.popitem(last=False)[1].nbytes
+        return self._embeddings[key]
+
+    def _retry_out_of_memory(self, action: Callable[[], T]) -> T:
+        """Runs `action`; if there is no room, frees what can be freed and runs it once more.
+
+        Raises:
+            OutOfMemory: there was no room the second time either.
+        """
+        try:
+            return action()
+        except Exception as error:
+            if not _is_out_of_memory(error):
+                raise
+        # Tried again outside of the handler: the exception keeps the step's tensors alive.
+        self._embeddings.clear()
+        self._embedding_bytes = 0
+        if self.backbone.device.type == "cuda":
+            torch.cuda.empty_cache()
+        try:
+            return action()
+        except Exception as error:
+            if not _is_out_of_memory(error):
+                raise
+            raise OutOfMemory(
+                "The device is out of memory for this request: ask for fewer frames, or later."
+            ) from error
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """On a CPU torch says so in words only, with a plain RuntimeError."""
+    is_cpu = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return is_cpu or isinstance(error, (torch.OutOfMemoryError, MemoryError))

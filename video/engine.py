@@ -1,0 +1,254 @@
+"""The loop that owns the device.
+
+One thread loads the models and does everything that is done on the device. Each turn of its loop
+asks the scheduler whose turn it is and advances that work by one step: one denoising step of a
+request, or one item of an iterator (unlearning is one). Between two steps is where requests join
+and leave, where progress is told and where cancellation happens. What goes wrong in a step ends the
+work it belongs to, never the loop.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from threading import Condition, Event, Thread
+from time import perf_counter
+from typing import TYPE_CHECKING, TypeVar
+
+from video.requests import Cancelled, EngineStopped, GenerationRequest, Ticket
+from video.scheduler import Scheduler
+from video.work import Generation, Iteration, Work
+
+if TYPE_CHECKING:
+    from encoders import Residency
+    from video.backbone import Backbone, Frames
+    from video.device import Device
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class EngineStats:
+    """What the loop is doing and has done since it started."""
+
+    in_flight: int
+    """Work not done yet, whether it has begun or not."""
+    steps: int
+    """Denoising steps done, counted per request."""
+    denoise_seconds: float
+    busy_seconds: float
+    """Seconds spent on steps of any kind; the rest the loop has waited for work."""
+
+
+class Engine:
+    """Takes requests from any thread and works on them on its own.
+
+    Args:
+        load: loads the models. Called on the loop's thread, so that `start` returns at once.
+        make_residency: makes the residency for the backbone's text encoder.
+        scheduler: decides whose turn it is.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], Backbone],
+        make_residency: Callable[[Backbone], Residency],
+        scheduler: Scheduler[Work] | None = None,
+    ) -> None:
+        self._load = load
+        self._make_residency = make_residency
+        self._scheduler = scheduler or Scheduler[Work]()
+        self._device: Device | None = None
+        self._error: Exception | None = None
+        self._busy_seconds = 0.0
+        self._settled = Event()  # loaded, or failed to
+        self._stopping = False
+        self._closed = False
+        self._changed = Condition()  # guards the scheduler, _stopping and _closed
+        self._thread = Thread(target=self._run, name="engine", daemon=True)
+
+    def start(self) -> None:
+        """Begins to load, and returns. Work may be submitted from now on; it waits."""
+        self._thread.start()
+
+    def stop(self, timeout: float | None = None) -> None:
+        """Ends the loop after the step it is at; what is not done fails with EngineStopped."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+        else:
+            self._close(EngineStopped("The engine was stopped before it was started."))
+
+    @property
+    def ready(self) -> bool:
+        """Whether the models are loaded and the loop runs."""
+        return self._device is not None and not self._closed
+
+    @property
+    def error(self) -> Exception | None:
+        """Why the models could not be loaded, or why the loop ended by itself."""
+        return self._error
+
+    def wait_ready(self, timeout: float | None = None) -> None:
+        """Waits until the models are loaded.
+
+        Raises:
+            TimeoutError: they are not after `timeout` seconds.
+            Exception: loading failed, with this.
+        """
+        if not self._settled.wait(timeout):
+            raise TimeoutError(f"the models are not loaded after {timeout} s")
+        if self._error is not None:
+            raise self._error
+
+    @property
+    def backbone(self) -> Backbone:
+        """The loaded backbone, for what needs no device (limits, prompts). RuntimeError before."""
+        return self._loaded().backbone
+
+    @property
+    def residency(self) -> Residency:
+        """The encoders that are resident. RuntimeError before the models are loaded."""
+        return self._loaded().residency
+
+    def stats(self) -> EngineStats:
+        """What the loop is doing and has done."""
+        device = self._device
+        return EngineStats(
+            in_flight=len(self._scheduler),
+            steps=device.steps if device else 0,
+            denoise_seconds=device.denoise_seconds if device else 0.0,
+            busy_seconds=self._busy_seconds,
+        )
+
+    def submit(
+        self,
+        request: GenerationRequest,
+        on_progress: Callable[[float], None] | None = None,
+    ) -> Ticket[Frames]:
+        """Has a clip or a still made: frames (F,H,W,3) uint8, F = 1 for a still.
+
+        Args:
+            request: what to make. What the backbone cannot do fails on the ticket.
+            on_progress: told the share done, 0 to 1, after every step; on the loop's thread, so it
+                must be quick. The ticket's done callbacks must be, too.
+
+        Raises:
+            EngineStopped: the engine takes no more work.
+        """
+        work = Generation(request, on_progress)
+        self._add(work)
+        return work.ticket
+
+    def submit_iterator(
+        self,
+        make: Callable[[Backbone], Iterator[T]],
+        on_progress: Callable[[T], None] | None = None,
+    ) -> Ticket[T]:
+        """Has `make(backbone)` iterated on the device, one item a turn, in spare moments.
+
+        Args:
+            make: called on the loop's thread. The iterator may do on the device what it likes, but
+                must not wait for other work of this engine.
+            on_progress: told every item; on the loop's thread.
+
+        Returns:
+            A ticket whose result is the last item. Cancelling it closes the iterator.
+
+        Raises:
+            EngineStopped: the engine takes no more work.
+        """
+        work = Iteration(make, on_progress)
+        self._add(work)
+        return work.ticket
+
+    def _add(self, work: Work) -> None:
+        work.ticket.on_cancel(self._notify)
+        with self._changed:
+            if self._stopping or self._closed:
+                raise EngineStopped("The engine has stopped and takes no more work.")
+            self._scheduler.add(work)
+            self._changed.notify()
+
+    def _notify(self) -> None:
+        with self._changed:
+            self._changed.notify()
+
+    def _loaded(self) -> Device:
+        if self._device is None:
+            raise RuntimeError("the models are not loaded yet: see wait_ready()")
+        return self._device
+
+    # The loop's thread.
+
+    def _run(self) -> None:
+        reason: Exception = EngineStopped("The engine was stopped before this was done.")
+        try:
+            # torch comes in here and not with this module: a server answers while it is imported.
+            from video.device import Device
+
+            backbone = self._load()
+            self._device = Device(backbone, self._make_residency(backbone))
+            self._settled.set()
+            while (work := self._next()) is not None:
+                self._tick(work)
+        except Exception as error:
+            log.exception("The engine cannot go on.")
+            self._error = reason = error
+        finally:
+            self._close(reason)
+            self._settled.set()
+
+    def _next(self) -> Work | None:
+        """Waits for work and returns whose turn it is; None when the engine is to stop."""
+        while True:
+            with self._changed:
+                cancelled = [work for work in self._scheduler if work.ticket.cancel_requested]
+                if self._stopping:
+                    return None
+                if not cancelled:
+                    work = self._scheduler.next()
+                    if work is not None:
+                        return work
+                    self._changed.wait()
+            for work in cancelled:
+                self._end(work, Cancelled("Cancelled on request."))
+
+    def _tick(self, work: Work) -> None:
+        started = perf_counter()
+        done, failure = False, None
+        try:
+            done = work.tick(self._loaded())
+        except Exception as error:
+            failure = error
+        seconds = perf_counter() - started
+        self._busy_seconds += seconds
+        with self._changed:
+            self._scheduler.spent(work, seconds)
+        if done or failure is not None:
+            self._end(work, failure)
+
+    def _end(self, work: Work, failure: Exception | None) -> None:
+        """Takes work out: what it holds is let go of before anybody hears that it has ended."""
+        with self._changed:
+            self._scheduler.remove(work)
+        result = work.result
+        try:
+            work.close()
+        except Exception as error:
+            failure = failure or error
+        if failure is None:
+            work.ticket.complete(result)
+        else:
+            work.ticket.fail(failure)
+
+    def _close(self, reason: Exception) -> None:
+        with self._changed:
+            self._closed = True
+            left = list(self._scheduler)
+        for work in left:
+            self._end(work, reason)
