@@ -1,0 +1,60 @@
+"""The HTTP app, put together. It must be served behind :class:`server.guard.Guard`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+
+from server import aliases, encoders, errors, health, models, page, videos
+from server.keys import Keyring
+from server.runtime import Runtime
+from server.settings import Settings
+
+DESCRIPTION = """Text-to-video that can forget. `model` names the built-in model, or one of its
+unlearned encoders: `starter:no-pogo`. Errors look like
+`{"error": {"message", "type", "param", "code"}}`, whatever went wrong."""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The app for these settings; its lifespan starts and stops the :class:`Runtime`.
+
+    ``app.state.runtime`` is the runtime, ``app.state.guard`` the options of the guard to put
+    around it. Raises KeysInvalid when there is a keys file that cannot be used.
+    """
+    runtime = Runtime(settings)
+    keyring = Keyring.read(settings.keys_file) if settings.keys_file is not None else None
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await run_in_threadpool(runtime.start)
+        yield
+        await run_in_threadpool(runtime.stop)
+
+    app = FastAPI(
+        title="Palimpsest",
+        version="0.1.0",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.runtime = runtime
+    app.state.guard = guard_options(runtime, keyring)
+    errors.install(app)
+    for room in (videos, encoders, aliases, models, health, page):
+        app.include_router(room.router)
+    return app
+
+
+def guard_options(runtime: Runtime, keyring: Keyring | None) -> dict[str, Any]:
+    """Keyword arguments for the guard of one server."""
+    return {
+        "keyring": keyring,
+        "max_body_bytes": runtime.settings.max_body_bytes,
+        "observe": runtime.metrics.observe,
+    }

@@ -1,0 +1,136 @@
+"""Reading a request's body: JSON or a form, into one checked request.
+
+OpenAI's client sends forms, in which a list is ``name[]`` repeated and an object ``name[key]``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+
+from server.errors import ApiError, InvalidRequest, validation_error
+
+_BRACKETED = re.compile(r"([A-Za-z_]\w*)\[(\w*)\]")
+_MAX_FIELDS = 200
+
+Checked = TypeVar("Checked", bound=BaseModel)
+
+
+class UnsupportedMediaType(ApiError):
+    """The body is neither JSON nor a form."""
+
+    status = 415
+    code = "unsupported_media_type"
+
+
+async def read_fields(request: Request, *, max_files: int) -> dict[str, Any]:
+    """The body's fields; files as :class:`UploadFile`. Raises InvalidRequest, UnsupportedMediaType.
+
+    A field that a form repeats, or writes as ``name[]``, is a list.
+    """
+    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if kind == "application/json":
+        return _json_object(await request.body(), what="The body")
+    if kind not in ("multipart/form-data", "application/x-www-form-urlencoded"):
+        raise UnsupportedMediaType(
+            f"Content-Type {kind!r} cannot be read: send application/json or multipart/form-data."
+        )
+    try:
+        form = await request.form(
+            max_files=max_files, max_fields=_MAX_FIELDS, max_part_size=1 << 20
+        )
+    except HTTPException as error:
+        raise InvalidRequest(f"The form cannot be read: {error.detail}.") from error
+    fields: dict[str, Any] = {}
+    for name, value in form.multi_items():
+        _add(fields, name, value)
+    return fields
+
+
+def check(model: type[Checked], fields: dict[str, Any]) -> Checked:
+    """``fields`` as a request. Raises InvalidRequest for the first one that cannot be used."""
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        raise validation_error(list(error.errors(include_url=False))) from error
+
+
+def text_lists(fields: dict[str, Any], *names: str) -> None:
+    """Make lists of these fields where a form sent a single value or none."""
+    for name in names:
+        if isinstance(fields.get(name), str):
+            fields[name] = [fields[name]]
+
+
+def json_fields(fields: dict[str, Any], *names: str) -> None:
+    """Read these fields as JSON objects where a form sent text. Raises InvalidRequest."""
+    for name in names:
+        value = fields.get(name)
+        if isinstance(value, str):
+            fields[name] = _json_object(value.encode(), what=f"{name!r}", param=name)
+        elif isinstance(value, dict):
+            fields[name] = {key: _scalar(part) for key, part in value.items()}
+
+
+def request_hash(request: BaseModel, files: Sequence[bytes] = ()) -> str:
+    """What makes two requests the same: their checked fields and the content of their files."""
+    content = json.dumps(request.model_dump(mode="json"), sort_keys=True)
+    parts = [content.encode(), *files]
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The Idempotency-Key header, if one was sent. Raises InvalidRequest."""
+    key = request.headers.get("idempotency-key")
+    if key is not None and not 1 <= len(key) <= 255:
+        raise InvalidRequest("Idempotency-Key must have 1 to 255 characters.")
+    return key
+
+
+def _json_object(data: bytes, *, what: str, param: str | None = None) -> dict[str, Any]:
+    try:
+        document: Any = from_json(data, allow_inf_nan=False)
+    except ValueError as error:
+        raise InvalidRequest(f"{what} is not JSON: {error}.", param=param) from error
+    if not isinstance(document, dict):
+        raise InvalidRequest(f"{what} must be a JSON object.", param=param)
+    return document
+
+
+def _add(fields: dict[str, Any], name: str, value: UploadFile | str) -> None:
+    bracketed = _BRACKETED.fullmatch(name)
+    if bracketed is None:
+        if name not in fields:
+            fields[name] = value
+        elif isinstance(fields[name], list):
+            fields[name].append(value)
+        else:
+            fields[name] = [fields[name], value]
+        return
+    name, key = bracketed[1], bracketed[2]
+    container = fields.setdefault(name, {} if key else [])
+    if key and isinstance(container, dict):
+        container[key] = value
+    elif not key and isinstance(container, list):
+        container.append(value)
+    else:
+        raise InvalidRequest(f"{name!r} is sent in two ways that do not fit.", param=name)
+
+
+def _scalar(value: Any) -> Any:
+    """``settings[steps]=40`` is a number; what is not JSON is text."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return from_json(value, allow_inf_nan=False)
+    except ValueError:
+        return value

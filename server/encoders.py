@@ -1,0 +1,270 @@
+"""``/v1/encoders``: asking for an encoder that forgets, following it, and what is published."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from encoders import AliasExists, Card, EncoderExists, EncoderNotFound
+from server import encoder_job, images
+from server.access import may_use, require_admin, visible_cards
+from server.bodies import (
+    check,
+    idempotency_key,
+    json_fields,
+    read_fields,
+    request_hash,
+    text_lists,
+)
+from server.errors import InvalidRequest, NotFound
+from server.guard import caller_of
+from server.keys import Caller
+from server.records import FAILED, PENDING, PUBLISHED, EncoderRecord
+from server.runtime import Runtime, runtime_of
+from server.schemas import Deleted, Encoder, EncoderRequest, Page, VideoError, page_of
+
+router = APIRouter(prefix="/v1/encoders", tags=["encoders"])
+
+POLL_AFTER_MS = 500
+
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            kind: {"schema": EncoderRequest.model_json_schema()}
+            for kind in ("application/json", "multipart/form-data")
+        },
+    }
+}
+
+
+def accept(
+    runtime: Runtime,
+    caller: Caller,
+    request: EncoderRequest,
+    files: Sequence[bytes],
+    key: str | None,
+) -> EncoderRecord:
+    """Check a request, record it and start its job.
+
+    Raises:
+        PalimpsestError: the request cannot be met, or its caller may not make it.
+    """
+    require_admin(caller)
+    digest = request_hash(request, files)
+    earlier = runtime.records.repeated(EncoderRecord, caller.id, key, digest)
+    if earlier is not None:
+        return earlier
+    loaded = runtime.loaded
+    settings = encoder_job.checked_settings(request, loaded, runtime.settings)
+    encoder_id = request.id or _new_id(request.concept)
+    if encoder_id in loaded.store.aliases():
+        raise AliasExists(f"{encoder_id!r} is an alias: choose another id.", param="id")
+    with suppress(EncoderNotFound):
+        loaded.store.card(encoder_id)
+        raise EncoderExists(
+            f"There is an encoder {encoder_id!r} already: choose another id, or delete it first.",
+            param="id",
+        )
+    record = EncoderRecord(
+        id=encoder_id,
+        job_id=f"encoder_{uuid.uuid4().hex}",
+        owner=caller.id,
+        idempotency_key=key,
+        request_hash=digest,
+        concept=request.concept,
+        kind=request.kind,
+        synonyms=list(request.synonyms),
+        settings=settings,
+    )
+    work = runtime.work_dir / record.job_id
+    if files:
+        if request.kind == "motion":
+            raise InvalidRequest(
+                "A motion is learned from clips, which this server makes itself: leave images out.",
+                param="images",
+            )
+        limits = loaded.backbone.limits
+        pictures = images.decode(
+            list(files),
+            width=limits.native_width,
+            height=limits.native_height,
+            max_pixels=runtime.settings.max_image_pixels,
+        )
+        encoder_job.save_images(work, pictures)
+    try:
+        accepted = runtime.records.accept(record, limit=runtime.settings.max_queued_encoders)
+    except Exception:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+    if accepted is not record:
+        shutil.rmtree(work, ignore_errors=True)
+    runtime.jobs.submit(accepted)
+    return accepted
+
+
+def encoder_object(record: EncoderRecord | None, card: Card | None) -> Encoder:
+    """An encoder as a client sees it, from its job, its card, or both."""
+    made_by_us = record is not None and (card is None or record.status in PENDING)
+    if record is not None and made_by_us:
+        error = None
+        if record.status == FAILED:
+            error = VideoError(code=record.error_code or "", message=record.error_message or "")
+        return Encoder.model_validate(
+            {
+                "id": record.id,
+                "status": record.status,
+                "phase": record.phase,
+                "progress": record.progress,
+                "phases": {**dict.fromkeys(encoder_job.PHASES, 0), **record.phases},
+                "concept": record.concept,
+                "kind": record.kind,
+                "synonyms": record.synonyms,
+                "settings": record.settings,
+                "digest": None,
+                "base": None,
+                "measures": record.measures,
+                "created_at": record.created_at,
+                "completed_at": record.completed_at,
+                "error": error,
+            }
+        )
+    assert card is not None
+    created = int(card.created_at.timestamp())
+    return Encoder.model_validate(
+        {
+            "id": card.id,
+            "status": PUBLISHED,
+            "phase": PUBLISHED,
+            "progress": 100,
+            "phases": dict.fromkeys(encoder_job.PHASES, 100),
+            "concept": card.concept,
+            "kind": card.kind,
+            "synonyms": record.synonyms if record is not None else None,
+            "settings": card.settings,
+            "digest": card.digest,
+            "base": card.base,
+            "measures": card.measures,
+            "created_at": record.created_at if record is not None else created,
+            "completed_at": record.completed_at if record is not None else created,
+            "error": None,
+        }
+    )
+
+
+@router.post(
+    "", summary="Make an encoder that forgets a concept (an admin's key)", openapi_extra=_BODY
+)
+async def create_encoder(request: Request, response: Response) -> Encoder:
+    """Accepts a job and answers at once, with status `queued`."""
+    caller = caller_of(request)
+    require_admin(caller)
+    runtime = runtime_of(request)
+    fields = await read_fields(request, max_files=runtime.settings.max_images + 1)
+    files = await images.read_files(fields.pop("images", None), runtime.settings)
+    text_lists(fields, "synonyms")
+    json_fields(fields, "settings")
+    checked = check(EncoderRequest, fields)
+    key = idempotency_key(request)
+    record = await run_in_threadpool(accept, runtime, caller, checked, files, key)
+    response.headers["openai-poll-after-ms"] = str(POLL_AFTER_MS)
+    return await run_in_threadpool(_object_of, runtime, record)
+
+
+@router.get("", summary="List encoders")
+def list_encoders(
+    request: Request,
+    after: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    order: Literal["asc", "desc"] = "desc",
+) -> Page[Encoder]:
+    """Those the caller may use, and for an admin the ones being made too; newest first."""
+    found = _visible(runtime_of(request), caller_of(request))
+    if order == "desc":
+        found.reverse()
+    start = 0
+    if after is not None:
+        ids = [encoder.id for encoder in found]
+        if after not in ids:
+            raise NotFound(f"There is no encoder {after[:80]!r}.", param="after")
+        start = ids.index(after) + 1
+    page = found[start : start + limit]
+    return Page[Encoder](**page_of(page, has_more=len(found) > start + limit))
+
+
+def visible_encoder(request: Request, encoder_id: str) -> Encoder:
+    """The encoder of that id, if the caller may use it. Raises EncoderNotFound otherwise."""
+    runtime, caller = runtime_of(request), caller_of(request)
+    store = runtime.loaded.store
+    aliases = store.aliases() if caller.encoders is not None else {}
+    if may_use(caller, encoder_id, aliases):
+        record = runtime.records.get(EncoderRecord, EncoderRecord.id == encoder_id)
+        try:
+            return encoder_object(record, store.card(encoder_id))
+        except EncoderNotFound:
+            if record is not None and record.status != PUBLISHED:
+                return encoder_object(record, None)
+    raise EncoderNotFound(f"There is no encoder {encoder_id[:80]!r}.", param="encoder_id")
+
+
+VisibleEncoder = Annotated[Encoder, Depends(visible_encoder)]
+
+
+@router.get("/{encoder_id}", summary="Look at an encoder")
+def get_encoder(encoder: VisibleEncoder, response: Response) -> Encoder:
+    """Phase, progress and measures; a failed one is an answer too, with its reason in `error`."""
+    if encoder.status in PENDING:
+        response.headers["openai-poll-after-ms"] = str(POLL_AFTER_MS)
+    return encoder
+
+
+@router.delete("/{encoder_id}", summary="Delete an encoder, or cancel it (an admin's key)")
+def delete_encoder(request: Request, encoder_id: str) -> Deleted:
+    """Videos that wait for it will fail; nothing else ever takes its place."""
+    require_admin(caller_of(request))
+    visible_encoder(request, encoder_id)
+    runtime = runtime_of(request)
+    record = runtime.records.get(EncoderRecord, EncoderRecord.id == encoder_id)
+    if record is not None:
+        runtime.records.remove(record)
+        if record.status in PENDING:
+            runtime.jobs.cancel(record)
+        encoder_job.discard(runtime, record)
+    try:
+        runtime.loaded.store.delete(encoder_id)
+    except EncoderNotFound:
+        if record is None:
+            raise
+    return Deleted(id=encoder_id, object="encoder.deleted")
+
+
+def _object_of(runtime: Runtime, record: EncoderRecord) -> Encoder:
+    if record.status == PUBLISHED:
+        return encoder_object(record, runtime.loaded.store.card(record.id))
+    return encoder_object(record, None)
+
+
+def _visible(runtime: Runtime, caller: Caller) -> list[Encoder]:
+    """Oldest first."""
+    store = runtime.loaded.store
+    cards = {card.id: card for card in visible_cards(caller, store)}
+    records: dict[str, Any] = {
+        record.id: record
+        for record in runtime.records.all(EncoderRecord)
+        if record.id in cards or (record.status != PUBLISHED and may_use(caller, record.id, {}))
+    }
+    found = [encoder_object(records.get(name), cards.get(name)) for name in {**cards, **records}]
+    return sorted(found, key=lambda encoder: (encoder.created_at, encoder.id))
+
+
+def _new_id(concept: str) -> str:
+    word = re.sub(r"[^a-z0-9]+", "-", concept.lower()).strip("-")[:40].strip("-")
+    return f"no-{word or 'concept'}-{secrets.token_hex(3)}"

@@ -1,0 +1,193 @@
+"""One shape for everything that goes wrong: ``{"error": {"message", "type", "param", "code"}}``.
+
+Every answer of 400 or more has it, whoever noticed the problem: our routes, FastAPI's validation,
+the router, or an exception nobody expected.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import OperationalError
+from starlette.exceptions import HTTPException
+
+from encoders.errors import PalimpsestError
+
+log = logging.getLogger("bentoml.palimpsest")
+
+_STATUS_OF_CODE = {
+    "encoder_not_found": 404,
+    "alias_not_found": 404,
+    "report_not_found": 404,
+    "encoder_exists": 409,
+    "alias_exists": 409,
+}
+_TYPE_OF_STATUS = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
+_CODE_OF_STATUS = {
+    400: "bad_request",
+    401: "invalid_api_key",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+    415: "unsupported_media_type",
+    416: "range_not_satisfiable",
+    503: "not_ready",
+    504: "timeout",
+}
+
+
+class ApiError(PalimpsestError):
+    """An error whose HTTP status is known where it is raised; subclasses name the common ones."""
+
+    status = 400
+    code = "invalid_value"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message, param=param)
+        self.reported_code = code or type(self).code
+        self.headers = dict(headers or {})
+
+
+class InvalidRequest(ApiError):
+    """A field has a value that cannot be used."""
+
+
+class Unauthorized(ApiError):
+    """No key, or one that is not in the keys file."""
+
+    status = 401
+    code = "invalid_api_key"
+
+
+class Forbidden(ApiError):
+    """The key is known, and may not do this."""
+
+    status = 403
+    code = "forbidden"
+
+
+class NotFound(ApiError):
+    """Nothing of that name that this key may see."""
+
+    status = 404
+    code = "not_found"
+
+
+class Conflict(ApiError):
+    """The thing is there, in a state that does not allow this."""
+
+    status = 409
+    code = "conflict"
+
+
+class BodyTooLarge(ApiError):
+    """The request's body is over the limit."""
+
+    status = 413
+    code = "body_too_large"
+
+
+class Unprocessable(ApiError):
+    """An idempotency key used again for another request."""
+
+    status = 422
+    code = "idempotency_key_reused"
+
+
+class QueueFull(ApiError):
+    """Too many jobs are waiting already."""
+
+    status = 429
+    code = "queue_full"
+
+
+class NotReady(ApiError):
+    """The model is still loading, or could not be loaded."""
+
+    status = 503
+    code = "not_ready"
+
+
+def error_body(
+    status: int, message: str, *, param: str | None = None, code: str | None = None
+) -> dict[str, Any]:
+    """The body of an error answer."""
+    kind = _TYPE_OF_STATUS.get(status, "server_error" if status >= 500 else "invalid_request_error")
+    code = code or _CODE_OF_STATUS.get(status, "internal_error" if status >= 500 else "bad_request")
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def error_response(error: PalimpsestError) -> JSONResponse:
+    """The answer for an error meant for the caller's eyes."""
+    if isinstance(error, ApiError):
+        status, code, headers = error.status, error.reported_code, error.headers
+    else:
+        status, code, headers = _STATUS_OF_CODE.get(error.code, 400), error.code, {}
+    body = error_body(status, str(error), param=error.param, code=code)
+    return JSONResponse(body, status, headers)
+
+
+def validation_error(errors: list[Any]) -> InvalidRequest:
+    """The first of pydantic's complaints, as an error that names the field."""
+    first = errors[0]
+    places = [str(place) for place in first["loc"] if place not in ("body", "query", "path")]
+    param = ".".join(places) or None
+    message = str(first["msg"]).removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        return InvalidRequest(f"Unknown field {param!r}.", param=param, code="unknown_field")
+    if first["type"] == "missing":
+        return InvalidRequest(f"{param!r} is required.", param=param, code="missing_field")
+    return InvalidRequest(f"{param}: {message}." if param else message, param=param)
+
+
+def install(app: FastAPI) -> None:
+    """Give ``app`` the handlers that put every error into the one shape."""
+
+    async def palimpsest(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, PalimpsestError)
+        return error_response(error)
+
+    async def validation(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        return error_response(validation_error(list(error.errors())))
+
+    async def http(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        message = f"{request.method} {request.url.path}: {error.detail}."
+        return JSONResponse(
+            error_body(error.status_code, message), error.status_code, error.headers
+        )
+
+    async def storage(request: Request, error: Exception) -> JSONResponse:
+        log.error("the database cannot be used", exc_info=error)
+        message = "The server's database cannot be used just now. Try again."
+        body = error_body(503, message, code="storage_unavailable")
+        return JSONResponse(body, 503, {"Retry-After": "5"})
+
+    async def uncaught(request: Request, error: Exception) -> JSONResponse:
+        log.error("uncaught in %s %s", request.method, request.url.path, exc_info=error)
+        return JSONResponse(error_body(500, "Something went wrong in the server."), 500)
+
+    app.add_exception_handler(PalimpsestError, palimpsest)
+    app.add_exception_handler(RequestValidationError, validation)
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(OperationalError, storage)
+    app.add_exception_handler(Exception, uncaught)

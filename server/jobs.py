@@ -1,0 +1,244 @@
+"""Durable jobs: DBOS workflows on SQLite beside the data.
+
+A job is a row in :mod:`server.records` and a workflow that works on it. What was accepted survives
+a kill: at the next start DBOS takes up the workflows that were running, and :meth:`Jobs.start`
+starts one for every pending row that has none. Steps are idempotent; a job's row ends once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from dbos import DBOS, DBOSConfig, SetWorkflowID
+
+from encoders import PalimpsestError
+from server import encoder_job, video_job
+from server.records import FAILED, PENDING, EncoderRecord, VideoRecord
+
+if TYPE_CHECKING:
+    from server.runtime import Runtime
+    from video import Ticket
+
+log = logging.getLogger("bentoml.palimpsest")
+
+Result = TypeVar("Result")
+
+VIDEOS, ENCODERS = "videos", "encoders"
+# Recovery looks for workflows of this version and executor; it must not change with the code.
+_VERSION, _EXECUTOR = "1", "palimpsest"
+_POLL_SECONDS = 0.1
+_MAX_ATTEMPTS = 20
+"""A job that brings the server down so often is given up."""
+
+_running: Jobs | None = None
+"""The jobs of this process: workflows are plain functions, and find their server here."""
+
+
+class Jobs:
+    """Starts, follows, cancels and ends the jobs of one server."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self._tickets: dict[str, Sequence[Ticket[Any]]] = {}
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Begin to work: on what was left unfinished, and on what is submitted."""
+        global _running
+        _running = self
+        config: DBOSConfig = {
+            "name": "palimpsest",
+            "system_database_url": f"sqlite:///{self.runtime.settings.data_dir / 'jobs.sqlite'}",
+            "application_version": _VERSION,
+            "executor_id": _EXECUTOR,
+            "log_level": "WARNING",
+        }
+        DBOS(config=config)
+        DBOS.launch()
+        in_flight = self.runtime.settings.videos_in_flight
+        for name, concurrency in ((VIDEOS, in_flight), (ENCODERS, 1)):
+            DBOS.register_queue(
+                name, worker_concurrency=concurrency, polling_interval_sec=_POLL_SECONDS
+            )
+        for table in (VideoRecord, EncoderRecord):
+            for record in self.runtime.records.all(table, table.status.in_(PENDING)):
+                self._take_up(record)
+
+    def stop(self) -> None:
+        """Wait briefly for workflows to notice that the server stops, and leave the rest undone."""
+        global _running
+        _running = None
+        DBOS.destroy(workflow_completion_timeout_sec=5)
+
+    def submit(self, record: VideoRecord | EncoderRecord) -> None:
+        """Start the workflow of an accepted job. Doing it twice starts one."""
+        queue, workflow = (
+            (VIDEOS, make_video) if isinstance(record, VideoRecord) else (ENCODERS, make_encoder)
+        )
+        with SetWorkflowID(_workflow_id(record)):
+            DBOS.enqueue_workflow(queue, workflow, _job_id(record))
+
+    def cancel(self, record: VideoRecord | EncoderRecord) -> None:
+        """Stop working on a job whose row is gone; returns at once, the device within a step."""
+        DBOS.cancel_workflow(_workflow_id(record))
+        with self._lock:
+            tickets = self._tickets.get(_job_id(record), ())
+        for ticket in tickets:
+            ticket.cancel()
+
+    def follow(
+        self,
+        job_id: str,
+        tickets: Sequence[Ticket[Result]],
+        report: Callable[[float | None], bool],
+    ) -> list[Result]:
+        """The tickets' results. ``report`` is told of progress (0 to 1; None: not begun).
+
+        Raises:
+            Gone: ``report`` said False, which means that the job's row is gone.
+            Whatever the first ticket to fail raises. Either way the others are cancelled.
+        """
+        with self._lock:
+            self._tickets[job_id] = tickets
+        told: float | None = -1.0
+        results: list[Result] = []
+        try:
+            while len(results) < len(tickets):
+                begun = any(ticket.state != "queued" for ticket in tickets)
+                share = sum(ticket.progress for ticket in tickets) / len(tickets)
+                now = share if begun else None
+                if now != told:
+                    told = now
+                    if not report(now):
+                        raise Gone
+                with suppress(TimeoutError):
+                    results.append(tickets[len(results)].result(timeout=0.2))
+            return results
+        finally:
+            with self._lock:
+                self._tickets.pop(job_id, None)
+            for ticket in tickets:
+                ticket.cancel()
+
+    def fail(self, record: VideoRecord | EncoderRecord, error: Exception) -> None:
+        """End a job with the reason a caller may see."""
+        if isinstance(error, PalimpsestError):
+            code, message = getattr(error, "reported_code", error.code), str(error)
+        elif isinstance(error, OSError):
+            code, message = "storage_error", f"The result could not be stored: {error.strerror}."
+        else:
+            code, message = "internal_error", "Something went wrong in the server."
+        log.warning("job %s failed: %s", record.id, message, exc_info=error)
+        values: dict[str, Any] = {"status": FAILED, "error_code": code, "error_message": message}
+        if isinstance(record, EncoderRecord):
+            values["phase"] = FAILED
+        self.end(record, **values)
+
+    def end(self, record: VideoRecord | EncoderRecord, **values: Any) -> bool:
+        """Write a job's end, and count it. False if it was deleted meanwhile."""
+        now = int(time.time())
+        if not self.runtime.records.change(record, completed_at=now, **values):
+            return False
+        kind = "video" if isinstance(record, VideoRecord) else "encoder"
+        self.runtime.metrics.jobs_ended.labels(kind, values["status"]).inc()
+        self.runtime.metrics.job_seconds.labels(kind).observe(now - record.created_at)
+        return True
+
+    def _take_up(self, record: VideoRecord | EncoderRecord) -> None:
+        """See to it that a pending job has a workflow that will work on it."""
+        status = DBOS.get_workflow_status(_workflow_id(record))
+        if status is not None and status.status in ("PENDING", "ENQUEUED", "DELAYED"):
+            return
+        if status is not None:
+            # It ended without ending the job: the server was stopped, or the job brought it down.
+            record.attempt += 1
+            if record.attempt >= _MAX_ATTEMPTS or status.status == "MAX_RECOVERY_ATTEMPTS_EXCEEDED":
+                self.fail(record, Abandoned("Working on this job stopped the server repeatedly."))
+                return
+            self.runtime.records.change(record, attempt=record.attempt)
+        self.submit(record)
+
+
+class Stopped(Exception):
+    """The server is stopping; the job goes on at the next start."""
+
+
+class Gone(Exception):
+    """The job was deleted while somebody worked on it."""
+
+
+class Abandoned(PalimpsestError):
+    """A job that will not be tried again."""
+
+    code = "abandoned"
+
+
+@DBOS.workflow(name="make_video", max_recovery_attempts=_MAX_ATTEMPTS)
+def make_video(video_id: str) -> None:
+    """One video, in one step."""
+    DBOS.run_step({"name": "render"}, _render, video_id)
+
+
+@DBOS.workflow(name="make_encoder", max_recovery_attempts=_MAX_ATTEMPTS)
+def make_encoder(job_id: str) -> None:
+    """One encoder, a step a phase; a phase that is done is not done again."""
+    for phase in encoder_job.PHASES:
+        if not DBOS.run_step({"name": phase}, _advance, job_id, phase):
+            return
+
+
+def _render(video_id: str) -> None:
+    jobs = _jobs()
+    record = jobs.runtime.records.get(
+        VideoRecord, VideoRecord.id == video_id, VideoRecord.status.in_(PENDING)
+    )
+    if record is not None:
+        _guarded(jobs, record, lambda: video_job.render(jobs, record))
+
+
+def _advance(job_id: str, phase: str) -> bool:
+    """Whether there is more to do."""
+    jobs = _jobs()
+    record = jobs.runtime.records.get(
+        EncoderRecord, EncoderRecord.job_id == job_id, EncoderRecord.status.in_(PENDING)
+    )
+    if record is None:
+        return False
+    return _guarded(jobs, record, lambda: encoder_job.PHASES[phase](jobs, record))
+
+
+def _guarded(jobs: Jobs, record: VideoRecord | EncoderRecord, work: Callable[[], None]) -> bool:
+    """Whether the work was done; if not, the job has ended or is gone. Raises Stopped."""
+    try:
+        work()
+    except Gone:
+        return False
+    except Stopped:
+        raise
+    except Exception as error:
+        if jobs.runtime.stopping.is_set():
+            raise Stopped from error
+        if isinstance(error, PalimpsestError) and error.code == "cancelled":
+            return False
+        jobs.fail(record, error)
+        return False
+    return True
+
+
+def _jobs() -> Jobs:
+    if _running is None:
+        raise RuntimeError("no server is running in this process")
+    return _running
+
+
+def _job_id(record: VideoRecord | EncoderRecord) -> str:
+    return record.id if isinstance(record, VideoRecord) else record.job_id
+
+
+def _workflow_id(record: VideoRecord | EncoderRecord) -> str:
+    return f"{_job_id(record)}-{record.attempt}"

@@ -1,0 +1,45 @@
+"""Loading the models and starting the engine. Imports torch: call it off the main thread."""
+
+from __future__ import annotations
+
+import torch
+
+from encoders import EncoderStore, Residency
+from server.drafts import Drafts
+from server.runtime import Loaded
+from server.settings import Settings
+from unlearn.judge import ClassifierJudge
+from video import Backbone, Engine, load_backbone
+
+
+def load(settings: Settings) -> Loaded:
+    """Load everything and return when the engine takes requests.
+
+    Raises whatever stood in the way: a missing directory, weights that do not fit, no such device.
+    """
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    directory = settings.backbone_dir
+    store = EncoderStore(settings.data_dir / "encoders")
+    store.sweep()
+    drafts = Drafts(store, settings.data_dir / "drafts")
+
+    def backbone() -> Backbone:
+        return load_backbone(
+            directory,
+            name=settings.backbone if settings.backbone == "starter" else directory.name,
+            device=settings.device,
+            dtype=getattr(torch, settings.dtype),
+        )
+
+    def residency(backbone: Backbone) -> Residency:
+        return Residency(
+            backbone.text_encoder, drafts, settings.encoder_cache_bytes, settings.device
+        )
+
+    engine = Engine(backbone, residency)
+    engine.start()
+    engine.wait_ready()
+    judge_dir = directory / "judge"
+    judge = ClassifierJudge.load(judge_dir) if judge_dir.is_dir() else None
+    return Loaded(engine, engine.backbone, store, drafts, engine.residency, judge)

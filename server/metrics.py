@@ -1,0 +1,94 @@
+"""What ``/metrics`` counts. Every name and label is fixed here; a label never holds a path or an id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from starlette.types import Scope
+
+from server.records import IN_PROGRESS, QUEUED, EncoderRecord, VideoRecord
+
+if TYPE_CHECKING:
+    from server.runtime import Runtime
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class Metrics:
+    """The counters of one server, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "palimpsest_http_requests",
+            "HTTP requests answered",
+            ["method", "route", "status"],
+            registry=self.registry,
+        )
+        self.request_seconds = Histogram(
+            "palimpsest_http_request_seconds",
+            "Seconds from request to the answer's last byte",
+            ["route"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.jobs_ended = Counter(
+            "palimpsest_jobs_ended",
+            "Videos and encoders that ended, by how",
+            ["kind", "status"],
+            registry=self.registry,
+        )
+        self.job_seconds = Histogram(
+            "palimpsest_job_seconds",
+            "Seconds from acceptance to the end of a job",
+            ["kind"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+
+    def observe(self, scope: Scope, status: int, seconds: float) -> None:
+        """Count one answered request, under the template of its route."""
+        route = getattr(scope.get("route"), "path", None) or _native_route(scope)
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        self.requests.labels(method, route, str(status)).inc()
+        self.request_seconds.labels(route).observe(seconds)
+
+
+class StateCollector(Collector):
+    """Gauges that are read when somebody looks."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def collect(self) -> Iterable[Metric]:
+        """The gauges now."""
+        runtime = self._runtime
+        jobs = GaugeMetricFamily("palimpsest_jobs", "Jobs pending now", labels=["kind", "status"])
+        for kind, table in (("video", VideoRecord), ("encoder", EncoderRecord)):
+            for status in (QUEUED, IN_PROGRESS):
+                jobs.add_metric([kind, status], runtime.records.count(table, status))
+        yield jobs
+        yield GaugeMetricFamily(
+            "palimpsest_ready", "1 once models are loaded", float(runtime.ready)
+        )
+        if runtime.ready:
+            stats = runtime.loaded.residency.stats()
+            for name, text, value in (
+                ("resident_encoders", "Encoders on the device", stats.resident),
+                ("resident_bytes", "Bytes of overrides on the device", stats.resident_bytes),
+                ("encoder_hits", "Uses of an encoder that was resident", stats.hits),
+                ("encoder_misses", "Uses of an encoder that was not resident", stats.misses),
+                ("encoder_evictions", "Encoders evicted", stats.evictions),
+            ):
+                yield GaugeMetricFamily(f"palimpsest_{name}", text, float(value))
+
+
+def _native_route(scope: Scope) -> str:
+    """BentoML's own routes have no template and are few; everything else was not found."""
+    known = ("/generate", "/livez", "/readyz", "/healthz", "/docs.json", "/schema.json")
+    return scope["path"] if scope["path"] in known else "unmatched"

@@ -1,0 +1,68 @@
+"""What an operator can set, each by an environment variable that starts with ``PALIMPSEST_``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+STARTER_WEIGHTS = Path(__file__).resolve().parent.parent / "starter" / "weights"
+
+Rate = Annotated[float, Field(ge=0, le=1)]
+
+
+class Settings(BaseSettings):
+    """One server's settings; ``PALIMPSEST_DATA_DIR=/var/lib/palimpsest`` sets ``data_dir``.
+
+    Raises pydantic's ValidationError, naming the variable at fault, when one cannot be used.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="PALIMPSEST_", extra="ignore", frozen=True)
+
+    backbone: str = "starter"
+    """"starter", the built-in model, or the directory of an AnimateDiff pipeline."""
+    data_dir: Path = Path("data")
+    """Where everything kept lies: encoders, videos, the databases."""
+    keys_file: Path | None = None
+    """JSON file of hashed keys (:mod:`server.keys`). None: no keys, and loopback only."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] = 3000
+
+    device: str = "cpu"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    threads: PositiveInt | None = None
+    """CPU threads of the denoiser; None leaves torch's own choice."""
+    encoder_cache_bytes: PositiveInt = 1 << 30
+    """How many bytes of overrides stay on the device."""
+
+    max_body_bytes: PositiveInt = 32 << 20
+    max_prompt_chars: PositiveInt = 1000
+    max_steps: PositiveInt = 100
+    """Upper bound on denoising steps; the backbone's own limit holds too."""
+    max_frames: PositiveInt = 64
+    """Upper bound on frames; the backbone's own limit holds too."""
+    max_side: PositiveInt = 1024
+    """Largest delivered width or height in pixels."""
+    max_unlearning_steps: PositiveInt = 1000
+    max_images: PositiveInt = 16
+    max_image_bytes: PositiveInt = 8 << 20
+    max_image_pixels: PositiveInt = 16_000_000
+
+    max_queued_videos: PositiveInt = 1000
+    """Videos accepted and not yet finished; more are answered with 429."""
+    max_queued_encoders: PositiveInt = 16
+    videos_in_flight: PositiveInt = 8
+    """Videos handed to the engine at a time."""
+
+    min_forget_rate: Rate = 0.9
+    """The gate: an encoder that forgets in fewer of the judged clips is not published."""
+    max_retain_drop: Rate = 0.1
+    """The gate: an encoder that loses more of the other concepts is not published."""
+
+    @property
+    def backbone_dir(self) -> Path:
+        """The directory the backbone is loaded from."""
+        return STARTER_WEIGHTS if self.backbone == "starter" else Path(self.backbone)

@@ -1,0 +1,77 @@
+"""Making one video: through the engine, into an mp4 that says how it was made, onto the disk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from server.keys import BASE
+from server.records import COMPLETED, IN_PROGRESS, VideoRecord
+
+if TYPE_CHECKING:
+    from server.jobs import Jobs
+
+
+def render(jobs: Jobs, record: VideoRecord) -> None:
+    """Work on an accepted video until its row is ended, or gone.
+
+    Raises what went wrong; an encoder that has gone, or has become another, is an error too.
+    """
+    from video import GenerationRequest, clip
+
+    runtime = jobs.runtime
+    loaded = runtime.wait_loaded()
+    encoder = None
+    if record.encoder_id is not None and record.encoder_digest is not None:
+        encoder = (record.encoder_id, record.encoder_digest)
+    ticket = loaded.engine.submit(
+        GenerationRequest(
+            prompt=record.prompt,
+            negative_prompt=record.negative_prompt,
+            encoder=encoder,
+            seed=record.seed,
+            steps=record.steps,
+            guidance=record.guidance,
+            frames=record.frames,
+        )
+    )
+
+    def report(progress: float | None) -> bool:
+        if progress is None:
+            return runtime.records.pending(record)
+        return runtime.records.change(
+            record, status=IN_PROGRESS, progress=min(99, int(progress * 100))
+        )
+
+    frames = jobs.follow(record.id, [ticket], report)[0]
+    size = (record.width, record.height)
+    base = loaded.backbone.text_encoder.fingerprint
+    runtime.files.write(
+        record.id,
+        {
+            "video": clip.encode_mp4(frames, record.fps, size, provenance(record, base)),
+            "thumbnail": clip.thumbnail(frames),
+            "spritesheet": clip.spritesheet(frames),
+        },
+    )
+    if not jobs.end(record, status=COMPLETED, progress=100):
+        runtime.files.delete(record.id)
+
+
+def provenance(record: VideoRecord, base: str) -> dict[str, Any]:
+    """What the mp4 says about itself: everything that decides its pixels."""
+    return {
+        "generator": "palimpsest",
+        "id": record.id,
+        "model": record.model,
+        "encoder": record.encoder_id or BASE,
+        "encoder_digest": record.encoder_digest,
+        "base": base,
+        "prompt": record.prompt,
+        "negative_prompt": record.negative_prompt,
+        "seed": record.seed,
+        "steps": record.steps,
+        "guidance": record.guidance,
+        "frames": record.frames,
+        "fps": record.fps,
+        "created_at": record.created_at,
+    }
