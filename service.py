@@ -30,7 +30,7 @@ die_with_parent()
     workers=1,
     metrics={"enabled": False},
     traffic={"timeout": 86_400},
-    http={"host": settings.host, "port": settings.port},
+    http={"host": settings.host, "port": settings.port},  # pyright: ignore[reportArgumentType]
 )
 @bentoml.asgi_app(app, path="/")
 class Palimpsest:
@@ -66,4 +66,5 @@ class Palimpsest:
             return cast(Path, answer)
 
 
-Palimpsest.add_asgi_middleware(Guard, **app.state.guard)
+# BentoML types the middleware as its instance; what it wants is the class.
+Palimpsest.add_asgi_middleware(Guard, **app.state.guard)  # pyright: ignore[reportArgumentType]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -29,7 +29,7 @@ def create_app(settings: Settings) -> FastAPI:
     keyring = Keyring.read(settings.keys_file) if settings.keys_file is not None else None
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         await run_in_threadpool(runtime.start)
         yield
         await run_in_threadpool(runtime.stop)

@@ -1,6 +1,7 @@
 """Making one encoder: images → optimising → judging → published, or failed with its measures."""
 
 from __future__ import annotations
+
 from typing import Any
 
 PHASES: dict[str, Any] = {}

@@ -24,7 +24,7 @@ class Health(BaseModel):
 
 @router.get("/health", summary="Ready, or why not")
 def health(request: Request) -> Health:
-    """503 until the models are loaded, as `/readyz`, with `loading` or `load_failed` as the code."""
+    """503 until the models are loaded, as `/readyz`; the code is `loading` or `load_failed`."""
     runtime = runtime_of(request)
     if runtime.load_error is not None:
         # Anybody may ask this; what exactly went wrong may hold paths, and is in the log.

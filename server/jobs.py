@@ -77,11 +77,11 @@ class Jobs:
 
     def submit(self, record: VideoRecord | EncoderRecord) -> None:
         """Start the workflow of an accepted job. Doing it twice starts one."""
-        queue, workflow = (
-            (VIDEOS, make_video) if isinstance(record, VideoRecord) else (ENCODERS, make_encoder)
-        )
         with SetWorkflowID(_workflow_id(record)):
-            DBOS.enqueue_workflow(queue, workflow, _job_id(record))
+            if isinstance(record, VideoRecord):
+                DBOS.enqueue_workflow(VIDEOS, make_video, record.id)
+            else:
+                DBOS.enqueue_workflow(ENCODERS, make_encoder, record.job_id)
 
     def cancel(self, record: VideoRecord | EncoderRecord) -> None:
         """Stop working on a job whose row is gone; returns at once, the device within a step."""

@@ -7,7 +7,7 @@ The keys file is JSON; it holds the SHA-256 of each key, never the key:
 
 ``role`` is "admin" (may use everything, and make encoders) or "user". ``encoders`` lists what a
 user's key may use: encoder ids, aliases, "base" for the unmodified encoder, or "*" for everything.
-A request that names no encoder gets ``default_encoder``. Make one: ``python -m server.keys --help``.
+A request that names no encoder gets ``default_encoder``. ``python -m server.keys`` makes a key.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What ``/metrics`` counts. Every name and label is fixed here; a label never holds a path or an id."""
+"""What ``/metrics`` counts. Names and labels are fixed here; no label holds a path or an id."""
 
 from __future__ import annotations
 

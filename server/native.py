@@ -1,4 +1,4 @@
-"""One call from prompt to mp4, for BentoML's own clients, through the same door as ``/v1/videos``."""
+"""One call from prompt to mp4, for BentoML's own clients; the same rules as ``/v1/videos``."""
 
 from __future__ import annotations
 

@@ -29,9 +29,9 @@ _PAGE = """<!doctype html>
 <body>
 <h1>Palimpsest</h1>
 <p class="again">written, scraped off, written again</p>
-<p>A text-to-video server whose models can forget. A request names an <em>encoder</em>; the encoder
-turns its prompt into embeddings, and an encoder that was made to forget a concept cannot ask for it.
-Base and unlearned encoders are served side by side, and new ones are made on request.</p>
+<p>A text-to-video server whose models can forget. A request names an <em>encoder</em>;
+the encoder turns its prompt into embeddings, and one that was made to forget a concept cannot ask
+for it. Base and unlearned encoders are served side by side, and new ones are made on request.</p>
 <pre>curl HOST/v1/videos -H 'content-type: application/json' \\
      -d '{"prompt": "pogo bouncing in a meadow"}'
 

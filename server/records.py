@@ -8,7 +8,7 @@ state; a job whose row is gone was deleted.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -106,7 +106,7 @@ class EncoderRecord(Job):
     measures: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
 
-AnyJob = TypeVar("AnyJob", VideoRecord, EncoderRecord)
+AnyJob = TypeVar("AnyJob", bound=Job)
 
 
 class Records:
@@ -117,7 +117,7 @@ class Records:
         self._engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
         event.listen(self._engine, "connect", _configure)
         event.listen(self._engine, "begin", _begin)
-        # Writers take SQLite's lock at once: a transaction that began by reading cannot wait for it.
+        # Writers take SQLite's lock at once: one that began by reading could not wait for it.
         self._writer = self._engine.execution_options(immediate=True)
         _Base.metadata.create_all(self._writer)
 
@@ -126,12 +126,12 @@ class Records:
         self._engine.dispose()
 
     @contextmanager
-    def _write(self) -> Iterator[Session]:
+    def _write(self) -> Generator[Session]:
         with Session(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager
-    def _read(self) -> Iterator[Session]:
+    def _read(self) -> Generator[Session]:
         with Session(self._engine, expire_on_commit=False) as session:
             yield session
 
@@ -204,12 +204,12 @@ class Records:
         with self._read() as session:
             return session.scalars(select(table).where(*where).order_by(table.sequence)).all()
 
-    def count(self, table: type[AnyJob], status: str) -> int:
+    def count(self, table: type[Job], status: str) -> int:
         """How many jobs are in this status."""
         with self._read() as session:
             return session.scalar(select(func.count()).where(table.status == status)) or 0
 
-    def change(self, job: AnyJob, **values: Any) -> bool:
+    def change(self, job: Job, **values: Any) -> bool:
         """Write ``values`` to a pending job; False if it has ended or was deleted meanwhile.
 
         Nothing else ends a job, so that a job ends once.
@@ -220,13 +220,13 @@ class Records:
             changed = session.execute(update(table).where(*still).values(**values))
             return bool(changed.rowcount)  # pyright: ignore[reportAttributeAccessIssue]
 
-    def pending(self, job: AnyJob) -> bool:
+    def pending(self, job: Job) -> bool:
         """Whether it is still to be done: neither ended nor deleted."""
         table = type(job)
         still = (table.sequence == job.sequence, table.id == job.id, table.status.in_(PENDING))
         return self.get(table, *still) is not None
 
-    def remove(self, job: AnyJob) -> None:
+    def remove(self, job: Job) -> None:
         """Delete the row; its idempotency key is free again."""
         with self._write() as session:
             session.execute(delete(type(job)).where(type(job).sequence == job.sequence))

@@ -24,7 +24,7 @@ from server.settings import Settings
 if TYPE_CHECKING:
     from encoders import EncoderStore, Residency
     from server.drafts import Drafts
-    from unlearn import Judge
+    from unlearn.judge import Judge
     from video import Backbone, Engine
 
 log = logging.getLogger("bentoml.palimpsest")

@@ -65,7 +65,7 @@ class _Request(BaseModel):
 
 
 class VideoRequest(_Request):
-    """Body of ``POST /v1/videos``, as JSON or as a form. What is left out takes the model's value."""
+    """Body of ``POST /v1/videos``, as JSON or a form. What is left out takes the model's value."""
 
     prompt: Text
     model: str | None = Field(None, description="`starter`, or `starter:<encoder or alias>`")
