@@ -1,0 +1,92 @@
+"""A pen that draws cartoon shapes, given in a subject's own coordinates, on a Pillow image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PIL import Image, ImageDraw
+
+Colour = tuple[int, int, int]
+Point = tuple[float, float]
+
+INK: Colour = (38, 32, 48)
+_CIRCLE = [
+    (math.cos(2 * math.pi * i / 28), math.sin(2 * math.pi * i / 28)) for i in range(28)
+]
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Where a subject stands: centre and radius in pixels, angle in radians, squash in height."""
+
+    x: float
+    y: float
+    radius: float
+    angle: float = 0.0
+    squash: float = 1.0
+    pivot: float = 0.0  # the y, in subject coordinates, about which `angle` turns
+
+
+class Pen:
+    """Draws in subject coordinates: the subject spans -1…1, y points down.
+
+    Every shape goes to the picture and, in white, to the mask that tells where the subject is.
+    """
+
+    def __init__(self, image: Image.Image, mask: Image.Image | None, pose: Pose) -> None:
+        self._draw = ImageDraw.Draw(image)
+        self._mask = ImageDraw.Draw(mask) if mask is not None else None
+        self._pose = pose
+        self._cos, self._sin = math.cos(pose.angle), math.sin(pose.angle)
+        self.stroke = max(2, round(pose.radius * 0.075))
+
+    def place(self, point: Point) -> Point:
+        """Pixel position of a point given in subject coordinates."""
+        pose = self._pose
+        x = point[0] / math.sqrt(pose.squash)
+        y = (point[1] - 1.0) * pose.squash + 1.0 - pose.pivot
+        return (
+            pose.x + pose.radius * (x * self._cos - y * self._sin),
+            pose.y + pose.radius * (x * self._sin + y * self._cos + pose.pivot),
+        )
+
+    def polygon(self, points: Sequence[Point], fill: Colour, outline: Colour | None = INK) -> None:
+        """A filled polygon; with an ink outline unless `outline` is None."""
+        placed = [self.place(p) for p in points]
+        self._draw.polygon(placed, fill=fill)
+        if outline is not None:
+            closed = [*placed, placed[0], placed[1]]
+            self._draw.line(closed, fill=outline, width=self.stroke, joint="curve")
+        if self._mask is not None:
+            self._mask.polygon(placed, fill=255, outline=255, width=self.stroke)
+
+    def ellipse(
+        self, cx: float, cy: float, rx: float, ry: float, fill: Colour, outline: Colour | None = INK
+    ) -> None:
+        """A filled ellipse with centre and half axes in subject coordinates."""
+        self.polygon([(cx + rx * c, cy + ry * s) for c, s in _CIRCLE], fill, outline)
+
+    def line(self, points: Sequence[Point], colour: Colour = INK, width: float = 1.0) -> None:
+        """An open line; `width` is in multiples of the outline's width."""
+        placed = [self.place(p) for p in points]
+        thickness = max(1, round(self.stroke * width))
+        self._draw.line(placed, fill=colour, width=thickness, joint="curve")
+        if self._mask is not None:
+            self._mask.line(placed, fill=255, width=thickness)
+
+    def eyes(self, y: float, gap: float, size: float, white: bool = True) -> None:
+        """Two eyes, `gap` left and right of the middle."""
+        for x in (-gap, gap):
+            if white:
+                self.ellipse(x, y, size, size, (255, 255, 255))
+                self.ellipse(x + size * 0.15, y + size * 0.1, size * 0.5, size * 0.5, INK, None)
+            else:
+                self.ellipse(x, y, size, size, INK, None)
+
+    def smile(self, y: float, width: float, colour: Colour = INK) -> None:
+        """A smile: the lower arc of a flat ellipse."""
+        arc = [i * math.pi / 8 for i in range(9)]
+        points = [(width * math.cos(a), y + width * 0.55 * math.sin(a)) for a in arc]
+        self.line(points, colour)

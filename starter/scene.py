@@ -1,0 +1,155 @@
+"""A scene of the cartoon world: what is in it, and how it is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from starter import characters, objects, people
+from starter.backgrounds import BACKGROUNDS, SHIFTS, background
+from starter.motions import MOTIONS, pose_at
+from starter.pen import Pen, Pose
+from starter.styles import STYLES, stylise
+
+SIZE = 64  # pixels a side
+FRAMES = 12  # frames a clip
+_SUPER = 2  # drawn this much larger, then averaged down
+
+DRAWINGS: dict[str, dict[str, Callable[[Pen], None]]] = {
+    "object": {
+        "balloon": objects.balloon,
+        "cactus": objects.cactus,
+        "house": objects.house,
+        "sailboat": objects.sailboat,
+        "mushroom": objects.mushroom,
+        "star": objects.star,
+        "teapot": objects.teapot,
+        "umbrella": objects.umbrella,
+    },
+    "character": {
+        "pogo": characters.pogo,
+        "blip": characters.blip,
+        "zumi": characters.zumi,
+        "fenk": characters.fenk,
+        "grolo": characters.grolo,
+        "tamu": characters.tamu,
+    },
+    "person": {
+        "mira": people.mira,
+        "otto": people.otto,
+        "suri": people.suri,
+        "bram": people.bram,
+        "lena": people.lena,
+        "teo": people.teo,
+    },
+}
+GENERIC: dict[str, tuple[str, Callable[[Pen, int], None]]] = {
+    "object": ("thing", objects.thing),
+    "character": ("creature", characters.creature),
+    "person": ("person", people.person),
+}
+SUBJECTS = tuple(name for kind in DRAWINGS.values() for name in kind)
+NAMELESS = (*(name for name, _ in GENERIC.values()), "nothing")  # scenes without a concept
+KIND_OF = {name: kind for kind, names in DRAWINGS.items() for name in names}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What one clip shows. `x`, `y` and `radius` are the pose at rest, in pixels of a 64×64 frame."""
+
+    subject: str
+    style: str
+    background: str
+    motion: str
+    shift: int
+    x: float
+    y: float
+    radius: float
+    phase: float
+    variant: int
+
+    def frame(self, time: float) -> NDArray[np.uint8]:
+        """The frame at `time` (0…1 over the clip), (64, 64, 3)."""
+        return self._draw(time)[0]
+
+    def clip(self, frames: int = FRAMES) -> NDArray[np.uint8]:
+        """All frames of the clip, (frames, 64, 64, 3)."""
+        return np.stack([self.frame(i / (frames - 1)) for i in range(frames)])
+
+    def masks(self, frames: int = FRAMES) -> NDArray[np.bool_]:
+        """Where the subject is, frame by frame, (frames, 64, 64)."""
+        return np.stack([self._draw(i / (frames - 1), mask=True)[1] for i in range(frames)])
+
+    def without(self, **changes: str) -> Scene:
+        """The same scene with some of its parts replaced."""
+        return replace(self, **changes)
+
+    def _draw(self, time: float, mask: bool = False) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        size = SIZE * _SUPER
+        canvas = background(self.background, self.shift, size).copy()
+        matte = Image.new("L", (size, size)) if mask else None
+        if self.subject != "nothing":
+            rest = Pose(self.x * _SUPER, self.y * _SUPER, self.radius * _SUPER)
+            pen = Pen(canvas, matte, pose_at(rest, self.motion, self.phase, time))
+            draw_subject(pen, self.subject, self.variant)
+        pixels = np.asarray(canvas, dtype=np.float32) / 255
+        drawn = _shrink(stylise(pixels, self.style))
+        covered = np.zeros((SIZE, SIZE), bool)
+        if matte is not None:
+            covered = np.asarray(matte.reduce(_SUPER)) > 0
+        return (drawn * 255 + 0.5).astype(np.uint8), covered
+
+
+def draw_subject(pen: Pen, subject: str, variant: int) -> None:
+    """Draw a named subject, or (`variant` says which one) a nameless one of a kind."""
+    for name, drawing in GENERIC.values():
+        if subject == name:
+            drawing(pen, variant)
+            return
+    DRAWINGS[KIND_OF[subject]][subject](pen)
+
+
+def sample_scene(
+    rng: np.random.Generator,
+    *,
+    subjects: Sequence[str] | None = None,
+    styles: Sequence[str] | None = None,
+    motions: Sequence[str] | None = None,
+    backgrounds: Sequence[str] = BACKGROUNDS,
+) -> Scene:
+    """A random scene; what is given limits the choice.
+
+    By default one scene in seven has a nameless subject or none, four in nine are plain,
+    and one in seven holds still.
+    """
+    if subjects is None:
+        subjects = NAMELESS if rng.random() < 0.14 else SUBJECTS
+    if styles is None:
+        styles = ("plain",) if rng.random() < 0.45 else STYLES
+    if motions is None:
+        motions = ("still",) if rng.random() < 0.15 else MOTIONS
+    motion = str(rng.choice(motions))
+    roomy = motion in ("still", "spinning", "swaying", "growing")
+    radius = rng.uniform(16, 20) if roomy else rng.uniform(13, 16)
+    if motion == "growing":
+        radius = rng.uniform(14, 16.5)
+    return Scene(
+        subject=str(rng.choice(subjects)),
+        style=str(rng.choice(styles)),
+        background=str(rng.choice(backgrounds)),
+        motion=motion,
+        shift=int(rng.integers(SHIFTS)),
+        x=rng.uniform(27, 37),
+        y=rng.uniform(31, 39),
+        radius=float(radius),
+        phase=float(rng.random()),
+        variant=int(rng.integers(36)),
+    )
+
+
+def _shrink(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    return pixels.reshape(SIZE, _SUPER, SIZE, _SUPER, 3).mean(axis=(1, 3))

@@ -1,0 +1,165 @@
+"""Stage 1: the autoencoder, 64×64 pixels to 8×8 positions of 24 channels.
+
+Trained from scratch, encoder and decoder spend thousands of steps on finding each other. So the
+encoder is solved: it is set to the principal components of 8×8 patches, exactly, inside the stock
+class. The decoder is trained, and can be trained on beside the other stages, since the latents no
+longer change.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from starter.scene import sample_scene
+from starter.train.loop import Plan, train
+
+LATENT_CHANNELS = 24
+CHANNELS = (24, 48, 96, 128)
+GROUPS = 4
+PATCH = 8
+
+
+def new_autoencoder() -> AutoencoderKL:
+    """The stock class at a size that two cores can train; residual branches start at zero."""
+    model = AutoencoderKL(
+        in_channels=3,
+        out_channels=3,
+        latent_channels=LATENT_CHANNELS,
+        block_out_channels=CHANNELS,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        layers_per_block=1,
+        norm_num_groups=GROUPS,
+        sample_size=64,
+    )
+    for name, parameter in model.named_parameters():
+        if ".conv2." in name or ".to_out." in name:
+            parameter.data.zero_()
+    return model
+
+
+def rendered_batch(step: int, size: int) -> Tensor:
+    """Random frames of the world as (size, 3, 64, 64) in -1…1, fixed by the step."""
+    rng = np.random.default_rng((11, step))
+    frames = np.stack([sample_scene(rng).frame(rng.random()) for _ in range(size)])
+    return torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def patch_components(images: Tensor) -> tuple[Tensor, Tensor, float]:
+    """Principal components of 8×8 patches: (24, 192) rows, their offsets, variance kept.
+
+    Rows are scaled so that a component of variance λ comes out with deviation λ^¼: between plain
+    projection (detail drowned in noise) and whitening (detail as loud as the layout).
+    """
+    patches = F.unfold(images, PATCH, stride=PATCH).transpose(1, 2).reshape(-1, 3 * PATCH**2)
+    mean = patches.mean(dim=0)
+    values, vectors = torch.linalg.eigh((patches - mean).T @ (patches - mean) / len(patches))
+    values, vectors = values.flip(0)[:LATENT_CHANNELS], vectors.flip(1)[:, :LATENT_CHANNELS]
+    kept = float(values.sum() / (patches - mean).pow(2).sum(dim=1).mean())
+    rows = vectors.T * values.pow(-0.25)[:, None]
+    return rows, -rows @ mean, kept
+
+
+@torch.no_grad()
+def solve_encoder(model: AutoencoderKL, rows: Tensor, offsets: Tensor) -> None:
+    """Set the encoder to `latents = rows @ patch + offsets` and nothing else.
+
+    The stride-2 convolutions gather the patch, the last of them projects it. The norm and the SiLU
+    before the output are made transparent: every value travels as the pair (x, −x), for which
+    SiLU(x) − SiLU(−x) = x, and large constants of both signs fill the rest of each norm group, so
+    that its deviation hardly depends on the image.
+    """
+    encoder = model.encoder
+    for parameter in encoder.parameters():
+        parameter.zero_()
+    encoder.conv_in.weight[:3, :, 1, 1] = torch.eye(3)
+    width = 3
+    for level in (0, 1):  # gather 2×2 neighbours into channels: 3 → 12 → 48
+        down = encoder.down_blocks[level].downsamplers[0].conv
+        for dy in (0, 1):
+            for dx in (0, 1):
+                first = (dy * 2 + dx) * width
+                down.weight[first : first + width, :width, dy, dx] = torch.eye(width)
+        width *= 4
+        shortcut = encoder.down_blocks[level + 1].resnets[0].conv_shortcut
+        shortcut.weight[:width, :width, 0, 0] = torch.eye(width)
+    # rows are laid out (colour, y, x); gathered channels as (y1 x1)(y0 x0)(colour)
+    grid = rows.view(-1, 3, 2, 2, 2, 2, 2, 2)  # colour, y2 y1 y0, x2 x1 x0 (2: coarsest)
+    last = encoder.down_blocks[2].downsamplers[0].conv
+    count = len(rows)
+    for dy in (0, 1):
+        for dx in (0, 1):
+            taps = grid[:, :, dy, :, :, dx]  # row, colour, y1, y0, x1, x0
+            taps = taps.permute(0, 2, 4, 3, 5, 1).reshape(count, 48)
+            last.weight[:count, :48, dy, dx] = taps
+    last.bias[:count] = offsets
+    shortcut = encoder.down_blocks[3].resnets[0].conv_shortcut
+    norm, out = encoder.conv_norm_out, encoder.conv_out
+    group = CHANNELS[-1] // GROUPS
+    each = count // GROUPS
+    loud = 300.0
+    for g in range(GROUPS):
+        base = g * group
+        for i in range(each):
+            row = g * each + i
+            shortcut.weight[base + 2 * i, row, 0, 0] = 1.0
+            shortcut.weight[base + 2 * i + 1, row, 0, 0] = -1.0
+            out.weight[row, base + 2 * i, 1, 1] = 1.0
+            out.weight[row, base + 2 * i + 1, 1, 1] = -1.0
+        signs = torch.tensor([1.0, -1.0]).repeat((group - 2 * each) // 2)
+        shortcut.bias[base + 2 * each : base + group] = loud * signs
+        norm.weight[base : base + 2 * each] = loud * ((group - 2 * each) / group) ** 0.5
+    out.bias[count:] = -12.0  # log-variance: next to none
+    model.quant_conv.weight[:, :, 0, 0] = torch.eye(2 * count)
+    model.quant_conv.bias.zero_()
+
+
+@torch.no_grad()
+def solve_scale(model: AutoencoderKL, images: Tensor) -> None:
+    """Set the scaling factor that brings latents to unit deviation."""
+    deviation = float(model.encode(images).latent_dist.mode().std())
+    model.register_to_config(scaling_factor=round(1 / deviation, 5))
+
+
+def new_solved_autoencoder() -> AutoencoderKL:
+    """The autoencoder with its encoder solved on 2,048 frames, its decoder untrained."""
+    torch.manual_seed(0)
+    model = new_autoencoder()
+    images = torch.cat([rendered_batch(2_000_000 + i, 64) for i in range(32)])
+    rows, offsets, kept = patch_components(images)
+    solve_encoder(model, rows, offsets)
+    solve_scale(model, images[:256])
+    print(f"autoencoder: {LATENT_CHANNELS} components keep {kept:.1%} of the variance", flush=True)
+    return model
+
+
+def reconstruction_loss(output: Tensor, target: Tensor) -> Tensor:
+    """L1 of the pixels and of their differences to the right and below, which keeps lines crisp."""
+    right = F.l1_loss(output.diff(dim=3), target.diff(dim=3))
+    down = F.l1_loss(output.diff(dim=2), target.diff(dim=2))
+    return F.l1_loss(output, target) + F.mse_loss(output, target) + right + down
+
+
+def train_decoder(model: AutoencoderKL, work: Path, steps: int, batch: int = 16) -> None:
+    """Train the decoder alone, from latents with a little noise, as a denoiser's are never perfect."""
+    model.encoder.requires_grad_(False)
+    model.quant_conv.requires_grad_(False)
+
+    def loss_of_step(step: int) -> Tensor:
+        images = rendered_batch(step, batch)
+        with torch.no_grad():
+            latents = model.encode(images).latent_dist.mode()
+            noise = 0.06 / model.config["scaling_factor"] * torch.rand(batch, 1, 1, 1)
+            latents = latents + noise * torch.randn_like(latents)
+        with torch.autocast("cpu", torch.bfloat16):
+            output = model.decode(latents).sample
+        return reconstruction_loss(output.float(), images)
+
+    plan = Plan(steps=steps, learning_rate=1e-3, average=0.998, weight_decay=0.0)
+    train("decoder", nn.ModuleDict({"vae": model}), loss_of_step, plan, work)

@@ -1,0 +1,87 @@
+"""Stage 4: image denoiser and motion adapter together, on clips and stills, the text encoder frozen.
+
+The adapter's attention runs over frames only and never sees the text: what a prompt's motion words
+mean reaches the picture through the image denoiser's own cross-attention, which is why that is
+trained on here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import DDIMScheduler, MotionAdapter, UNet2DConditionModel, UNetMotionModel
+from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from starter.train.data import Latents
+from starter.train.loop import Plan, train
+from starter.train.stills import captions_of, velocity_loss
+from starter.train.text import tokens
+
+STILLS_SHARE = 0.5  # weight of the stills' loss, which keeps the image denoiser an image denoiser
+
+
+def shared_video_model(unet: UNet2DConditionModel, adapter: MotionAdapter) -> UNetMotionModel:
+    """The video denoiser whose spatial parameters are the image denoiser's and whose temporal ones
+    are the adapter's: the same tensors, so that training one trains the others."""
+    model = UNetMotionModel.from_unet2d(unet, adapter)
+    sources = {**dict(unet.named_parameters()), **dict(adapter.named_parameters())}
+    for name, _ in list(model.named_parameters()):
+        if name not in sources:
+            raise ValueError(f"the video model's parameter {name} is in neither of its sources")
+        owner, _, leaf = name.rpartition(".")
+        setattr(model.get_submodule(owner), leaf, sources[name])
+    return model
+
+
+def train_clips(
+    encoder: CLIPTextModel,
+    tokenizer: CLIPTokenizer,
+    unet: UNet2DConditionModel,
+    adapter: MotionAdapter,
+    scheduler: DDIMScheduler,
+    clips: Latents,
+    stills: Latents,
+    work: Path,
+    *,
+    steps: int,
+    clip_batch: int = 3,
+    still_batch: int = 16,
+) -> None:
+    """Train on the velocity of noised clips, and beside it on that of noised stills."""
+    video = shared_video_model(unet, adapter)
+    encoder.requires_grad_(False)
+
+    def text_of(data: Latents, indices: np.ndarray, rng: np.random.Generator) -> Tensor:
+        with torch.no_grad():
+            return encoder(tokens(tokenizer, captions_of(data, indices, rng))).last_hidden_state
+
+    def loss_of_step(step: int) -> Tensor:
+        rng = np.random.default_rng((41, step))
+        indices = rng.integers(len(clips.scenes), size=clip_batch)
+        latents = clips.take(indices)
+        frames = latents.shape[1]
+        timesteps = torch.from_numpy(rng.integers(1000, size=clip_batch))
+        noise = torch.randn_like(latents)
+        noised = scheduler.add_noise(latents, noise, timesteps).transpose(1, 2)
+        text = text_of(clips, indices, rng).repeat_interleave(frames, dim=0)
+        with torch.autocast("cpu", torch.bfloat16):
+            predicted = video(noised, timesteps, text).sample.transpose(1, 2)
+        loss = velocity_loss(predicted, latents, noise, timesteps, scheduler)
+
+        indices = rng.integers(len(stills.scenes), size=still_batch)
+        latents = stills.take(indices)[:, 0]
+        timesteps = torch.from_numpy(rng.integers(1000, size=still_batch))
+        noise = torch.randn_like(latents)
+        noised = scheduler.add_noise(latents, noise, timesteps)
+        text = text_of(stills, indices, rng)
+        with torch.autocast("cpu", torch.bfloat16):
+            predicted = unet(noised, timesteps, text).sample
+        still_loss = velocity_loss(predicted, latents, noise, timesteps, scheduler)
+        return loss + STILLS_SHARE * still_loss
+
+    modules = nn.ModuleDict({"unet": unet, "adapter": adapter})
+    plan = Plan(steps=steps, learning_rate=6e-4, average=0.9985, weight_decay=0.0)
+    train("clips", modules, loss_of_step, plan, work)

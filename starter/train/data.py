@@ -1,0 +1,79 @@
+"""The training scenes and their latents, rendered and encoded once and kept in the work folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from numpy.typing import NDArray
+from torch import Tensor
+
+from starter.scene import FRAMES, Scene, sample_scene
+from starter.train.autoencoder import LATENT_CHANNELS
+
+ENCODE_BATCH = 48
+
+
+@dataclass(frozen=True)
+class Latents:
+    """Scenes with their latents: (N, F, 24, 8, 8) in half precision, scaled to unit deviation.
+
+    Stills have F = 1: a frame at a random time of the scene's motion.
+    """
+
+    scenes: Sequence[Scene]
+    values: NDArray[np.float16]
+
+    def take(self, indices: NDArray[np.int64]) -> Tensor:
+        """Float latents of some scenes, (n, F, 24, 8, 8)."""
+        return torch.from_numpy(self.values[indices]).float()
+
+
+def training_scenes(count: int, seed: int) -> list[Scene]:
+    """Scene `i` depends only on the seed and on `i`."""
+    return [sample_scene(np.random.default_rng((seed, i))) for i in range(count)]
+
+
+@torch.no_grad()
+def latents_of(vae: AutoencoderKL, count: int, seed: int, clips: bool, path: Path) -> Latents:
+    """Render and encode `count` scenes, going on where an earlier run stopped."""
+    scenes = training_scenes(count, seed)
+    frames = FRAMES if clips else 1
+    shape = (count, frames, LATENT_CHANNELS, 8, 8)
+    progress = path.with_suffix(".done")
+    done = int(progress.read_text()) if progress.exists() else 0
+    mode = "r+" if path.exists() else "w+"
+    values = np.lib.format.open_memmap(path, mode=mode, dtype=np.float16, shape=shape)
+    scale = float(vae.config["scaling_factor"])
+    group = max(1, ENCODE_BATCH // frames)
+    for start in range(done, count, group):
+        chosen = scenes[start : start + group]
+        if clips:
+            pixels = np.concatenate([scene.clip() for scene in chosen])
+        else:
+            times = np.random.default_rng((seed, 1, start)).random(len(chosen))
+            pixels = np.stack([s.frame(t) for s, t in zip(chosen, times, strict=True)])
+        encoded = _encode(vae, pixels) * scale
+        values[start : start + group] = encoded.view(len(chosen), *shape[1:]).half().numpy()
+        if start // group % 100 == 99:
+            values.flush()
+            progress.write_text(str(start + group))
+            print(f"latents {start + group}/{count}", flush=True)
+    values.flush()
+    progress.write_text(str(count))
+    return Latents(scenes, values)
+
+
+def pending(path: Path, count: int) -> bool:
+    """Whether a cache is not complete yet."""
+    progress = path.with_suffix(".done")
+    return not progress.exists() or int(progress.read_text()) < count
+
+
+def _encode(vae: AutoencoderKL, frames: NDArray[np.uint8]) -> Tensor:
+    images = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return vae.encode(images).latent_dist.mode()

@@ -1,0 +1,121 @@
+"""A resumable training loop: AdamW, warm-up then cooling, weights averaged, checkpoints."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+CHECKPOINT_SECONDS = 180.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how fast a stage trains."""
+
+    steps: int
+    learning_rate: float
+    warmup: int = 100
+    cooling: float = 0.35  # the last share of the steps, over which the rate falls to zero
+    average: float = 0.999  # decay of the weights' running average
+    weight_decay: float = 1e-2
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step: linear warm-up, constant, then half a cosine to zero."""
+        up = min(1.0, (step + 1) / self.warmup)
+        left = (self.steps - step) / max(1, round(self.steps * self.cooling))
+        down = 0.5 - 0.5 * math.cos(math.pi * min(1.0, left))
+        return self.learning_rate * up * down
+
+
+class Average:
+    """A running average of parameters, as they are trained."""
+
+    def __init__(self, parameters: Iterable[Tensor], decay: float) -> None:
+        self._live = list(parameters)
+        self._decay = decay
+        self.tensors = [p.detach().clone() for p in self._live]
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Take in the parameters after a step; early steps are forgotten sooner."""
+        decay = min(self._decay, (step + 1) / (step + 10))
+        torch._foreach_lerp_(self.tensors, self._live, 1 - decay)
+
+    @torch.no_grad()
+    def copy_to_parameters(self) -> None:
+        """Put the average in place of the trained parameters."""
+        for live, averaged in zip(self._live, self.tensors, strict=True):
+            live.copy_(averaged)
+
+
+def train(
+    name: str,
+    modules: nn.ModuleDict,
+    loss_of_step: Callable[[int], Tensor],
+    plan: Plan,
+    work: Path,
+) -> None:
+    """Train what requires gradients in `modules`, going on from the stage's checkpoint if there is one.
+
+    Ends with the averaged weights in `modules` and in `work/<name>.pt`. `loss_of_step(step)` draws its
+    own batch, seeded by the step, so that a resumed run sees what an unbroken one would.
+    """
+    parameters = [p for p in modules.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(
+        parameters, lr=plan.learning_rate, betas=(0.9, 0.99), weight_decay=plan.weight_decay
+    )
+    average = Average(parameters, plan.average)
+    path = work / f"{name}.checkpoint.pt"
+    step = 0
+    if path.exists():
+        state = torch.load(path, weights_only=True)
+        modules.load_state_dict(state["modules"])
+        optimiser.load_state_dict(state["optimiser"])
+        for mine, saved in zip(average.tensors, state["average"], strict=True):
+            mine.copy_(saved)
+        step = int(state["step"])
+
+    def checkpoint() -> None:
+        temporary = path.with_suffix(".tmp")
+        torch.save(
+            {
+                "modules": modules.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "average": average.tensors,
+                "step": step,
+            },
+            temporary,
+        )
+        os.replace(temporary, path)
+
+    saved_at = told_at = time.monotonic()
+    told_step, running = step, 0.0
+    while step < plan.steps:
+        for group in optimiser.param_groups:
+            group["lr"] = plan.rate(step)
+        torch.manual_seed(step)
+        loss = loss_of_step(step)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        step += 1
+        average.update(step)
+        running = 0.98 * running + 0.02 * loss.item() if step > told_step + 1 else loss.item()
+        now = time.monotonic()
+        if step % 50 == 0:
+            pace = (now - told_at) / max(1, step - told_step)
+            print(f"{name} {step}/{plan.steps} loss {running:.4f} {pace:.2f} s/step", flush=True)
+        if now - saved_at > CHECKPOINT_SECONDS:
+            checkpoint()
+            saved_at = now
+    checkpoint()
+    average.copy_to_parameters()
+    torch.save(modules.state_dict(), work / f"{name}.pt")

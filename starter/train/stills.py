@@ -1,0 +1,62 @@
+"""Stage 3: text encoder and image denoiser together, on stills."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import DDIMScheduler, UNet2DConditionModel
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from starter.captions import caption
+from starter.train.data import Latents
+from starter.train.loop import Plan, train
+from starter.train.text import tokens
+
+UNCONDITIONAL = 0.1  # share of captions left empty, for guidance
+
+
+def captions_of(data: Latents, indices: np.ndarray, rng: np.random.Generator) -> list[str]:
+    """A fresh caption for each scene, some left empty."""
+    return ["" if rng.random() < UNCONDITIONAL else caption(data.scenes[i], rng) for i in indices]
+
+
+def velocity_loss(
+    predicted: Tensor, latents: Tensor, noise: Tensor, timesteps: Tensor, scheduler: DDIMScheduler
+) -> Tensor:
+    """Mean squared error of the velocity √ᾱ ε − √(1−ᾱ) x₀ (Salimans & Ho, arXiv 2202.00512)."""
+    return F.mse_loss(predicted.float(), scheduler.get_velocity(latents, noise, timesteps))
+
+
+def train_stills(
+    encoder: CLIPTextModel,
+    tokenizer: CLIPTokenizer,
+    unet: UNet2DConditionModel,
+    scheduler: DDIMScheduler,
+    data: Latents,
+    work: Path,
+    *,
+    steps: int,
+    batch: int = 32,
+) -> None:
+    """Train both on the velocity of noised stills."""
+
+    def loss_of_step(step: int) -> Tensor:
+        rng = np.random.default_rng((31, step))
+        indices = rng.integers(len(data.scenes), size=batch)
+        latents = data.take(indices)[:, 0]
+        noise = torch.randn_like(latents)
+        timesteps = torch.from_numpy(rng.integers(1000, size=batch))
+        noised = scheduler.add_noise(latents, noise, timesteps)
+        ids = tokens(tokenizer, captions_of(data, indices, rng))
+        with torch.autocast("cpu", torch.bfloat16):
+            text = encoder(ids).last_hidden_state
+            predicted = unet(noised, timesteps, text).sample
+        return velocity_loss(predicted, latents, noise, timesteps, scheduler)
+
+    modules = nn.ModuleDict({"text_encoder": encoder, "unet": unet})
+    plan = Plan(steps=steps, learning_rate=8e-4, average=0.9985)
+    train("stills", modules, loss_of_step, plan, work)

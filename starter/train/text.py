@@ -1,0 +1,56 @@
+"""Stage 2: a head start for the text encoder: tell from a caption what the scene holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from starter.backgrounds import BACKGROUNDS
+from starter.captions import caption
+from starter.motions import MOTIONS
+from starter.scene import NAMELESS, SUBJECTS, sample_scene
+from starter.styles import STYLES
+from starter.train.loop import Plan, train
+
+LABELS = {
+    "subject": (*SUBJECTS, *NAMELESS),
+    "style": ("plain", *STYLES),
+    "motion": ("still", *MOTIONS),
+    "background": BACKGROUNDS,
+}
+
+
+def tokens(tokenizer: CLIPTokenizer, prompts: list[str]) -> Tensor:
+    """Token ids padded to the model's length, (n, 32)."""
+    encoded = tokenizer(prompts, padding="max_length", truncation=True, return_tensors="pt")
+    return encoded["input_ids"]
+
+
+def train_text(encoder: CLIPTextModel, tokenizer: CLIPTokenizer, work: Path, steps: int) -> None:
+    """Classify each part of the scene from the output at the end of the sentence.
+
+    The classifiers are dropped afterwards; stage 3 trains the encoder on with the denoiser.
+    """
+    width = encoder.config.hidden_size
+    heads = nn.ModuleDict({k: nn.Linear(width, len(v)) for k, v in LABELS.items()})
+
+    def loss_of_step(step: int) -> Tensor:
+        rng = np.random.default_rng((21, step))
+        scenes = [sample_scene(rng) for _ in range(64)]
+        ids = tokens(tokenizer, [caption(scene, rng) for scene in scenes])
+        with torch.autocast("cpu", torch.bfloat16):
+            hidden = encoder(ids).last_hidden_state
+        ends = hidden[torch.arange(len(scenes)), (ids == tokenizer.eos_token_id).int().argmax(1)]
+        loss = torch.zeros(())
+        for part, names in LABELS.items():
+            truth = torch.tensor([names.index(getattr(scene, part)) for scene in scenes])
+            loss = loss + F.cross_entropy(heads[part](ends.float()), truth)
+        return loss
+
+    modules = nn.ModuleDict({"text_encoder": encoder, "heads": heads})
+    train("text", modules, loss_of_step, Plan(steps=steps, learning_rate=1e-3, average=0.99), work)
