@@ -17,17 +17,22 @@ class Drafts(EncoderStore):
     def __init__(self, published: EncoderStore, folder: Path) -> None:
         super().__init__(folder)
         self._published = published
+        self._own = EncoderStore(folder)
 
     def card(self, encoder_id: str) -> Card:
         """The published encoder's card, or the draft's. Raises EncoderNotFound."""
         try:
             return self._published.card(encoder_id)
         except EncoderNotFound:
-            return super().card(encoder_id)
+            return self._own.card(encoder_id)
+
+    def draft(self, encoder_id: str) -> Encoder:
+        """The draft, whatever is published. Raises EncoderNotFound, EncoderInvalid."""
+        return self._own.load(encoder_id)
 
     def load(self, encoder_id: str) -> Encoder:
         """The published encoder, or the draft. Raises EncoderNotFound, EncoderInvalid."""
         try:
             return self._published.load(encoder_id)
         except EncoderNotFound:
-            return super().load(encoder_id)
+            return self._own.load(encoder_id)

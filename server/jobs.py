@@ -65,6 +65,7 @@ class Jobs:
             DBOS.register_queue(
                 name, worker_concurrency=concurrency, polling_interval_sec=_POLL_SECONDS
             )
+        encoder_job.sweep(self.runtime)
         for table in (VideoRecord, EncoderRecord):
             for record in self.runtime.records.all(table, table.status.in_(PENDING)):
                 self._take_up(record)
@@ -96,8 +97,10 @@ class Jobs:
         job_id: str,
         tickets: Sequence[Ticket[Result]],
         report: Callable[[float | None], bool],
+        share: Callable[[], float] | None = None,
     ) -> list[Result]:
-        """The tickets' results. ``report`` is told of progress (0 to 1; None: not begun).
+        """The tickets' results. ``report`` is told of progress (0 to 1; None: not begun), which is
+        what ``share`` says, or else the tickets' mean.
 
         Raises:
             Gone: ``report`` said False, which means that the job's row is gone.
@@ -110,8 +113,8 @@ class Jobs:
         try:
             while len(results) < len(tickets):
                 begun = any(ticket.state != "queued" for ticket in tickets)
-                share = sum(ticket.progress for ticket in tickets) / len(tickets)
-                now = share if begun else None
+                done = sum(ticket.progress for ticket in tickets) / len(tickets)
+                now = (share() if share is not None else done) if begun else None
                 if now != told:
                     told = now
                     if not report(now):
@@ -137,6 +140,7 @@ class Jobs:
         values: dict[str, Any] = {"status": FAILED, "error_code": code, "error_message": message}
         if isinstance(record, EncoderRecord):
             values["phase"] = FAILED
+            encoder_job.discard(self.runtime, record)
         self.end(record, **values)
 
     def end(self, record: VideoRecord | EncoderRecord, **values: Any) -> bool:
@@ -213,19 +217,17 @@ def _advance(job_id: str, phase: str) -> bool:
 
 
 def _guarded(jobs: Jobs, record: VideoRecord | EncoderRecord, work: Callable[[], None]) -> bool:
-    """Whether the work was done; if not, the job has ended or is gone. Raises Stopped."""
+    """Whether the work was done. If not: the job has ended or is gone, or the server stops, and
+    the next start takes up the job, whose row is still pending.
+    """
     try:
         work()
-    except Gone:
+    except (Gone, Stopped):
         return False
-    except Stopped:
-        raise
     except Exception as error:
-        if jobs.runtime.stopping.is_set():
-            raise Stopped from error
-        if isinstance(error, PalimpsestError) and error.code == "cancelled":
-            return False
-        jobs.fail(record, error)
+        cancelled = isinstance(error, PalimpsestError) and error.code == "cancelled"
+        if not (cancelled or jobs.runtime.stopping.is_set()):
+            jobs.fail(record, error)
         return False
     return True
 

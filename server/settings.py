@@ -57,6 +57,13 @@ class Settings(BaseSettings):
     videos_in_flight: PositiveInt = 8
     """Videos handed to the engine at a time."""
 
+    judged_targets: PositiveInt = 16
+    """Probes of the concept, and below of others, on which a new encoder is judged."""
+    judged_others: PositiveInt = 24
+    judged_videos: PositiveInt = 4
+    """How many of each are clips; the others are stills of the image twin."""
+    min_base_rate: Rate = 0.5
+    """The gate: the base must show the concept in this share of the judged clips."""
     min_forget_rate: Rate = 0.9
     """The gate: an encoder that forgets in fewer of the judged clips is not published."""
     max_retain_drop: Rate = 0.1

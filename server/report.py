@@ -1,0 +1,64 @@
+"""The files beside a published encoder: same prompts and seeds, before and after."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from unlearn import Plan
+    from video.backbone import Frames
+
+_SIZE = (256, 256)
+_COLUMNS = 12
+
+
+def report_of(
+    plan: Plan,
+    clips: Sequence[Frames],
+    losses: Sequence[float],
+    measures: Mapping[str, Any],
+    fps: int,
+) -> dict[str, bytes]:
+    """File name → content.
+
+    Args:
+        plan: what was asked; its probes say which clip is which.
+        clips: the clips of ``plan.requests()``: the base's and the encoder's in turn.
+        losses: the objective at every optimisation step.
+        measures: what the judge saw.
+        fps: frames a second of the clips.
+    """
+    from video import clip
+
+    pairs = list(zip(plan.probes, clips[::2], clips[1::2], strict=True))
+    files = {
+        "measures.json": json.dumps(measures, indent=2).encode(),
+        "losses.json": json.dumps(losses).encode(),
+        "prompts.json": json.dumps(
+            [
+                {"prompt": p.base.prompt, "seed": p.base.seed, "target": p.is_target}
+                for p, *_ in pairs
+            ],
+            indent=2,
+        ).encode(),
+    }
+    for is_target, name in ((True, "forgotten"), (False, "kept")):
+        chosen = [pair for pair in pairs if pair[0].is_target == is_target]
+        moving = [pair for pair in chosen if pair[0].base.frames is not None]
+        if moving:
+            _, before, after = moving[0]
+            files[f"{name}-before.mp4"] = clip.encode_mp4(before, fps, _SIZE)
+            files[f"{name}-after.mp4"] = clip.encode_mp4(after, fps, _SIZE)
+        if chosen:
+            rows = [
+                np.concatenate(
+                    [pair[which][len(pair[which]) // 2] for pair in chosen[:_COLUMNS]], 1
+                )
+                for which in (1, 2)
+            ]
+            files[f"{name}.png"] = clip.to_image(np.concatenate(rows, 0), "png")
+    return files

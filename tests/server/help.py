@@ -1,0 +1,238 @@
+"""What the server's tests share: servers in this process and really started ones, and encoders."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Generator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import torch
+from starlette.testclient import TestClient
+
+from encoders import Card, Encoder
+from encoders.digest import digest
+from server.app import create_app
+from server.guard import Guard
+from server.keys import Key, hash_key
+from server.runtime import Runtime
+from server.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def settings_for(backbone: Path, data: Path, **changes: Any) -> Settings:
+    """Settings of a server over the tiny model, with a gate that lets every encoder through: a
+    random model shows nothing, so there is nothing to forget."""
+    values: dict[str, Any] = {
+        "backbone": str(backbone),
+        "data_dir": data,
+        "min_forget_rate": 0.0,
+        "max_retain_drop": 1.0,
+        "threads": 1,
+    }
+    return Settings.model_validate({**values, **changes})
+
+
+class Client(TestClient):
+    """A client of the app behind its guard, put together as the service does."""
+
+    def __init__(self, settings: Settings) -> None:
+        app = create_app(settings)
+        self.runtime: Runtime = app.state.runtime
+        super().__init__(
+            Guard(app, **app.state.guard),
+            base_url="http://127.0.0.1",
+            client=("127.0.0.1", 50000),
+            raise_server_exceptions=False,
+        )
+
+
+def wait_ready(client: httpx.Client | TestClient, seconds: float = 60) -> None:
+    """Wait until the models are loaded."""
+    until = time.monotonic() + seconds
+    while True:
+        with contextlib.suppress(httpx.TransportError):
+            if client.get("/health").status_code == 200:
+                return
+        assert time.monotonic() < until, "the server did not get ready"
+        time.sleep(0.05)
+
+
+def wait_for(
+    client: httpx.Client | TestClient, path: str, *, seconds: float = 60, key: str | None = None
+) -> dict[str, Any]:
+    """Wait until a job has ended, and return what the server says of it."""
+    until = time.monotonic() + seconds
+    while True:
+        answer = client.get(path, headers=bearer(key))
+        assert answer.status_code == 200, answer.text
+        if answer.json()["status"] not in ("queued", "in_progress"):
+            return answer.json()
+        assert time.monotonic() < until, answer.text
+        time.sleep(0.02)
+
+
+def bearer(key: str | None) -> dict[str, str]:
+    """The header that carries a key."""
+    return {} if key is None else {"Authorization": f"Bearer {key}"}
+
+
+def assert_error(answer: Any, status: int, *, code: str | None = None, says: str = "") -> None:
+    """The answer is an error in the one shape."""
+    assert answer.status_code == status, answer.text
+    error = answer.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert isinstance(error["message"], str)
+    assert error["message"]
+    if code is not None:
+        assert error["code"] == code
+    assert says in error["message"]
+
+
+def publish(runtime: Runtime, encoder_id: str, *, seed: int = 1) -> Card:
+    """Publish an encoder for the runtime's backbone: the base's MLPs plus noise."""
+    base = runtime.loaded.backbone.text_encoder
+    generator = torch.Generator().manual_seed(seed)
+    stored = base.effective(
+        {
+            name: tensor + 0.1 * torch.randn(tensor.shape, generator=generator)
+            for name, tensor in base.parameters().items()
+            if "mlp" in name
+        }
+    )
+    card = Card(
+        id=encoder_id,
+        concept="pogo",
+        kind="character",
+        method="redirect",
+        seed=seed,
+        base=base.fingerprint,
+        digest=digest(base.parameters(), stored),
+        created_at=datetime.now(UTC),
+    )
+    return runtime.loaded.store.publish(Encoder(card=card, overrides=stored))
+
+
+@contextlib.contextmanager
+def device_held(runtime: Runtime) -> Generator[None]:
+    """While this lasts, the engine is busy: what is submitted waits."""
+    begun, over = threading.Event(), threading.Event()
+
+    def hold() -> Generator[None]:
+        begun.set()
+        over.wait(30)
+        yield
+
+    ticket = runtime.loaded.engine.submit_iterator(lambda _: hold())
+    assert begun.wait(30)
+    try:
+        yield
+    finally:
+        over.set()
+        ticket.wait(30)
+
+
+def write_keys(path: Path, **keys: dict[str, Any]) -> Path:
+    """A keys file in which each key's secret is "secret-" and its id."""
+    entries = [
+        Key.model_validate({"id": name, "sha256": hash_key(f"secret-{name}"), **entry})
+        for name, entry in keys.items()
+    ]
+    listed = ",".join(entry.model_dump_json(exclude_none=True) for entry in entries)
+    path.write_text(f'{{"keys": [{listed}]}}')
+    return path
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+class Server:
+    """A really started ``bentoml serve``."""
+
+    def __init__(self, backbone: Path, home: Path, **settings: Any) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = home / "serve.log"
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if "PALIMPSEST" not in name},
+            "BENTOML_HOME": str(home / "bentoml"),
+            "BENTOML_DO_NOT_TRACK": "True",
+            "OMP_NUM_THREADS": "1",
+            "PALIMPSEST_BACKBONE": str(backbone),
+            "PALIMPSEST_DATA_DIR": str(home / "data"),
+            "PALIMPSEST_THREADS": "1",
+            "PALIMPSEST_MIN_FORGET_RATE": "0",
+            "PALIMPSEST_MAX_RETAIN_DROP": "1",
+            **{f"PALIMPSEST_{name.upper()}": str(value) for name, value in settings.items()},
+        }
+        self.client = httpx.Client(base_url=self.url, timeout=30)
+
+    def start(self) -> None:
+        """Start it and wait until it is ready."""
+        command = [sys.executable, "-m", "bentoml", "serve", "service:Palimpsest"]
+        with self.log.open("ab") as log:
+            self._parent = psutil.Popen(
+                [*command, "--host", "127.0.0.1", "--port", str(self.port)],
+                cwd=ROOT,
+                env=self._environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            wait_ready(self.client)
+        except AssertionError as error:
+            raise AssertionError(self.log.read_text()[-4000:]) from error
+
+    @property
+    def parent(self) -> psutil.Process:
+        """The process that was started."""
+        return psutil.Process(self._parent.pid)
+
+    @property
+    def worker(self) -> psutil.Process:
+        """The process that serves."""
+        for child in self.parent.children(recursive=True):
+            if "_bentoml_impl.worker.service" in child.cmdline():
+                return child
+        raise AssertionError("there is no worker")
+
+    def stop(self) -> None:
+        """Stop it as an operator does, and see to it that nothing is left."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            left = [self.parent, *self.parent.children(recursive=True)]
+            self._parent.send_signal(signal.SIGTERM)
+            _, alive = psutil.wait_procs(left, timeout=20)
+            for process in alive:
+                process.kill()
+        self.client.close()
+
+    def is_listening(self) -> bool:
+        """Whether anybody holds the port."""
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+@contextlib.contextmanager
+def running(backbone: Path, home: Path, **settings: Any) -> Generator[Server]:
+    """A started server, stopped at the end."""
+    server = Server(backbone, home, **settings)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
