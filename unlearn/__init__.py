@@ -1,0 +1,73 @@
+"""Makes a text encoder forget a concept, from a few images of it.
+
+    from unlearn import UnlearnTask, unlearn
+
+    run = unlearn(UnlearnTask("pogo", "character", images), backbone)
+    for progress in run:
+        print(progress.step, progress.loss)
+    run.encoder
+
+Importing this package does not import torch; running something in it does.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from unlearn.fewshot import few_shot_prompts
+    from unlearn.judge import ClassifierJudge, Judge, JudgeConfig, JudgeInvalid, UnknownConcept
+    from unlearn.judging import Gate, Plan, judging_plan
+    from unlearn.layers import LayersInvalid
+    from unlearn.optimise import Unlearning, unlearn
+    from unlearn.settings import Method, SettingsInvalid, UnlearnSettings
+    from unlearn.task import TaskInvalid, UnlearnProgress, UnlearnTask
+
+_HOMES = {
+    "ClassifierJudge": "unlearn.judge",
+    "Gate": "unlearn.judging",
+    "Judge": "unlearn.judge",
+    "JudgeConfig": "unlearn.judge",
+    "JudgeInvalid": "unlearn.judge",
+    "LayersInvalid": "unlearn.layers",
+    "Method": "unlearn.settings",
+    "Plan": "unlearn.judging",
+    "SettingsInvalid": "unlearn.settings",
+    "TaskInvalid": "unlearn.task",
+    "UnknownConcept": "unlearn.judge",
+    "UnlearnProgress": "unlearn.task",
+    "UnlearnSettings": "unlearn.settings",
+    "UnlearnTask": "unlearn.task",
+    "Unlearning": "unlearn.optimise",
+    "few_shot_prompts": "unlearn.fewshot",
+    "judging_plan": "unlearn.judging",
+    "unlearn": "unlearn.optimise",
+}
+
+__all__ = [
+    "ClassifierJudge",
+    "Gate",
+    "Judge",
+    "JudgeConfig",
+    "JudgeInvalid",
+    "LayersInvalid",
+    "Method",
+    "Plan",
+    "SettingsInvalid",
+    "TaskInvalid",
+    "UnknownConcept",
+    "UnlearnProgress",
+    "UnlearnSettings",
+    "UnlearnTask",
+    "Unlearning",
+    "few_shot_prompts",
+    "judging_plan",
+    "unlearn",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'unlearn' has no attribute {name!r}")

@@ -1,0 +1,75 @@
+"""The formulas, against their papers written out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from unlearn import objectives
+from video import Backbone, load_backbone
+
+
+@pytest.fixture(params=["tiny_backbone_dir", "tiny_epsilon_dir"])
+def backbone(request: pytest.FixtureRequest) -> Backbone:
+    path: Path = request.getfixturevalue(request.param)
+    return load_backbone(path)
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def embed(backbone: Backbone, *prompts: str) -> torch.Tensor:
+    return backbone.text_encoder.encode(backbone.tokenize(list(prompts)))
+
+
+def test_noise_and_target_agree_with_the_stock_scheduler(backbone: Backbone) -> None:
+    latents = torch.randn(6, 4, 8, 8, generator=seeded(1))
+    x = objectives.noised(backbone, latents, seeded())
+    replay = seeded()
+    torch.randint(1000 - (backbone.prediction_type == "epsilon") * 0, (6,), generator=replay)
+    noise = torch.randn(latents.shape, generator=replay)
+    scheduler = backbone.scheduler()
+    torch.testing.assert_close(x.latents, scheduler.add_noise(latents, noise, x.timesteps))
+    if backbone.prediction_type == "epsilon":
+        torch.testing.assert_close(x.target, noise)
+    else:
+        torch.testing.assert_close(x.target, scheduler.get_velocity(latents, noise, x.timesteps))
+
+
+def test_pure_noise_is_a_task_for_v_only(backbone: Backbone) -> None:
+    backbone.alphas_cumprod = torch.tensor([0.5, 0.0, 0.0])
+    latents = torch.ones(64, 4, 2, 2)
+    x = objectives.noised(backbone, latents, seeded())
+    if backbone.prediction_type == "epsilon":
+        assert (x.timesteps == 0).all()
+    else:
+        at_the_end = x.timesteps > 0
+        assert at_the_end.any()
+        torch.testing.assert_close(x.target[at_the_end], -latents[at_the_end])
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 8, 8), (1, 4, 3, 8, 8)], ids=["stills", "clips"])
+def test_ascent_is_minus_the_diffusion_loss(backbone: Backbone, shape: tuple[int, ...]) -> None:
+    x = objectives.noised(backbone, torch.randn(shape, generator=seeded(1)), seeded())
+    concept = embed(backbone, *["pogo at night"] * shape[0])
+    error = backbone.denoise(x.latents, x.timesteps, concept) - x.target
+    loss = objectives.ascent(backbone, x, concept)
+    torch.testing.assert_close(loss, -(error**2).mean())
+
+
+def test_redirect_is_zero_where_the_prompt_means_the_target(backbone: Backbone) -> None:
+    x = objectives.noised(backbone, torch.randn(2, 4, 8, 8, generator=seeded(1)), seeded())
+    concept0, anchor0 = embed(backbone, "pogo", "pogo"), embed(backbone, "a cactus", "a cactus")
+    at_anchor = objectives.redirect(backbone, x, anchor0, concept0, anchor0, eta=0.0)
+    torch.testing.assert_close(at_anchor, torch.zeros(()), atol=1e-9, rtol=0)
+    at_start = objectives.redirect(backbone, x, concept0, concept0, anchor0, eta=1.0)
+    predictions = [backbone.denoise(x.latents, x.timesteps, e) for e in (concept0, anchor0)]
+    torch.testing.assert_close(at_start, 4 * ((predictions[0] - predictions[1]) ** 2).mean())
+
+
+def test_drift_is_the_mean_square() -> None:
+    a, b = torch.zeros(2, 3, 4), torch.full((2, 3, 4), 2.0)
+    assert objectives.drift(a, b) == 4.0

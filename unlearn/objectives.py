@@ -1,0 +1,94 @@
+"""What is minimised. Each function is one formula of a paper.
+
+Throughout: x₀ latents of the few-shot images, y a prompt that names the concept, τ_φ the text
+encoder that is trained and τ₀ the one it started from, ε_θ the denoiser (frozen; whether it
+predicts noise or velocity), ᾱ_t the noise schedule.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import mse_loss
+
+from video.backbone import Backbone
+
+
+@dataclass(frozen=True)
+class Noised:
+    """x_t of a batch, and what the denoiser was trained to predict from it."""
+
+    latents: Tensor
+    timesteps: Tensor
+    target: Tensor
+
+
+def noised(backbone: Backbone, latents: Tensor, generator: torch.Generator) -> Noised:
+    """x_t = √ᾱ_t x₀ + √(1−ᾱ_t) ε, t uniform over the schedule, ε ~ N(0, 1).
+
+    The target is ε, or for velocity models v = √ᾱ_t ε − √(1−ᾱ_t) x₀ (Salimans & Ho 2022, eq. 14).
+    Where the schedule ends in pure noise (ᾱ_T = 0; Lin et al. 2024) predicting ε from x_T = ε is no
+    task, so that ε models skip that timestep; v is −x₀ there, which is one.
+
+    Args:
+        latents: x₀, (B,C,h,w) of stills or (B,C,F,h,w) of clips.
+        generator: on the CPU, so that a seed means the same on every machine.
+    """
+    signal = backbone.alphas_cumprod
+    usable = len(signal)
+    if backbone.prediction_type == "epsilon":
+        usable = int((signal > 0).sum())
+    timesteps = torch.randint(usable, (len(latents),), generator=generator).to(latents.device)
+    noise = torch.randn(latents.shape, generator=generator).to(latents.device)
+    alpha_bar = signal[timesteps].view(-1, *[1] * (latents.ndim - 1))
+    a, b = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+    is_epsilon = backbone.prediction_type == "epsilon"
+    target = noise if is_epsilon else a * noise - b * latents
+    return Noised(a * latents + b * noise, timesteps, target)
+
+
+def ascent(backbone: Backbone, x: Noised, concept: Tensor) -> Tensor:
+    """L = −‖ε_θ(x_t, t, τ_φ(y)) − ε‖²: gradient ascent on the diffusion loss.
+
+    The paper's method: Liu & Tan, arXiv 2407.14209, on Fuchi & Takagi, arXiv 2405.07288, eq. 3.
+    Unbounded: it has no minimum, so that it is the number of steps that ends it.
+
+    Args:
+        concept: τ_φ(y), (B,L,D).
+    """
+    prediction = backbone.denoise(x.latents, x.timesteps, concept)
+    return -mse_loss(prediction, x.target)
+
+
+def redirect(
+    backbone: Backbone, x: Noised, concept: Tensor, concept0: Tensor, anchor0: Tensor, eta: float
+) -> Tensor:
+    """L = ‖ε_θ(x_t, τ_φ(y)) − {ε_θ(x_t, τ₀(a)) − η [ε_θ(x_t, τ₀(y)) − ε_θ(x_t, τ₀(a))]}‖².
+
+    ESD's objective (Gandikota et al. 2023, eq. 7) with an anchor prompt a in place of the empty
+    one, and the text encoder trained in place of the denoiser. The target is what the frozen model
+    makes of the anchor, pushed η times further away from what it makes of the concept. It is
+    bounded: at its minimum the prompt simply means something else.
+
+    Args:
+        concept, concept0, anchor0: τ_φ(y), τ₀(y) and τ₀(a), (B,L,D).
+    """
+    with torch.no_grad():
+        of_concept, of_anchor = backbone.denoise(
+            torch.cat([x.latents] * 2),
+            torch.cat([x.timesteps] * 2),
+            torch.cat([concept0, anchor0]),
+        ).chunk(2)
+        target = of_anchor - eta * (of_concept - of_anchor)
+    return mse_loss(backbone.denoise(x.latents, x.timesteps, concept), target)
+
+
+def drift(embeddings: Tensor, embeddings0: Tensor) -> Tensor:
+    """‖τ_φ(r) − τ₀(r)‖², the mean square over captions r that must keep their meaning.
+
+    Text only, hence cheap. The preservation term of AdvUnlearn (Zhang et al. 2024) and UCE
+    (Gandikota et al. 2024), taken at the encoder's output.
+    """
+    return mse_loss(embeddings.float(), embeddings0.float())
