@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoders import EncoderExists, EncoderNotFound, Kind, PalimpsestError
-from server.errors import InvalidRequest
+from server.errors import InvalidRequest, NotReady
 from server.records import IN_PROGRESS, PENDING, PUBLISHED, EncoderRecord
 from server.schemas import MAX_SEED, EncoderRequest
 from server.settings import Settings
@@ -262,10 +263,9 @@ def _reporter(jobs: Jobs, record: EncoderRecord, phase: str) -> Report:
 
 
 def _delete_draft(runtime: Runtime, record: EncoderRecord) -> None:
-    try:
-        runtime.wait_loaded().drafts.delete(record.id)
-    except EncoderNotFound:
-        pass
+    # Before the models are loaded there is no store yet; a stale draft goes when the next is made.
+    with suppress(EncoderNotFound, NotReady):
+        runtime.loaded.drafts.delete(record.id)
 
 
 def _settings(record: EncoderRecord) -> UnlearnSettings:

@@ -35,16 +35,14 @@ def report_of(
     from video import clip
 
     pairs = list(zip(plan.probes, clips[::2], clips[1::2], strict=True))
+    asked = [
+        {"prompt": probe.base.prompt, "seed": probe.base.seed, "target": probe.is_target}
+        for probe in plan.probes
+    ]
     files = {
         "measures.json": json.dumps(measures, indent=2).encode(),
         "losses.json": json.dumps(losses).encode(),
-        "prompts.json": json.dumps(
-            [
-                {"prompt": p.base.prompt, "seed": p.base.seed, "target": p.is_target}
-                for p, *_ in pairs
-            ],
-            indent=2,
-        ).encode(),
+        "prompts.json": json.dumps(asked, indent=2).encode(),
     }
     for is_target, name in ((True, "forgotten"), (False, "kept")):
         chosen = [pair for pair in pairs if pair[0].is_target == is_target]
@@ -54,11 +52,14 @@ def report_of(
             files[f"{name}-before.mp4"] = clip.encode_mp4(before, fps, _SIZE)
             files[f"{name}-after.mp4"] = clip.encode_mp4(after, fps, _SIZE)
         if chosen:
-            rows = [
-                np.concatenate(
-                    [pair[which][len(pair[which]) // 2] for pair in chosen[:_COLUMNS]], 1
-                )
-                for which in (1, 2)
-            ]
-            files[f"{name}.png"] = clip.to_image(np.concatenate(rows, 0), "png")
+            rows = (
+                [_middle(before) for _, before, _ in chosen[:_COLUMNS]],
+                [_middle(after) for _, _, after in chosen[:_COLUMNS]],
+            )
+            sheet = np.concatenate([np.concatenate(row, 1) for row in rows], 0)
+            files[f"{name}.png"] = clip.to_image(sheet, "png")
     return files
+
+
+def _middle(frames: Frames) -> Frames:
+    return frames[len(frames) // 2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,9 +15,23 @@ from tests.server.help import Client, settings_for, wait_ready
 MakeClient = Callable[..., Client]
 
 
+@pytest.fixture(scope="session")
+def quick_backbone_dir(tiny_backbone_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model, which makes 4 frames in 2 steps unless told otherwise."""
+    directory = tmp_path_factory.mktemp("quick") / "tiny"
+    directory.mkdir()
+    for part in tiny_backbone_dir.iterdir():
+        (directory / part.name).symlink_to(part)
+    book = json.loads((directory / "prompts.json").read_bytes())
+    (directory / "prompts.json").unlink()
+    book["defaults"] = {"steps": 2, "frames": 4}
+    (directory / "prompts.json").write_text(json.dumps(book))
+    return directory
+
+
 @pytest.fixture(scope="module")
 def make_client(
-    tiny_backbone_dir: Path, tmp_path_factory: pytest.TempPathFactory
+    quick_backbone_dir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[MakeClient]:
     """Starts a server in this process, ready to be asked. One at a time: DBOS is one a process."""
     with ExitStack() as stack:
@@ -24,7 +39,7 @@ def make_client(
         def make(**changes: Any) -> Client:
             stack.close()
             data = changes.pop("data_dir", None) or tmp_path_factory.mktemp("data")
-            client = Client(settings_for(tiny_backbone_dir, data, **changes))
+            client = Client(settings_for(quick_backbone_dir, data, **changes))
             stack.enter_context(client)
             wait_ready(client)
             return client

@@ -80,7 +80,7 @@ def wait_for(
         if answer.json()["status"] not in ("queued", "in_progress"):
             return answer.json()
         assert time.monotonic() < until, answer.text
-        time.sleep(0.02)
+        time.sleep(0.1)
 
 
 def bearer(key: str | None) -> dict[str, str]:
