@@ -55,6 +55,9 @@ HELD_OUT_TEMPLATES: Mapping[Kind, Sequence[str]] = {
 }
 """Sentences no optimisation uses: what forgetting is judged on if the model brings no captions."""
 
+HELD_OUT_EVERY = 4
+"""One in this many of the model's captions is for judging what is kept, and never trained on."""
+
 GENERIC: Mapping[Kind, str] = {
     "object": "a thing",
     "character": "a creature",
@@ -133,6 +136,22 @@ def held_out_prompts(concept: str, kind: Kind, *, book: PromptBook | None = None
     return list(dict.fromkeys(found))
 
 
+def retained_captions(book: PromptBook, names: Sequence[str]) -> list[str]:
+    """The book's captions to hold on to: those that mention none of `names` and are not held out
+    (`captions_naming`)."""
+    return [c for i, c in enumerate(book.retain) if not _held_out(i) and not mentions(c, names)]
+
+
+def captions_naming(book: PromptBook, names: Sequence[str], *, held_out: bool) -> list[str]:
+    """The book's captions that mention one of `names`; if `held_out`, only those kept for judging:
+    one in `HELD_OUT_EVERY`, which no optimisation holds on to."""
+    return [
+        caption
+        for i, caption in enumerate(book.retain)
+        if mentions(caption, names) and (_held_out(i) or not held_out)
+    ]
+
+
 def mentions(caption: str, names: Iterable[str]) -> bool:
     """Whether a caption contains one of the names as whole words, whatever their case."""
     return any(
@@ -145,6 +164,10 @@ def mentions(caption: str, names: Iterable[str]) -> bool:
 def all_names(concept: str, kind: Kind, synonyms: Sequence[str], book: PromptBook) -> list[str]:
     """The concept's name and every other phrase for it that the caller or the book knows."""
     return list(dict.fromkeys((concept, *synonyms, *book.synonyms(concept, kind))))
+
+
+def _held_out(index: int) -> bool:
+    return index % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
 
 
 def _fill(template: str, kind: Kind, subject: str, name: str) -> str:

@@ -17,7 +17,7 @@ from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 from encoders import Kind, PalimpsestError
-from unlearn.fewshot import all_names, held_out_prompts, mentions
+from unlearn.fewshot import all_names, captions_naming, held_out_prompts, mentions
 from video.requests import GenerationRequest
 
 if TYPE_CHECKING:
@@ -145,8 +145,8 @@ def judging_plan(
         concept, kind, synonyms: as in the task.
         encoder: (id, digest) of the encoder to be judged.
         judge: only for what it knows (`labels`).
-        book: the model's captions: those that name the concept are the target prompts (the
-            optimiser never uses them), the others are where the retain prompts come from.
+        book: the model's captions: those that name the concept are the target prompts, and the
+            retain prompts are of those it holds out. The optimiser uses neither.
         limits: for the model's own defaults.
         targets, retained: how many probes of each sort. Stills of the image twin, but for motions:
             those are clips.
@@ -163,7 +163,7 @@ def judging_plan(
             param="concept",
         )
     names = all_names(concept, kind, synonyms, book)
-    prompts = [caption for caption in book.retain if mentions(caption, names)]
+    prompts = captions_naming(book, names, held_out=False)
     prompts += held_out_prompts(concept, kind, book=book)
     wanted: list[Named] = [(prompts[i % len(prompts)], concept, kind) for i in range(targets)]
     others = _others(concept, kind, names, judge, book)
@@ -243,7 +243,8 @@ def _others(
 def _naming(label: str, kind: Kind, without: Sequence[str], book: PromptBook) -> list[str]:
     """Prompts that name one concept and do not mention the other one."""
     names = all_names(label, kind, (), book)
-    found = [c for c in book.retain if mentions(c, names) and not mentions(c, without)]
+    captions = captions_naming(book, names, held_out=True)
+    found = [caption for caption in captions if not mentions(caption, without)]
     return found or [
         prompt
         for prompt in held_out_prompts(label, kind, book=book)

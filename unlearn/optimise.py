@@ -21,7 +21,7 @@ from torch import Tensor
 from encoders import Card, Encoder
 from encoders.digest import digest
 from unlearn import objectives
-from unlearn.fewshot import Caption, all_names, captions, mentions
+from unlearn.fewshot import Caption, all_names, captions, mentions, retained_captions
 from unlearn.layers import select
 from unlearn.task import UnlearnProgress, UnlearnTask
 
@@ -109,8 +109,8 @@ class _Objective:
         self._captions = captions(
             task.concept, task.kind, names[1:], anchor=settings.anchor, book=book
         )
-        retain = settings.retain or book.retain
-        self._retain = [caption for caption in retain if not mentions(caption, names)]
+        given = [caption for caption in settings.retain if not mentions(caption, names)]
+        self._retain = given or retained_captions(book, names)
         base = backbone.text_encoder.parameters()
         self.overrides: dict[str, Tensor] = {
             name: base[name].detach().float().clone().requires_grad_()

@@ -11,7 +11,7 @@ import pytest
 
 from encoders import Kind
 from tests import tiny
-from unlearn.fewshot import captions
+from unlearn.fewshot import captions, retained_captions
 from unlearn.judging import Gate, NothingToJudge, Plan, any_frame, judging_plan, most_frames, wilson
 from video.backbone import Limits, PromptBook, read_prompts
 
@@ -80,6 +80,7 @@ def test_target_prompts_are_held_out_and_retain_prompts_never_mention_it(book: P
         named = any(name in probe.base.prompt for name in names)
         assert named == probe.is_target
         assert probe.base.prompt not in used
+        assert probe.base.prompt not in retained_captions(book, names)
 
 
 def test_retain_probes_are_of_every_kind_half_of_them_of_the_same(book: PromptBook) -> None:
