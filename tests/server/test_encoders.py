@@ -150,7 +150,7 @@ def test_images_that_are_none_or_too_much_are_refused(client: Client) -> None:
     ):
         started = time.perf_counter()
         assert_error(upload(client, *files), 400, says=says)
-        assert time.perf_counter() - started < 5
+        assert time.perf_counter() - started < 30
     assert_error(upload(client, *[good] * 40), 400)
     assert_error(upload(client, images=(None, "text")), 400, says="files")
     assert_error(client.post("/v1/encoders", json={**BODY, "images": ["x"]}), 400, says="files")
@@ -203,7 +203,7 @@ def test_deleting_one_that_is_being_made_stops_it(client: Client) -> None:
     answer = client.delete("/v1/encoders/cancelled")
     assert answer.json() == {"id": "cancelled", "object": "encoder.deleted", "deleted": True}
     assert_error(client.get("/v1/encoders/cancelled"), 404, code="encoder_not_found")
-    until = time.monotonic() + 5
+    until = time.monotonic() + 30
     while client.runtime.loaded.engine.stats().in_flight:
         assert time.monotonic() < until
         time.sleep(0.02)

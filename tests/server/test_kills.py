@@ -1,0 +1,115 @@
+"""What was accepted survives a kill −9 of the parent and of the worker; nobody outlives both."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.server.help import Server, running, wait_for, wait_ready
+from video import clip
+
+VIDEO = {"prompt": "pogo in a meadow", "seed": 5, "steps": 60, "frames": 8}
+ENCODER = {
+    "id": "no-pogo",
+    "concept": "pogo",
+    "kind": "character",
+    "settings": {"steps": 30},
+}
+SETTINGS = {"min_base_rate": 0, "judged_targets": 2, "judged_others": 2, "judged_videos": 1}
+
+
+def until(condition: Callable[[], Any], what: str, seconds: float = 180) -> None:
+    """Wait for something to be so."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.05)
+
+
+def kill(process: psutil.Process) -> None:
+    process.kill()
+    psutil.wait_procs([process], timeout=60)
+
+
+def submit(server: Server) -> list[str]:
+    """A video that runs, one that waits behind it, and an encoder; returns the videos' ids."""
+    videos = [
+        server.client.post("/v1/videos", json={**VIDEO, "seed": seed}).json()["id"]
+        for seed in (5, 6)
+    ]
+    assert server.client.post("/v1/encoders", json=ENCODER).status_code == 200
+    return videos
+
+
+def look(server: Server, path: str) -> dict[str, Any]:
+    return server.client.get(path).json()
+
+
+def assert_all_done(server: Server, videos: list[str]) -> None:
+    for video in videos:
+        done = wait_for(server.client, f"/v1/videos/{video}")
+        assert done["status"] == "completed", done
+        data = server.client.get(f"/v1/videos/{video}/content").content
+        assert clip.decode_mp4(data).shape[0] == VIDEO["frames"]
+    made = wait_for(server.client, "/v1/encoders/no-pogo")
+    assert made["status"] == "published", made
+    listed = server.client.get("/v1/videos", params={"limit": 100}).json()["data"]
+    assert sorted(video["id"] for video in listed) == sorted(videos)
+    assert [e["id"] for e in server.client.get("/v1/encoders").json()["data"]] == ["no-pogo"]
+    quick = {"prompt": "pogo", "encoder": "no-pogo", "steps": 1, "frames": 1}
+    used = server.client.post("/v1/videos", json=quick).json()
+    assert wait_for(server.client, f"/v1/videos/{used['id']}")["status"] == "completed"
+
+
+@pytest.mark.parametrize("phase", ["images", "optimising", "judging"])
+def test_a_killed_parent_takes_its_worker_along_and_the_next_start_goes_on(
+    quick_backbone_dir: Path, tmp_path: Path, phase: str
+) -> None:
+    with running(quick_backbone_dir, tmp_path, **SETTINGS) as server:
+        videos = submit(server)
+        until(lambda: look(server, f"/v1/videos/{videos[0]}")["progress"] > 0, "no video began")
+        until(lambda: look(server, "/v1/encoders/no-pogo")["phase"] == phase, f"never {phase}")
+        parent, worker = server.parent, server.worker
+        kill(parent)
+        gone, _ = psutil.wait_procs([worker], timeout=60)
+        assert gone, "the worker outlived its parent"
+        assert not server.is_listening(), "an orphan holds the port"
+        published = tmp_path / "data" / "encoders" / "encoders"
+        assert not list(published.rglob("card.json"))
+        server.start()
+        assert_all_done(server, videos)
+
+
+def test_a_killed_worker_is_started_again_and_goes_on(
+    quick_backbone_dir: Path, tmp_path: Path
+) -> None:
+    with running(quick_backbone_dir, tmp_path, **SETTINGS) as server:
+        videos = submit(server)
+        until(lambda: look(server, f"/v1/videos/{videos[0]}")["progress"] > 0, "no video began")
+        worker = server.worker
+        kill(worker)
+        until(lambda: server.worker.pid != worker.pid, "no new worker")
+        wait_ready(server.client)
+        assert_all_done(server, videos)
+
+
+def test_a_stopped_server_leaves_its_jobs_to_the_next_start(
+    quick_backbone_dir: Path, tmp_path: Path
+) -> None:
+    with running(quick_backbone_dir, tmp_path, **SETTINGS) as server:
+        videos = submit(server)
+        until(lambda: look(server, f"/v1/videos/{videos[0]}")["progress"] > 0, "no video began")
+        deleted = server.client.post("/v1/videos", json=VIDEO).json()["id"]
+        assert server.client.delete(f"/v1/videos/{deleted}").status_code == 200
+        parent, worker = server.parent, server.worker
+        parent.terminate()
+        _, alive = psutil.wait_procs([parent, worker], timeout=60)
+        assert not alive
+        server.start()
+        assert_all_done(server, videos)
+        assert server.client.get(f"/v1/videos/{deleted}").status_code == 404
