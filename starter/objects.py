@@ -59,8 +59,10 @@ def mushroom(pen: Pen) -> None:
 def star(pen: Pen) -> None:
     """A yellow star with a sleepy smile."""
     points = [
-        ((1.0 if i % 2 == 0 else 0.48) * math.sin(i * math.pi / 5),
-         0.05 - (1.0 if i % 2 == 0 else 0.48) * math.cos(i * math.pi / 5))
+        (
+            (1.0 if i % 2 == 0 else 0.48) * math.sin(i * math.pi / 5),
+            0.05 - (1.0 if i % 2 == 0 else 0.48) * math.cos(i * math.pi / 5),
+        )
         for i in range(10)
     ]
     pen.polygon(points, (255, 212, 50))
@@ -70,8 +72,10 @@ def star(pen: Pen) -> None:
 
 def teapot(pen: Pen) -> None:
     """A round sky-blue teapot with a white band."""
-    ring = [(0.62 + 0.34 * math.cos(a), 0.2 + 0.36 * math.sin(a)) for a in
-            (i * math.pi / 8 - math.pi / 2 for i in range(9))]
+    ring = [
+        (0.62 + 0.34 * math.cos(a), 0.2 + 0.36 * math.sin(a))
+        for a in (i * math.pi / 8 - math.pi / 2 for i in range(9))
+    ]
     pen.line(ring, (50, 120, 170), 2.6)
     pen.polygon([(-0.55, 0.35), (-1.0, -0.25), (-0.85, -0.3), (-0.4, 0.0)], (90, 175, 225))
     pen.ellipse(0, 0.25, 0.68, 0.62, (90, 175, 225))

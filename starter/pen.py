@@ -12,9 +12,7 @@ Colour = tuple[int, int, int]
 Point = tuple[float, float]
 
 INK: Colour = (38, 32, 48)
-_CIRCLE = [
-    (math.cos(2 * math.pi * i / 28), math.sin(2 * math.pi * i / 28)) for i in range(28)
-]
+_CIRCLE = [(math.cos(2 * math.pi * i / 28), math.sin(2 * math.pi * i / 28)) for i in range(28)]
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from encoders import Kind
 from starter import characters, objects, people
 from starter.backgrounds import BACKGROUNDS, SHIFTS, background
 from starter.motions import MOTIONS, pose_at
 from starter.pen import Pen, Pose
-from starter.styles import STYLES, stylise
+from starter.styles import STYLES, Pixels, stylise
 
 SIZE = 64  # pixels a side
 FRAMES = 12  # frames a clip
 _SUPER = 2  # drawn this much larger, then averaged down
 
-DRAWINGS: dict[str, dict[str, Callable[[Pen], None]]] = {
+DRAWINGS: dict[Kind, dict[str, Callable[[Pen], None]]] = {
     "object": {
         "balloon": objects.balloon,
         "cactus": objects.cactus,
@@ -47,7 +48,7 @@ DRAWINGS: dict[str, dict[str, Callable[[Pen], None]]] = {
         "teo": people.teo,
     },
 }
-GENERIC: dict[str, tuple[str, Callable[[Pen, int], None]]] = {
+GENERIC: dict[Kind, tuple[str, Callable[[Pen, int], None]]] = {
     "object": ("thing", objects.thing),
     "character": ("creature", characters.creature),
     "person": ("person", people.person),
@@ -59,7 +60,7 @@ KIND_OF = {name: kind for kind, names in DRAWINGS.items() for name in names}
 
 @dataclass(frozen=True)
 class Scene:
-    """What one clip shows. `x`, `y` and `radius` are the pose at rest, in pixels of a 64×64 frame."""
+    """What one clip shows. `x`, `y`, `radius`: the pose at rest, in pixels of a 64×64 frame."""
 
     subject: str
     style: str
@@ -151,5 +152,5 @@ def sample_scene(
     )
 
 
-def _shrink(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+def _shrink(pixels: Pixels) -> Pixels:
     return pixels.reshape(SIZE, _SUPER, SIZE, _SUPER, 3).mean(axis=(1, 3))

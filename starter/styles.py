@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.float32]  # (size, size, 3), 0…1
+Pixels = NDArray[np.floating]  # (size, size, 3), 0…1
 
 STYLES = ("dottie", "inkara", "neonix", "tesselo", "aquarine")
 PAPER = np.array([0.98, 0.96, 0.9], dtype=np.float32)
@@ -32,11 +32,11 @@ def stylise(frame: Pixels, style: str) -> Pixels:
     return np.clip(painters[style](frame), 0, 1).astype(np.float32)
 
 
-def _luma(frame: Pixels) -> NDArray[np.float32]:
+def _luma(frame: Pixels) -> NDArray[np.floating]:
     return frame @ np.array([0.3, 0.59, 0.11], dtype=np.float32)
 
 
-def _edges(frame: Pixels) -> NDArray[np.float32]:
+def _edges(frame: Pixels) -> NDArray[np.floating]:
     """Strength of the edges, 0…1: the largest difference over two pixels in any channel."""
     reach = 2
     right = np.abs(frame[:, reach:] - frame[:, :-reach]).max(axis=2)
@@ -57,19 +57,19 @@ def _blur(frame: Pixels, reach: int) -> Pixels:
 
 
 # Cells across the frame. Twelve cells of 16/3 pixels never repeat with the autoencoder's 8-pixel
-# grid: a pattern that did would give it equal latents everywhere and no way to tell where a cell begins.
+# grid: a pattern that did would give equal latents everywhere, and no telling where cells begin.
 CELLS = 12
 
 
 @lru_cache(maxsize=8)
-def _cell_distance(size: int) -> NDArray[np.float32]:
+def _cell_distance(size: int) -> NDArray[np.floating]:
     """Distance of each pixel from the middle of its cell; 1 at the middle of the cell's side."""
     axis = ((np.arange(size) + 0.5) * CELLS / size % 1 - 0.5) * 2
     return np.sqrt(axis[:, None] ** 2 + axis[None] ** 2).astype(np.float32)
 
 
 @lru_cache(maxsize=8)
-def _grain(size: int) -> NDArray[np.float32]:
+def _grain(size: int) -> NDArray[np.floating]:
     rng = np.random.default_rng(7)
     coarse = rng.random((size // 16 + 2, size // 16 + 2)).astype(np.float32)
     spots = np.linspace(0, size // 16, size)

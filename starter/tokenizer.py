@@ -57,7 +57,7 @@ def _corpus() -> Iterator[str]:
     rng = np.random.default_rng(3)
     for _ in range(12_000):
         yield caption(sample_scene(rng), rng)
-    # The words of the held-out wordings are in the vocabulary; how they are combined is not trained.
+    # The held-out wordings' words are in the vocabulary; how they are combined is not trained.
     yield from itertools.chain.from_iterable(HELD_OUT_WORDS.values())
     yield from (form.format(s="", m="", p="", a="") for form in HELD_OUT_FORMS)
 

@@ -9,6 +9,7 @@ longer change.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +28,8 @@ PATCH = 8
 
 def new_autoencoder() -> AutoencoderKL:
     """The stock class at a size that two cores can train; residual branches start at zero."""
-    model = AutoencoderKL(
+    stock: Any = AutoencoderKL  # whose annotations take tuples of one
+    model = stock(
         in_channels=3,
         out_channels=3,
         latent_channels=LATENT_CHANNELS,
@@ -67,7 +69,7 @@ def patch_components(images: Tensor) -> tuple[Tensor, Tensor, float]:
 
 
 @torch.no_grad()
-def solve_encoder(model: AutoencoderKL, rows: Tensor, offsets: Tensor) -> None:
+def solve_encoder(model: Any, rows: Tensor, offsets: Tensor) -> None:
     """Set the encoder to `latents = rows @ patch + offsets` and nothing else.
 
     The stride-2 convolutions gather the patch, the last of them projects it. The norm and the SiLU
@@ -121,7 +123,7 @@ def solve_encoder(model: AutoencoderKL, rows: Tensor, offsets: Tensor) -> None:
 
 
 @torch.no_grad()
-def solve_scale(model: AutoencoderKL, images: Tensor) -> None:
+def solve_scale(model: Any, images: Tensor) -> None:
     """Set the scaling factor that brings latents to unit deviation."""
     deviation = float(model.encode(images).latent_dist.mode().std())
     model.register_to_config(scaling_factor=round(1 / deviation, 5))
@@ -146,8 +148,8 @@ def reconstruction_loss(output: Tensor, target: Tensor) -> Tensor:
     return F.l1_loss(output, target) + F.mse_loss(output, target) + right + down
 
 
-def train_decoder(model: AutoencoderKL, work: Path, steps: int, batch: int = 16) -> None:
-    """Train the decoder alone, from latents with a little noise, as a denoiser's are never perfect."""
+def train_decoder(model: Any, work: Path, steps: int, batch: int = 16) -> None:
+    """Train the decoder alone, from latents with a little noise: a denoiser's are never perfect."""
     model.encoder.requires_grad_(False)
     model.quant_conv.requires_grad_(False)
 

@@ -1,4 +1,4 @@
-"""Stage 4: image denoiser and motion adapter together, on clips and stills, the text encoder frozen.
+"""Stage 4: image denoiser and motion adapter, on clips and stills, the text encoder frozen.
 
 The adapter's attention runs over frames only and never sees the text: what a prompt's motion words
 mean reaches the picture through the image denoiser's own cross-attention, which is why that is
@@ -8,10 +8,12 @@ trained on here.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from diffusers import DDIMScheduler, MotionAdapter, UNet2DConditionModel, UNetMotionModel
+from diffusers import MotionAdapter, UNet2DConditionModel, UNetMotionModel
+from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -23,10 +25,10 @@ from starter.train.text import tokens
 STILLS_SHARE = 0.5  # weight of the stills' loss, which keeps the image denoiser an image denoiser
 
 
-def shared_video_model(unet: UNet2DConditionModel, adapter: MotionAdapter) -> UNetMotionModel:
+def shared_video_model(unet: UNet2DConditionModel, adapter: MotionAdapter) -> Any:
     """The video denoiser whose spatial parameters are the image denoiser's and whose temporal ones
     are the adapter's: the same tensors, so that training one trains the others."""
-    model = UNetMotionModel.from_unet2d(unet, adapter)
+    model: Any = UNetMotionModel.from_unet2d(unet, adapter)
     sources = {**dict(unet.named_parameters()), **dict(adapter.named_parameters())}
     for name, _ in list(model.named_parameters()):
         if name not in sources:
@@ -41,7 +43,7 @@ def train_clips(
     tokenizer: CLIPTokenizer,
     unet: UNet2DConditionModel,
     adapter: MotionAdapter,
-    scheduler: DDIMScheduler,
+    scheduler: Any,
     clips: Latents,
     stills: Latents,
     work: Path,
@@ -53,6 +55,8 @@ def train_clips(
     """Train on the velocity of noised clips, and beside it on that of noised stills."""
     video = shared_video_model(unet, adapter)
     encoder.requires_grad_(False)
+    for model in (unet, video):  # faster here than the fused attention, see the stills' stage
+        model.set_attn_processor(AttnProcessor())
 
     def text_of(data: Latents, indices: np.ndarray, rng: np.random.Generator) -> Tensor:
         with torch.no_grad():

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -39,7 +39,7 @@ def training_scenes(count: int, seed: int) -> list[Scene]:
 
 
 @torch.no_grad()
-def latents_of(vae: AutoencoderKL, count: int, seed: int, clips: bool, path: Path) -> Latents:
+def latents_of(vae: Any, count: int, seed: int, clips: bool, path: Path) -> Latents:
     """Render and encode `count` scenes, going on where an earlier run stopped."""
     scenes = training_scenes(count, seed)
     frames = FRAMES if clips else 1
@@ -74,6 +74,6 @@ def pending(path: Path, count: int) -> bool:
     return not progress.exists() or int(progress.read_text()) < count
 
 
-def _encode(vae: AutoencoderKL, frames: NDArray[np.uint8]) -> Tensor:
+def _encode(vae: Any, frames: NDArray[np.uint8]) -> Tensor:
     images = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1
     return vae.encode(images).latent_dist.mode()

@@ -46,7 +46,8 @@ class Average:
     def update(self, step: int) -> None:
         """Take in the parameters after a step; early steps are forgotten sooner."""
         decay = min(self._decay, (step + 1) / (step + 10))
-        torch._foreach_lerp_(self.tensors, self._live, 1 - decay)
+        for averaged, live in zip(self.tensors, self._live, strict=True):
+            averaged.lerp_(live, 1 - decay)
 
     @torch.no_grad()
     def copy_to_parameters(self) -> None:
@@ -62,10 +63,10 @@ def train(
     plan: Plan,
     work: Path,
 ) -> None:
-    """Train what requires gradients in `modules`, going on from the stage's checkpoint if there is one.
+    """Train what requires gradients in `modules`, going on from its checkpoint if any.
 
-    Ends with the averaged weights in `modules` and in `work/<name>.pt`. `loss_of_step(step)` draws its
-    own batch, seeded by the step, so that a resumed run sees what an unbroken one would.
+    Ends with the averaged weights in `modules` and in `work/<name>.pt`. `loss_of_step(step)`
+    draws its own batch, seeded by the step: a resumed run sees what an unbroken one would.
     """
     parameters = [p for p in modules.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from diffusers import DDIMScheduler, MotionAdapter, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextConfig, CLIPTextModel
 
 from starter.tokenizer import MAX_LENGTH
 from starter.train.autoencoder import LATENT_CHANNELS
@@ -14,7 +16,7 @@ GROUPS = 16
 FRAME_LIMIT = 24  # the longest clip that the adapter has positions for
 
 
-def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
+def new_text_encoder(tokenizer: Any) -> CLIPTextModel:
     """A four-layer CLIP text model for the tokenizer's vocabulary."""
     return CLIPTextModel(
         CLIPTextConfig(
@@ -67,7 +69,7 @@ def new_motion_adapter() -> MotionAdapter:
 
 
 def new_scheduler() -> DDIMScheduler:
-    """Velocity prediction on a schedule that ends in pure noise, so that backgrounds keep their tone.
+    """Velocity prediction on a schedule that ends in pure noise: backgrounds keep their tone.
 
     Zero terminal signal, trailing steps: Lin et al., "Common Diffusion Noise Schedules and Sample
     Steps are Flawed", arXiv 2305.08891.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel
 
 from starter.backgrounds import BACKGROUNDS
 from starter.captions import caption
@@ -25,13 +26,13 @@ LABELS = {
 }
 
 
-def tokens(tokenizer: CLIPTokenizer, prompts: list[str]) -> Tensor:
+def tokens(tokenizer: Any, prompts: list[str]) -> Tensor:
     """Token ids padded to the model's length, (n, 32)."""
     encoded = tokenizer(prompts, padding="max_length", truncation=True, return_tensors="pt")
     return encoded["input_ids"]
 
 
-def train_text(encoder: CLIPTextModel, tokenizer: CLIPTokenizer, work: Path, steps: int) -> None:
+def train_text(encoder: CLIPTextModel, tokenizer: Any, work: Path, steps: int) -> None:
     """Classify each part of the scene from the output at the end of the sentence.
 
     The classifiers are dropped afterwards; stage 3 trains the encoder on with the denoiser.
@@ -45,7 +46,7 @@ def train_text(encoder: CLIPTextModel, tokenizer: CLIPTokenizer, work: Path, ste
         ids = tokens(tokenizer, [caption(scene, rng) for scene in scenes])
         with torch.autocast("cpu", torch.bfloat16):
             hidden = encoder(ids).last_hidden_state
-        ends = hidden[torch.arange(len(scenes)), (ids == tokenizer.eos_token_id).int().argmax(1)]
+        ends = hidden[torch.arange(len(scenes)), ids.eq(tokenizer.eos_token_id).int().argmax(1)]
         loss = torch.zeros(())
         for part, names in LABELS.items():
             truth = torch.tensor([names.index(getattr(scene, part)) for scene in scenes])

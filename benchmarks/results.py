@@ -1,0 +1,82 @@
+"""Where a benchmark's figures go: to the screen and, with the machine's name, to a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from unlearn.judging import wilson
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were made on."""
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "commit": _commit(),
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def rate(successes: int, count: int) -> dict[str, Any]:
+    """A rate with its Wilson 95 % interval, as it goes into a results file."""
+    low, high = wilson(successes, count)
+    share = successes / count if count else 0.0
+    return {"rate": round(share, 4), "interval": [round(low, 4), round(high, 4)], "n": count}
+
+
+def percent(figure: dict[str, Any]) -> str:
+    """A rate for people: `97.3 % (95.1 to 98.6, n = 300)`."""
+    low, high = figure["interval"]
+    return f"{100 * figure['rate']:.1f} % ({100 * low:.1f} to {100 * high:.1f}, n = {figure['n']})"
+
+
+def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table."""
+    table = Table(*columns, title=title)
+    for row in rows:
+        table.add_row(*row)
+    Console(width=150).print(table)
+
+
+def write(name: str, figures: dict[str, Any]) -> Path:
+    """Write `benchmarks/results/<name>.json`."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps({"machine": machine(), **figures}, indent=2) + "\n")
+    print(f"written to {path}")
+    return path
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _commit() -> str | None:
+    try:
+        command = ["git", "describe", "--always", "--dirty"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

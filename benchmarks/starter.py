@@ -1,0 +1,192 @@
+"""How good the built-in model is: `make bench-starter`.
+
+The judge's accuracy on renders it never saw; how often the judge sees in the base model's clips
+what the prompt names (goal F1) and the motion it names; and how still the picture holds outside the
+subject, against rendered clips of the same scenes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from PIL import Image
+
+from benchmarks.results import RESULTS, percent, rate, show, write
+from benchmarks.workshop import Workshop, workshop
+from encoders import Kind
+from starter.captions import MOTION_WORDS, PLACE_WORDS, STYLE_WORDS, SUBJECT_WORDS, compose
+from starter.motions import MOTIONS
+from starter.scene import KIND_OF, SUBJECTS, Scene, sample_scene
+from starter.styles import STYLES
+from starter.train.judge import accuracy
+from unlearn.judging import any_frame, most_frames
+from video.requests import GenerationRequest
+
+MOVED = 24  # of 255: a pixel that changes by more from one frame to the next is the subject moving
+MARGIN = 2  # pixels around such pixels that are left out too
+
+
+@dataclass(frozen=True)
+class Case:
+    """One clip of the base model: the scene it should show, its prompt, the concept it is for."""
+
+    kind: Kind
+    concept: str
+    scene: Scene
+    request: GenerationRequest
+
+
+def cases(workshop: Workshop, clips: int) -> list[Case]:
+    """`clips` clips a concept of every kind but motion, whose motions go round all six."""
+    rng = np.random.default_rng(2_026)
+    limits = workshop.backbone.limits
+    concepts: list[tuple[Kind, str]] = [(KIND_OF[name], name) for name in SUBJECTS]
+    concepts += [("style", name) for name in STYLES]
+    found: list[Case] = []
+    for kind, concept in concepts:
+        for _ in range(clips):
+            motion = MOTIONS[len(found) % len(MOTIONS)]
+            subject = str(rng.choice(SUBJECTS)) if kind == "style" else concept
+            style = concept if kind == "style" else "plain"
+            scene = sample_scene(rng, subjects=[subject], styles=[style], motions=[motion])
+            artist = "" if style == "plain" else STYLE_WORDS[style][0]
+            prompt = compose(
+                "{s}{m}{p}{a}",
+                SUBJECT_WORDS[subject][0],
+                MOTION_WORDS[motion][0],
+                PLACE_WORDS[scene.background][0],
+                artist,
+            )
+            request = GenerationRequest(
+                prompt,
+                seed=len(found),
+                steps=limits.steps_default,
+                guidance=limits.guidance_default,
+                frames=limits.frames_default,
+            )
+            found.append(Case(kind, concept, scene, request))
+    return found
+
+
+def stillness(clip: NDArray[np.uint8]) -> tuple[float, float]:
+    """Mean change from frame to frame where nothing moves (of 255), and the share that moves."""
+    change = np.abs(np.diff(clip.astype(np.int16), axis=0)).max(axis=3)
+    moving = change > MOVED
+    padded = np.pad(moving, ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN)))
+    reach = 2 * MARGIN + 1
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (reach, reach), axis=(1, 2))
+    moving = windows.any(axis=(3, 4))
+    return float(change[~moving].mean()), float(moving.mean())
+
+
+def redrawn(workshop: Workshop, clip: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A rendered clip after the autoencoder: what the decoder alone makes of a true clip."""
+    backbone = workshop.backbone
+    latents = backbone.encode_images(clip).transpose(0, 1)[None]
+    return backbone.decode(latents)
+
+
+def judge_figures(workshop: Workshop, count: int) -> dict[str, Any]:
+    """The judge's accuracy on held-out renders, as drawn and roughened."""
+    rng = np.random.default_rng(12_345)
+    scenes = [sample_scene(rng) for _ in range(count)]
+    figures: dict[str, Any] = {}
+    for head in ("subject", "style", "motion"):
+        for rough in (False, True):
+            some = scenes[: max(1, count // 3)] if head == "motion" else scenes
+            right = accuracy(workshop.judge, some, head, rough)
+            name = f"{head}, {'roughened' if rough else 'as drawn'}"
+            figures[name] = rate(sum(right), len(right))
+    return figures
+
+
+def sheet(found: list[Case], clips: list[NDArray[np.uint8]]) -> Image.Image:
+    """One row a concept: the frames of its first clip."""
+    rows: dict[str, NDArray[np.uint8]] = {}
+    for case, clip in zip(found, clips, strict=True):
+        rows.setdefault(case.concept, np.concatenate(list(clip), axis=1))
+    return Image.fromarray(np.concatenate(list(rows.values()), axis=0))
+
+
+def main(
+    clips: Annotated[int, typer.Option(help="Clips a concept.")] = 12,
+    renders: Annotated[int, typer.Option(help="Renders to try the judge on.")] = 1500,
+) -> None:
+    """Measure the built-in model and write `benchmarks/results/starter.json` and `.png`."""
+    with workshop() as shop:
+        judged = judge_figures(shop, renders)
+        found = cases(shop, clips)
+        made = shop.make([case.request for case in found], f"{len(found)} clips")
+        seen: dict[str, list[tuple[bool, float]]] = {}
+        moved: dict[str, list[bool]] = {}
+        for case, clip in zip(found, made, strict=True):
+            shown = shop.judge.shows(clip, case.concept, case.kind)
+            entry = (any_frame(shown), float(np.mean(shown)))
+            for name in (case.kind, f"{case.kind}: {case.concept}", "all"):
+                seen.setdefault(name, []).append(entry)
+            motion = case.scene.motion
+            moved.setdefault(motion, []).append(
+                most_frames(shop.judge.shows(clip, motion, "motion"))
+            )
+        some = list(range(0, len(found), 3))
+        changes = {
+            "generated": [stillness(made[i]) for i in some],
+            "rendered, redrawn by the decoder": [
+                stillness(redrawn(shop, found[i].scene.clip())) for i in some
+            ],
+            "rendered": [stillness(found[i].scene.clip()) for i in some],
+        }
+    concept_figures: dict[str, dict[str, Any]] = {
+        name: {
+            "any_frame": rate(sum(e[0] for e in entries), len(entries)),
+            "per_frame": round(float(np.mean([e[1] for e in entries])), 4),
+        }
+        for name, entries in seen.items()
+    }
+    motion_figures = {name: rate(sum(m), len(m)) for name, m in moved.items()}
+    still_figures = {
+        name: {
+            "change": round(float(np.mean([v[0] for v in values])), 3),
+            "moving": round(float(np.mean([v[1] for v in values])), 4),
+        }
+        for name, values in changes.items()
+    }
+    show(
+        "The judge on held-out renders", ["", "right"], [[k, percent(v)] for k, v in judged.items()]
+    )
+    show(
+        "The named concept is seen (F1: any frame ≥ 97 %, per frame ≥ 95 %)",
+        ["", "in any frame", "per frame"],
+        [
+            [name, percent(f["any_frame"]), f"{100 * f['per_frame']:.1f} %"]
+            for name, f in concept_figures.items()
+        ],
+    )
+    show(
+        "The named motion is seen (≥ 90 %)",
+        ["", ""],
+        [[k, percent(v)] for k, v in motion_figures.items()],
+    )
+    show(
+        "Change from frame to frame outside the subject, of 255 (≤ 1.5 × rendered)",
+        ["", "change", "share of the picture that moves"],
+        [[k, f"{v['change']:.2f}", f"{100 * v['moving']:.1f} %"] for k, v in still_figures.items()],
+    )
+    write(
+        "starter",
+        {
+            "judge": judged,
+            "concepts": concept_figures,
+            "motions": motion_figures,
+            "stillness": still_figures,
+        },
+    )
+    sheet(found, made).save(RESULTS / "starter.png")
+
+
+if __name__ == "__main__":
+    typer.run(main)

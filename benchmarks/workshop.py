@@ -1,0 +1,59 @@
+"""What every benchmark works with: the built-in model in an engine, and its judge."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from rich.progress import track
+
+from encoders import EncoderStore, Residency
+from unlearn.judge import ClassifierJudge
+from video import load_backbone
+from video.engine import Engine
+
+if TYPE_CHECKING:
+    from video.backbone import Backbone, Frames
+    from video.requests import GenerationRequest
+
+WEIGHTS = Path(__file__).parents[1] / "starter" / "weights"
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """A running engine with the built-in model, a store for encoders, the judge."""
+
+    engine: Engine
+    store: EncoderStore
+    judge: ClassifierJudge
+
+    @property
+    def backbone(self) -> Backbone:
+        """The loaded model."""
+        return self.engine.backbone
+
+    def make(self, requests: Sequence[GenerationRequest], what: str) -> list[Frames]:
+        """The clips or stills of the requests, in their order, with a progress bar."""
+        tickets = [self.engine.submit(request) for request in requests]
+        return [ticket.result() for ticket in track(tickets, description=what)]
+
+
+@contextmanager
+def workshop() -> Generator[Workshop]:
+    """A workshop whose encoders are gone at the end."""
+    with TemporaryDirectory() as folder:
+        store = EncoderStore(folder)
+        engine = Engine(
+            lambda: load_backbone(WEIGHTS, device="cpu"),
+            lambda backbone: Residency(backbone.text_encoder, store, 2**30, backbone.device),
+        )
+        engine.start()
+        engine.wait_ready()
+        try:
+            yield Workshop(engine, store, ClassifierJudge.load(WEIGHTS / "judge"))
+        finally:
+            engine.stop()

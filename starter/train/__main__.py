@@ -1,0 +1,88 @@
+"""Train the built-in model: `python -m starter.train`. Interrupted, it goes on where it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from torch import nn
+
+from starter.tokenizer import train_tokenizer
+from starter.train import parts
+from starter.train.autoencoder import new_solved_autoencoder, train_decoder
+from starter.train.clips import train_clips
+from starter.train.data import latents_of
+from starter.train.judge import new_judge, train_judge
+from starter.train.release import release
+from starter.train.stills import train_stills
+from starter.train.text import train_text
+
+WEIGHTS = Path(__file__).parents[1] / "weights"
+
+
+def main(
+    work: Annotated[Path, typer.Option(help="Where checkpoints and latents are kept.")] = Path(
+        ".work/starter"
+    ),
+    weights: Annotated[Path, typer.Option(help="Where the finished model is written.")] = WEIGHTS,
+    threads: Annotated[int, typer.Option(help="Threads of the CPU to use.")] = 2,
+    decoder_steps: int = 9_000,
+    text_steps: int = 800,
+    stills_steps: int = 8_000,
+    clips_steps: int = 6_000,
+    judge_steps: int = 1_500,
+    stills_count: int = 40_000,
+    clips_count: int = 5_000,
+) -> None:
+    """Every stage in turn: decoder, text encoder, stills, clips, judge; then the release.
+
+    A stage that has finished is loaded; one that was interrupted goes on from its checkpoint.
+    """
+    torch.set_num_threads(threads)
+    work.mkdir(parents=True, exist_ok=True)
+    tokenizer = train_tokenizer(work / "tokenizer")
+    torch.manual_seed(1)
+    text_encoder, unet = parts.new_text_encoder(tokenizer), parts.new_unet()
+    adapter, scheduler = parts.new_motion_adapter(), parts.new_scheduler()
+
+    vae = new_solved_autoencoder()
+    if not _finished(work, "decoder", {"vae": vae}):
+        train_decoder(vae, work, decoder_steps)
+    stills = latents_of(vae, stills_count, 101, False, work / "stills.npy")
+    clips = latents_of(vae, clips_count, 102, True, work / "clips.npy")
+    both = {"text_encoder": text_encoder, "unet": unet}
+    if not _finished(work, "stills", both):
+        train_text(text_encoder, tokenizer, work, text_steps)
+        train_stills(text_encoder, tokenizer, unet, scheduler, stills, work, steps=stills_steps)
+    if not _finished(work, "clips", {"unet": unet, "adapter": adapter}):
+        train_clips(
+            text_encoder,
+            tokenizer,
+            unet,
+            adapter,
+            scheduler,
+            clips,
+            stills,
+            work,
+            steps=clips_steps,
+        )
+    release(weights, tokenizer, text_encoder, vae, unet, adapter, scheduler)
+    judge = new_judge()
+    train_judge(judge, work, judge_steps, judge_steps)
+    judge.save(weights / "judge")
+
+
+def _finished(work: Path, stage: str, modules: Mapping[str, nn.Module]) -> bool:
+    """Load a stage's result if there is one."""
+    path = work / f"{stage}.pt"
+    if not path.exists():
+        return False
+    nn.ModuleDict(dict(modules)).load_state_dict(torch.load(path, weights_only=True))
+    return True
+
+
+if __name__ == "__main__":
+    typer.run(main)
