@@ -30,7 +30,7 @@ die_with_parent()
     workers=1,
     metrics={"enabled": False},
     traffic={"timeout": 86_400},
-    http={"host": settings.host, "port": settings.port},  # pyright: ignore[reportArgumentType]
+    http={"host": str(settings.host), "port": settings.port},  # pyright: ignore[reportArgumentType]
 )
 @bentoml.asgi_app(app, path="/")
 class Palimpsest:

@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from server import aliases, encoders, errors, health, models, page, videos
 from server.keys import Keyring
 from server.runtime import Runtime
+from server.schemas import ErrorAnswer
 from server.settings import Settings
 
 DESCRIPTION = """Text-to-video that can forget. `model` names the built-in model, or one of its
@@ -42,6 +43,11 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        # Without these FastAPI would promise its own shape for errors of validation.
+        responses={
+            "4XX": {"model": ErrorAnswer, "description": "Refused"},
+            "5XX": {"model": ErrorAnswer, "description": "The server's fault"},
+        },
     )
     app.state.runtime = runtime
     app.state.guard = guard_options(runtime, keyring)

@@ -7,7 +7,6 @@ native routes stand beside our FastAPI app, so this wraps the service, not the a
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import logging
 import time
@@ -20,6 +19,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from encoders.errors import PalimpsestError
+from server.address import is_loopback
 from server.errors import BodyTooLarge, Forbidden, InvalidRequest, error_body, error_response
 from server.keys import LOCAL, Caller, Keyring
 
@@ -72,7 +72,8 @@ class Guard:
     def _admit(self, scope: Scope) -> None:
         """Leave in the scope who is calling. Raises Unauthorized or Forbidden."""
         if self._keyring is None:
-            if not (_is_loopback(scope.get("client")) and _is_loopback(scope.get("server"))):
+            ends = (scope.get("client"), scope.get("server"))
+            if not all(end and is_loopback(end[0]) for end in ends):
                 raise Forbidden(
                     "This server has no keys, so it answers on loopback only. To serve others, "
                     "set PALIMPSEST_KEYS_FILE.",
@@ -176,10 +177,3 @@ def in_shape(status: int, body: bytes) -> bytes:
             field = ".".join(str(place) for place in detail.get("loc", []))
             message = f"{message}; {field}: {detail.get('msg')}"
     return json.dumps(error_body(status, str(message or f"HTTP {status}"))).encode()
-
-
-def _is_loopback(address: Any) -> bool:
-    try:
-        return bool(address) and ipaddress.ip_address(address[0]).is_loopback
-    except ValueError:
-        return False

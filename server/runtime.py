@@ -94,6 +94,8 @@ class Runtime:
             return self._loaded
         if self.load_error is not None:
             raise NotReady(f"The model could not be loaded: {self.load_error}")
+        if self._loaded is not None:
+            raise NotReady(f"The engine has stopped: {self._loaded.engine.error}")
         raise NotReady("The model is still loading.", headers={"Retry-After": "2"})
 
     def wait_loaded(self) -> Loaded:

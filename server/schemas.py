@@ -96,6 +96,22 @@ class VideoRequest(_Request):
         return (int(match[1]), int(match[2])) if match else None
 
 
+class Error(BaseModel):
+    """What went wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    """The request's field at fault."""
+    code: str
+
+
+class ErrorAnswer(BaseModel):
+    """Body of every answer of 400 or more."""
+
+    error: Error
+
+
 class VideoError(BaseModel):
     """Why a job failed."""
 

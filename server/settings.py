@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, IPvAnyAddress, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 STARTER_WEIGHTS = Path(__file__).resolve().parent.parent / "starter" / "weights"
@@ -28,7 +29,7 @@ class Settings(BaseSettings):
     keys_file: Path | None = None
     """JSON file of hashed keys (:mod:`server.keys`). None: no keys, and loopback only."""
 
-    host: str = "127.0.0.1"
+    host: IPvAnyAddress = IPv4Address("127.0.0.1")
     port: Annotated[int, Field(ge=1, le=65535)] = 3000
 
     device: str = "cpu"

@@ -55,17 +55,72 @@ STRANGE: list[Any] = [
     {"retain": [1]},
     {"learning_rate": -1},
 ]
-FIELDS = (
-    "prompt model encoder negative_prompt seed steps num_inference_steps guidance guidance_scale "
-    "frames num_frames fps seconds size input_reference id concept kind synonyms settings images "
-    "images[] settings[steps] settings[] synonyms[x] unknown"
-).split()
-PATHS = (
-    "/v1/videos /v1/encoders /v1/aliases/x /v1/aliases/%00 /v1/videos/%ff /v1/videos/x/content "
-    "/v1/encoders/.. /v1/encoders/%2e%2e%2fbase /v1/models/tiny%3Ano-pogo /v1/models/%F0%9F%92%A5 "
-    "/v1/aliases /v1/models /health /metrics / /docs /openapi.json /v1/videos/x/remix /v1 //"
-).split()
-METHODS = "POST POST POST POST GET PUT DELETE PATCH HEAD OPTIONS TRACE BREW".split()
+# fmt: off
+FIELDS = [
+    "prompt",
+    "model",
+    "encoder",
+    "negative_prompt",
+    "seed",
+    "steps",
+    "num_inference_steps",
+    "guidance",
+    "guidance_scale",
+    "frames",
+    "num_frames",
+    "fps",
+    "seconds",
+    "size",
+    "input_reference",
+    "id",
+    "concept",
+    "kind",
+    "synonyms",
+    "settings",
+    "images",
+    "images[]",
+    "settings[steps]",
+    "settings[]",
+    "synonyms[x]",
+    "unknown",
+]
+PATHS = [
+    "/v1/videos",
+    "/v1/encoders",
+    "/v1/aliases/x",
+    "/v1/aliases/%00",
+    "/v1/videos/%ff",
+    "/v1/videos/x/content",
+    "/v1/encoders/..",
+    "/v1/encoders/%2e%2e%2fbase",
+    "/v1/models/tiny%3Ano-pogo",
+    "/v1/models/%F0%9F%92%A5",
+    "/v1/aliases",
+    "/v1/models",
+    "/health",
+    "/metrics",
+    "/",
+    "/docs",
+    "/openapi.json",
+    "/v1/videos/x/remix",
+    "/v1",
+    "//",
+]
+METHODS = [
+    "POST",
+    "POST",
+    "POST",
+    "POST",
+    "GET",
+    "PUT",
+    "DELETE",
+    "PATCH",
+    "HEAD",
+    "OPTIONS",
+    "TRACE",
+    "BREW",
+]
+# fmt: on
 TYPES = (
     "application/json",
     "multipart/form-data; boundary=x",
