@@ -54,11 +54,10 @@ class Pen:
         """A filled polygon; with an ink outline unless `outline` is None."""
         placed = [self.place(p) for p in points]
         self._draw.polygon(placed, fill=fill)
-        if outline is not None:
-            closed = [*placed, placed[0], placed[1]]
-            self._draw.line(closed, fill=outline, width=self.stroke, joint="curve")
         if self._mask is not None:
-            self._mask.polygon(placed, fill=255, outline=255, width=self.stroke)
+            self._mask.polygon(placed, fill=255)
+        if outline is not None:
+            self._stroke([*placed, placed[0], placed[1]], outline, self.stroke)
 
     def ellipse(
         self, cx: float, cy: float, rx: float, ry: float, fill: Colour, outline: Colour | None = INK
@@ -69,10 +68,12 @@ class Pen:
     def line(self, points: Sequence[Point], colour: Colour = INK, width: float = 1.0) -> None:
         """An open line; `width` is in multiples of the outline's width."""
         placed = [self.place(p) for p in points]
-        thickness = max(1, round(self.stroke * width))
-        self._draw.line(placed, fill=colour, width=thickness, joint="curve")
+        self._stroke(placed, colour, max(1, round(self.stroke * width)))
+
+    def _stroke(self, placed: list[Point], colour: Colour, width: int) -> None:
+        self._draw.line(placed, fill=colour, width=width, joint="curve")
         if self._mask is not None:
-            self._mask.line(placed, fill=255, width=thickness)
+            self._mask.line(placed, fill=255, width=width, joint="curve")
 
     def eyes(self, y: float, gap: float, size: float, white: bool = True) -> None:
         """Two eyes, `gap` left and right of the middle."""

@@ -101,7 +101,8 @@ class Scene:
         drawn = _shrink(stylise(pixels, self.style))
         covered = np.zeros((SIZE, SIZE), bool)
         if matte is not None:
-            covered = np.asarray(matte.reduce(_SUPER)) > 0
+            fine = np.asarray(matte).reshape(SIZE, _SUPER, SIZE, _SUPER)
+            covered = fine.max(axis=(1, 3)) > 0
         return (drawn * 255 + 0.5).astype(np.uint8), covered
 
 
