@@ -18,7 +18,7 @@ from dbos import DBOS, DBOSConfig, SetWorkflowID
 
 from encoders import PalimpsestError
 from server import encoder_job, video_job
-from server.records import FAILED, PENDING, EncoderRecord, VideoRecord
+from server.records import FAILED, IN_PROGRESS, PENDING, EncoderRecord, VideoRecord
 
 if TYPE_CHECKING:
     from server.runtime import Runtime
@@ -32,8 +32,8 @@ VIDEOS, ENCODERS = "videos", "encoders"
 # Recovery looks for workflows of this version and executor; it must not change with the code.
 _VERSION, _EXECUTOR = "1", "palimpsest"
 _POLL_SECONDS = 0.1
-_MAX_ATTEMPTS = 20
-"""A job that brings the server down so often is given up."""
+_MAX_INTERRUPTIONS = 20
+"""A job under which the server went down so often is given up: it may be what brings it down."""
 
 _running: Jobs | None = None
 """The jobs of this process: workflows are plain functions, and find their server here."""
@@ -51,6 +51,9 @@ class Jobs:
         """Begin to work: on what was left unfinished, and on what is submitted."""
         global _running
         _running = self
+        encoder_job.sweep(self.runtime)
+        for record in self._pending():
+            self._count_interruption(record)
         config: DBOSConfig = {
             "name": "palimpsest",
             "system_database_url": f"sqlite:///{self.runtime.settings.data_dir / 'jobs.sqlite'}",
@@ -65,10 +68,8 @@ class Jobs:
             DBOS.register_queue(
                 name, worker_concurrency=concurrency, polling_interval_sec=_POLL_SECONDS
             )
-        encoder_job.sweep(self.runtime)
-        for table in (VideoRecord, EncoderRecord):
-            for record in self.runtime.records.all(table, table.status.in_(PENDING)):
-                self._take_up(record)
+        for record in self._pending():
+            self._take_up(record)
 
     def stop(self) -> None:
         """Wait briefly for workflows to notice that the server stops, and leave the rest undone."""
@@ -136,7 +137,8 @@ class Jobs:
             code, message = "storage_error", f"The result could not be stored: {error.strerror}."
         else:
             code, message = "internal_error", "Something went wrong in the server."
-        log.warning("job %s failed: %s", record.id, message, exc_info=error)
+        is_expected = isinstance(error, PalimpsestError)
+        log.warning("%s failed: %s", record.id, message, exc_info=None if is_expected else error)
         values: dict[str, Any] = {"status": FAILED, "error_code": code, "error_message": message}
         if isinstance(record, EncoderRecord):
             values["phase"] = FAILED
@@ -158,14 +160,27 @@ class Jobs:
         status = DBOS.get_workflow_status(_workflow_id(record))
         if status is not None and status.status in ("PENDING", "ENQUEUED", "DELAYED"):
             return
-        if status is not None:
-            # It ended without ending the job: the server was stopped, or the job brought it down.
+        if status is not None:  # it ended without ending the job, because the server was stopped
             record.attempt += 1
-            if record.attempt >= _MAX_ATTEMPTS or status.status == "MAX_RECOVERY_ATTEMPTS_EXCEEDED":
-                self.fail(record, Abandoned("Working on this job stopped the server repeatedly."))
-                return
             self.runtime.records.change(record, attempt=record.attempt)
         self.submit(record)
+
+    def _pending(self) -> list[VideoRecord | EncoderRecord]:
+        records = self.runtime.records
+        return [
+            *records.all(VideoRecord, VideoRecord.status.in_(PENDING)),
+            *records.all(EncoderRecord, EncoderRecord.status.in_(PENDING)),
+        ]
+
+    def _count_interruption(self, record: VideoRecord | EncoderRecord) -> None:
+        """At start: note that the server went down while it worked on this, and when to give up."""
+        if record.status != IN_PROGRESS:
+            return
+        interruptions = record.interruptions + 1
+        if interruptions > _MAX_INTERRUPTIONS:
+            self.fail(record, Abandoned("The server went down under this job again and again."))
+        else:
+            self.runtime.records.change(record, interruptions=interruptions)
 
 
 class Stopped(Exception):
@@ -182,13 +197,13 @@ class Abandoned(PalimpsestError):
     code = "abandoned"
 
 
-@DBOS.workflow(name="make_video", max_recovery_attempts=_MAX_ATTEMPTS)
+@DBOS.workflow(name="make_video", max_recovery_attempts=None)
 def make_video(video_id: str) -> None:
     """One video, in one step."""
     DBOS.run_step({"name": "render"}, _render, video_id)
 
 
-@DBOS.workflow(name="make_encoder", max_recovery_attempts=_MAX_ATTEMPTS)
+@DBOS.workflow(name="make_encoder", max_recovery_attempts=None)
 def make_encoder(job_id: str) -> None:
     """One encoder, a step a phase; a phase that is done is not done again."""
     for phase in encoder_job.PHASES:

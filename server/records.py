@@ -58,6 +58,8 @@ class Job(_Base):
     owner: Mapped[str] = mapped_column(index=True)
     attempt: Mapped[int] = mapped_column(default=0)
     """How many workflows were started for it; part of the workflow's id."""
+    interruptions: Mapped[int] = mapped_column(default=0)
+    """How often the server went down while it worked on it."""
     status: Mapped[str] = mapped_column(default=QUEUED, index=True)
     progress: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[int] = mapped_column(default=lambda: int(time.time()))

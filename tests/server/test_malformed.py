@@ -233,7 +233,7 @@ def test_schemathesis_finds_no_server_error(client: Client) -> None:
     for operation in operations:
 
         @hypothesis.settings(
-            max_examples=25,
+            max_examples=15,
             deadline=None,
             database=None,
             derandomize=True,
@@ -246,6 +246,11 @@ def test_schemathesis_finds_no_server_error(client: Client) -> None:
             if isinstance(request.get("data"), bytes):
                 request["content"] = request.pop("data")
             request.pop("cookies", None)
+            if request.get("files"):  # the client takes text and bytes only
+                request["files"] = [
+                    (name, (file, value if isinstance(value, bytes | str) else str(value)))
+                    for name, (file, value, *_) in request["files"]
+                ]
             check(client, request)
 
         send()
