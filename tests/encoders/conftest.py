@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -16,6 +17,12 @@ from encoders import Card, Encoder, EncoderStore, TextEncoder
 from encoders.digest import digest
 
 MakeEncoder = Callable[..., Encoder]
+
+# A busy machine is no reason to fail.
+settings.register_profile(
+    "encoders", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=50
+)
+settings.load_profile("encoders")
 
 
 def tiny_clip(seed: int = 0, **settings: Any) -> CLIPTextModel:

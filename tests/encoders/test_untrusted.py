@@ -70,9 +70,7 @@ def test_a_truncated_file_is_refused_wherever_it_was_cut(
     assert_refused(published, "safetensors")
 
 
-@settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(position=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_any_flipped_bit_is_noticed(
     published: EncoderStore, overrides_path: Path, position: float, bit: int

@@ -29,7 +29,7 @@ def bento(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cwd=ROOT,
         env=os.environ | {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"},
         check=True,
-        timeout=120,
+        timeout=300,
     )
     return next((home / "bentos" / "palimpsest").glob("*/bento.yaml")).parent
 

@@ -7,7 +7,7 @@ import io
 import av
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
@@ -112,6 +112,7 @@ def test_what_is_no_clip_is_refused(frames: NDArray[np.uint8]) -> None:
             call(frames)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary(max_size=300) | st.binary(max_size=60).map(lambda b: b"\0\0\0\x18ftypisom" + b))
 def test_noise_is_refused(data: bytes) -> None:
     with pytest.raises(ClipInvalid):
