@@ -19,10 +19,10 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from starter.train.data import Latents
 from starter.train.loop import Plan, train
-from starter.train.stills import captions_of, velocity_loss
+from starter.train.stills import captions_of, draw_timesteps, velocity_loss
 from starter.train.text import tokens
 
-STILLS_SHARE = 0.5  # weight of the stills' loss, which keeps the image denoiser an image denoiser
+STILLS_SHARE = 1.0  # weight of the stills' loss, which keeps the image denoiser an image denoiser
 
 
 def shared_video_model(unet: UNet2DConditionModel, adapter: MotionAdapter) -> Any:
@@ -67,7 +67,7 @@ def train_clips(
         indices = rng.integers(len(clips.scenes), size=clip_batch)
         latents = clips.take(indices)
         frames = latents.shape[1]
-        timesteps = torch.from_numpy(rng.integers(1000, size=clip_batch))
+        timesteps = draw_timesteps(rng, clip_batch)
         noise = torch.randn_like(latents)
         noised = scheduler.add_noise(latents, noise, timesteps).transpose(1, 2)
         text = text_of(clips, indices, rng).repeat_interleave(frames, dim=0)
@@ -77,7 +77,7 @@ def train_clips(
 
         indices = rng.integers(len(stills.scenes), size=still_batch)
         latents = stills.take(indices)[:, 0]
-        timesteps = torch.from_numpy(rng.integers(1000, size=still_batch))
+        timesteps = draw_timesteps(rng, still_batch)
         noise = torch.randn_like(latents)
         noised = scheduler.add_noise(latents, noise, timesteps)
         text = text_of(stills, indices, rng)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, MotionAdapter, UNet2DConditionModel
+from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -51,6 +52,7 @@ def release(
     index |= {name: [library, type(part).__name__] for name, (library, part) in parts.items()}
     index |= {"feature_extractor": [None, None], "image_encoder": [None, None]}
     _write(directory / "model_index.json", index)
+    _prefix_names(directory / "text_encoder/model.safetensors")
     text_config = json.loads((directory / "text_encoder/config.json").read_text())
     _write(directory / "text_encoder/config.json", {**text_config, "dtype": "float32"})
     _write(directory / "prompts.json", prompt_book())
@@ -74,6 +76,14 @@ def prompt_book() -> dict[str, Any]:
             "motion": {n: list(w[1:]) for n, w in MOTION_WORDS.items() if n != "still"},
         },
     }
+
+
+def _prefix_names(path: Path) -> None:
+    """Name the tensors as every published CLIP checkpoint does: transformers 5 leaves out a prefix
+    without which transformers 4 quietly loads random weights."""
+    tensors = load_file(path)
+    named = {f"text_model.{k.removeprefix('text_model.')}": v for k, v in tensors.items()}
+    save_file(named, path, metadata={"format": "pt"})
 
 
 def _save_half(module: Any, directory: Path) -> None:

@@ -33,6 +33,18 @@ def velocity_loss(
     return F.mse_loss(predicted.float(), scheduler.get_velocity(latents, noise, timesteps))
 
 
+def draw_timesteps(rng: np.random.Generator, count: int) -> Tensor:
+    """Timesteps (count,): one in five uniform, the others logit-normal around 380.
+
+    That is where an 8×8 latent's detail is decided; near the ends there is little to learn.
+    (Logit-normal sampling: Esser et al., arXiv 2403.03206.)
+    """
+    uniform = rng.random(count)
+    central = 1 / (1 + np.exp(-rng.normal(-0.5, 1.0, count)))
+    share = np.where(rng.random(count) < 0.2, uniform, central)
+    return torch.from_numpy(np.minimum(share * 1000, 999).astype(np.int64))
+
+
 def train_stills(
     encoder: CLIPTextModel,
     tokenizer: CLIPTokenizer,
@@ -53,7 +65,7 @@ def train_stills(
         indices = rng.integers(len(data.scenes), size=batch)
         latents = data.take(indices)[:, 0]
         noise = torch.randn_like(latents)
-        timesteps = torch.from_numpy(rng.integers(1000, size=batch))
+        timesteps = draw_timesteps(rng, batch)
         noised = scheduler.add_noise(latents, noise, timesteps)
         ids = tokens(tokenizer, captions_of(data, indices, rng))
         with torch.autocast("cpu", torch.bfloat16):
