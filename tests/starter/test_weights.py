@@ -65,7 +65,8 @@ def test_stock_pipelines_load_and_run_the_directory_without_our_code(tmp_path: P
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     assert min(json.loads(done.stdout.splitlines()[-1])) > 20
-    assert "randomly" not in done.stderr and "newly initialized" not in done.stderr
+    assert "randomly" not in done.stderr
+    assert "newly initialized" not in done.stderr
 
 
 def test_all_of_it_is_at_most_40_megabytes_of_safetensors_and_text() -> None:

@@ -112,6 +112,7 @@ def test_everything_in_the_world_can_be_said() -> None:
     assert set(SUBJECT_WORDS) == {*SUBJECTS, *NAMELESS}
     assert set(STYLE_WORDS) == set(STYLES)
     assert set(MOTION_WORDS) == {*MOTIONS, "still"}
-    assert compose("{s}{m}{p}{a}", "pogo", "bouncing", "", "by inkara") == "pogo bouncing, by inkara"
+    said = compose("{s}{m}{p}{a}", "pogo", "bouncing", artist="by inkara")
+    assert said == "pogo bouncing, by inkara"
     assert compose("a picture of {s}{m}{p}{a}", "pogo") == "a picture of pogo"
     assert all(PLACE_WORDS.values())
