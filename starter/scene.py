@@ -55,7 +55,7 @@ GENERIC: dict[Kind, tuple[str, Callable[[Pen, int], None]]] = {
 }
 SUBJECTS = tuple(name for kind in DRAWINGS.values() for name in kind)
 NAMELESS = (*(name for name, _ in GENERIC.values()), "nothing")  # scenes without a concept
-KIND_OF = {name: kind for kind, names in DRAWINGS.items() for name in names}
+KIND_OF: dict[str, Kind] = {name: kind for kind, names in DRAWINGS.items() for name in names}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from starter.train.autoencoder import new_solved_autoencoder, train_decoder
 from starter.train.clips import train_clips
 from starter.train.data import latents_of
 from starter.train.judge import new_judge, train_judge
-from starter.train.release import release
+from starter.train.release import load_release, release
 from starter.train.stills import train_stills
 from starter.train.text import train_text
 
@@ -28,6 +28,9 @@ def main(
         ".work/starter"
     ),
     weights: Annotated[Path, typer.Option(help="Where the finished model is written.")] = WEIGHTS,
+    further: Annotated[
+        bool, typer.Option(help="Start from the released weights and train them on, on clips.")
+    ] = False,
     threads: Annotated[int, typer.Option(help="Threads of the CPU to use.")] = 2,
     decoder_steps: int = 9_000,
     text_steps: int = 800,
@@ -39,9 +42,11 @@ def main(
 ) -> None:
     """Every stage in turn: decoder, text encoder, stills, clips, judge; then the release.
 
-    A stage that has finished is loaded; one that was interrupted goes on from its checkpoint.
+    A stage that has finished is loaded; one that was interrupted goes on from its checkpoint. To
+    train a released model further, give a new work folder.
     """
     torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
     work.mkdir(parents=True, exist_ok=True)
     tokenizer = train_tokenizer(work / "tokenizer")
     torch.manual_seed(1)
@@ -49,12 +54,14 @@ def main(
     adapter, scheduler = parts.new_motion_adapter(), parts.new_scheduler()
 
     vae = new_solved_autoencoder()
-    if not _finished(work, "decoder", {"vae": vae}):
+    both = {"text_encoder": text_encoder, "unet": unet}
+    if further:
+        load_release(weights, text_encoder, vae, unet, adapter)
+    elif not _finished(work, "decoder", {"vae": vae}):
         train_decoder(vae, work, decoder_steps)
     stills = latents_of(vae, stills_count, 101, False, work / "stills.npy")
     clips = latents_of(vae, clips_count, 102, True, work / "clips.npy")
-    both = {"text_encoder": text_encoder, "unet": unet}
-    if not _finished(work, "stills", both):
+    if not further and not _finished(work, "stills", both):
         train_text(text_encoder, tokenizer, work, text_steps)
         train_stills(text_encoder, tokenizer, unet, scheduler, stills, work, steps=stills_steps)
     if not _finished(work, "clips", {"unet": unet, "adapter": adapter}):
@@ -70,9 +77,10 @@ def main(
             steps=clips_steps,
         )
     release(weights, tokenizer, text_encoder, vae, unet, adapter, scheduler)
-    judge = new_judge()
-    train_judge(judge, work, judge_steps, judge_steps)
-    judge.save(weights / "judge")
+    if not further:
+        judge = new_judge()
+        train_judge(judge, work, judge_steps, judge_steps)
+        judge.save(weights / "judge")
 
 
 def _finished(work: Path, stage: str, modules: Mapping[str, nn.Module]) -> bool:

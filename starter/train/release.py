@@ -58,6 +58,16 @@ def release(
     _write(directory / "prompts.json", prompt_book())
 
 
+def load_release(directory: Path, text_encoder: Any, vae: Any, unet: Any, adapter: Any) -> None:
+    """Put a release's weights into parts of the same shapes."""
+    for name, part in {"vae": vae, "unet": unet, "motion_adapter": adapter}.items():
+        part.load_state_dict(load_file(directory / name / "diffusion_pytorch_model.safetensors"))
+    stored = load_file(directory / "text_encoder/model.safetensors")
+    own = text_encoder.state_dict()
+    bare = {name.removeprefix("text_model."): value for name, value in stored.items()}
+    text_encoder.load_state_dict({n: bare[n.removeprefix("text_model.")] for n in own})
+
+
 def prompt_book() -> dict[str, Any]:
     """Captions to retain, the generic word of each kind, and how each concept may be called."""
     rng = np.random.default_rng(91)
