@@ -43,17 +43,17 @@ def accept(runtime: Runtime, caller: Caller, request: VideoRequest, key: str | N
     Raises:
         PalimpsestError: the request cannot be met, or its caller may not make it.
     """
-    digest = request_hash(request)
-    earlier = runtime.records.repeated(VideoRecord, caller.id, key, digest)
-    if earlier is not None:
-        return earlier
-    loaded = runtime.loaded
     if request.input_reference is not None:
         raise InvalidRequest(
             "input_reference is not supported: this model makes videos from text only.",
             param="input_reference",
             code="unsupported_parameter",
         )
+    digest = request_hash(request)
+    earlier = runtime.records.repeated(VideoRecord, caller.id, key, digest)
+    if earlier is not None:
+        return earlier
+    loaded = runtime.loaded
     for param, text in (("prompt", request.prompt), ("negative_prompt", request.negative_prompt)):
         if len(text) > runtime.settings.max_prompt_chars:
             raise InvalidRequest(

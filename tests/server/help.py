@@ -28,7 +28,9 @@ from server.keys import Key, hash_key
 from server.runtime import Runtime
 from server.settings import Settings
 
-# Upper bounds everywhere, not expectations: the machine may be busy with other things.
+PATIENCE = float(os.environ.get("TEST_PATIENCE_SECONDS", "180"))
+"""How long a test waits for what should come soon, before it says that it did not come. An upper
+bound, not an expectation: the machine may be busy with other things."""
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -59,7 +61,7 @@ class Client(TestClient):
         )
 
 
-def wait_ready(client: httpx.Client | TestClient, seconds: float = 180) -> None:
+def wait_ready(client: httpx.Client | TestClient, seconds: float = PATIENCE) -> None:
     """Wait until the models are loaded."""
     until = time.monotonic() + seconds
     while True:
@@ -71,7 +73,11 @@ def wait_ready(client: httpx.Client | TestClient, seconds: float = 180) -> None:
 
 
 def wait_for(
-    client: httpx.Client | TestClient, path: str, *, seconds: float = 180, key: str | None = None
+    client: httpx.Client | TestClient,
+    path: str,
+    *,
+    seconds: float = PATIENCE,
+    key: str | None = None,
 ) -> dict[str, Any]:
     """Wait until a job has ended, and return what the server says of it."""
     until = time.monotonic() + seconds

@@ -17,7 +17,16 @@ import openai
 import pytest
 from bentoml.exceptions import BentoMLException
 
-from tests.server.help import ROOT, Server, assert_error, bearer, free_port, running, write_keys
+from tests.server.help import (
+    PATIENCE,
+    ROOT,
+    Server,
+    assert_error,
+    bearer,
+    free_port,
+    running,
+    write_keys,
+)
 from video import clip
 
 pytestmark = pytest.mark.filterwarnings("ignore:The Sora API")
@@ -40,7 +49,7 @@ def server(quick_backbone_dir: Path, tmp_path_factory: pytest.TempPathFactory) -
         body = {"id": "no-pogo", "concept": "pogo", "kind": "character", "settings": {"steps": 2}}
         answer = server.client.post("/v1/encoders", json=body, headers=bearer(BASE_KEY))
         assert answer.status_code == 200, answer.text
-        until = time.monotonic() + 180
+        until = time.monotonic() + PATIENCE
         while answer.json()["status"] not in ("published", "failed"):
             assert time.monotonic() < until, answer.text
             time.sleep(0.1)
@@ -147,7 +156,7 @@ def test_a_native_caller_that_goes_away_leaves_nothing_running(server: Server) -
     body = {"prompt": PROMPT, "seed": 99}
     with contextlib.suppress(httpx.TimeoutException):
         server.client.post("/generate", json=body, headers=bearer(BASE_KEY), timeout=0.02)
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE
     while True:
         text = server.client.get("/metrics", headers=bearer(BASE_KEY)).text
         if 'palimpsest_jobs{kind="video",status="in_progress"} 0.0' in text:
@@ -163,7 +172,7 @@ def test_curl_gets_a_clip_with_ranges(server: Server, tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             check=True,
-            timeout=240,
+            timeout=PATIENCE,
         ).stdout
 
     with openai_client(server) as client:
@@ -208,7 +217,7 @@ def test_without_keys_no_port_but_loopbacks_is_opened(
             env=environment,
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=PATIENCE,
         )
         assert refused.returncode != 0
         assert "PALIMPSEST_KEYS_FILE" in refused.stderr
@@ -217,4 +226,4 @@ def test_without_keys_no_port_but_loopbacks_is_opened(
 
 def test_importing_the_service_loads_no_torch() -> None:
     code = "import service, sys; sys.exit('torch' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=240)
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=PATIENCE)

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.server.help import Server, running, wait_for, wait_ready
+from tests.server.help import PATIENCE, Server, running, wait_for, wait_ready
 from video import clip
 
 VIDEO = {"prompt": "pogo in a meadow", "seed": 5, "steps": 60, "frames": 8}
@@ -23,7 +23,7 @@ ENCODER = {
 SETTINGS = {"min_base_rate": 0, "judged_targets": 2, "judged_others": 2, "judged_videos": 1}
 
 
-def until(condition: Callable[[], Any], what: str, seconds: float = 180) -> None:
+def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> None:
     """Wait for something to be so."""
     end = time.monotonic() + seconds
     while not condition():
@@ -33,7 +33,7 @@ def until(condition: Callable[[], Any], what: str, seconds: float = 180) -> None
 
 def kill(process: psutil.Process) -> None:
     process.kill()
-    psutil.wait_procs([process], timeout=60)
+    psutil.wait_procs([process], timeout=PATIENCE)
 
 
 def submit(server: Server) -> list[str]:
@@ -48,6 +48,13 @@ def submit(server: Server) -> list[str]:
 
 def look(server: Server, path: str) -> dict[str, Any]:
     return server.client.get(path).json()
+
+
+def reached(server: Server, phase: str) -> bool:
+    """Whether the encoder is in this phase, or past it."""
+    order = ["images", "optimising", "judging", "published"]
+    now = look(server, "/v1/encoders/no-pogo")["phase"]
+    return now in order[order.index(phase) :]
 
 
 def assert_all_done(server: Server, videos: list[str]) -> None:
@@ -73,14 +80,12 @@ def test_a_killed_parent_takes_its_worker_along_and_the_next_start_goes_on(
     with running(quick_backbone_dir, tmp_path, **SETTINGS) as server:
         videos = submit(server)
         until(lambda: look(server, f"/v1/videos/{videos[0]}")["progress"] > 0, "no video began")
-        until(lambda: look(server, "/v1/encoders/no-pogo")["phase"] == phase, f"never {phase}")
+        until(lambda: reached(server, phase), f"the encoder never got to {phase}")
         parent, worker = server.parent, server.worker
         kill(parent)
-        gone, _ = psutil.wait_procs([worker], timeout=60)
+        gone, _ = psutil.wait_procs([worker], timeout=PATIENCE)
         assert gone, "the worker outlived its parent"
         assert not server.is_listening(), "an orphan holds the port"
-        published = tmp_path / "data" / "encoders" / "encoders"
-        assert not list(published.rglob("card.json"))
         server.start()
         assert_all_done(server, videos)
 
@@ -108,7 +113,7 @@ def test_a_stopped_server_leaves_its_jobs_to_the_next_start(
         assert server.client.delete(f"/v1/videos/{deleted}").status_code == 200
         parent, worker = server.parent, server.worker
         parent.terminate()
-        _, alive = psutil.wait_procs([parent, worker], timeout=60)
+        _, alive = psutil.wait_procs([parent, worker], timeout=PATIENCE)
         assert not alive
         server.start()
         assert_all_done(server, videos)

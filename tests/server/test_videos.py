@@ -186,6 +186,14 @@ def test_what_cannot_be_done_is_refused_with_what_can(
     assert answer.json()["error"]["param"] == param
 
 
+def test_a_file_is_refused_wherever_it_is_sent(client: Client) -> None:
+    for field in ("input_reference", "prompt", "encoder", "seed", "unknown"):
+        form = {"prompt": (None, "pogo"), field: ("x.png", b"image", "image/png")}
+        answer = client.post("/v1/videos", files=form)
+        assert_error(answer, 400)
+        assert answer.json()["error"]["param"] == field
+
+
 @pytest.mark.parametrize("name", ["nobody", "../base", "A", "", "a..b", "x" * 64])
 def test_unknown_and_impossible_encoders_are_refused(client: Client, name: str) -> None:
     root = client.runtime.loaded.backbone.name
