@@ -121,6 +121,7 @@ def test_deleting_takes_the_encoder_and_nothing_beside_it(
     for name in ["no-pogo", "no-pogo-2", "no"]:
         store.publish(make_encoder(name), {"sheet.png": b"png"})
     store.delete("no-pogo")
+    assert store.sweep(timedelta(seconds=-1)) == []
     assert sorted(card.id for card in store.cards()) == ["no", "no-pogo-2"]
     assert store.load("no-pogo-2").overrides
     for call in (store.card, store.load, store.delete, store.report_names, store.resolve):

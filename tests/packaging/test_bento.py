@@ -77,13 +77,13 @@ def test_the_bento_holds_code_and_weights_and_no_tests(bento: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2400)
 def test_the_bento_serves_a_video_in_an_environment_of_its_own(bento: Path, tmp_path: Path) -> None:
     venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv/bin/python"
     requirements = bento / "env/python/requirements.txt"
     subprocess.run(
-        [python, "-m", "pip", "install", "--quiet", "-r", requirements], check=True, timeout=1000
+        [python, "-m", "pip", "install", "--quiet", "-r", requirements], check=True, timeout=2000
     )
     with served(python, bento, tmp_path) as client:
         body = {"prompt": "pogo bouncing in a meadow", "seed": 1, "steps": 4}
