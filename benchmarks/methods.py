@@ -17,7 +17,7 @@ import numpy as np
 import typer
 
 from benchmarks.results import percent, rate, show, write
-from benchmarks.workshop import Workshop, workshop
+from benchmarks.workshop import Workshop, weights_mark, workshop
 from encoders import Encoder, Kind
 from unlearn import UnlearnSettings, UnlearnTask, few_shot_prompts, judging_plan, unlearn
 from unlearn.judging import any_frame, most_frames
@@ -133,15 +133,15 @@ def main(
     """Measure both methods and write `benchmarks/results/methods.json`."""
     work.mkdir(parents=True, exist_ok=True)
     entries: list[dict[str, Any]] = []
+    mark = weights_mark()
     with workshop() as shop:
-        base = shop.backbone.text_encoder.fingerprint.rpartition(":")[2][:12]
         for kind, concepts in CONCEPTS.items():
             for concept in concepts:
                 base_clips: dict[str, Frames] = {}
                 images: Frames | None = None
                 for method in METHODS:
                     settings = UnlearnSettings(method=method).resolved(kind)
-                    done = work / f"{base}-{targets}-{retained}-{method}-{concept}.json"
+                    done = work / f"{mark}-{targets}-{retained}-{method}-{concept}.json"
                     if (
                         done.exists()
                         and json.loads(done.read_text())["settings"] == settings.to_json()

@@ -73,14 +73,18 @@ def cases(workshop: Workshop, clips: int) -> list[Case]:
 
 
 def stillness(clip: NDArray[np.uint8]) -> tuple[float, float]:
-    """Mean change from frame to frame where nothing moves (of 255), and the share that moves."""
+    """Mean change from frame to frame where nothing moves (of 255), and the share that moves.
+
+    A clip (F, H, W, 3) in which everything moves has nothing that is still: its mean is over all.
+    """
     change = np.abs(np.diff(clip.astype(np.int16), axis=0)).max(axis=3)
     moving = change > MOVED
     padded = np.pad(moving, ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN)))
     reach = 2 * MARGIN + 1
     windows = np.lib.stride_tricks.sliding_window_view(padded, (reach, reach), axis=(1, 2))
     moving = windows.any(axis=(3, 4))
-    return float(change[~moving].mean()), float(moving.mean())
+    still = change if moving.all() else change[~moving]
+    return float(still.mean()), float(moving.mean())
 
 
 def redrawn(workshop: Workshop, clip: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,6 +41,15 @@ class Workshop:
         """The clips or stills of the requests, in their order, with a progress bar."""
         tickets = [self.engine.submit(request) for request in requests]
         return [ticket.result() for ticket in track(tickets, description=what)]
+
+
+def weights_mark(directory: Path = WEIGHTS) -> str:
+    """Twelve hex digits that differ as soon as any file of the model or its judge does."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in directory.rglob("*") if path.is_file()):
+        digest.update(path.relative_to(directory).as_posix().encode() + b"\0")
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:12]
 
 
 @contextmanager
