@@ -210,13 +210,14 @@ class Server:
         """The process that was started."""
         return psutil.Process(self._parent.pid)
 
-    @property
-    def worker(self) -> psutil.Process:
-        """The process that serves."""
+    def workers(self) -> list[psutil.Process]:
+        """The processes that serve: one, or none while a killed one is not replaced yet."""
+        found: list[psutil.Process] = []
         for child in self.parent.children(recursive=True):
-            if "_bentoml_impl.worker.service" in child.cmdline():
-                return child
-        raise AssertionError("there is no worker")
+            with contextlib.suppress(psutil.Error):  # it may end while it is looked at
+                if "_bentoml_impl.worker.service" in child.cmdline():
+                    found.append(child)
+        return found
 
     def stop(self) -> None:
         """Stop it as an operator does, and see to it that nothing is left."""

@@ -81,7 +81,7 @@ def test_a_killed_parent_takes_its_worker_along_and_the_next_start_goes_on(
         videos = submit(server)
         until(lambda: look(server, f"/v1/videos/{videos[0]}")["progress"] > 0, "no video began")
         until(lambda: reached(server, phase), f"the encoder never got to {phase}")
-        parent, worker = server.parent, server.worker
+        parent, (worker,) = server.parent, server.workers()
         kill(parent)
         gone, _ = psutil.wait_procs([worker], timeout=PATIENCE)
         assert gone, "the worker outlived its parent"
@@ -96,9 +96,9 @@ def test_a_killed_worker_is_started_again_and_goes_on(
     with running(quick_backbone_dir, tmp_path, **SETTINGS) as server:
         videos = submit(server)
         until(lambda: look(server, f"/v1/videos/{videos[0]}")["progress"] > 0, "no video began")
-        worker = server.worker
-        kill(worker)
-        until(lambda: server.worker.pid != worker.pid, "no new worker")
+        (worker,) = server.workers()
+        worker.kill()
+        until(lambda: [w for w in server.workers() if w.pid != worker.pid], "no new worker")
         wait_ready(server.client)
         assert_all_done(server, videos)
 
@@ -111,7 +111,7 @@ def test_a_stopped_server_leaves_its_jobs_to_the_next_start(
         until(lambda: look(server, f"/v1/videos/{videos[0]}")["progress"] > 0, "no video began")
         deleted = server.client.post("/v1/videos", json=VIDEO).json()["id"]
         assert server.client.delete(f"/v1/videos/{deleted}").status_code == 200
-        parent, worker = server.parent, server.worker
+        parent, (worker,) = server.parent, server.workers()
         parent.terminate()
         _, alive = psutil.wait_procs([parent, worker], timeout=PATIENCE)
         assert not alive
