@@ -32,11 +32,12 @@ def main(
         bool, typer.Option(help="Start from the released weights and train them on, on clips.")
     ] = False,
     threads: Annotated[int, typer.Option(help="Threads of the CPU to use.")] = 2,
-    decoder_steps: int = 9_000,
-    text_steps: int = 800,
-    stills_steps: int = 8_000,
-    clips_steps: int = 6_000,
-    judge_steps: int = 1_500,
+    decoder_steps: int = 2_400,
+    text_steps: int = 500,
+    stills_steps: int = 5_200,
+    clips_steps: int = 3_300,
+    judge_frame_steps: int = 3_600,
+    judge_motion_steps: int = 900,
     stills_count: int = 40_000,
     clips_count: int = 5_000,
 ) -> None:
@@ -79,7 +80,7 @@ def main(
     release(weights, tokenizer, text_encoder, vae, unet, adapter, scheduler)
     if not further:
         judge = new_judge()
-        train_judge(judge, work, judge_steps, judge_steps)
+        train_judge(judge, work, judge_frame_steps, judge_motion_steps)
         judge.save(weights / "judge")
 
 
