@@ -75,6 +75,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "demo-out", help="default: demo-out")
     out: Path = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the server is stopped then too
     try:
         with server(out / "server.log") as client:
             encoder = make_encoder(client)
