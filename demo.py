@@ -82,7 +82,7 @@ def main() -> None:
             for shot in SHOTS:
                 for name in ("base", ENCODER):
                     shot.path(out, name).write_bytes(make_video(client, shot, name))
-    except DemoFailed as error:
+    except (DemoFailed, httpx.TransportError) as error:
         console.print(f"[red]{error}[/red]")
         sys.exit(1)
     clips = {
