@@ -46,8 +46,7 @@ def cases(workshop: Workshop, clips: int) -> list[Case]:
     rng = np.random.default_rng(2_026)
     limits = workshop.backbone.limits
     concepts: list[tuple[Kind, str]] = [(KIND_OF[name], name) for name in SUBJECTS]
-    of_style: Kind = "style"
-    concepts += [(of_style, name) for name in STYLES]
+    concepts.extend(("style", name) for name in STYLES)
     found: list[Case] = []
     for kind, concept in concepts:
         for _ in range(clips):
