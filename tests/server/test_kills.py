@@ -73,7 +73,7 @@ def assert_all_done(server: Server, videos: list[str]) -> None:
     assert wait_for(server.client, f"/v1/videos/{used['id']}")["status"] == "completed"
 
 
-@pytest.mark.parametrize("phase", ["images", "optimising", "judging"])
+@pytest.mark.parametrize("phase", ["optimising", "judging"])
 def test_a_killed_parent_takes_its_worker_along_and_the_next_start_goes_on(
     quick_backbone_dir: Path, tmp_path: Path, phase: str
 ) -> None:
