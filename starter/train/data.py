@@ -68,12 +68,6 @@ def latents_of(vae: Any, count: int, seed: int, clips: bool, path: Path) -> Late
     return Latents(scenes, values)
 
 
-def pending(path: Path, count: int) -> bool:
-    """Whether a cache is not complete yet."""
-    progress = path.with_suffix(".done")
-    return not progress.exists() or int(progress.read_text()) < count
-
-
 def _encode(vae: Any, frames: NDArray[np.uint8]) -> Tensor:
     images = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1
     return vae.encode(images).latent_dist.mode()
