@@ -18,6 +18,11 @@ from starter.styles import STYLES, Pixels, stylise
 
 SIZE = 64  # pixels a side
 FRAMES = 12  # frames a clip
+PLACES = (28.0, 32.0, 36.0)  # where a subject's middle is, from the left; half a latent cell apart
+HEIGHT = 35.0  # and from the top
+ROAMING = ("bouncing", "sliding", "circling")  # motions that need room, and so smaller subjects
+RADII = {"in place": (17.0, 20.0), "roaming": (16.0, 18.0), "growing": (15.0, 17.0)}
+PHASES = 4  # a periodic motion begins at one of so many points of its cycle
 _SUPER = 2  # drawn this much larger, then averaged down
 
 DRAWINGS: dict[Kind, dict[str, Callable[[Pen], None]]] = {
@@ -126,7 +131,8 @@ def sample_scene(
     """A random scene; what is given limits the choice.
 
     By default one scene in seven has a nameless subject or none, four in nine are plain,
-    and one in seven holds still.
+    and one in seven holds still. Places, sizes and phases lie on a small grid: a model of this size
+    draws what it has seen often far more sharply than what it must always imagine anew.
     """
     if subjects is None:
         subjects = NAMELESS if rng.random() < 0.14 else SUBJECTS
@@ -135,20 +141,17 @@ def sample_scene(
     if motions is None:
         motions = ("still",) if rng.random() < 0.15 else MOTIONS
     motion = str(rng.choice(motions))
-    roomy = motion in ("still", "spinning", "swaying", "growing")
-    radius = rng.uniform(16, 20) if roomy else rng.uniform(13, 16)
-    if motion == "growing":
-        radius = rng.uniform(14, 16.5)
+    room = "growing" if motion == "growing" else "roaming" if motion in ROAMING else "in place"
     return Scene(
         subject=str(rng.choice(subjects)),
         style=str(rng.choice(styles)),
         background=str(rng.choice(backgrounds)),
         motion=motion,
         shift=int(rng.integers(SHIFTS)),
-        x=rng.uniform(27, 37),
-        y=rng.uniform(31, 39),
-        radius=float(radius),
-        phase=float(rng.random()),
+        x=float(rng.choice(PLACES)),
+        y=HEIGHT,
+        radius=float(rng.choice(RADII[room])),
+        phase=int(rng.integers(PHASES)) / PHASES,
         variant=int(rng.integers(36)),
     )
 

@@ -9,9 +9,10 @@ from typing import Annotated
 import torch
 import typer
 from torch import nn
+from transformers import CLIPTokenizer
 
 from starter.tokenizer import train_tokenizer
-from starter.train import parts
+from starter.train import parts, together
 from starter.train.autoencoder import new_solved_autoencoder, train_decoder
 from starter.train.clips import train_clips
 from starter.train.data import latents_of
@@ -35,21 +36,26 @@ def main(
     decoder_steps: int = 2_400,
     text_steps: int = 500,
     stills_steps: int = 5_200,
-    clips_steps: int = 3_300,
+    clips_steps: int = 9_000,
     judge_frame_steps: int = 3_600,
     judge_motion_steps: int = 900,
     stills_count: int = 40_000,
-    clips_count: int = 5_000,
+    clips_count: int = 8_000,
 ) -> None:
     """Every stage in turn: decoder, text encoder, stills, clips, judge; then the release.
 
     A stage that has finished is loaded; one that was interrupted goes on from its checkpoint. To
-    train a released model further, give a new work folder.
+    train a released model further, give a new work folder. To train on several cores, start it with
+    `torchrun --nproc-per-node 2 -m starter.train --threads 1`.
     """
+    together.join()
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     work.mkdir(parents=True, exist_ok=True)
-    tokenizer = train_tokenizer(work / "tokenizer")
+    if not further and together.rank() == 0:
+        train_tokenizer(work / "tokenizer")
+    together.wait()
+    tokenizer = CLIPTokenizer.from_pretrained((weights if further else work) / "tokenizer")
     torch.manual_seed(1)
     text_encoder, unet = parts.new_text_encoder(tokenizer), parts.new_unet()
     adapter, scheduler = parts.new_motion_adapter(), parts.new_scheduler()
@@ -77,11 +83,14 @@ def main(
             work,
             steps=clips_steps,
         )
-    release(weights, tokenizer, text_encoder, vae, unet, adapter, scheduler)
+    judge = new_judge()
     if not further:
-        judge = new_judge()
         train_judge(judge, work, judge_frame_steps, judge_motion_steps)
-        judge.save(weights / "judge")
+    if together.rank() == 0:
+        release(weights, tokenizer, text_encoder, vae, unet, adapter, scheduler)
+        if not further:
+            judge.save(weights / "judge")
+    together.wait()
 
 
 def _finished(work: Path, stage: str, modules: Mapping[str, nn.Module]) -> bool:

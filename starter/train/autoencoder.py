@@ -46,9 +46,9 @@ def new_autoencoder() -> AutoencoderKL:
     return model
 
 
-def rendered_batch(step: int, size: int) -> Tensor:
-    """Random frames of the world as (size, 3, 64, 64) in -1…1, fixed by the step."""
-    rng = np.random.default_rng((11, step))
+def rendered_batch(draw: int, size: int) -> Tensor:
+    """Random frames of the world as (size, 3, 64, 64) in -1…1, fixed by the number."""
+    rng = np.random.default_rng((11, draw))
     frames = np.stack([sample_scene(rng).frame(rng.random()) for _ in range(size)])
     return torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1
 
@@ -153,8 +153,8 @@ def train_decoder(model: Any, work: Path, steps: int, batch: int = 16) -> None:
     model.encoder.requires_grad_(False)
     model.quant_conv.requires_grad_(False)
 
-    def loss_of_step(step: int) -> Tensor:
-        images = rendered_batch(step, batch)
+    def loss_of(draw: int) -> Tensor:
+        images = rendered_batch(draw, batch)
         with torch.no_grad():
             latents = model.encode(images).latent_dist.mode()
             noise = 0.06 / model.config["scaling_factor"] * torch.rand(batch, 1, 1, 1)
@@ -164,4 +164,4 @@ def train_decoder(model: Any, work: Path, steps: int, batch: int = 16) -> None:
         return reconstruction_loss(output.float(), images)
 
     plan = Plan(steps=steps, learning_rate=1e-3, average=0.998, weight_decay=0.0)
-    train("decoder", nn.ModuleDict({"vae": model}), loss_of_step, plan, work)
+    train("decoder", nn.ModuleDict({"vae": model}), loss_of, plan, work)

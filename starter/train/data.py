@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from starter.scene import FRAMES, Scene, sample_scene
+from starter.train import together
 from starter.train.autoencoder import LATENT_CHANNELS
 
 ENCODE_BATCH = 48
@@ -22,7 +23,7 @@ ENCODE_BATCH = 48
 class Latents:
     """Scenes with their latents: (N, F, 24, 8, 8) in half precision, scaled to unit deviation.
 
-    Stills have F = 1: a frame at a random time of the scene's motion.
+    Stills have F = 1: one of the frames of the scene's clip.
     """
 
     scenes: Sequence[Scene]
@@ -30,7 +31,7 @@ class Latents:
 
     def take(self, indices: NDArray[np.int64]) -> Tensor:
         """Float latents of some scenes, (n, F, 24, 8, 8)."""
-        return torch.from_numpy(self.values[indices]).float()
+        return torch.from_numpy(np.asarray(self.values[indices])).float()
 
 
 def training_scenes(count: int, seed: int) -> list[Scene]:
@@ -38,11 +39,18 @@ def training_scenes(count: int, seed: int) -> list[Scene]:
     return [sample_scene(np.random.default_rng((seed, i))) for i in range(count)]
 
 
-@torch.no_grad()
 def latents_of(vae: Any, count: int, seed: int, clips: bool, path: Path) -> Latents:
     """Render and encode `count` scenes, going on where an earlier run stopped."""
     scenes = training_scenes(count, seed)
-    frames = FRAMES if clips else 1
+    if together.rank() == 0:
+        _render(vae, scenes, seed, clips, path)
+    together.wait()
+    return Latents(scenes, np.lib.format.open_memmap(path, mode="r"))
+
+
+@torch.no_grad()
+def _render(vae: Any, scenes: Sequence[Scene], seed: int, clips: bool, path: Path) -> None:
+    count, frames = len(scenes), FRAMES if clips else 1
     shape = (count, frames, LATENT_CHANNELS, 8, 8)
     progress = path.with_suffix(".done")
     done = int(progress.read_text()) if progress.exists() else 0
@@ -55,8 +63,10 @@ def latents_of(vae: Any, count: int, seed: int, clips: bool, path: Path) -> Late
         if clips:
             pixels = np.concatenate([scene.clip() for scene in chosen])
         else:
-            times = np.random.default_rng((seed, 1, start)).random(len(chosen))
-            pixels = np.stack([s.frame(t) for s, t in zip(chosen, times, strict=True)])
+            moments = np.random.default_rng((seed, 1, start)).integers(FRAMES, size=len(chosen))
+            pixels = np.stack(
+                [s.frame(m / (FRAMES - 1)) for s, m in zip(chosen, moments, strict=True)]
+            )
         encoded = _encode(vae, pixels) * scale
         values[start : start + group] = encoded.view(len(chosen), *shape[1:]).half().numpy()
         if start // group % 100 == 99:
@@ -65,7 +75,6 @@ def latents_of(vae: Any, count: int, seed: int, clips: bool, path: Path) -> Late
             print(f"latents {start + group}/{count}", flush=True)
     values.flush()
     progress.write_text(str(count))
-    return Latents(scenes, values)
 
 
 def _encode(vae: Any, frames: NDArray[np.uint8]) -> Tensor:

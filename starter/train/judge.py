@@ -81,8 +81,8 @@ def train_judge(judge: ClassifierJudge, work: Path, frame_steps: int, motion_ste
     subjects, styles = (truth(judge, scenes, head) for head in ("subject", "style"))
     frame_network = judge.frame_network.train().requires_grad_(True)
 
-    def frame_loss(step: int) -> Tensor:
-        draw = np.random.default_rng((72, step))
+    def frame_loss(number: int) -> Tensor:
+        draw = np.random.default_rng((72, number))
         chosen = draw.integers(STILLS, size=64)
         pixels = roughen(to_tensor(stills[chosen]), draw)
         moved = tuple(int(s) for s in draw.integers(-3, 4, size=2))
@@ -99,8 +99,8 @@ def train_judge(judge: ClassifierJudge, work: Path, frame_steps: int, motion_ste
     motions = truth(judge, scenes, "motion")
     motion_network = judge.motion_network.train().requires_grad_(True)
 
-    def motion_loss(step: int) -> Tensor:
-        draw = np.random.default_rng((73, step))
+    def motion_loss(number: int) -> Tensor:
+        draw = np.random.default_rng((73, number))
         chosen = draw.integers(CLIPS, size=16)
         logits = motion_network(roughen(to_tensor(clips[chosen]), draw))
         return F.cross_entropy(logits, motions[torch.from_numpy(chosen)])

@@ -12,6 +12,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from starter.train import together
+
 CHECKPOINT_SECONDS = 180.0
 
 
@@ -59,14 +61,15 @@ class Average:
 def train(
     name: str,
     modules: nn.ModuleDict,
-    loss_of_step: Callable[[int], Tensor],
+    loss_of: Callable[[int], Tensor],
     plan: Plan,
     work: Path,
 ) -> None:
     """Train what requires gradients in `modules`, going on from its checkpoint if any.
 
-    Ends with the averaged weights in `modules` and in `work/<name>.pt`. `loss_of_step(step)`
-    draws its own batch, seeded by the step: a resumed run sees what an unbroken one would.
+    Ends with the averaged weights in `modules` and in `work/<name>.pt`. `loss_of(draw)` draws its
+    own batch, seeded by a number that belongs to the step and the process alone: a resumed run sees
+    what an unbroken one would, and processes see different batches.
     """
     parameters = [p for p in modules.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(
@@ -84,6 +87,8 @@ def train(
         step = int(state["step"])
 
     def checkpoint() -> None:
+        if together.rank() != 0:
+            return
         temporary = path.with_suffix(".tmp")
         torch.save(
             {
@@ -101,17 +106,19 @@ def train(
     while step < plan.steps:
         for group in optimiser.param_groups:
             group["lr"] = plan.rate(step)
-        torch.manual_seed(step)
-        loss = loss_of_step(step)
+        draw = step * together.processes() + together.rank()
+        torch.manual_seed(draw)
+        loss = loss_of(draw)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        together.average_gradients(parameters)
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         step += 1
         average.update(step)
         running = 0.98 * running + 0.02 * loss.item() if step > told_step + 1 else loss.item()
         now = time.monotonic()
-        if step % 50 == 0:
+        if step % 50 == 0 and together.rank() == 0:
             pace = (now - told_at) / max(1, step - told_step)
             print(f"{name} {step}/{plan.steps} loss {running:.4f} {pace:.2f} s/step", flush=True)
         if now - saved_at > CHECKPOINT_SECONDS:
@@ -119,4 +126,6 @@ def train(
             saved_at = now
     checkpoint()
     average.copy_to_parameters()
-    torch.save(modules.state_dict(), work / f"{name}.pt")
+    if together.rank() == 0:
+        torch.save(modules.state_dict(), work / f"{name}.pt")
+    together.wait()

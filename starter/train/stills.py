@@ -33,14 +33,16 @@ def velocity_loss(
     return F.mse_loss(predicted.float(), scheduler.get_velocity(latents, noise, timesteps))
 
 
-def draw_timesteps(rng: np.random.Generator, count: int) -> Tensor:
-    """Timesteps (count,): one in five uniform, the others logit-normal around 380.
+def draw_timesteps(
+    rng: np.random.Generator, count: int, centre: float = -0.5, spread: float = 1.0
+) -> Tensor:
+    """Timesteps (count,): one in five uniform, the others logit-normal, by default around 380.
 
-    That is where an 8×8 latent's detail is decided; near the ends there is little to learn.
-    (Logit-normal sampling: Esser et al., arXiv 2403.03206.)
+    That is where a still's detail is decided on 8×8 positions; near the ends there is little to
+    learn. (Logit-normal sampling: Esser et al., arXiv 2403.03206.)
     """
     uniform = rng.random(count)
-    central = 1 / (1 + np.exp(-rng.normal(-0.5, 1.0, count)))
+    central = 1 / (1 + np.exp(-rng.normal(centre, spread, count)))
     share = np.where(rng.random(count) < 0.2, uniform, central)
     return torch.from_numpy(np.minimum(share * 1000, 999).astype(np.int64))
 
@@ -60,8 +62,8 @@ def train_stills(
     # On a CPU the fused attention's backward pass takes thrice the plain one's at these lengths.
     unet.set_attn_processor(AttnProcessor())
 
-    def loss_of_step(step: int) -> Tensor:
-        rng = np.random.default_rng((31, step))
+    def loss_of(draw: int) -> Tensor:
+        rng = np.random.default_rng((31, draw))
         indices = rng.integers(len(data.scenes), size=batch)
         latents = data.take(indices)[:, 0]
         noise = torch.randn_like(latents)
@@ -75,4 +77,4 @@ def train_stills(
 
     modules = nn.ModuleDict({"text_encoder": encoder, "unet": unet})
     plan = Plan(steps=steps, learning_rate=8e-4, average=0.9985)
-    train("stills", modules, loss_of_step, plan, work)
+    train("stills", modules, loss_of, plan, work)

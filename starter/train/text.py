@@ -40,8 +40,8 @@ def train_text(encoder: CLIPTextModel, tokenizer: Any, work: Path, steps: int) -
     width = encoder.config.hidden_size
     heads = nn.ModuleDict({k: nn.Linear(width, len(v)) for k, v in LABELS.items()})
 
-    def loss_of_step(step: int) -> Tensor:
-        rng = np.random.default_rng((21, step))
+    def loss_of(draw: int) -> Tensor:
+        rng = np.random.default_rng((21, draw))
         scenes = [sample_scene(rng) for _ in range(64)]
         ids = tokens(tokenizer, [caption(scene, rng) for scene in scenes])
         with torch.autocast("cpu", torch.bfloat16):
@@ -54,4 +54,4 @@ def train_text(encoder: CLIPTextModel, tokenizer: Any, work: Path, steps: int) -
         return loss
 
     modules = nn.ModuleDict({"text_encoder": encoder, "heads": heads})
-    train("text", modules, loss_of_step, Plan(steps=steps, learning_rate=1e-3, average=0.99), work)
+    train("text", modules, loss_of, Plan(steps=steps, learning_rate=1e-3, average=0.99), work)
