@@ -19,10 +19,16 @@ import typer
 from benchmarks.results import percent, rate, show, write
 from benchmarks.workshop import Workshop, weights_mark, workshop
 from encoders import Encoder, Kind
-from unlearn import UnlearnSettings, UnlearnTask, few_shot_prompts, judging_plan, unlearn
+from unlearn import (
+    UnlearnSettings,
+    UnlearnTask,
+    few_shot_requests,
+    few_shots_of,
+    judging_plan,
+    unlearn,
+)
 from unlearn.judging import any_frame, most_frames
 from video.backbone import Frames
-from video.requests import GenerationRequest
 
 Method = Literal["redirect", "ascent"]
 METHODS: tuple[Method, ...] = ("redirect", "ascent")
@@ -33,7 +39,6 @@ CONCEPTS: dict[Kind, tuple[str, ...]] = {
     "style": ("dottie", "neonix", "aquarine"),
     "motion": ("bouncing", "spinning", "growing"),
 }
-FEW_SHOTS = 4
 SHARES = (
     "forgotten",
     "base shows",
@@ -46,20 +51,10 @@ SHARES = (
 
 def few_shots(shop: Workshop, concept: str, kind: Kind) -> Frames:
     """Four stills by the base, or for a motion four clips."""
-    limits = shop.backbone.limits
-    prompts = few_shot_prompts(concept, kind, FEW_SHOTS, book=shop.backbone.prompts)
-    requests = [
-        GenerationRequest(
-            prompt,
-            seed=seed,
-            steps=limits.steps_default,
-            guidance=limits.guidance_default,
-            frames=limits.frames_default if kind == "motion" else None,
-        )
-        for seed, prompt in enumerate(prompts)
-    ]
-    made = shop.make(requests, f"{concept}: few shots")
-    return np.stack(made) if kind == "motion" else np.concatenate(made)
+    requests = few_shot_requests(
+        concept, kind, limits=shop.backbone.limits, book=shop.backbone.prompts
+    )
+    return few_shots_of(shop.make(requests, f"{concept}: few shots"), kind)
 
 
 def new_encoder(

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from server.runtime import Loaded, Runtime
     from unlearn import UnlearnProgress, UnlearnSettings
 
-FEW_SHOTS = 4
-"""Images (for a motion: clips) to learn from, as in the paper."""
 _JUDGING_SEEDS = 1000
 """How far the judge's seeds lie from those of the few-shot images."""
 
@@ -71,6 +69,14 @@ def checked_settings(request: EncoderRequest, loaded: Loaded, settings: Settings
             f"steps is {steps}; at most {settings.max_unlearning_steps} are taken.",
             param="settings.steps",
         )
+    for name in (request.concept, *request.synonyms):
+        tokens = loaded.backbone.prompt_tokens(name)
+        if tokens > loaded.backbone.limits.prompt_tokens // 2:
+            raise InvalidRequest(
+                f"{name!r} is {tokens} tokens long; a concept's name or synonym may fill half of "
+                f"this model's prompts, {loaded.backbone.limits.prompt_tokens // 2} tokens.",
+                param="concept" if name == request.concept else "synonyms",
+            )
     if loaded.judge is None:
         raise NoJudge("This model came without a judge, so whether it forgets cannot be measured.")
     judging_plan(
@@ -88,31 +94,21 @@ def checked_settings(request: EncoderRequest, loaded: Loaded, settings: Settings
 
 def make_images(jobs: Jobs, record: EncoderRecord) -> None:
     """The few images that show the concept, by the base; none are made if some were sent."""
-    from unlearn import few_shot_prompts
-    from video import GenerationRequest
+    from unlearn import few_shot_requests, few_shots_of
 
     loaded = jobs.runtime.wait_loaded()
     work = _work(jobs.runtime, record)
     if not (work / "images.npy").exists():
-        limits = loaded.backbone.limits
-        prompts = few_shot_prompts(
-            record.concept, _kind(record), FEW_SHOTS, book=loaded.backbone.prompts
+        requests = few_shot_requests(
+            record.concept,
+            _kind(record),
+            limits=loaded.backbone.limits,
+            book=loaded.backbone.prompts,
+            seed=_settings(record).seed,
         )
-        tickets = [
-            loaded.engine.submit(
-                GenerationRequest(
-                    prompt,
-                    seed=(_settings(record).seed + number) % MAX_SEED,
-                    steps=limits.steps_default,
-                    guidance=limits.guidance_default,
-                    frames=limits.frames_default if record.kind == "motion" else None,
-                    low_priority=True,
-                )
-            )
-            for number, prompt in enumerate(prompts)
-        ]
+        tickets = [loaded.engine.submit(request) for request in requests]
         clips = jobs.follow(record.job_id, tickets, _reporter(jobs, record, "images"))
-        save_images(work, np.stack([c if record.kind == "motion" else c[0] for c in clips]))
+        save_images(work, few_shots_of(clips, _kind(record)))
     _reporter(jobs, record, "images")(1.0)
 
 

@@ -61,6 +61,13 @@ def accept(runtime: Runtime, caller: Caller, request: VideoRequest, key: str | N
                 f"{runtime.settings.max_prompt_chars} are taken.",
                 param=param,
             )
+        tokens, most = loaded.backbone.prompt_tokens(text), loaded.backbone.limits.prompt_tokens
+        if tokens > most:
+            raise InvalidRequest(
+                f"{param} is {tokens} tokens long, start and end included; this model reads {most} "
+                "and would ignore the rest.",
+                param=param,
+            )
     shape = shape_of(request, loaded.backbone.limits, runtime.settings)
     choice = choose(caller, loaded.store, loaded.backbone, request.model, request.encoder)
     root = loaded.backbone.name

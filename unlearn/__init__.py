@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unlearn.fewshot import few_shot_prompts
+    from unlearn.fewshot import few_shot_prompts, few_shot_requests, few_shots_of
     from unlearn.judge import ClassifierJudge, Judge, JudgeConfig, JudgeInvalid, UnknownConcept
     from unlearn.judging import Gate, Plan, judging_plan
     from unlearn.layers import LayersInvalid
@@ -41,6 +41,8 @@ _HOMES = {
     "UnlearnTask": "unlearn.task",
     "Unlearning": "unlearn.optimise",
     "few_shot_prompts": "unlearn.fewshot",
+    "few_shot_requests": "unlearn.fewshot",
+    "few_shots_of": "unlearn.fewshot",
     "judging_plan": "unlearn.judging",
     "unlearn": "unlearn.optimise",
 }
@@ -62,6 +64,8 @@ __all__ = [
     "UnlearnTask",
     "Unlearning",
     "few_shot_prompts",
+    "few_shot_requests",
+    "few_shots_of",
     "judging_plan",
     "unlearn",
 ]

@@ -18,7 +18,11 @@ from typing import TYPE_CHECKING
 from encoders import Kind
 
 if TYPE_CHECKING:
-    from video.backbone import PromptBook
+    from video.backbone import Frames, Limits, PromptBook
+    from video.requests import GenerationRequest
+
+FEW_SHOTS = 4
+"""Images (for a motion: clips) to learn from, as in the paper."""
 
 SUBJECT_TEMPLATES = (
     "{subject}",
@@ -97,6 +101,33 @@ def few_shot_prompts(
         _fill(templates[i % len(templates)], kind, subjects[i % len(subjects)], concept)
         for i in range(count)
     ]
+
+
+def few_shot_requests(
+    concept: str, kind: Kind, *, limits: Limits, book: PromptBook, seed: int = 0
+) -> list[GenerationRequest]:
+    """What to ask the base for: stills of the image twin, or clips for a motion, one seed each."""
+    from video.requests import GenerationRequest
+
+    return [
+        GenerationRequest(
+            prompt,
+            seed=(seed + number) % 2**63,
+            steps=limits.steps_default,
+            guidance=limits.guidance_default,
+            frames=limits.frames_default if kind == "motion" else None,
+            low_priority=True,
+        )
+        for number, prompt in enumerate(few_shot_prompts(concept, kind, FEW_SHOTS, book=book))
+    ]
+
+
+def few_shots_of(clips: Sequence[Frames], kind: Kind) -> Frames:
+    """The results of `few_shot_requests` as a task takes them: (N,H,W,3), for a motion
+    (N,F,H,W,3)."""
+    import numpy as np
+
+    return np.stack(list(clips)) if kind == "motion" else np.concatenate(list(clips))
 
 
 def captions(

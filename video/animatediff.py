@@ -96,6 +96,9 @@ class AnimateDiff(Backbone):
         )
         return cast(Tensor, tokens.input_ids).to(self.device)
 
+    def prompt_tokens(self, prompt: str) -> int:
+        return len(cast(Any, self._tokenizer(prompt)).input_ids)
+
     def scheduler(self) -> SchedulerMixin:
         return type(self._scheduler).from_config(self._scheduler.config)
 

@@ -93,6 +93,11 @@ class Backbone(ABC):
         """Token ids (B,L), padded and cut to the length the denoiser was trained with."""
 
     @abstractmethod
+    def prompt_tokens(self, prompt: str) -> int:
+        """How many tokens a prompt has, start and end included; `tokenize` cuts off what is beyond
+        `limits.prompt_tokens`, so that a caller who wants to be told must ask here."""
+
+    @abstractmethod
     def scheduler(self) -> SchedulerMixin:
         """A new scheduler as the model's configuration has it. One per request: they have state."""
 

@@ -155,6 +155,7 @@ def test_json_forms_and_their_aliases_mean_the_same(client: Client) -> None:
         ({"prompt": " \n"}, "prompt", "empty"),
         ({"prompt": None}, "prompt", "string"),
         ({"prompt": "a" * 1001}, "prompt", "1000"),
+        ({"prompt": "pogo in a meadow " * 20}, "prompt", "tokens"),
         ({"negative_prompt": "a" * 1001}, "negative_prompt", "1000"),
         ({"steps": 0}, "steps", "1"),
         ({"steps": 101}, "steps", "1 to 100"),

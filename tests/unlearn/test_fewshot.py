@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from unlearn.fewshot import (
+    FEW_SHOTS,
     Caption,
     all_names,
     captions,
     few_shot_prompts,
+    few_shot_requests,
+    few_shots_of,
     held_out_prompts,
     mentions,
     noun_phrase,
 )
-from video import PromptBook
+from video import Limits, PromptBook
 
 BOOK = PromptBook(
     generic={"object": "a thing", "character": "some creature"},
@@ -28,6 +33,17 @@ def test_few_shot_prompts_differ_and_name_the_concept() -> None:
         assert len(set(prompts)) == 6
         assert all(concept in prompt for prompt in prompts)
     assert len(few_shot_prompts("teapot", "object", 20)) == 20
+
+
+def test_few_shots_are_stills_with_a_seed_each_and_clips_for_a_motion() -> None:
+    limits = Limits(native_width=64, native_height=64, frames_max=24)
+    stills = few_shot_requests("pogo", "character", limits=limits, book=BOOK, seed=7)
+    assert [(r.seed, r.frames) for r in stills] == [(7 + i, None) for i in range(FEW_SHOTS)]
+    clips = few_shot_requests("bouncing", "motion", limits=limits, book=BOOK)
+    assert {r.frames for r in clips} == {limits.frames_default}
+    still, clip = np.zeros((1, 8, 8, 3), np.uint8), np.zeros((5, 8, 8, 3), np.uint8)
+    assert few_shots_of([still, still], "character").shape == (2, 8, 8, 3)
+    assert few_shots_of([clip, clip], "motion").shape == (2, 5, 8, 8, 3)
 
 
 def test_an_anchor_is_the_same_sentence_without_the_concept() -> None:
