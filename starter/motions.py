@@ -14,20 +14,22 @@ def pose_at(rest: Pose, motion: str, phase: float, time: float) -> Pose:
 
     `phase` (0…1) says where in its cycle a periodic motion begins. Lengths are in pixels of `rest`.
 
-    Over a clip of twelve frames a cycle advances by a twelfth a frame (swaying: an eighth), so that
-    clips which begin a quarter of a cycle apart show the same few poses, in another order.
+    Everything moves on a grid: in twelve frames a cycle advances by a twelfth a frame (swaying: an
+    eighth), and what changes its place does so in quarters of the radius. So all clips of a motion
+    show the same few poses, which a small model can draw sharply.
     """
     turn = 2 * math.pi
     cycle = time * 11 / 12 + phase
     reach = rest.radius
+    step = reach / 4
     if motion == "still":
         return rest
     if motion == "bouncing":
         height = abs(math.sin(turn * cycle))
         squash = 0.78 + 0.22 * min(1.0, height * 3)
-        return Pose(rest.x, rest.y + (0.35 - height) * reach, reach, 0.0, squash)
+        return Pose(rest.x, rest.y + (2 - round(4 * height)) * step, reach, 0.0, squash)
     if motion == "sliding":
-        return Pose(rest.x + (time - 0.5) * 2 * reach, rest.y, reach)
+        return Pose(rest.x + (time * 11 - 5) * step, rest.y, reach)
     if motion == "spinning":
         return Pose(rest.x, rest.y, reach, turn * cycle)
     if motion == "growing":
@@ -36,8 +38,6 @@ def pose_at(rest: Pose, motion: str, phase: float, time: float) -> Pose:
         angle = 0.5 * math.sin(turn * (time * 11 / 8 + phase))
         return Pose(rest.x, rest.y, reach, angle, pivot=0.95)
     if motion == "circling":
-        angle = turn * cycle
-        return Pose(
-            rest.x + 0.62 * reach * math.cos(angle), rest.y + 0.62 * reach * math.sin(angle), reach
-        )
+        across, down = (round(3.2 * f(turn * cycle)) for f in (math.cos, math.sin))
+        return Pose(rest.x + across * step, rest.y + down * step, reach)
     raise ValueError(f"unknown motion {motion!r}; known: still, {', '.join(MOTIONS)}")

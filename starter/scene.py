@@ -18,10 +18,15 @@ from starter.styles import STYLES, Pixels, stylise
 
 SIZE = 64  # pixels a side
 FRAMES = 12  # frames a clip
-PLACES = (28.0, 32.0, 36.0)  # where a subject's middle is, from the left; half a latent cell apart
-HEIGHT = 35.0  # and from the top
-ROAMING = ("bouncing", "sliding", "circling")  # motions that need room, and so smaller subjects
-RADII = {"in place": (17.0, 20.0), "roaming": (16.0, 18.0), "growing": (15.0, 17.0)}
+HEIGHT = 36.0  # of a subject's middle, from the top
+PLACES = {  # and from the left, by motion; whole or half latent cells apart
+    "sliding": (32.0,),
+    "bouncing": (24.0, 32.0, 40.0),
+    "circling": (28.0, 32.0, 36.0),
+}
+ANYWHERE = (24.0, 32.0, 40.0)  # places of the other motions
+RADII = {"sliding": 16.0, "bouncing": 16.0, "circling": 16.0, "growing": 16.5}
+RADIUS = 20.0  # of the other motions: what stays in its place has more room
 PHASES = 4  # a periodic motion begins at one of so many points of its cycle
 _SUPER = 2  # drawn this much larger, then averaged down
 
@@ -131,8 +136,8 @@ def sample_scene(
     """A random scene; what is given limits the choice.
 
     By default one scene in seven has a nameless subject or none, four in nine are plain,
-    and one in seven holds still. Places, sizes and phases lie on a small grid: a model of this size
-    draws what it has seen often far more sharply than what it must always imagine anew.
+    and one in seven holds still. Places and sizes follow from the motion and lie on a small grid: a
+    model of this size draws what it has seen often far more sharply than what is always new.
     """
     if subjects is None:
         subjects = NAMELESS if rng.random() < 0.14 else SUBJECTS
@@ -141,16 +146,15 @@ def sample_scene(
     if motions is None:
         motions = ("still",) if rng.random() < 0.15 else MOTIONS
     motion = str(rng.choice(motions))
-    room = "growing" if motion == "growing" else "roaming" if motion in ROAMING else "in place"
     return Scene(
         subject=str(rng.choice(subjects)),
         style=str(rng.choice(styles)),
         background=str(rng.choice(backgrounds)),
         motion=motion,
         shift=int(rng.integers(SHIFTS)),
-        x=float(rng.choice(PLACES)),
+        x=float(rng.choice(PLACES.get(motion, ANYWHERE))),
         y=HEIGHT,
-        radius=float(rng.choice(RADII[room])),
+        radius=RADII.get(motion, RADIUS),
         phase=int(rng.integers(PHASES)) / PHASES,
         variant=int(rng.integers(36)),
     )

@@ -23,8 +23,8 @@ from starter.train.stills import captions_of, draw_timesteps, velocity_loss
 from starter.train.text import tokens
 
 STILLS_SHARE = 1.0  # weight of the stills' loss, which keeps the image denoiser an image denoiser
-# Where a subject is in each frame is decided while there is still much noise: around 620 of 1000.
-CLIP_TIMESTEPS = (0.5, 1.2)
+# Where a subject is in each frame is decided while there is still much noise: around 550 of 1000.
+CLIP_TIMESTEPS = (0.2, 1.3)
 
 
 def shared_video_model(unet: UNet2DConditionModel, adapter: MotionAdapter) -> Any:

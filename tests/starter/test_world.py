@@ -21,12 +21,11 @@ from starter.captions import (
 from starter.motions import MOTIONS, pose_at
 from starter.pen import Pose
 from starter.scene import (
+    ANYWHERE,
     DRAWINGS,
     FRAMES,
     NAMELESS,
     PHASES,
-    PLACES,
-    RADII,
     SUBJECTS,
     Scene,
     sample_scene,
@@ -94,7 +93,7 @@ def test_a_motion_has_few_poses_and_a_clip_begins_with_any_of_them() -> None:
         for seed in range(60)
     ]
     poses = {pose_at(Pose(c.x, c.y, c.radius), "spinning", c.phase, 0.0) for c in clips}
-    assert len(poses) == len(PLACES) * len(RADII["in place"]) * PHASES
+    assert len(poses) == len(ANYWHERE) * PHASES
     early, late = (
         pose_at(Pose(32, 35, 17), "spinning", phase, frame / 11)
         for phase, frame in ((0.0, 3), (0.25, 0))
