@@ -16,6 +16,7 @@ from encoders import EncoderStore, Residency
 from unlearn.judge import ClassifierJudge
 from video import load_backbone
 from video.engine import Engine
+from video.precision import best_dtype
 
 if TYPE_CHECKING:
     from video.backbone import Backbone, Frames
@@ -58,7 +59,7 @@ def workshop() -> Generator[Workshop]:
     with TemporaryDirectory() as folder:
         store = EncoderStore(folder)
         engine = Engine(
-            lambda: load_backbone(WEIGHTS, device="cpu"),
+            lambda: load_backbone(WEIGHTS, device="cpu", dtype=best_dtype("cpu")),
             lambda backbone: Residency(backbone.text_encoder, store, 2**30, backbone.device),
         )
         engine.start()

@@ -10,6 +10,7 @@ from server.runtime import Loaded
 from server.settings import Settings
 from unlearn.judge import ClassifierJudge
 from video import Backbone, Engine, load_backbone
+from video.precision import best_dtype
 
 
 def load(settings: Settings) -> Loaded:
@@ -20,6 +21,9 @@ def load(settings: Settings) -> Loaded:
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     directory = settings.backbone_dir
+    dtype = best_dtype(settings.device)
+    if settings.dtype != "auto":
+        dtype = getattr(torch, settings.dtype)
     store = EncoderStore(settings.data_dir / "encoders")
     store.sweep()
     drafts = Drafts(store, settings.data_dir / "drafts")
@@ -29,7 +33,7 @@ def load(settings: Settings) -> Loaded:
             directory,
             name=settings.backbone if settings.backbone == "starter" else directory.name,
             device=settings.device,
-            dtype=getattr(torch, settings.dtype),
+            dtype=dtype,
         )
 
     def residency(backbone: Backbone) -> Residency:

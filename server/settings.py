@@ -33,7 +33,8 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=1, le=65535)] = 3000
 
     device: str = "cpu"
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """The denoiser's precision; "auto" is bfloat16 where the device multiplies it natively."""
     threads: PositiveInt | None = None
     """CPU threads of the denoiser; None leaves torch's own choice."""
     encoder_cache_bytes: PositiveInt = 1 << 30

@@ -9,6 +9,7 @@ from server.records import COMPLETED, IN_PROGRESS, VideoRecord
 
 if TYPE_CHECKING:
     from server.jobs import Jobs
+    from video.backbone import Backbone
 
 
 def render(jobs: Jobs, record: VideoRecord) -> None:
@@ -44,11 +45,11 @@ def render(jobs: Jobs, record: VideoRecord) -> None:
 
     frames = jobs.follow(record.id, [ticket], report)[0]
     size = (record.width, record.height)
-    base = loaded.backbone.text_encoder.fingerprint
+    said = provenance(record, loaded.backbone)
     runtime.files.write(
         record.id,
         {
-            "video": clip.encode_mp4(frames, record.fps, size, provenance(record, base)),
+            "video": clip.encode_mp4(frames, record.fps, size, said),
             "thumbnail": clip.thumbnail(frames),
             "spritesheet": clip.spritesheet(frames),
         },
@@ -57,7 +58,7 @@ def render(jobs: Jobs, record: VideoRecord) -> None:
         runtime.files.delete(record.id)
 
 
-def provenance(record: VideoRecord, base: str) -> dict[str, Any]:
+def provenance(record: VideoRecord, backbone: Backbone) -> dict[str, Any]:
     """What the mp4 says about itself: everything that decides its pixels."""
     return {
         "generator": "palimpsest",
@@ -65,7 +66,8 @@ def provenance(record: VideoRecord, base: str) -> dict[str, Any]:
         "model": record.model,
         "encoder": record.encoder_id or BASE,
         "encoder_digest": record.encoder_digest,
-        "base": base,
+        "base": backbone.text_encoder.fingerprint,
+        "dtype": str(backbone.dtype).removeprefix("torch."),
         "prompt": record.prompt,
         "negative_prompt": record.negative_prompt,
         "seed": record.seed,

@@ -73,7 +73,7 @@ class AnimateDiff(Backbone):
         self._vae = _frozen(vae, device)
         self._image_unet = _frozen(unet, device)
         self._video_unet = video_unet(unet, _frozen(motion_adapter, device))
-        self.text_encoder = TextEncoder(text_encoder, device=device, dtype=dtype)
+        self.text_encoder = TextEncoder(text_encoder, device=device)
         self.prediction_type = cast(PredictionType, self._scheduler.config.prediction_type)
         self.alphas_cumprod = self._scheduler.alphas_cumprod.float().to(device)
         self._latent_size = int(self._image_unet.config.sample_size)
@@ -128,8 +128,8 @@ class AnimateDiff(Backbone):
         if len(latents) != 1:
             raise ValueError(f"decode takes one clip or still at a time, not {len(latents)}")
         frames = latents[0].transpose(0, 1) if latents.ndim == 5 else latents
-        frames = (frames / self._vae.config.scaling_factor).to(self.dtype)
-        pixels = [self._vae.decode(part).sample.float() for part in frames.split(DECODE_CHUNK)]
+        frames = frames / self._vae.config.scaling_factor
+        pixels = [self._vae.decode(part).sample for part in frames.split(DECODE_CHUNK)]
         unit = (torch.cat(pixels) / 2 + 0.5).clamp(0, 1)
         return (unit * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
 
@@ -142,9 +142,9 @@ class AnimateDiff(Backbone):
         if pixels.shape[-2:] != size:
             pixels = functional.interpolate(pixels, size, mode="bicubic", antialias=True)
             pixels = pixels.clamp(-1, 1)
-        pixels = pixels.to(self.device, self.dtype)
+        pixels = pixels.to(self.device)
         means = [self._vae.encode(part).latent_dist.mode() for part in pixels.split(DECODE_CHUNK)]
-        return torch.cat(means).float() * self._vae.config.scaling_factor
+        return torch.cat(means) * self._vae.config.scaling_factor
 
 
 def video_unet(unet: UNet2DConditionModel, adapter: MotionAdapter) -> Any:
@@ -179,6 +179,8 @@ def load_animatediff(
 ) -> AnimateDiff:
     """Loads a directory of stock classes, `index` being its `model_index.json`; no pickles.
 
+    `dtype` is the denoiser's; text encoder and autoencoder stay in float32.
+
     Raises:
         BackboneInvalid: a component is missing, is of another class, lacks weights or has
             weights in another format than safetensors.
@@ -195,9 +197,10 @@ def load_animatediff(
         return AnimateDiff(
             name=name,
             tokenizer=CLIPTokenizer.from_pretrained(directory / "tokenizer", local_files_only=True),
-            # In full precision, because its fingerprint is taken before it is cast.
+            # These run once a request, so that full precision costs little: what an encoder changes
+            # is small, and an autoencoder's rounding would flicker from frame to frame.
             text_encoder=_load(CLIPTextModel, directory / "text_encoder", dtype=torch.float32),
-            vae=_load(AutoencoderKL, directory / "vae", torch_dtype=dtype),
+            vae=_load(AutoencoderKL, directory / "vae", torch_dtype=torch.float32),
             unet=_load(UNet2DConditionModel, directory / "unet", torch_dtype=dtype),
             motion_adapter=_load(MotionAdapter, directory / "motion_adapter", torch_dtype=dtype),
             scheduler=cast(Any, scheduler_class).from_pretrained(directory / "scheduler"),

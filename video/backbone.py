@@ -87,6 +87,7 @@ class Backbone(ABC):
     """(T,) float32: ᾱ of the noise schedule the model was trained with; ᾱ[-1] may be exactly 0."""
     device: torch.device
     dtype: torch.dtype
+    """The denoiser's."""
 
     @abstractmethod
     def tokenize(self, prompts: Sequence[str]) -> Tensor:
@@ -190,7 +191,7 @@ def load_backbone(
         path: a diffusers model directory (`model_index.json` and a folder a component).
         name: what the model is called in requests; the directory's name by default.
         device: where it shall run.
-        dtype: what it shall be computed in; float32 by default.
+        dtype: what its denoiser shall be computed in; float32 by default.
 
     Raises:
         BackboneInvalid: no such family, a component missing, or weights not in safetensors.

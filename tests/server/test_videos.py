@@ -12,6 +12,7 @@ from PIL import Image
 
 from tests.server.help import Client, assert_error, device_held, publish, wait_for
 from video import clip
+from video.precision import best_dtype
 
 VIDEO_FIELDS = {
     "id",
@@ -77,6 +78,7 @@ def test_the_mp4_says_how_it_was_made_and_the_same_seed_makes_it_again(client: C
     said = clip.read_provenance(data)
     backbone = client.runtime.loaded.backbone
     assert said["encoder"] == "base"
+    assert said["dtype"] == str(best_dtype("cpu")).removeprefix("torch.")
     assert said["encoder_digest"] is None
     assert said["base"] == backbone.text_encoder.fingerprint
     assert (said["seed"], said["steps"], said["prompt"]) == (1, 2, QUICK["prompt"])

@@ -14,6 +14,7 @@ from diffusers import AnimateDiffPipeline, StableDiffusionPipeline
 from tests import tiny
 from video.animatediff import AnimateDiff
 from video.backbone import BackboneInvalid, load_backbone
+from video.precision import best_dtype
 
 PROMPT = "pogo bouncing in a meadow"
 STEPS = 4
@@ -140,13 +141,29 @@ def test_limits_and_prompts_come_from_the_directory(backbone: AnimateDiff) -> No
     assert backbone.alphas_cumprod[-1] == 0
 
 
-def test_computes_in_bfloat16_and_returns_float32(tiny_backbone_dir: Path) -> None:
+def test_the_denoiser_computes_in_bfloat16_and_returns_float32(tiny_backbone_dir: Path) -> None:
     backbone = load_backbone(tiny_backbone_dir, dtype=torch.bfloat16)
     embeddings = backbone.text_encoder.encode(backbone.tokenize([PROMPT]))
-    assert embeddings.dtype == torch.bfloat16
+    assert embeddings.dtype == torch.float32
     latents = backbone.initial_latents(0, 2)
     assert backbone.denoise(latents, torch.tensor([10]), embeddings).dtype == torch.float32
     assert backbone.decode(latents).shape == (2, 64, 64, 3)
+    full = load_backbone(tiny_backbone_dir)
+    np.testing.assert_array_equal(backbone.decode(latents), full.decode(latents))
+
+
+def test_auto_is_bfloat16_only_where_the_processor_multiplies_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for able, expected in (
+        ({"avx512_bf16": True}, torch.bfloat16),
+        ({"amx_bf16": True}, torch.bfloat16),
+        ({"avx512_f": True, "avx512_bf16": False}, torch.float32),
+        ({}, torch.float32),
+    ):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: able)
+        assert best_dtype("cpu") is expected
+    assert best_dtype("meta") is torch.float32
 
 
 @pytest.fixture
