@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -45,6 +46,30 @@ def percent(figure: dict[str, Any]) -> str:
     """A rate for people: `97.3 % (95.1 to 98.6, n = 300)`."""
     low, high = figure["interval"]
     return f"{100 * figure['rate']:.1f} % ({100 * low:.1f} to {100 * high:.1f}, n = {figure['n']})"
+
+
+def ratio(values: Sequence[float], others: Sequence[float] | None = None) -> dict[str, Any]:
+    """The mean of the values, or what it is of the mean of their pairs, with a 95 % interval.
+
+    The interval is a percentile bootstrap over the (pairs of) values (Efron, 1979).
+    """
+    pairs = np.array([values, others or [1.0] * len(values)], dtype=float)
+    draws = np.random.default_rng(0).integers(len(values), size=(2000, len(values)))
+    means = pairs[:, draws].mean(axis=2)
+    low, high = np.percentile(means[0] / means[1], [2.5, 97.5])
+    return {
+        "mean": round(float(pairs[0].mean() / pairs[1].mean()), 4),
+        "interval": [round(float(low), 4), round(float(high), 4)],
+        "n": len(values),
+    }
+
+
+def number(figure: dict[str, Any], scale: float = 1.0) -> str:
+    """A mean or ratio for people: `1.21 (1.05 to 1.40, n = 50)`."""
+    low, high = figure["interval"]
+    return (
+        f"{scale * figure['mean']:.2f} ({scale * low:.2f} to {scale * high:.2f}, n = {figure['n']})"
+    )
 
 
 def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -20,6 +20,7 @@ from starter.train.judge import new_judge, train_judge
 from starter.train.release import load_release, release
 from starter.train.stills import train_stills
 from starter.train.text import train_text
+from unlearn.judge import ClassifierJudge
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 
@@ -30,7 +31,7 @@ def main(
     ),
     weights: Annotated[Path, typer.Option(help="Where the finished model is written.")] = WEIGHTS,
     further: Annotated[
-        bool, typer.Option(help="Start from the released weights and train them on, on clips.")
+        bool, typer.Option(help="Start from the released weights: train denoisers and judge on.")
     ] = False,
     threads: Annotated[int, typer.Option(help="Threads of the CPU to use.")] = 2,
     decoder_steps: int = 2_400,
@@ -83,13 +84,11 @@ def main(
             work,
             steps=clips_steps,
         )
-    judge = new_judge()
-    if not further:
-        train_judge(judge, work, judge_frame_steps, judge_motion_steps)
+    judge = ClassifierJudge.load(weights / "judge") if further else new_judge()
+    train_judge(judge, work, judge_frame_steps, judge_motion_steps)
     if together.rank() == 0:
         release(weights, tokenizer, text_encoder, vae, unet, adapter, scheduler)
-        if not further:
-            judge.save(weights / "judge")
+        judge.save(weights / "judge")
     together.wait()
 
 

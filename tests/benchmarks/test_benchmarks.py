@@ -100,6 +100,22 @@ def test_a_rate_has_its_interval_and_reads_well() -> None:
     assert results.percent(figure) == "97.3 % (94.8 to 98.6, n = 300)"
 
 
+def test_a_ratio_of_pairs_has_a_bootstrap_interval_around_it() -> None:
+    values = [1.0, 2.0, 3.0, 2.0, 2.0]
+    plain = results.ratio(values)
+    assert (plain["mean"], plain["n"]) == (2.0, 5)
+    assert 1.0 < plain["interval"][0] < 2.0 < plain["interval"][1] < 3.0
+    # Pairs in proportion leave no doubt about the proportion, however much they differ.
+    assert results.ratio(values, [2 * v for v in values]) == {
+        "mean": 0.5,
+        "interval": [0.5, 0.5],
+        "n": 5,
+    }
+    assert results.number({"mean": 0.5, "interval": [0.25, 1.0], "n": 5}, 100) == (
+        "50.00 (25.00 to 100.00, n = 5)"
+    )
+
+
 def test_figures_are_written_with_the_machine_they_were_made_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
