@@ -9,17 +9,16 @@ from starter.pen import Pose
 MOTIONS = ("bouncing", "sliding", "spinning", "growing", "swaying", "circling")
 
 
-def pose_at(rest: Pose, motion: str, phase: float, time: float) -> Pose:
+def pose_at(rest: Pose, motion: str, time: float) -> Pose:
     """The pose at `time` (0…1 over the clip) of a subject whose pose at rest is `rest`.
 
-    `phase` (0…1) says where in its cycle a periodic motion begins. Lengths are in pixels of `rest`.
-
-    Everything moves on a grid: in twelve frames a cycle advances by a twelfth a frame (swaying: an
-    eighth), and what changes its place does so in quarters of the radius. So all clips of a motion
-    show the same few poses, which a small model can draw sharply.
+    Lengths are in pixels of `rest`. Everything moves on a grid: in a clip of twelve frames a cycle
+    advances by a twelfth a frame (swaying: an eighth), and what changes its place does so in
+    quarters of the radius. So all clips of a motion show the same few poses in the same order,
+    which a small model can draw sharply.
     """
     turn = 2 * math.pi
-    cycle = time * 11 / 12 + phase
+    cycle = time * 11 / 12
     reach = rest.radius
     step = reach / 4
     if motion == "still":
@@ -35,7 +34,7 @@ def pose_at(rest: Pose, motion: str, phase: float, time: float) -> Pose:
     if motion == "growing":
         return Pose(rest.x, rest.y, reach * (0.65 + 0.65 * time))
     if motion == "swaying":
-        angle = 0.5 * math.sin(turn * (time * 11 / 8 + phase))
+        angle = 0.5 * math.sin(turn * time * 11 / 8)
         return Pose(rest.x, rest.y, reach, angle, pivot=0.95)
     if motion == "circling":
         across, down = (round(3.2 * f(turn * cycle)) for f in (math.cos, math.sin))

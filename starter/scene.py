@@ -27,7 +27,6 @@ PLACES = {  # and from the left, by motion; whole or half latent cells apart
 ANYWHERE = (24.0, 32.0, 40.0)  # places of the other motions
 RADII = {"sliding": 16.0, "bouncing": 16.0, "circling": 16.0, "growing": 16.5}
 RADIUS = 20.0  # of the other motions: what stays in its place has more room
-PHASES = 4  # a periodic motion begins at one of so many points of its cycle
 _SUPER = 2  # drawn this much larger, then averaged down
 
 DRAWINGS: dict[Kind, dict[str, Callable[[Pen], None]]] = {
@@ -80,7 +79,6 @@ class Scene:
     x: float
     y: float
     radius: float
-    phase: float
     variant: int
 
     def frame(self, time: float) -> NDArray[np.uint8]:
@@ -105,7 +103,7 @@ class Scene:
         matte = Image.new("L", (size, size)) if mask else None
         if self.subject != "nothing":
             rest = Pose(self.x * _SUPER, self.y * _SUPER, self.radius * _SUPER)
-            pen = Pen(canvas, matte, pose_at(rest, self.motion, self.phase, time))
+            pen = Pen(canvas, matte, pose_at(rest, self.motion, time))
             draw_subject(pen, self.subject, self.variant)
         pixels = np.asarray(canvas, dtype=np.float32) / 255
         drawn = _shrink(stylise(pixels, self.style))
@@ -155,7 +153,6 @@ def sample_scene(
         x=float(rng.choice(PLACES.get(motion, ANYWHERE))),
         y=HEIGHT,
         radius=RADII.get(motion, RADIUS),
-        phase=int(rng.integers(PHASES)) / PHASES,
         variant=int(rng.integers(36)),
     )
 
