@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -32,8 +32,11 @@ def release(
     """Write one directory that loads both as the image and as the video pipeline.
 
     Weights are stored in half precision as the nearest half of the averaged weights. The text
-    encoder's config says float32, since transformers otherwise computes in the stored type.
+    encoder's config says float32, since transformers otherwise computes in the stored type. The
+    tokenizer must not cut or pad by itself, as it does once it has been asked to.
     """
+    cast(Any, tokenizer).backend_tokenizer.no_truncation()
+    cast(Any, tokenizer).backend_tokenizer.no_padding()
     parts: dict[str, tuple[str, Any]] = {
         "tokenizer": ("transformers", tokenizer),
         "text_encoder": ("transformers", text_encoder),
@@ -62,6 +65,8 @@ def load_release(directory: Path, text_encoder: Any, vae: Any, unet: Any, adapte
     """Put a release's weights into parts of the same shapes."""
     for name, part in {"vae": vae, "unet": unet, "motion_adapter": adapter}.items():
         part.load_state_dict(load_file(directory / name / "diffusion_pytorch_model.safetensors"))
+    config = json.loads((directory / "vae/config.json").read_text())
+    vae.register_to_config(scaling_factor=config["scaling_factor"])
     stored = load_file(directory / "text_encoder/model.safetensors")
     own = text_encoder.state_dict()
     bare = {name.removeprefix("text_model."): value for name, value in stored.items()}
