@@ -7,18 +7,23 @@ import math
 from starter.pen import Pose
 
 MOTIONS = ("bouncing", "sliding", "spinning", "growing", "swaying", "circling")
+EDGE = 0.4  # width of a spinning subject seen from its side, of its width from the front
+LEAN = 0.3  # farthest lean of a swaying one
 
 
 def pose_at(rest: Pose, motion: str, time: float) -> Pose:
     """The pose at `time` (0…1 over the clip) of a subject whose pose at rest is `rest`.
 
-    Lengths are in pixels of `rest`. Everything moves on a grid: in a clip of twelve frames a cycle
-    advances by a twelfth a frame (swaying: an eighth), and what changes its place does so in
-    quarters of the radius. So all clips of a motion show the same few poses in the same order,
-    which a small model can draw sharply.
+    Lengths are in pixels of `rest`. A cycle takes twelve frames of a clip of twelve, or eight where
+    the subject stays in its place; what moves does so in quarters of the radius. So all clips of a
+    motion show the same few poses in the same order, which a small model can draw sharply.
+
+    Spinning is a paper figure's: about its own axis, never quite edge-on. Swaying is a plant's in
+    the wind: it leans from the foot. (Turned in the plane of the picture, subjects have to be
+    learned anew at every angle, and were not.)
     """
     turn = 2 * math.pi
-    cycle = time * 11 / 12
+    cycle, short = time * 11 / 12, time * 11 / 8
     reach = rest.radius
     step = reach / 4
     if motion == "still":
@@ -26,16 +31,16 @@ def pose_at(rest: Pose, motion: str, time: float) -> Pose:
     if motion == "bouncing":
         height = abs(math.sin(turn * cycle))
         squash = 0.78 + 0.22 * min(1.0, height * 3)
-        return Pose(rest.x, rest.y + (2 - round(4 * height)) * step, reach, 0.0, squash)
+        return Pose(rest.x, rest.y + (2 - round(4 * height)) * step, reach, squash)
     if motion == "sliding":
         return Pose(rest.x + (time * 11 - 5) * step, rest.y, reach)
     if motion == "spinning":
-        return Pose(rest.x, rest.y, reach, turn * cycle)
+        width = round(math.cos(turn * short), 2)
+        return Pose(rest.x, rest.y, reach, turn=width or EDGE)
     if motion == "growing":
         return Pose(rest.x, rest.y, reach * (0.65 + 0.65 * time))
     if motion == "swaying":
-        angle = 0.5 * math.sin(turn * time * 11 / 8)
-        return Pose(rest.x, rest.y, reach, angle, pivot=0.95)
+        return Pose(rest.x, rest.y, reach, lean=LEAN * math.sin(turn * short))
     if motion == "circling":
         across, down = (round(3.2 * f(turn * cycle)) for f in (math.cos, math.sin))
         return Pose(rest.x + across * step, rest.y + down * step, reach)

@@ -17,14 +17,14 @@ _CIRCLE = [(math.cos(2 * math.pi * i / 28), math.sin(2 * math.pi * i / 28)) for 
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a subject stands: centre and radius in pixels, angle in radians, squash in height."""
+    """Where a subject stands (centre and radius in pixels) and how its shape is bent."""
 
     x: float
     y: float
     radius: float
-    angle: float = 0.0
-    squash: float = 1.0
-    pivot: float = 0.0  # the y, in subject coordinates, about which `angle` turns
+    squash: float = 1.0  # of its height; it grows as much in width
+    turn: float = 1.0  # of its width alone; below zero it is seen from behind, mirrored
+    lean: float = 0.0  # to the right for every radius above its foot
 
 
 class Pen:
@@ -37,18 +37,14 @@ class Pen:
         self._draw = ImageDraw.Draw(image)
         self._mask = ImageDraw.Draw(mask) if mask is not None else None
         self._pose = pose
-        self._cos, self._sin = math.cos(pose.angle), math.sin(pose.angle)
         self.stroke = max(2, round(pose.radius * 0.075))
 
     def place(self, point: Point) -> Point:
         """Pixel position of a point given in subject coordinates."""
         pose = self._pose
-        x = point[0] / math.sqrt(pose.squash)
-        y = (point[1] - 1.0) * pose.squash + 1.0 - pose.pivot
-        return (
-            pose.x + pose.radius * (x * self._cos - y * self._sin),
-            pose.y + pose.radius * (x * self._sin + y * self._cos + pose.pivot),
-        )
+        above = (1.0 - point[1]) * pose.squash
+        x = point[0] * pose.turn / math.sqrt(pose.squash) + pose.lean * above
+        return pose.x + pose.radius * x, pose.y + pose.radius * (1.0 - above)
 
     def polygon(self, points: Sequence[Point], fill: Colour, outline: Colour | None = INK) -> None:
         """A filled polygon; with an ink outline unless `outline` is None."""

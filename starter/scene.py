@@ -23,6 +23,8 @@ PLACES = {  # and from the left, by motion; whole or half latent cells apart
     "sliding": (32.0,),
     "bouncing": (24.0, 32.0, 40.0),
     "circling": (28.0, 32.0, 36.0),
+    "spinning": (32.0,),
+    "swaying": (32.0,),
 }
 ANYWHERE = (24.0, 32.0, 40.0)  # places of the other motions
 RADII = {"sliding": 16.0, "bouncing": 16.0, "circling": 16.0, "growing": 16.5}

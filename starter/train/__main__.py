@@ -13,9 +13,10 @@ from transformers import CLIPTokenizer
 
 from starter.tokenizer import train_tokenizer
 from starter.train import parts, together
-from starter.train.autoencoder import new_solved_autoencoder, train_decoder
+from starter.train.autoencoder import new_autoencoder, new_solved_autoencoder, train_decoder
 from starter.train.clips import train_clips
 from starter.train.data import latents_of
+from starter.train.finish import train_finish
 from starter.train.judge import new_judge, train_judge
 from starter.train.release import load_release, release
 from starter.train.stills import train_stills
@@ -31,19 +32,21 @@ def main(
     ),
     weights: Annotated[Path, typer.Option(help="Where the finished model is written.")] = WEIGHTS,
     further: Annotated[
-        bool, typer.Option(help="Start from the released weights: train denoisers and judge on.")
+        bool,
+        typer.Option(help="Start from the released weights: train denoisers, decoder, judge on."),
     ] = False,
     threads: Annotated[int, typer.Option(help="Threads of the CPU to use.")] = 2,
     decoder_steps: int = 2_400,
     text_steps: int = 500,
     stills_steps: int = 5_200,
-    clips_steps: int = 9_000,
+    clips_steps: int = 12_000,
+    finish_steps: int = 1_500,
     judge_frame_steps: int = 3_600,
     judge_motion_steps: int = 900,
     stills_count: int = 40_000,
     clips_count: int = 8_000,
 ) -> None:
-    """Every stage in turn: decoder, text encoder, stills, clips, judge; then the release.
+    """Every stage in turn: decoder, text encoder, stills, clips, decoder again, judge; the release.
 
     A stage that has finished is loaded; one that was interrupted goes on from its checkpoint. To
     train a released model further, give a new work folder. To train on several cores, start it with
@@ -61,7 +64,7 @@ def main(
     text_encoder, unet = parts.new_text_encoder(tokenizer), parts.new_unet()
     adapter, scheduler = parts.new_motion_adapter(), parts.new_scheduler()
 
-    vae = new_solved_autoencoder()
+    vae = new_autoencoder() if further else new_solved_autoencoder()
     both = {"text_encoder": text_encoder, "unet": unet}
     if further:
         load_release(weights, text_encoder, vae, unet, adapter)
@@ -83,6 +86,18 @@ def main(
             stills,
             work,
             steps=clips_steps,
+        )
+    if not _finished(work, "finish", {"vae": vae}):
+        train_finish(
+            vae,
+            text_encoder,
+            tokenizer,
+            unet,
+            adapter,
+            scheduler,
+            clips,
+            work,
+            steps=finish_steps,
         )
     judge = ClassifierJudge.load(weights / "judge") if further else new_judge()
     train_judge(judge, work, judge_frame_steps, judge_motion_steps)

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from starter.scene import sample_scene
-from starter.train.loop import Plan, train
+from starter.train.loop import Plan, mixed_precision, train
 
 LATENT_CHANNELS = 24
 CHANNELS = (24, 48, 96, 128)
@@ -46,11 +47,15 @@ def new_autoencoder() -> AutoencoderKL:
     return model
 
 
+def to_tensor(frames: NDArray[np.uint8]) -> Tensor:
+    """uint8 frames (…, H, W, 3) to -1…1, (…, 3, H, W)."""
+    return torch.from_numpy(frames).movedim(-1, -3).float() / 127.5 - 1
+
+
 def rendered_batch(draw: int, size: int) -> Tensor:
     """Random frames of the world as (size, 3, 64, 64) in -1…1, fixed by the number."""
     rng = np.random.default_rng((11, draw))
-    frames = np.stack([sample_scene(rng).frame(rng.random()) for _ in range(size)])
-    return torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return to_tensor(np.stack([sample_scene(rng).frame(rng.random()) for _ in range(size)]))
 
 
 def patch_components(images: Tensor) -> tuple[Tensor, Tensor, float]:
@@ -148,10 +153,15 @@ def reconstruction_loss(output: Tensor, target: Tensor) -> Tensor:
     return F.l1_loss(output, target) + F.mse_loss(output, target) + right + down
 
 
-def train_decoder(model: Any, work: Path, steps: int, batch: int = 16) -> None:
-    """Train the decoder alone, from latents with a little noise: a denoiser's are never perfect."""
+def freeze_encoder(model: Any) -> None:
+    """Leave only the decoder to be trained: every latent that exists stays what it is."""
     model.encoder.requires_grad_(False)
     model.quant_conv.requires_grad_(False)
+
+
+def train_decoder(model: Any, work: Path, steps: int, batch: int = 16) -> None:
+    """Train the decoder alone, from latents with a little noise: a denoiser's are never perfect."""
+    freeze_encoder(model)
 
     def loss_of(draw: int) -> Tensor:
         images = rendered_batch(draw, batch)
@@ -159,7 +169,7 @@ def train_decoder(model: Any, work: Path, steps: int, batch: int = 16) -> None:
             latents = model.encode(images).latent_dist.mode()
             noise = 0.06 / model.config["scaling_factor"] * torch.rand(batch, 1, 1, 1)
             latents = latents + noise * torch.randn_like(latents)
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision():
             output = model.decode(latents).sample
         return reconstruction_loss(output.float(), images)
 

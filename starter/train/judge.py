@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from starter.motions import MOTIONS
 from starter.scene import DRAWINGS, Scene, sample_scene
 from starter.styles import STYLES
+from starter.train.autoencoder import to_tensor
 from starter.train.loop import Plan, train
 from unlearn.judge import ClassifierJudge, Head, JudgeConfig
 
@@ -66,11 +66,6 @@ def roughen(pixels: Tensor, rng: np.random.Generator) -> Tensor:
     soft = F.avg_pool2d(F.pad(flat, (1, 1, 1, 1), mode="replicate"), 3, stride=1).view_as(tinted)
     mixed = torch.lerp(tinted, soft, drawn(0, 0.9, one))
     return (mixed + torch.randn_like(mixed) * drawn(0, 0.12, one)).clamp(-1, 1)
-
-
-def to_tensor(frames: NDArray[np.uint8]) -> Tensor:
-    """uint8 frames (…, H, W, 3) to -1…1, (…, 3, H, W)."""
-    return torch.from_numpy(frames).movedim(-1, -3).float() / 127.5 - 1
 
 
 def train_judge(judge: ClassifierJudge, work: Path, frame_steps: int, motion_steps: int) -> None:

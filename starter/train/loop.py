@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from starter.train import together
+from video.precision import best_dtype
 
 CHECKPOINT_SECONDS = 180.0
 
@@ -34,6 +35,12 @@ class Plan:
         left = (self.steps - step) / max(1, round(self.steps * self.cooling))
         down = 0.5 - 0.5 * math.cos(math.pi * min(1.0, left))
         return self.learning_rate * up * down
+
+
+def mixed_precision() -> torch.autocast:
+    """Products in bfloat16 where the processor has it; emulated they take several times as long."""
+    dtype = best_dtype("cpu")
+    return torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16)
 
 
 class Average:

@@ -15,7 +15,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from starter.captions import caption
 from starter.train.data import Latents
-from starter.train.loop import Plan, train
+from starter.train.loop import Plan, mixed_precision, train
 from starter.train.text import tokens
 
 UNCONDITIONAL = 0.1  # share of captions left empty, for guidance
@@ -27,10 +27,21 @@ def captions_of(data: Latents, indices: np.ndarray, rng: np.random.Generator) ->
 
 
 def velocity_loss(
-    predicted: Tensor, latents: Tensor, noise: Tensor, timesteps: Tensor, scheduler: Any
+    predicted: Tensor,
+    latents: Tensor,
+    noise: Tensor,
+    timesteps: Tensor,
+    scheduler: Any,
+    weights: Tensor | None = None,
 ) -> Tensor:
-    """Mean squared error of the velocity √ᾱ ε − √(1−ᾱ) x₀ (Salimans & Ho, arXiv 2202.00512)."""
-    return F.mse_loss(predicted.float(), scheduler.get_velocity(latents, noise, timesteps))
+    """Mean squared error of the velocity √ᾱ ε − √(1−ᾱ) x₀ (Salimans & Ho, arXiv 2202.00512).
+
+    `weights`, if given, has the latents' shape or one that broadcasts to it, with mean 1.
+    """
+    errors = F.mse_loss(
+        predicted.float(), scheduler.get_velocity(latents, noise, timesteps), reduction="none"
+    )
+    return (errors if weights is None else errors * weights).mean()
 
 
 def draw_timesteps(
@@ -70,7 +81,7 @@ def train_stills(
         timesteps = draw_timesteps(rng, batch)
         noised = scheduler.add_noise(latents, noise, timesteps)
         ids = tokens(tokenizer, captions_of(data, indices, rng))
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision():
             text = encoder(ids).last_hidden_state
             predicted = unet(noised, timesteps, text).sample
         return velocity_loss(predicted, latents, noise, timesteps, scheduler)

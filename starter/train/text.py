@@ -16,7 +16,7 @@ from starter.captions import caption
 from starter.motions import MOTIONS
 from starter.scene import NAMELESS, SUBJECTS, sample_scene
 from starter.styles import STYLES
-from starter.train.loop import Plan, train
+from starter.train.loop import Plan, mixed_precision, train
 
 LABELS = {
     "subject": (*SUBJECTS, *NAMELESS),
@@ -44,7 +44,7 @@ def train_text(encoder: CLIPTextModel, tokenizer: Any, work: Path, steps: int) -
         rng = np.random.default_rng((21, draw))
         scenes = [sample_scene(rng) for _ in range(64)]
         ids = tokens(tokenizer, [caption(scene, rng) for scene in scenes])
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision():
             hidden = encoder(ids).last_hidden_state
         ends = hidden[torch.arange(len(scenes)), ids.eq(tokenizer.eos_token_id).int().argmax(1)]
         loss = torch.zeros(())
