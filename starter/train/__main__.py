@@ -16,7 +16,6 @@ from starter.train import parts, together
 from starter.train.autoencoder import new_autoencoder, new_solved_autoencoder, train_decoder
 from starter.train.clips import train_clips
 from starter.train.data import latents_of
-from starter.train.finish import train_finish
 from starter.train.judge import new_judge, train_judge
 from starter.train.release import load_release, release
 from starter.train.stills import train_stills
@@ -33,20 +32,19 @@ def main(
     weights: Annotated[Path, typer.Option(help="Where the finished model is written.")] = WEIGHTS,
     further: Annotated[
         bool,
-        typer.Option(help="Start from the released weights: train denoisers, decoder, judge on."),
+        typer.Option(help="Start from the released weights: train denoisers and judge on."),
     ] = False,
     threads: Annotated[int, typer.Option(help="Threads of the CPU to use.")] = 2,
     decoder_steps: int = 2_400,
     text_steps: int = 500,
     stills_steps: int = 5_200,
     clips_steps: int = 12_000,
-    finish_steps: int = 1_500,
     judge_frame_steps: int = 3_600,
     judge_motion_steps: int = 900,
     stills_count: int = 40_000,
     clips_count: int = 8_000,
 ) -> None:
-    """Every stage in turn: decoder, text encoder, stills, clips, decoder again, judge; the release.
+    """Every stage in turn: decoder, text encoder, stills, clips, judge; then the release.
 
     A stage that has finished is loaded; one that was interrupted goes on from its checkpoint. To
     train a released model further, give a new work folder. To train on several cores, start it with
@@ -86,18 +84,6 @@ def main(
             stills,
             work,
             steps=clips_steps,
-        )
-    if not _finished(work, "finish", {"vae": vae}):
-        train_finish(
-            vae,
-            text_encoder,
-            tokenizer,
-            unet,
-            adapter,
-            scheduler,
-            clips,
-            work,
-            steps=finish_steps,
         )
     judge = ClassifierJudge.load(weights / "judge") if further else new_judge()
     train_judge(judge, work, judge_frame_steps, judge_motion_steps)

@@ -25,7 +25,7 @@ from starter.train.text import tokens
 STILLS_SHARE = 1.0  # weight of the stills' loss, which keeps the image denoiser an image denoiser
 # Nearly uniform: where a subject is in each frame is decided while there is much noise, and how
 # still the picture holds while there is little.
-CLIP_TIMESTEPS = (0.0, 1.8)
+CLIP_TIMESTEPS = (-0.4, 1.8)
 STILL_WEIGHT = 4.0
 
 
@@ -42,15 +42,17 @@ def shared_video_model(unet: UNet2DConditionModel, adapter: MotionAdapter) -> An
     return model
 
 
-def stillness_weights(clips: Tensor) -> Tensor:
-    """Weights (N, F, 1, H, W) with mean 1: what stays as it is over a clip weighs more.
+def stillness_weights(clips: Tensor, loudness: Tensor) -> Tensor:
+    """Weights (N, F, C, H, W) with mean 1: what stays as it is over a clip weighs more.
 
     The error there is small beside the moving subject's and would hardly be trained, but it is seen
-    as flicker.
+    as flicker. A channel of variance √λ stands for pixels of variance λ (see the autoencoder), so
+    what makes its errors count as they show is a weight of its own variance, `loudness` (C,).
     """
     moving = (clips.amax(dim=1) - clips.amin(dim=1)).amax(dim=1) > 0
-    weights = 1 + (STILL_WEIGHT - 1) * (~moving).float()
-    return (weights / weights.mean())[:, None, None].expand(-1, clips.shape[1], -1, -1, -1)
+    still_weight = STILL_WEIGHT * (loudness / loudness.mean())[:, None, None]
+    weights = torch.where(moving[:, None], torch.ones(()), still_weight)  # (N, C, H, W)
+    return (weights / weights.mean())[:, None].expand_as(clips)
 
 
 def train_clips(
@@ -73,6 +75,9 @@ def train_clips(
     for model in (unet, video):  # faster here than the fused attention, see the stills' stage
         model.set_attn_processor(AttnProcessor())
 
+    sample = clips.take(np.arange(min(512, len(clips.scenes))))
+    loudness = sample.var(dim=(0, 1, 3, 4))
+
     def text_of(data: Latents, indices: np.ndarray, rng: np.random.Generator) -> Tensor:
         with torch.no_grad():
             return encoder(tokens(tokenizer, captions_of(data, indices, rng))).last_hidden_state
@@ -88,7 +93,7 @@ def train_clips(
         text = text_of(clips, indices, rng).repeat_interleave(frames, dim=0)
         with mixed_precision():
             predicted = video(noised, timesteps, text).sample.transpose(1, 2)
-        weights = stillness_weights(latents)
+        weights = stillness_weights(latents, loudness)
         loss = velocity_loss(predicted, latents, noise, timesteps, scheduler, weights)
 
         indices = rng.integers(len(stills.scenes), size=still_batch)

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
+from starter.scene import FRAMES
 from starter.train import parts
-from starter.train.autoencoder import new_autoencoder, to_tensor
+from starter.train.autoencoder import new_autoencoder
+from starter.train.clips import STILL_WEIGHT, stillness_weights, train_clips
 from starter.train.data import latents_of
-from starter.train.finish import train_finish
 from starter.train.loop import Plan, train
 from starter.train.release import load_release
 
@@ -53,24 +54,38 @@ def test_an_interrupted_run_ends_where_an_unbroken_one_does(
     assert (tmp_path / "two" / "layer.pt").exists()
 
 
-def test_the_finish_trains_the_decoder_and_leaves_every_latent_as_it_was(tmp_path: Path) -> None:
+def test_what_holds_still_weighs_more_by_how_loud_its_channel_is() -> None:
+    clips = torch.zeros(2, 5, 3, 4, 4)
+    clips[0, 2, 1, 0, 3] = 1.0  # one place of the first clip changes, in one frame
+    loudness = torch.tensor([2.0, 1.0, 0.5])
+    weights = stillness_weights(clips, loudness)
+    assert weights.shape == clips.shape
+    torch.testing.assert_close(weights.mean(), torch.tensor(1.0))
+    moving, still = weights[0, 0, :, 0, 3], weights[0, 0, :, 1, 1]
+    assert torch.equal(weights[0, 0], weights[0, 4])
+    assert torch.equal(moving, moving[:1].expand(3))
+    torch.testing.assert_close(still / moving, STILL_WEIGHT * loudness / loudness.mean())
+
+
+def test_the_clips_stage_trains_both_denoisers_and_leaves_the_text_encoder(tmp_path: Path) -> None:
     tokenizer = CLIPTokenizer.from_pretrained(WEIGHTS / "tokenizer")
     encoder, unet = parts.new_text_encoder(tokenizer), parts.new_unet()
     adapter, vae = parts.new_motion_adapter(), new_autoencoder()
     load_release(WEIGHTS, encoder, vae, unet, adapter)
     clips = latents_of(vae, 2, 5, True, tmp_path / "clips.npy")
-    frames = to_tensor(clips.scenes[0].clip(2))
-    parts_before = {
-        name: {k: v.clone() for k, v in part.state_dict().items()}
-        for name, part in {"encoder": encoder, "unet": unet, "adapter": adapter}.items()
-    }
-    with torch.no_grad():
-        latents, picture = vae.encode(frames).latent_dist.mode(), vae(frames).sample
-    train_finish(
-        vae, encoder, tokenizer, unet, adapter, parts.new_scheduler(), clips, tmp_path, steps=2
+    stills = latents_of(vae, 2, 6, False, tmp_path / "stills.npy")
+    assert clips.values.shape == (2, FRAMES, 24, 8, 8)
+    assert stills.values.shape == (2, 1, 24, 8, 8)
+    trained = {"unet": unet, "adapter": adapter}
+    before = {k: v.clone() for k, v in encoder.state_dict().items()}
+    moved = {name: [p.clone() for p in part.parameters()] for name, part in trained.items()}
+    scheduler = parts.new_scheduler()
+    train_clips(
+        encoder, tokenizer, unet, adapter, scheduler, clips, stills, tmp_path, steps=2, clip_batch=1
     )
-    with torch.no_grad():
-        assert torch.equal(vae.encode(frames).latent_dist.mode(), latents)
-        assert not torch.equal(vae(frames).sample, picture)
-    for name, part in {"encoder": encoder, "unet": unet, "adapter": adapter}.items():
-        assert all(torch.equal(v, parts_before[name][k]) for k, v in part.state_dict().items())
+    assert all(torch.equal(v, before[k]) for k, v in encoder.state_dict().items())
+    for name, part in trained.items():
+        changed = [
+            not torch.equal(p, q) for p, q in zip(part.parameters(), moved[name], strict=True)
+        ]
+        assert sum(changed) > 0.9 * len(changed), name
