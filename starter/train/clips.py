@@ -27,6 +27,9 @@ STILLS_SHARE = 1.0  # weight of the stills' loss, which keeps the image denoiser
 # still the picture holds while there is little.
 CLIP_TIMESTEPS = (-0.4, 1.8)
 STILL_WEIGHT = 4.0
+# Noise of its own for each frame's tone. Without it the tones that a frame was given early on are
+# never doubted later, and the whole picture flickers (offset noise: Guttenberg, 2023).
+TONE_NOISE = 0.4
 
 
 def shared_video_model(unet: UNet2DConditionModel, adapter: MotionAdapter) -> Any:
@@ -88,7 +91,7 @@ def train_clips(
         latents = clips.take(indices)
         frames = latents.shape[1]
         timesteps = draw_timesteps(rng, clip_batch, *CLIP_TIMESTEPS)
-        noise = torch.randn_like(latents)
+        noise = torch.randn_like(latents) + TONE_NOISE * torch.randn(*latents.shape[:3], 1, 1)
         noised = scheduler.add_noise(latents, noise, timesteps).transpose(1, 2)
         text = text_of(clips, indices, rng).repeat_interleave(frames, dim=0)
         with mixed_precision():
