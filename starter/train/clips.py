@@ -25,7 +25,8 @@ from starter.train.text import tokens
 STILLS_SHARE = 1.0  # weight of the stills' loss, which keeps the image denoiser an image denoiser
 # Nearly uniform: where a subject is in each frame is decided while there is much noise, and how
 # still the picture holds while there is little.
-CLIP_TIMESTEPS = (-0.4, 1.8)
+CLIP_TIMESTEPS = (0.0, 1.8)
+ODDS = {"swaying": 3.0}  # how often a motion's clips are drawn, if not once: the slowest to learn
 STILL_WEIGHT = 4.0
 # Noise of its own for each frame's tone. Without it the tones that a frame was given early on are
 # never doubted later, and the whole picture flickers (offset noise: Guttenberg, 2023).
@@ -81,13 +82,16 @@ def train_clips(
     sample = clips.take(np.arange(min(512, len(clips.scenes))))
     loudness = sample.var(dim=(0, 1, 3, 4))
 
+    odds = np.array([ODDS.get(scene.motion, 1.0) for scene in clips.scenes])
+    odds /= odds.sum()
+
     def text_of(data: Latents, indices: np.ndarray, rng: np.random.Generator) -> Tensor:
         with torch.no_grad():
             return encoder(tokens(tokenizer, captions_of(data, indices, rng))).last_hidden_state
 
     def loss_of(draw: int) -> Tensor:
         rng = np.random.default_rng((41, draw))
-        indices = rng.integers(len(clips.scenes), size=clip_batch)
+        indices = rng.choice(len(odds), size=clip_batch, p=odds)
         latents = clips.take(indices)
         frames = latents.shape[1]
         timesteps = draw_timesteps(rng, clip_batch, *CLIP_TIMESTEPS)
