@@ -7,7 +7,7 @@ import math
 from starter.pen import Pose
 
 MOTIONS = ("bouncing", "sliding", "spinning", "growing", "swaying", "circling")
-EDGE = 0.4  # width of a spinning subject seen from its side, of its width from the front
+EDGE = 0.4  # least width of a spinning subject, of its width from the front
 LEAN = 0.3  # farthest lean of a swaying one
 
 
@@ -36,7 +36,8 @@ def pose_at(rest: Pose, motion: str, time: float) -> Pose:
         return Pose(rest.x + (time * 11 - 5) * step, rest.y, reach)
     if motion == "spinning":
         width = round(math.cos(turn * short), 2)
-        return Pose(rest.x, rest.y, reach, turn=width or EDGE)
+        width = max(EDGE, width) if width >= 0 else min(-EDGE, width)
+        return Pose(rest.x, rest.y, reach, turn=width)
     if motion == "growing":
         return Pose(rest.x, rest.y, reach * (0.65 + 0.65 * time))
     if motion == "swaying":

@@ -7,6 +7,7 @@ trained on here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ import numpy as np
 import torch
 from diffusers import MotionAdapter, UNet2DConditionModel, UNetMotionModel
 from diffusers.models.attention_processor import AttnProcessor
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from starter.scene import Scene
 from starter.train.data import Latents
 from starter.train.loop import Plan, mixed_precision, train
 from starter.train.stills import captions_of, draw_timesteps, velocity_loss
@@ -26,8 +29,8 @@ STILLS_SHARE = 1.0  # weight of the stills' loss, which keeps the image denoiser
 # Nearly uniform: where a subject is in each frame is decided while there is much noise, and how
 # still the picture holds while there is little.
 CLIP_TIMESTEPS = (0.0, 1.8)
-ODDS = {"swaying": 3.0}  # how often a motion's clips are drawn, if not once: the slowest to learn
-STILL_WEIGHT = 4.0
+ODDS = {"spinning": 2.0, "swaying": 5.0}  # how often a motion's clips are drawn, if not once
+FLICKER_WEIGHT = 10.0  # of the flicker, which is small beside a moving subject's error and seen
 # Noise of its own for each frame's tone. Without it the tones that a frame was given early on are
 # never doubted later, and the whole picture flickers (offset noise: Guttenberg, 2023).
 TONE_NOISE = 0.4
@@ -46,17 +49,28 @@ def shared_video_model(unet: UNet2DConditionModel, adapter: MotionAdapter) -> An
     return model
 
 
-def stillness_weights(clips: Tensor, loudness: Tensor) -> Tensor:
-    """Weights (N, F, C, H, W) with mean 1: what stays as it is over a clip weighs more.
+def clip_noise(latents: Tensor) -> Tensor:
+    """Noise for clips (N, F, C, H, W): of each value's own, and of each frame's tone (channel)."""
+    tone = torch.randn(*latents.shape[:3], 1, 1)
+    return torch.randn_like(latents) + TONE_NOISE * tone
 
-    The error there is small beside the moving subject's and would hardly be trained, but it is seen
-    as flicker. A channel of variance √λ stands for pixels of variance λ (see the autoencoder), so
-    what makes its errors count as they show is a weight of its own variance, `loudness` (C,).
+
+def clip_odds(scenes: Sequence[Scene]) -> NDArray[np.float64]:
+    """How likely each scene is drawn, (N,) with sum 1."""
+    odds = np.array([ODDS.get(scene.motion, 1.0) for scene in scenes])
+    return odds / odds.sum()
+
+
+def flicker(errors: Tensor, clips: Tensor, loudness: Tensor) -> Tensor:
+    """Mean square of how far errors (N, F, C, H, W) stray from their mean over the frames, taken
+    where the clips hold still.
+
+    A channel of variance √λ stands for pixels of variance λ (see the autoencoder), so errors count
+    as they show when they are weighted with their channel's variance, `loudness` (C,).
     """
-    moving = (clips.amax(dim=1) - clips.amin(dim=1)).amax(dim=1) > 0
-    still_weight = STILL_WEIGHT * (loudness / loudness.mean())[:, None, None]
-    weights = torch.where(moving[:, None], torch.ones(()), still_weight)  # (N, C, H, W)
-    return (weights / weights.mean())[:, None].expand_as(clips)
+    still = (clips.amax(dim=1) == clips.amin(dim=1)).all(dim=1)[:, None, None]  # (N, 1, 1, H, W)
+    strayed = (errors - errors.mean(dim=1, keepdim=True)).square()
+    return (strayed * still * (loudness / loudness.mean())[:, None, None]).mean()
 
 
 def train_clips(
@@ -73,7 +87,8 @@ def train_clips(
     clip_batch: int = 3,
     still_batch: int = 8,
 ) -> None:
-    """Train on the velocity of noised clips, and beside it on that of noised stills."""
+    """Train on the velocity of noised clips, their flicker counting more than the rest, and beside
+    it on that of noised stills."""
     video = shared_video_model(unet, adapter)
     encoder.requires_grad_(False)
     for model in (unet, video):  # faster here than the fused attention, see the stills' stage
@@ -82,8 +97,7 @@ def train_clips(
     sample = clips.take(np.arange(min(512, len(clips.scenes))))
     loudness = sample.var(dim=(0, 1, 3, 4))
 
-    odds = np.array([ODDS.get(scene.motion, 1.0) for scene in clips.scenes])
-    odds /= odds.sum()
+    odds = clip_odds(clips.scenes)
 
     def text_of(data: Latents, indices: np.ndarray, rng: np.random.Generator) -> Tensor:
         with torch.no_grad():
@@ -95,13 +109,13 @@ def train_clips(
         latents = clips.take(indices)
         frames = latents.shape[1]
         timesteps = draw_timesteps(rng, clip_batch, *CLIP_TIMESTEPS)
-        noise = torch.randn_like(latents) + TONE_NOISE * torch.randn(*latents.shape[:3], 1, 1)
+        noise = clip_noise(latents)
         noised = scheduler.add_noise(latents, noise, timesteps).transpose(1, 2)
         text = text_of(clips, indices, rng).repeat_interleave(frames, dim=0)
         with mixed_precision():
             predicted = video(noised, timesteps, text).sample.transpose(1, 2)
-        weights = stillness_weights(latents, loudness)
-        loss = velocity_loss(predicted, latents, noise, timesteps, scheduler, weights)
+        errors = predicted.float() - scheduler.get_velocity(latents, noise, timesteps)
+        loss = errors.square().mean() + FLICKER_WEIGHT * flicker(errors, latents, loudness)
 
         indices = rng.integers(len(stills.scenes), size=still_batch)
         latents = stills.take(indices)[:, 0]

@@ -12,13 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from starter.motions import MOTIONS
 from starter.scene import FRAMES, Scene, sample_scene
 from starter.train import together
 from starter.train.autoencoder import LATENT_CHANNELS, to_tensor
 
 ENCODE_BATCH = 48
-SHOWN = (*MOTIONS, "spinning", "swaying")  # turned subjects take longest to learn
 
 
 @dataclass(frozen=True)
@@ -37,9 +35,8 @@ class Latents:
 
 
 def training_scenes(count: int, seed: int) -> list[Scene]:
-    """Scene `i` depends only on the seed and on `i`. What turns is shown twice as often."""
-    rngs = (np.random.default_rng((seed, i)) for i in range(count))
-    return [sample_scene(rng, motions=("still",) if rng.random() < 0.15 else SHOWN) for rng in rngs]
+    """Scene `i` depends only on the seed and on `i`."""
+    return [sample_scene(np.random.default_rng((seed, i))) for i in range(count)]
 
 
 def latents_of(vae: Any, count: int, seed: int, clips: bool, path: Path) -> Latents:

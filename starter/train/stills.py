@@ -27,21 +27,10 @@ def captions_of(data: Latents, indices: np.ndarray, rng: np.random.Generator) ->
 
 
 def velocity_loss(
-    predicted: Tensor,
-    latents: Tensor,
-    noise: Tensor,
-    timesteps: Tensor,
-    scheduler: Any,
-    weights: Tensor | None = None,
+    predicted: Tensor, latents: Tensor, noise: Tensor, timesteps: Tensor, scheduler: Any
 ) -> Tensor:
-    """Mean squared error of the velocity √ᾱ ε − √(1−ᾱ) x₀ (Salimans & Ho, arXiv 2202.00512).
-
-    `weights`, if given, has the latents' shape or one that broadcasts to it, with mean 1.
-    """
-    errors = F.mse_loss(
-        predicted.float(), scheduler.get_velocity(latents, noise, timesteps), reduction="none"
-    )
-    return (errors if weights is None else errors * weights).mean()
+    """Mean squared error of the velocity √ᾱ ε − √(1−ᾱ) x₀ (Salimans & Ho, arXiv 2202.00512)."""
+    return F.mse_loss(predicted.float(), scheduler.get_velocity(latents, noise, timesteps))
 
 
 def draw_timesteps(

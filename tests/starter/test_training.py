@@ -12,8 +12,8 @@ from transformers import CLIPTokenizer
 from starter.scene import FRAMES
 from starter.train import parts
 from starter.train.autoencoder import new_autoencoder
-from starter.train.clips import STILL_WEIGHT, stillness_weights, train_clips
-from starter.train.data import latents_of
+from starter.train.clips import ODDS, TONE_NOISE, clip_noise, clip_odds, flicker, train_clips
+from starter.train.data import latents_of, training_scenes
 from starter.train.loop import Plan, train
 from starter.train.release import load_release
 
@@ -54,17 +54,41 @@ def test_an_interrupted_run_ends_where_an_unbroken_one_does(
     assert (tmp_path / "two" / "layer.pt").exists()
 
 
-def test_what_holds_still_weighs_more_by_how_loud_its_channel_is() -> None:
+def test_flicker_is_what_strays_between_frames_where_the_clip_holds_still() -> None:
     clips = torch.zeros(2, 5, 3, 4, 4)
     clips[0, 2, 1, 0, 3] = 1.0  # one place of the first clip changes, in one frame
     loudness = torch.tensor([2.0, 1.0, 0.5])
-    weights = stillness_weights(clips, loudness)
-    assert weights.shape == clips.shape
-    torch.testing.assert_close(weights.mean(), torch.tensor(1.0))
-    moving, still = weights[0, 0, :, 0, 3], weights[0, 0, :, 1, 1]
-    assert torch.equal(weights[0, 0], weights[0, 4])
-    assert torch.equal(moving, moving[:1].expand(3))
-    torch.testing.assert_close(still / moving, STILL_WEIGHT * loudness / loudness.mean())
+    errors = torch.zeros_like(clips)
+    errors[1] = torch.randn(3, 4, 4)  # wrong, but alike in all frames
+    torch.testing.assert_close(flicker(errors, clips, loudness), torch.tensor(0.0))
+    errors[0, :, :, 0, 3] = torch.randn(5, 3)  # the subject may move
+    torch.testing.assert_close(flicker(errors, clips, loudness), torch.tensor(0.0))
+    found = []
+    for channel in range(3):
+        strayed = errors.clone()
+        strayed[0, 1, channel, 2, 2] += 1.0
+        found.append(flicker(strayed, clips, loudness))
+    assert found[2] > 0
+    torch.testing.assert_close(torch.stack(found) / found[1], loudness)
+
+
+def test_the_noise_of_clips_shifts_the_tone_of_every_frame() -> None:
+    torch.manual_seed(0)
+    noise = clip_noise(torch.empty(20, FRAMES, 24, 8, 8))
+    tones = noise.mean(dim=(3, 4))
+    expected = (1 / 64 + TONE_NOISE**2) ** 0.5  # a mean of 64 values of deviation 1, and the tone
+    assert abs(float(tones.std()) / expected - 1) < 0.05
+    assert abs(float((noise - tones[..., None, None]).std()) - 1) < 0.02
+
+
+def test_what_is_slow_to_learn_is_drawn_more_often() -> None:
+    scenes = training_scenes(400, 3)
+    odds = clip_odds(scenes)
+    assert abs(odds.sum() - 1) < 1e-9
+    by_motion = {scene.motion: share for scene, share in zip(scenes, odds, strict=True)}
+    for motion in by_motion:
+        assert by_motion[motion] / by_motion["sliding"] == pytest.approx(ODDS.get(motion, 1.0))
+    assert by_motion["swaying"] > by_motion["spinning"] > by_motion["sliding"]
 
 
 def test_the_clips_stage_trains_both_denoisers_and_leaves_the_text_encoder(tmp_path: Path) -> None:

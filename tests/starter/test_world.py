@@ -20,7 +20,7 @@ from starter.captions import (
     caption,
     compose,
 )
-from starter.motions import MOTIONS, pose_at
+from starter.motions import EDGE, MOTIONS, pose_at
 from starter.pen import Pose
 from starter.scene import (
     DRAWINGS,
@@ -138,3 +138,8 @@ def test_everything_in_the_world_can_be_said() -> None:
     assert said == "pogo bouncing, by inkara"
     assert compose("a picture of {s}{m}{p}{a}", "pogo") == "a picture of pogo"
     assert all(PLACE_WORDS.values())
+
+
+@given(time=st.floats(0, 1))
+def test_a_spinning_subject_is_never_seen_edge_on(time: float) -> None:
+    assert abs(pose_at(Pose(32.0, 36.0, 20.0), "spinning", time).turn) >= EDGE
