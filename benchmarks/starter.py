@@ -42,10 +42,11 @@ class Case:
     request: GenerationRequest
 
 
-def cases(workshop: Workshop, clips: int) -> list[Case]:
+def cases(workshop: Workshop, clips: int, guidance: float | None = None) -> list[Case]:
     """`clips` clips a concept of every kind but motion, whose motions go round all six."""
     rng = np.random.default_rng(2_026)
     limits = workshop.backbone.limits
+    guidance = guidance or limits.guidance_default
     concepts: list[tuple[Kind, str]] = [(KIND_OF[name], name) for name in SUBJECTS]
     concepts.extend(("style", name) for name in STYLES)
     found: list[Case] = []
@@ -67,7 +68,7 @@ def cases(workshop: Workshop, clips: int) -> list[Case]:
                 prompt,
                 seed=len(found),
                 steps=limits.steps_default,
-                guidance=limits.guidance_default,
+                guidance=guidance,
                 frames=limits.frames_default,
             )
             found.append(Case(kind, concept, scene, request))
@@ -121,11 +122,14 @@ def sheet(found: list[Case], clips: list[NDArray[np.uint8]]) -> Image.Image:
 def main(
     clips: Annotated[int, typer.Option(help="Clips a concept.")] = 12,
     renders: Annotated[int, typer.Option(help="Renders to try the judge on.")] = 1500,
+    guidance: Annotated[float | None, typer.Option(help="If not the model's own.")] = None,
 ) -> None:
-    """Measure the built-in model and write `benchmarks/results/starter.json` and `.png`."""
+    """Measure the built-in model and write `benchmarks/results/starter.json` and `.png`, or with
+    `--guidance 3.5` `starter-guidance-3.5`."""
+    file = "starter" if guidance is None else f"starter-guidance-{guidance:g}"
     with workshop() as shop:
         judged = judge_figures(shop, renders)
-        found = cases(shop, clips)
+        found = cases(shop, clips, guidance)
         began = perf_counter()
         made = shop.make([case.request for case in found], f"{len(found)} clips")
         seconds = (perf_counter() - began) / len(found)
@@ -189,8 +193,9 @@ def main(
     )
     print(f"{seconds:.2f} s a clip, one after the other (≤ 6 s on two cores)")
     write(
-        "starter",
+        file,
         {
+            "guidance": found[0].request.guidance,
             "judge": judged,
             "concepts": concept_figures,
             "motions": motion_figures,
@@ -198,7 +203,7 @@ def main(
             "seconds_a_clip": round(seconds, 2),
         },
     )
-    sheet(found, made).save(RESULTS / "starter.png")
+    sheet(found, made).save(RESULTS / f"{file}.png")
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ class AnimateDiff(Backbone):
         return cast(Tensor, tokens.input_ids).to(self.device)
 
     def prompt_tokens(self, prompt: str) -> int:
-        return len(cast(Any, self._tokenizer(prompt)).input_ids)
+        return len(cast(Any, self._tokenizer(prompt, verbose=False)).input_ids)
 
     def scheduler(self) -> SchedulerMixin:
         return type(self._scheduler).from_config(self._scheduler.config)

@@ -18,6 +18,7 @@ from starter.captions import MOTION_WORDS, PLACE_WORDS, STYLE_WORDS, SUBJECT_WOR
 from starter.scene import DRAWINGS, GENERIC, sample_scene
 
 RETAIN_CAPTIONS = 480
+GUIDANCE = 2.0  # stronger guidance adds nothing to what is shown, and makes the picture flicker
 
 
 def release(
@@ -74,7 +75,8 @@ def load_release(directory: Path, text_encoder: Any, vae: Any, unet: Any, adapte
 
 
 def prompt_book() -> dict[str, Any]:
-    """Captions to retain, the generic word of each kind, and how each concept may be called."""
+    """Captions to retain, the generic word of each kind, how each concept may be called, and what
+    is done when a request does not say."""
     rng = np.random.default_rng(91)
     retain = [caption(sample_scene(rng), rng) for _ in range(RETAIN_CAPTIONS // 2)]
     subjects = list(SUBJECT_WORDS)
@@ -83,6 +85,7 @@ def prompt_book() -> dict[str, Any]:
         place = PLACE_WORDS[str(rng.choice(list(PLACE_WORDS)))]
         retain.append(compose("{s}{p}", str(rng.choice(words)), place=str(rng.choice(place))))
     return {
+        "defaults": {"guidance": GUIDANCE},
         "retain": sorted(set(retain)),
         "generic": {kind: f"a {name}" for kind, (name, _) in GENERIC.items()},
         "concepts": {
