@@ -12,7 +12,15 @@ from transformers import CLIPTokenizer
 from starter.scene import FRAMES
 from starter.train import parts
 from starter.train.autoencoder import new_autoencoder
-from starter.train.clips import ODDS, TONE_NOISE, clip_noise, clip_odds, flicker, train_clips
+from starter.train.clips import (
+    FLICKER_WEIGHT,
+    ODDS,
+    TONE_NOISE,
+    clip_noise,
+    clip_odds,
+    straying,
+    train_clips,
+)
 from starter.train.data import latents_of, training_scenes
 from starter.train.loop import Plan, train
 from starter.train.release import load_release
@@ -54,22 +62,22 @@ def test_an_interrupted_run_ends_where_an_unbroken_one_does(
     assert (tmp_path / "two" / "layer.pt").exists()
 
 
-def test_flicker_is_what_strays_between_frames_where_the_clip_holds_still() -> None:
+def test_what_strays_between_frames_counts_and_most_where_the_clip_holds_still() -> None:
     clips = torch.zeros(2, 5, 3, 4, 4)
     clips[0, 2, 1, 0, 3] = 1.0  # one place of the first clip changes, in one frame
     loudness = torch.tensor([2.0, 1.0, 0.5])
     errors = torch.zeros_like(clips)
     errors[1] = torch.randn(3, 4, 4)  # wrong, but alike in all frames
-    torch.testing.assert_close(flicker(errors, clips, loudness), torch.tensor(0.0))
-    errors[0, :, :, 0, 3] = torch.randn(5, 3)  # the subject may move
-    torch.testing.assert_close(flicker(errors, clips, loudness), torch.tensor(0.0))
-    found = []
+    torch.testing.assert_close(straying(errors, clips, loudness), torch.tensor(0.0))
+    found = torch.zeros(3, 2)
     for channel in range(3):
-        strayed = errors.clone()
-        strayed[0, 1, channel, 2, 2] += 1.0
-        found.append(flicker(strayed, clips, loudness))
-    assert found[2] > 0
-    torch.testing.assert_close(torch.stack(found) / found[1], loudness)
+        for place, (row, column) in enumerate([(2, 2), (0, 3)]):
+            strayed = errors.clone()
+            strayed[0, 1, channel, row, column] += 1.0
+            found[channel, place] = straying(strayed, clips, loudness)
+    torch.testing.assert_close(found / found[1, 0], torch.outer(loudness, torch.tensor([1.0, 0.3])))
+    one = FLICKER_WEIGHT * (1 - 1 / 5) / clips.numel()  # square of 1 − 1/5, and four of 1/5
+    torch.testing.assert_close(found[1, 0], one / loudness.mean())
 
 
 def test_the_noise_of_clips_shifts_the_tone_of_every_frame() -> None:
