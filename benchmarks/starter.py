@@ -144,11 +144,11 @@ def main(
             moved.setdefault(motion, []).append(
                 most_frames(shop.judge.shows(clip, motion, "motion"))
             )
-        some = list(range(0, len(found), 3))
+        rendered = [case.scene.clip() for case in found]
         changes = {
-            "generated": [stillness(made[i]) for i in some],
-            REDRAWN: [stillness(redrawn(shop, found[i].scene.clip())) for i in some],
-            "rendered": [stillness(found[i].scene.clip()) for i in some],
+            "generated": [stillness(clip) for clip in made],
+            REDRAWN: [stillness(redrawn(shop, clip)) for clip in rendered],
+            "rendered": [stillness(clip) for clip in rendered],
         }
     concept_figures: dict[str, dict[str, Any]] = {
         name: {
