@@ -34,10 +34,10 @@ DEFAULTS: Mapping[Method, Schedule] = {
     "redirect": Schedule(steps=40, learning_rate=5e-4, batch_size=2),
     "ascent": Schedule(steps=30, learning_rate=1e-3, batch_size=2),
 }
-"""Where a setting is left open. Measured on the built-in model (`make bench-methods`): ascent at a
-third of this rate, or for 20 steps, leaves a character or a style standing; more of it takes
-neighbours along. Settings do not carry over from one base to another (the paper's own for CLIP
-ViT-L/14 are 8 to 10 steps at 1e-5): measure what they do."""
+"""Where a setting is left open. Measured on the built-in model (docs/METHODS.md): ascent still
+leaves styles and motions standing, and more of it takes more of everything else along. Settings do
+not carry over from one base to another (the paper's own for CLIP ViT-L/14 are 8 to 10 steps at
+1e-5): measure what they do."""
 
 
 @dataclass(frozen=True)
