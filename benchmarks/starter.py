@@ -112,11 +112,12 @@ def judge_figures(workshop: Workshop, count: int) -> dict[str, Any]:
 
 
 def sheet(found: list[Case], clips: list[NDArray[np.uint8]]) -> Image.Image:
-    """One row a concept: the frames of its first clip."""
-    rows: dict[str, NDArray[np.uint8]] = {}
+    """One row a concept: the frames of one of its clips, not always of the first motion."""
+    rows: dict[str, list[NDArray[np.uint8]]] = {}
     for case, clip in zip(found, clips, strict=True):
-        rows.setdefault(case.concept, np.concatenate(list(clip), axis=1))
-    return Image.fromarray(np.concatenate(list(rows.values()), axis=0))
+        rows.setdefault(case.concept, []).append(np.concatenate(list(clip), axis=1))
+    chosen = [made[i % len(made)] for i, made in enumerate(rows.values())]
+    return Image.fromarray(np.concatenate(chosen, axis=0))
 
 
 def main(

@@ -68,11 +68,12 @@ def test_cases_ask_for_every_concept_and_every_motion() -> None:
         assert case.request.frames == limits.frames_default
 
 
-def test_the_sheet_has_a_row_for_each_concept_of_its_first_clip() -> None:
-    found = [cast(Case, SimpleNamespace(concept=name)) for name in ("pogo", "pogo", "teapot")]
-    pictures = np.asarray(sheet(found, [grey(10), grey(20), grey(30)]))
+def test_the_sheet_has_a_row_for_each_concept_and_goes_through_their_clips() -> None:
+    names = ("pogo", "pogo", "teapot", "teapot")
+    found = [cast(Case, SimpleNamespace(concept=name)) for name in names]
+    pictures = np.asarray(sheet(found, [grey(10), grey(20), grey(30), grey(40)]))
     assert pictures.shape == (64, 6 * 32, 3)
-    assert [int(row) for row in pictures[[0, -1], 0, 0]] == [10, 30]
+    assert [int(row) for row in pictures[[0, -1], 0, 0]] == [10, 40]
 
 
 def entry(seconds: float, **outcome: list[bool]) -> dict[str, Any]:
