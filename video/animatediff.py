@@ -111,7 +111,7 @@ class AnimateDiff(Backbone):
 
     def denoise(self, latents: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
         is_video = latents.ndim == 5
-        unet: Any = self._video_unet if is_video else self._image_unet
+        unet: Any = self.denoiser(is_video)
         if (
             is_video
         ):  # the motion U-Net lays the frames along the batch and wants embeddings for each
@@ -122,6 +122,9 @@ class AnimateDiff(Backbone):
             encoder_hidden_states=embeddings.to(self.dtype),
         ).sample
         return prediction.float()
+
+    def denoiser(self, moving: bool) -> nn.Module:
+        return self._video_unet if moving else self._image_unet
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Frames:

@@ -22,7 +22,7 @@ from encoders import Kind, PalimpsestError
 if TYPE_CHECKING:
     import torch
     from diffusers.schedulers.scheduling_utils import SchedulerMixin
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from encoders import TextEncoder
 
@@ -119,6 +119,11 @@ class Backbone(ABC):
             timesteps: (B,), each sample's own.
             embeddings: (B,L,D) of the text encoder. Gradients flow back to them.
         """
+
+    @abstractmethod
+    def denoiser(self, moving: bool) -> nn.Module:
+        """The network behind `denoise`: that of clips if `moving`, else the image twin's. Its
+        weights are everybody's; what edits them puts them back."""
 
     @abstractmethod
     def decode(self, latents: Tensor) -> Frames:

@@ -1,0 +1,80 @@
+"""Pictures by a model under an intervention.
+
+The engine serves encoders; a benchmark also has to edit denoisers and feed embeddings that no
+prompt gives. So it steps the same `Denoising` as the engine does, itself. A test holds the two
+equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from benchmarks.forgetting.intervention import Intervention, edited
+from video.backbone import Backbone, Frames
+from video.denoising import Denoising, step
+from video.requests import GenerationRequest
+
+STILLS_AT_ONCE = 16
+"""Small pictures are cheaper by the dozen, on a CPU too; clips are not."""
+
+Embed = Callable[[str], Tensor]
+"""A prompt → its embedding (1,L,D)."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One picture asked for: a prompt and a seed."""
+
+    prompt: str
+    seed: int
+
+
+@torch.no_grad()
+def sample(
+    backbone: Backbone,
+    shots: Sequence[Shot],
+    *,
+    moving: bool,
+    intervention: Intervention | None = None,
+    embed: Embed | None = None,
+) -> list[Frames]:
+    """Stills (1,H,W,3) of the image twin, or clips (F,H,W,3) if `moving`, with the model's own
+    steps, guidance and length.
+
+    Args:
+        intervention: what is done to the model; None: nothing.
+        embed: instead of the encoder, for attacks; the negative prompt still goes through the
+            encoder.
+    """
+    by = intervention or Intervention("base", "", "")
+    limits = backbone.limits
+
+    def encode(prompt: str) -> Tensor:
+        return backbone.text_encoder.encode(backbone.tokenize([prompt]), by.overrides)
+
+    found: list[Frames] = []
+    denoiser = backbone.denoiser(moving)
+    at_once = 1 if moving else STILLS_AT_ONCE
+    with edited(denoiser, by.denoiser):
+        for start in range(0, len(shots), at_once):
+            batch: list[Denoising] = []
+            for shot in shots[start : start + at_once]:
+                prompt, negative = by.rewrite(shot.prompt)
+                request = GenerationRequest(
+                    prompt,
+                    negative,
+                    seed=shot.seed,
+                    steps=limits.steps_default,
+                    guidance=limits.guidance_default,
+                    frames=limits.frames_default if moving else None,
+                )
+                wanted = embed(prompt) if embed else encode(prompt)
+                batch.append(Denoising(request, backbone, torch.cat([encode(negative), wanted])))
+            for _ in range(batch[0].steps):
+                step(backbone, batch)
+            found += [backbone.decode(denoising.latents) for denoising in batch]
+    return found
