@@ -1,7 +1,7 @@
 # make demo    a server, a new encoder, clips before and after, in demo-out/
 # make serve   the server on http://127.0.0.1:3000
 # make test    the whole suite: lint, types, imports, tests
-# make bench-starter, make bench-methods    what is claimed of the built-in model and of unlearning
+# make bench-starter, make bench-forgetting    what is claimed of the built-in model and of unlearning
 #
 # Each installs what it needs into .venv first: Python 3.11 or newer and make are enough.
 
@@ -13,7 +13,7 @@ INSTALLED := $(VENV)/.installed
 export BENTOML_DO_NOT_TRACK := True
 export BENTOML_HOME ?= $(CURDIR)/data/bentoml
 
-.PHONY: demo serve test test-slow lint format bench-starter bench-methods clean
+.PHONY: demo serve test test-slow lint format bench-starter bench-forgetting clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m demo
@@ -41,8 +41,8 @@ format: $(INSTALLED)
 bench-starter: $(INSTALLED)
 	$(BIN)/python -m benchmarks.starter
 
-bench-methods: $(INSTALLED)
-	$(BIN)/python -m benchmarks.methods
+bench-forgetting: $(INSTALLED)
+	$(BIN)/python -m benchmarks.forgetting
 
 # torch first and by itself: with a CPU-only index or wheel at hand, this is the line that uses it.
 $(INSTALLED): pyproject.toml constraints.txt

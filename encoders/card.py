@@ -45,6 +45,17 @@ EncoderId = Annotated[str, AfterValidator(check_id)]
 Sha256 = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
+class Concept(BaseModel):
+    """Something to forget, by its names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1, max_length=100)
+    kind: Kind
+    synonyms: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = ()
+    """Other phrases for it, beside those that a model's own prompt book knows."""
+
+
 class Card(BaseModel):
     """The readable half of an encoder: what it forgets, how it was made, what was measured."""
 
@@ -52,8 +63,8 @@ class Card(BaseModel):
 
     schema_version: Literal[1] = SCHEMA_VERSION
     id: EncoderId
-    concept: str = Field(min_length=1, max_length=200)
-    kind: Kind
+    concepts: tuple[Concept, ...] = Field(min_length=1)
+    """All that it forgets, its parent's included."""
     method: str = Field(min_length=1, max_length=64)
     settings: dict[str, JsonValue] = {}
     """Every setting of the method, defaults included: enough to make the encoder again."""
@@ -61,7 +72,9 @@ class Card(BaseModel):
     base: Sha256
     """The base text encoder the overrides belong to (:func:`encoders.digest.fingerprint`)."""
     digest: Sha256
-    """Digest of the effective tensors (:func:`encoders.digest.digest`)."""
+    """Digest of the tensors that are computed with (:func:`encoders.digest.digest`)."""
+    stored: Sha256
+    """Fingerprint of the tensors as they are stored, whole or as factors."""
     parent: EncoderId | None = None
     """The encoder this one was trained on from; None for the base."""
     created_at: datetime
@@ -90,7 +103,8 @@ class Card(BaseModel):
 class Encoder:
     """An unlearned encoder: a card, and the tensors that stand in for the base's.
 
-    ``overrides`` maps a canonical parameter name to a tensor of exactly the base parameter's shape.
+    ``overrides`` maps a canonical parameter name to a tensor of exactly the base parameter's shape,
+    or the names of two factors to matrices that make its change (:mod:`encoders.low_rank`).
     An encoder is never merged into the base; see :meth:`encoders.TextEncoder.encode`.
     """
 

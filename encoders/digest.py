@@ -14,6 +14,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from encoders import low_rank
+
 CANONICAL_DTYPE = torch.float16
 
 
@@ -32,19 +34,28 @@ def fingerprint(tensors: Mapping[str, Tensor]) -> str:
 
 
 def digest(base: Mapping[str, Tensor], overrides: Mapping[str, Tensor]) -> str:
-    """Identity of an encoder: the fingerprint of those overrides that differ from ``base``.
+    """Identity of an encoder: the fingerprint of those of its tensors that differ from ``base``.
 
-    An override that says what the base says anyway does not change the digest.
+    Over what is computed with, not over what is stored: factors have the digest of the matrices
+    that they make, and an override that says what the base says anyway does not change it.
     """
-    return fingerprint(effective(base, overrides))
+    return fingerprint(_differing(base, low_rank.exact(base, overrides)))
 
 
 def effective(base: Mapping[str, Tensor], overrides: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The overrides that differ from ``base``, in the form they are stored: float16, on the CPU."""
-    rounded = {name: canonical(tensor) for name, tensor in overrides.items()}
+    """The overrides that change ``base``, in the form they are stored: float16, on the CPU."""
+    changed = _differing(base, low_rank.exact(base, overrides))
+    return {
+        name: canonical(tensor)
+        for name, tensor in overrides.items()
+        if low_rank.parameter_of(name) in changed
+    }
+
+
+def _differing(base: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {
         name: tensor
-        for name, tensor in rounded.items()
+        for name, tensor in tensors.items()
         if name not in base or not torch.equal(tensor, canonical(base[name]))
     }
 

@@ -52,13 +52,13 @@ class EncoderStore:
         """Store an encoder for good, and return its card. Nothing of it is visible before the end.
 
         Args:
-            encoder: its card's digest has to be that of its overrides, which are stored in float16.
+            encoder: its card has to say what its overrides are; they are stored in float16.
             report: file name → content, kept beside it.
 
         Raises:
             EncoderExists: the id is taken by an encoder.
             AliasExists: the id is taken by an alias.
-            EncoderInvalid: the digest is not that of the overrides, or the file would be too large.
+            EncoderInvalid: the card belongs to other overrides, or the file would be too large.
             InvalidId: a report file's name.
         """
         card = encoder.card
@@ -66,9 +66,9 @@ class EncoderStore:
             layout.report_path(card, name): content for name, content in (report or {}).items()
         }
         found = fingerprint(encoder.overrides)
-        if found != card.digest:
+        if found != card.stored:
             raise EncoderInvalid(
-                f"The card says digest {card.digest}, its overrides have {found}. "
+                f"The card is of overrides {card.stored}, but these are {found}. "
                 "Make both from TextEncoder.effective(overrides)."
             )
         data = overrides_file.to_bytes(encoder.overrides)
@@ -119,7 +119,7 @@ class EncoderStore:
         return sorted(cards, key=lambda card: (card.created_at, card.id))
 
     def load(self, encoder_id: str) -> Encoder:
-        """A published encoder with its overrides: float16, on the CPU, digest verified.
+        """A published encoder with its overrides: float16, on the CPU, verified.
 
         Whether they fit a base is :meth:`TextEncoder.check`'s to say.
 
@@ -137,10 +137,10 @@ class EncoderStore:
             raise EncoderInvalid(f"The overrides of encoder {encoder_id!r} are missing.")
         overrides = overrides_file.from_bytes(data)
         found = fingerprint(overrides)
-        if found != card.digest:
+        if found != card.stored:
             raise EncoderInvalid(
                 f"The overrides of encoder {encoder_id!r} are not those it was published with: "
-                f"their digest is {found}, its card says {card.digest}."
+                f"their fingerprint is {found}, its card says {card.stored}."
             )
         return Encoder(card=card, overrides=overrides)
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from encoders import low_rank
 from encoders.digest import CANONICAL_DTYPE, effective, fingerprint
 from encoders.errors import EncoderInvalid
 
@@ -70,18 +71,17 @@ class TextEncoder:
 
         Args:
             input_ids: token ids, (B, L).
-            overrides: canonical name → tensor of the base's shape, any floating dtype (computed in
-                the base's). Already checked (:meth:`check`): an unknown name is a KeyError here.
+            overrides: canonical name → tensor of the base's shape, or its change as factors
+                (:mod:`encoders.low_rank`); any floating dtype (computed in the base's). Already
+                checked (:meth:`check`): an unknown name is a KeyError here.
             attention_mask: (B, L), 1 where there is a token; None for models that want none.
 
         Returns:
             The last hidden state after the final norm, (B, L, D), in the base's dtype.
         """
         laid_over = {
-            self._own_names[name]: tensor.to(
-                self._parameters[name].device, self._parameters[name].dtype
-            )
-            for name, tensor in (overrides or {}).items()
+            self._own_names[name]: tensor
+            for name, tensor in low_rank.meet(self._parameters, overrides or {}).items()
         }
         device = next(iter(self._parameters.values())).device
         inputs = {"input_ids": input_ids.to(device)}
@@ -113,34 +113,59 @@ class TextEncoder:
                 or no tensor that differs from the base.
         """
         for name, tensor in overrides.items():
-            expected = self.shapes.get(name)
-            if expected is None:
-                raise EncoderInvalid(
-                    f"Unknown tensor {name!r}: the base text encoder has no such parameter (it has "
-                    f"{len(self.shapes)}, such as {next(iter(self.shapes))!r})."
-                )
+            self._check_tensor(name, tensor, overrides)
+        changed = low_rank.exact(self._parameters, overrides)
+        if not any(self._differs(name, tensor) for name, tensor in changed.items()):
+            raise EncoderInvalid(
+                "The overrides change nothing: every tensor equals the base's in float16 or in the "
+                "precision the base is computed in."
+            )
+        for name, tensor in changed.items():
+            if not torch.isfinite(tensor).all():
+                raise EncoderInvalid(f"Tensor {name!r} is not finite in float16.")
+
+    def _check_tensor(self, name: str, tensor: Tensor, overrides: Mapping[str, Tensor]) -> None:
+        parameter = low_rank.parameter_of(name)
+        expected = self.shapes.get(parameter)
+        if expected is None:
+            raise EncoderInvalid(
+                f"Unknown tensor {name!r}: the base text encoder has no such parameter (it has "
+                f"{len(self.shapes)}, such as {next(iter(self.shapes))!r})."
+            )
+        if not tensor.is_floating_point():
+            raise EncoderInvalid(
+                f"Tensor {name!r} is {tensor.dtype}; overrides are floating-point."
+            )
+        if name == parameter:
             if tensor.shape != expected:
                 raise EncoderInvalid(
                     f"Tensor {name!r} has shape {tuple(tensor.shape)}; the base's has "
                     f"{tuple(expected)}, and they must be equal."
                 )
-            if not tensor.is_floating_point():
-                raise EncoderInvalid(
-                    f"Tensor {name!r} is {tensor.dtype}; overrides are floating-point."
-                )
-            if not torch.isfinite(tensor.detach().to(CANONICAL_DTYPE)).all():
-                raise EncoderInvalid(
-                    f"Tensor {name!r} holds a value that is not finite in float16."
-                )
-        if not any(self._differs(name, tensor) for name, tensor in overrides.items()):
+        else:
+            self._check_factor(name, parameter, overrides)
+        if not torch.isfinite(tensor.detach().to(CANONICAL_DTYPE)).all():
+            raise EncoderInvalid(f"Tensor {name!r} holds a value that is not finite in float16.")
+
+    def _check_factor(self, name: str, parameter: str, overrides: Mapping[str, Tensor]) -> None:
+        a, b = overrides.get(parameter + low_rank.A), overrides.get(parameter + low_rank.B)
+        if a is None or b is None or parameter in overrides:
             raise EncoderInvalid(
-                "The overrides change nothing: every tensor equals the base's in float16 or in the "
-                "precision the base is computed in."
+                f"Tensor {name!r} is a factor: {parameter!r} is overridden by both of its factors, "
+                f"{low_rank.A} and {low_rank.B}, or whole, and not otherwise."
+            )
+        expected = self.shapes[parameter]
+        fits = len(expected) == 2 and a.ndim == b.ndim == 2 and a.shape[0] == b.shape[1]
+        if not fits or (b.shape[0], a.shape[1]) != expected or not 1 <= len(a) <= min(expected):
+            raise EncoderInvalid(
+                f"The factors of {parameter!r} have shapes {tuple(b.shape)} and {tuple(a.shape)}; "
+                f"their product has to have its shape {tuple(expected)}, and a rank from 1 to the "
+                "smaller side."
             )
 
-    def _differs(self, name: str, tensor: Tensor) -> bool:
-        base = self._parameters[name]
-        rounded = tensor.detach().to(base.device, CANONICAL_DTYPE)
+    def _differs(self, name: str, rounded: Tensor) -> bool:
+        """Whether a float16 tensor on the CPU is another one than the base's."""
+        base = self._parameters[name].cpu()
         return not (
             torch.equal(rounded, base.to(CANONICAL_DTYPE))
             or torch.equal(rounded.to(base.dtype), base)

@@ -11,13 +11,22 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders import EncoderExists, EncoderNotFound, Kind, PalimpsestError
+from encoders import (
+    Card,
+    Concept,
+    Encoder,
+    EncoderExists,
+    EncoderInvalid,
+    EncoderNotFound,
+    PalimpsestError,
+)
 from server.errors import InvalidRequest, NotReady
 from server.records import IN_PROGRESS, PENDING, PUBLISHED, EncoderRecord
 from server.schemas import MAX_SEED, EncoderRequest
@@ -47,7 +56,30 @@ class NoJudge(PalimpsestError):
     code = "no_judge"
 
 
-def checked_settings(request: EncoderRequest, loaded: Loaded, settings: Settings) -> dict[str, Any]:
+def parent_of(request: EncoderRequest, loaded: Loaded) -> Card | None:
+    """The card of the encoder to go on from, if one is named by its id or an alias.
+
+    Raises:
+        EncoderNotFound: there is none of that name.
+        InvalidRequest: it forgets one of the concepts already.
+    """
+    if request.parent is None:
+        return None
+    try:
+        card = loaded.store.card(loaded.store.resolve(request.parent))
+    except PalimpsestError as error:
+        error.param = "parent"
+        raise
+    already = {(concept.name, concept.kind) for concept in card.concepts}
+    for concept in request.wanted():
+        if (concept.name, concept.kind) in already:
+            raise InvalidRequest(f"{card.id!r} forgets {concept.name!r} already.", param="concepts")
+    return card
+
+
+def checked_settings(
+    request: EncoderRequest, parent: Card | None, loaded: Loaded, settings: Settings
+) -> dict[str, Any]:
     """Every setting of the run, none left open.
 
     Raises:
@@ -58,30 +90,33 @@ def checked_settings(request: EncoderRequest, loaded: Loaded, settings: Settings
     from unlearn.layers import select
 
     try:
-        chosen = UnlearnSettings.from_json(request.settings).resolved(request.kind)
+        chosen = UnlearnSettings.from_json(request.settings).resolved()
         select(loaded.backbone.text_encoder.shapes, chosen.layers)
     except PalimpsestError as error:
         error.param = f"settings.{error.param}" if error.param else "settings"
         raise
-    steps = chosen.schedule(request.kind).steps
+    steps = chosen.schedule().steps
     if steps > settings.max_unlearning_steps:
         raise InvalidRequest(
             f"steps is {steps}; at most {settings.max_unlearning_steps} are taken.",
             param="settings.steps",
         )
-    for name in (request.concept, *request.synonyms):
-        tokens = loaded.backbone.prompt_tokens(name)
-        if tokens > loaded.backbone.limits.prompt_tokens // 2:
-            raise InvalidRequest(
-                f"{name!r} is {tokens} tokens long; a concept's name or synonym may fill half of "
-                f"this model's prompts, {loaded.backbone.limits.prompt_tokens // 2} tokens.",
-                param="concept" if name == request.concept else "synonyms",
-            )
+    wanted = request.wanted()
+    for concept in wanted:
+        if sum((concept.name, concept.kind) == (c.name, c.kind) for c in wanted) > 1:
+            raise InvalidRequest(f"{concept.name!r} is named twice.", param="concepts")
+        for name in (concept.name, *concept.synonyms):
+            tokens = loaded.backbone.prompt_tokens(name)
+            if tokens > loaded.backbone.limits.prompt_tokens // 2:
+                raise InvalidRequest(
+                    f"{name!r} is {tokens} tokens long; a concept's name or synonym may fill half "
+                    f"of this model's prompts, {loaded.backbone.limits.prompt_tokens // 2} tokens.",
+                    param="concept" if name == concept.name else "synonyms",
+                )
     if loaded.judge is None:
         raise NoJudge("This model came without a judge, so whether it forgets cannot be measured.")
     judging_plan(
-        request.concept,
-        request.kind,
+        (*(parent.concepts if parent else ()), *wanted),
         encoder=("", ""),
         judge=loaded.judge,
         book=loaded.backbone.prompts,
@@ -93,22 +128,29 @@ def checked_settings(request: EncoderRequest, loaded: Loaded, settings: Settings
 
 
 def make_images(jobs: Jobs, record: EncoderRecord) -> None:
-    """The few images that show the concept, by the base; none are made if some were sent."""
+    """The few images that show the concepts, by the base; none are made if some were sent, or if
+    the method does not look at any."""
     from unlearn import few_shot_requests, few_shots_of
 
     loaded = jobs.runtime.wait_loaded()
     work = _work(jobs.runtime, record)
-    if not (work / "images.npy").exists():
-        requests = few_shot_requests(
-            record.concept,
-            _kind(record),
+    asked = {
+        number: few_shot_requests(
+            concept.name,
+            concept.kind,
             limits=loaded.backbone.limits,
             book=loaded.backbone.prompts,
             seed=_settings(record).seed,
         )
-        tickets = [loaded.engine.submit(request) for request in requests]
-        clips = jobs.follow(record.job_id, tickets, _reporter(jobs, record, "images"))
-        save_images(work, few_shots_of(clips, _kind(record)))
+        for number, concept in enumerate(_wanted(jobs.runtime, record))
+        if _looks(_settings(record)) and not _images(work, number).exists()
+    }
+    tickets = [loaded.engine.submit(request) for some in asked.values() for request in some]
+    if tickets:
+        clips = iter(jobs.follow(record.job_id, tickets, _reporter(jobs, record, "images")))
+        for number, some in asked.items():
+            kind = _wanted(jobs.runtime, record)[number].kind
+            save_images(work, number, few_shots_of(list(islice(clips, len(some))), kind))
     _reporter(jobs, record, "images")(1.0)
 
 
@@ -119,13 +161,14 @@ def optimise(jobs: Jobs, record: EncoderRecord) -> None:
     loaded = jobs.runtime.wait_loaded()
     work = _work(jobs.runtime, record)
     if not (work / "losses.json").exists():
+        concepts, settings = _wanted(jobs.runtime, record), _settings(record)
+        images = [_images(work, i) for i in range(len(concepts) if _looks(settings) else 0)]
         task = UnlearnTask(
-            record.concept,
-            _kind(record),
-            np.load(work / "images.npy", allow_pickle=False),
-            tuple(record.synonyms),
-            _settings(record),
+            tuple(concepts),
+            settings,
+            tuple(np.load(path, allow_pickle=False) for path in images),
             record.id,
+            _parent(loaded, record),
         )
         run = unlearn(task, loaded.backbone)
         share = 0.0
@@ -159,13 +202,11 @@ def judge(jobs: Jobs, record: EncoderRecord) -> None:
         raise NoJudge("This model came without a judge, so whether it forgets cannot be measured.")
     draft = loaded.drafts.draft(record.id)
     plan = judging_plan(
-        record.concept,
-        _kind(record),
+        draft.card.concepts,
         encoder=(draft.card.id, draft.card.digest),
         judge=loaded.judge,
         book=loaded.backbone.prompts,
         limits=loaded.backbone.limits,
-        synonyms=record.synonyms,
         targets=settings.judged_targets,
         retained=settings.judged_others,
         videos=settings.judged_videos,
@@ -212,12 +253,12 @@ PHASES: Mapping[str, Callable[[Jobs, EncoderRecord], None]] = {
 """In their order. A phase that is done already returns at once."""
 
 
-def save_images(work: Path, pictures: Images) -> None:
-    """Keep the few images, whole or not at all."""
+def save_images(work: Path, number: int, pictures: Images) -> None:
+    """Keep the few images of the job's concept of that number, whole or not at all."""
     work.mkdir(parents=True, exist_ok=True)
     draft = work / "images.draft.npy"
     np.save(draft, pictures, allow_pickle=False)
-    _replace(draft, work / "images.npy")
+    _replace(draft, _images(work, number))
 
 
 def discard(runtime: Runtime, record: EncoderRecord) -> None:
@@ -270,8 +311,37 @@ def _settings(record: EncoderRecord) -> UnlearnSettings:
     return UnlearnSettings.from_json(record.settings)
 
 
-def _kind(record: EncoderRecord) -> Kind:
-    return cast(Kind, record.kind)
+def _wanted(runtime: Runtime, record: EncoderRecord) -> list[Concept]:
+    """The concepts that the job itself has to unlearn: its parent's are done."""
+    concepts = [Concept.model_validate(concept) for concept in record.concepts]
+    parent = _parent(runtime.loaded, record)
+    return concepts[len(parent.card.concepts) if parent else 0 :]
+
+
+def _parent(loaded: Loaded, record: EncoderRecord) -> Encoder | None:
+    """The encoder to go on from.
+
+    Raises:
+        EncoderNotFound, EncoderInvalid: it was deleted, or replaced, since the job was accepted.
+    """
+    if record.parent is None:
+        return None
+    parent = loaded.store.load(record.parent)
+    if parent.card.digest != record.parent_digest:
+        raise EncoderInvalid(
+            f"Encoder {record.parent!r} is no longer the one this job was to go on from.",
+            param="parent",
+        )
+    return parent
+
+
+def _looks(settings: UnlearnSettings) -> bool:
+    """Whether the method learns from images."""
+    return settings.method == "ascent"
+
+
+def _images(work: Path, number: int) -> Path:
+    return work / f"images-{number}.npy"
 
 
 def _work(runtime: Runtime, record: EncoderRecord) -> Path:
@@ -279,6 +349,7 @@ def _work(runtime: Runtime, record: EncoderRecord) -> Path:
 
 
 def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".draft")
     draft.write_bytes(content)
     _replace(draft, path)

@@ -64,8 +64,11 @@ def accept(
     if earlier is not None:
         return earlier
     loaded = runtime.loaded
-    settings = encoder_job.checked_settings(request, loaded, runtime.settings)
-    encoder_id = request.id or _new_id(request.concept)
+    parent = encoder_job.parent_of(request, loaded)
+    settings = encoder_job.checked_settings(request, parent, loaded, runtime.settings)
+    wanted = request.wanted()
+    concepts = (*(parent.concepts if parent else ()), *wanted)
+    encoder_id = request.id or _new_id(wanted[0].name)
     if encoder_id in loaded.store.aliases():
         raise AliasExists(f"{encoder_id!r} is an alias: choose another id.", param="id")
     with suppress(EncoderNotFound):
@@ -80,16 +83,27 @@ def accept(
         owner=caller.id,
         idempotency_key=key,
         request_hash=digest,
-        concept=request.concept,
-        kind=request.kind,
-        synonyms=list(request.synonyms),
+        concepts=[concept.model_dump(mode="json") for concept in concepts],
+        parent=parent.id if parent else None,
+        parent_digest=parent.digest if parent else None,
         settings=settings,
     )
     work = runtime.work_dir / record.job_id
     if files:
-        if request.kind == "motion":
+        if settings["method"] != "ascent":
+            raise InvalidRequest(
+                "Only the method 'ascent' learns from images; 'redirect' needs none: leave them "
+                "out, or set settings.method.",
+                param="images",
+            )
+        if wanted[0].kind == "motion":
             raise InvalidRequest(
                 "A motion is learned from clips, which this server makes itself: leave images out.",
+                param="images",
+            )
+        if len(wanted) > 1:
+            raise InvalidRequest(
+                "Images can be sent for one concept only: which of several they show, nobody says.",
                 param="images",
             )
         limits = loaded.backbone.limits
@@ -99,7 +113,7 @@ def accept(
             height=limits.native_height,
             max_pixels=runtime.settings.max_image_pixels,
         )
-        encoder_job.save_images(work, pictures)
+        encoder_job.save_images(work, 0, pictures)
     try:
         accepted = runtime.records.accept(record, limit=runtime.settings.max_queued_encoders)
     except Exception:
@@ -125,9 +139,8 @@ def encoder_object(record: EncoderRecord | None, card: Card | None) -> Encoder:
                 "phase": record.phase,
                 "progress": record.progress,
                 "phases": {**dict.fromkeys(encoder_job.PHASES, 0), **record.phases},
-                "concept": record.concept,
-                "kind": record.kind,
-                "synonyms": record.synonyms,
+                "concepts": record.concepts,
+                "parent": record.parent,
                 "settings": record.settings,
                 "digest": None,
                 "base": None,
@@ -146,9 +159,8 @@ def encoder_object(record: EncoderRecord | None, card: Card | None) -> Encoder:
             "phase": PUBLISHED,
             "progress": 100,
             "phases": dict.fromkeys(encoder_job.PHASES, 100),
-            "concept": card.concept,
-            "kind": card.kind,
-            "synonyms": record.synonyms if record is not None else None,
+            "concepts": card.concepts,
+            "parent": card.parent,
             "settings": card.settings,
             "digest": card.digest,
             "base": card.base,

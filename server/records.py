@@ -40,7 +40,7 @@ PENDING = (QUEUED, IN_PROGRESS)
 
 
 class _Base(DeclarativeBase):
-    type_annotation_map: ClassVar[dict[Any, Any]] = {dict[str, Any]: JSON, list[str]: JSON}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {dict[str, Any]: JSON, list[Any]: JSON}
 
 
 # Sequence numbers are never used twice: what a deleted job still writes must not reach another.
@@ -98,9 +98,10 @@ class EncoderRecord(Job):
     __table_args__ = _TABLE
 
     job_id: Mapped[str] = mapped_column(unique=True)
-    concept: Mapped[str]
-    kind: Mapped[str]
-    synonyms: Mapped[list[str]]
+    concepts: Mapped[list[Any]]
+    """All that it is to forget, as in its card: what its parent forgets first."""
+    parent: Mapped[str | None]
+    parent_digest: Mapped[str | None]
     settings: Mapped[dict[str, Any]]
     phase: Mapped[str] = mapped_column(default=QUEUED)
     phases: Mapped[dict[str, Any]] = mapped_column(default=dict)

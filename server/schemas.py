@@ -17,9 +17,10 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    model_validator,
 )
 
-from encoders import EncoderId, Kind
+from encoders import Concept, EncoderId, Kind
 from server.keys import BASE
 
 Item = TypeVar("Item")
@@ -137,14 +138,46 @@ class Video(BaseModel):
     error: VideoError | None
 
 
+Phrase = Annotated[Text, Field(max_length=100)]
+
+
+class ConceptRequest(_Request):
+    """One thing to forget."""
+
+    concept: Phrase
+    kind: Kind
+    synonyms: list[Phrase] = Field([], max_length=16)
+
+
 class EncoderRequest(_Request):
-    """Body of ``POST /v1/encoders``, as JSON, or as a form with files in ``images``."""
+    """Body of ``POST /v1/encoders``, as JSON, or as a form with files in ``images``.
+
+    One concept is given by ``concept``, ``kind`` and ``synonyms``, several in ``concepts``.
+    """
 
     id: NewId | None = None
-    concept: Annotated[Text, Field(max_length=100)]
-    kind: Kind
-    synonyms: list[Annotated[Text, Field(max_length=100)]] = Field([], max_length=16)
+    concept: Phrase | None = None
+    kind: Kind | None = None
+    synonyms: list[Phrase] = Field([], max_length=16)
+    concepts: list[ConceptRequest] = Field([], max_length=8)
+    parent: str | None = Field(None, description="An encoder or alias to go on from")
     settings: dict[str, JsonValue] = Field({}, description="Settings of the unlearning method")
+
+    @model_validator(mode="after")
+    def _one_way_or_the_other(self) -> EncoderRequest:
+        if self.concepts and (self.concept or self.kind or self.synonyms):
+            raise ValueError("give either concept and kind, or concepts, not both")
+        if not self.concepts and (self.concept is None or self.kind is None):
+            raise ValueError("concept and kind are needed, or concepts")
+        return self
+
+    def wanted(self) -> tuple[Concept, ...]:
+        """What is to be forgotten, whichever way it was given."""
+        given: list[EncoderRequest | ConceptRequest] = [*self.concepts] or [self]
+        return tuple(
+            Concept.model_validate({"name": c.concept, "kind": c.kind, "synonyms": c.synonyms})
+            for c in given
+        )
 
 
 class Encoder(BaseModel):
@@ -158,10 +191,9 @@ class Encoder(BaseModel):
     """Percent of the whole."""
     phases: dict[str, int]
     """Percent of each phase."""
-    concept: str
-    kind: Kind
-    synonyms: list[str] | None
-    """None when it was not made by this server, whose store holds no more than the card."""
+    concepts: list[Concept]
+    """All that it forgets, its parent's concepts included."""
+    parent: str | None
     settings: dict[str, JsonValue]
     digest: str | None
     base: str | None

@@ -1,8 +1,9 @@
-"""Makes a text encoder forget a concept, from a few images of it.
+"""Makes a text encoder forget concepts.
 
+    from encoders import Concept
     from unlearn import UnlearnTask, unlearn
 
-    run = unlearn(UnlearnTask("pogo", "character", images), backbone)
+    run = unlearn(UnlearnTask((Concept(name="pogo", kind="character"),)), backbone)
     for progress in run:
         print(progress.step, progress.loss)
     run.encoder

@@ -15,9 +15,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from encoders import Kind
+from encoders import Concept, Kind
 
 if TYPE_CHECKING:
+    import torch
+
     from video.backbone import Frames, Limits, PromptBook
     from video.requests import GenerationRequest
 
@@ -195,6 +197,18 @@ def mentions(caption: str, names: Iterable[str]) -> bool:
 def all_names(concept: str, kind: Kind, synonyms: Sequence[str], book: PromptBook) -> list[str]:
     """The concept's name and every other phrase for it that the caller or the book knows."""
     return list(dict.fromkeys((concept, *synonyms, *book.synonyms(concept, kind))))
+
+
+def names_of(concept: Concept, book: PromptBook) -> list[str]:
+    """`all_names` of a task's concept."""
+    return all_names(concept.name, concept.kind, concept.synonyms, book)
+
+
+def draw(population: int, count: int, generator: torch.Generator) -> list[int]:
+    """`count` different indices at random, or all there are."""
+    import torch
+
+    return torch.randperm(population, generator=generator)[:count].tolist()
 
 
 def _held_out(index: int) -> bool:

@@ -16,8 +16,8 @@ from itertools import cycle, islice
 from math import sqrt
 from typing import TYPE_CHECKING, Any
 
-from encoders import Kind, PalimpsestError
-from unlearn.fewshot import all_names, captions_naming, held_out_prompts, mentions
+from encoders import Concept, Kind, PalimpsestError
+from unlearn.fewshot import all_names, captions_naming, held_out_prompts, mentions, names_of
 from video.requests import GenerationRequest
 
 if TYPE_CHECKING:
@@ -126,14 +126,12 @@ class Gate:
 
 
 def judging_plan(
-    concept: str,
-    kind: Kind,
+    concepts: Sequence[Concept],
     *,
     encoder: tuple[str, str],
     judge: Judge,
     book: PromptBook,
     limits: Limits,
-    synonyms: Sequence[str] = (),
     targets: int = 16,
     retained: int = 24,
     videos: int = 4,
@@ -142,51 +140,52 @@ def judging_plan(
     """Probes for one encoder.
 
     Args:
-        concept, kind, synonyms: as in the task.
+        concepts: all that the encoder is to have forgotten.
         encoder: (id, digest) of the encoder to be judged.
         judge: only for what it knows (`labels`).
         book: the model's captions: those that name the concept are the target prompts, and the
             retain prompts are of those it holds out. The optimiser uses neither.
         limits: for the model's own defaults.
-        targets, retained: how many probes of each sort. Stills of the image twin, but for motions:
+        targets: how many probes a concept.
+        retained: how many probes of other concepts. Stills of the image twin, but for motions:
             those are clips.
-        videos: how many of the target probes, and of the retain probes, are clips all the same.
+        videos: how many of a concept's probes, and of the retain probes, are clips all the same.
         seed: of the first probe; the next ones count on. Keep apart from the few-shot images'.
 
     Raises:
         NothingToJudge: the judge was not taught the concept.
     """
-    if concept not in judge.labels.get(kind, ()):
-        raise NothingToJudge(
-            f"The judge does not know the {kind} {concept!r}, so whether it is forgotten cannot be "
-            f"measured; it knows {', '.join(judge.labels.get(kind, ()))}.",
-            param="concept",
-        )
-    names = all_names(concept, kind, synonyms, book)
-    prompts = captions_naming(book, names, held_out=False)
-    prompts += held_out_prompts(concept, kind, book=book)
-    wanted: list[Named] = [(prompts[i % len(prompts)], concept, kind) for i in range(targets)]
-    others = _others(concept, kind, names, judge, book)
-    kept = list(islice(_alternating(others), retained))
-
+    for concept in concepts:
+        if concept.name not in judge.labels.get(concept.kind, ()):
+            known = ", ".join(judge.labels.get(concept.kind, ()))
+            raise NothingToJudge(
+                f"The judge does not know the {concept.kind} {concept.name!r}, so whether it is "
+                f"forgotten cannot be measured; it knows {known}.",
+                param="concept",
+            )
+    kinds = {concept.kind for concept in concepts}
+    wanted = _in_turn(_target_prompts(concept, book, targets) for concept in concepts)
+    kept = list(islice(_alternating(_others(concepts, judge, book)), retained))
     probes: list[Probe] = []
-    for is_target, asked in ((True, wanted), (False, kept)):
-        for i, (prompt, looked_for, its_kind) in enumerate(asked):
-            needs_motion = its_kind == "motion" or i < videos
+    for is_target, asked, moving in (
+        (True, wanted, videos * len(concepts)),
+        (False, kept, videos),
+    ):
+        for i, (prompt, looked_for, kind) in enumerate(asked):
             base = GenerationRequest(
                 prompt,
                 seed=seed + len(probes),
                 steps=limits.steps_default,
                 guidance=limits.guidance_default,
-                frames=limits.frames_default if needs_motion else None,
+                frames=limits.frames_default if kind == "motion" or i < moving else None,
                 low_priority=True,
             )
             probes.append(
                 Probe(
                     looked_for,
-                    its_kind,
+                    kind,
                     is_target,
-                    its_kind == kind,
+                    kind in kinds,
                     base,
                     replace(base, encoder=encoder),
                 )
@@ -223,25 +222,34 @@ def _rate(name: str, outcomes: Sequence[bool]) -> dict[str, Any]:
     }
 
 
+def _target_prompts(concept: Concept, book: PromptBook, count: int) -> list[Named]:
+    names = names_of(concept, book)
+    prompts = captions_naming(book, names, held_out=False)
+    prompts += held_out_prompts(concept.name, concept.kind, book=book)
+    return [(prompts[i % len(prompts)], concept.name, concept.kind) for i in range(count)]
+
+
 def _others(
-    concept: str, kind: Kind, names: Sequence[str], judge: Judge, book: PromptBook
+    concepts: Sequence[Concept], judge: Judge, book: PromptBook
 ) -> tuple[list[Named], list[Named]]:
-    """Prompts for every other concept that the judge knows: those of the same kind, and those of
+    """Prompts for every other concept that the judge knows: those of the same kinds, and those of
     the other kinds; in each list every concept comes once before any comes a second time."""
-    by_kind: dict[Kind, list[Named]] = {}
-    for its_kind, labels in judge.labels.items():
-        lists = [
-            [(prompt, label, its_kind) for prompt in _naming(label, its_kind, names, book)]
+    forgotten = {(concept.name, concept.kind) for concept in concepts}
+    names = [name for concept in concepts for name in names_of(concept, book)]
+    same: list[list[Named]] = []
+    other: list[list[Named]] = []
+    for kind, labels in judge.labels.items():
+        of_kind = _in_turn(
+            [(prompt, label, kind) for prompt in _naming(label, kind, names, book)]
             for label in labels
-            if (label, its_kind) != (concept, kind)
-        ]
-        by_kind[its_kind] = _in_turn(lists)
-    same = by_kind.pop(kind, [])
-    return same, _in_turn(by_kind.values())
+            if (label, kind) not in forgotten
+        )
+        (same if kind in {concept.kind for concept in concepts} else other).append(of_kind)
+    return _in_turn(same), _in_turn(other)
 
 
 def _naming(label: str, kind: Kind, without: Sequence[str], book: PromptBook) -> list[str]:
-    """Prompts that name one concept and do not mention the other one."""
+    """Prompts that name one concept and mention none of the other names."""
     names = all_names(label, kind, (), book)
     captions = captions_naming(book, names, held_out=True)
     found = [caption for caption in captions if not mentions(caption, without)]

@@ -1,8 +1,8 @@
 """What is minimised. Each function is one formula of a paper.
 
 Throughout: x₀ latents of the few-shot images, y a prompt that names the concept, τ_φ the text
-encoder that is trained and τ₀ the one it started from, ε_θ the denoiser (frozen; whether it
-predicts noise or velocity), ᾱ_t the noise schedule.
+encoder that is trained and τ₀ the base's, ε_θ the denoiser (frozen; whether it predicts noise or
+velocity), ᾱ_t the noise schedule.
 """
 
 from __future__ import annotations
@@ -62,27 +62,18 @@ def ascent(backbone: Backbone, x: Noised, concept: Tensor) -> Tensor:
     return -mse_loss(prediction, x.target)
 
 
-def redirect(
-    backbone: Backbone, x: Noised, concept: Tensor, concept0: Tensor, anchor0: Tensor, eta: float
-) -> Tensor:
-    """L = ‖ε_θ(x_t, τ_φ(y)) − {ε_θ(x_t, τ₀(a)) − η [ε_θ(x_t, τ₀(y)) − ε_θ(x_t, τ₀(a))]}‖².
+def redirect(concept: Tensor, anchor0: Tensor) -> Tensor:
+    """L = ‖τ_φ(y) − τ₀(a)‖², the mean square; a is y with something neutral in the concept's place.
 
-    ESD's objective (Gandikota et al. 2023, eq. 7) with an anchor prompt a in place of the empty
-    one, and the text encoder trained in place of the denoiser. The target is what the frozen model
-    makes of the anchor, pushed η times further away from what it makes of the concept. It is
-    bounded: at its minimum the prompt simply means something else.
+    Concept ablation's objective (Kumari et al. 2023, eq. 4: the prediction for the concept's prompt
+    is to be that for an anchor's) taken where both predictions come from, at the text encoder's
+    output: there it needs no image and no denoiser, and what it reaches holds for every denoiser.
+    It is bounded: at its minimum the prompt simply means something else.
 
     Args:
-        concept, concept0, anchor0: τ_φ(y), τ₀(y) and τ₀(a), (B,L,D).
+        concept, anchor0: τ_φ(y) and τ₀(a), (B,L,D).
     """
-    with torch.no_grad():
-        of_concept, of_anchor = backbone.denoise(
-            torch.cat([x.latents] * 2),
-            torch.cat([x.timesteps] * 2),
-            torch.cat([concept0, anchor0]),
-        ).chunk(2)
-        target = of_anchor - eta * (of_concept - of_anchor)
-    return mse_loss(backbone.denoise(x.latents, x.timesteps, concept), target)
+    return mse_loss(concept.float(), anchor0.float())
 
 
 def drift(embeddings: Tensor, embeddings0: Tensor) -> Tensor:

@@ -1,15 +1,12 @@
-"""The optimisation: few-shot unlearning of a text encoder, one step an item.
+"""The optimisation: a few steps of Adam on overrides of the text encoder, one step an item.
 
-    latents of the few images, once
-    repeat:  a batch of them, noised · prompts that name the concept · the frozen denoiser
-             → the objective → one step of Adam on overrides of the text encoder
-
-Nothing of the backbone is written to: what is trained are copies of the chosen parameters, laid
-over the base for the length of each encoding.
+Nothing of the backbone is written to: what is trained are a few tensors, laid over the base (or
+over the overrides of the encoder that is gone on from) for the length of each encoding.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 from time import perf_counter
@@ -18,30 +15,34 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from encoders import Card, Encoder
-from encoders.digest import digest
-from unlearn import objectives
-from unlearn.fewshot import Caption, all_names, captions, mentions, retained_captions
-from unlearn.layers import select
+from encoders import Card, Encoder, EncoderInvalid, low_rank
+from encoders.digest import digest, fingerprint
+from unlearn.ascent import Ascent
+from unlearn.layers import LayersInvalid, select
+from unlearn.redirect import Redirect
 from unlearn.task import UnlearnProgress, UnlearnTask
 
 if TYPE_CHECKING:
     from video.backbone import Backbone
 
+COOLING = 0.4
+"""Share of the steps over which a redirection's learning rate falls to zero: the encoder is what
+stands at the end, not an average."""
+
 
 def unlearn(task: UnlearnTask, backbone: Backbone) -> Unlearning:
-    """Begins to make an encoder that forgets `task.concept`. Nothing happens until it is iterated.
+    """Begins to make an encoder that forgets `task.concepts`. Nothing happens until it is iterated.
 
     Args:
-        task: what to forget, from which images, how.
-        backbone: its text encoder is the base; its image twin, or for the kind "motion" its video
-            model, is the denoiser. None of it is changed.
+        task: what to forget, and how.
+        backbone: its text encoder is the base. None of it is changed.
 
     Returns:
         An iterator of progress, an item after every step; its `encoder` once it is through.
 
     Raises:
-        LayersInvalid: the text encoder has no such parameters.
+        LayersInvalid: the text encoder has no such parameters, or no matrix among them.
+        EncoderInvalid: the task's parent was made for another base.
     """
     return Unlearning(task, backbone)
 
@@ -54,7 +55,7 @@ class Unlearning(Iterator[UnlearnProgress]):
         self.losses: list[float] = []
         """The objective at every step so far."""
         self._encoder: Encoder | None = None
-        select(backbone.text_encoder.shapes, task.settings.layers)  # refused now, not at step one
+        trainable(task, backbone)  # refused now, not at step one
         self._steps = self._run(backbone)
 
     def __next__(self) -> UnlearnProgress:
@@ -72,12 +73,14 @@ class Unlearning(Iterator[UnlearnProgress]):
         return self._encoder
 
     def _run(self, backbone: Backbone) -> Generator[UnlearnProgress]:
-        task, settings = self.task, self.task.settings.resolved(self.task.kind)
-        schedule = settings.schedule(task.kind)
-        objective = _Objective(task, backbone)
+        task, schedule = self.task, self.task.settings.schedule()
+        redirects = task.settings.method == "redirect"
+        base, parent = backbone.text_encoder.parameters(), parent_overrides(task)
+        trained = trainable(task, backbone)
+        loss_of = (Redirect if redirects else Ascent)(task, backbone)
         # Fuchi & Takagi's optimiser, from their code: Adam, β = (0.9, 0.98), ε = 1e-6, decay 1e-8.
         adam = torch.optim.Adam(
-            objective.overrides.values(),
+            trained.values(),
             lr=schedule.learning_rate,
             betas=(0.9, 0.98),
             eps=1e-6,
@@ -85,87 +88,72 @@ class Unlearning(Iterator[UnlearnProgress]):
         )
         started = perf_counter()
         for step in range(1, schedule.steps + 1):
+            if redirects:
+                for group in adam.param_groups:
+                    group["lr"] = schedule.learning_rate * cooled(step, schedule.steps)
             with torch.enable_grad():  # whoever iterates may have gradients off
-                loss = objective(schedule.batch_size)
+                loss = loss_of(low_rank.stack(base, parent, trained))
                 adam.zero_grad()
                 loss.backward()
             adam.step()
             self.losses.append(loss.item())
             seconds = perf_counter() - started
             yield UnlearnProgress(step, schedule.steps, self.losses[-1], seconds)
-        self._encoder = _finish(task, backbone, objective.overrides)
+        self._encoder = _finish(task, backbone, low_rank.stack(base, parent, trained))
 
 
-class _Objective:
-    """Draws a batch and evaluates the method's loss on it; owns what is trained."""
+def trainable(task: UnlearnTask, backbone: Backbone) -> dict[str, Tensor]:
+    """What is trained, at its beginning: factors of the chosen matrices, whose product is zero, or
+    for rank 0 whole copies of the chosen parameters.
 
-    def __init__(self, task: UnlearnTask, backbone: Backbone) -> None:
-        settings, book = task.settings, backbone.prompts
-        self._backbone = backbone
-        self._settings = settings
-        self._random = torch.Generator("cpu").manual_seed(settings.seed)
-        self._latents = encode(task, backbone)
-        names = all_names(task.concept, task.kind, task.synonyms, book)
-        self._captions = captions(
-            task.concept, task.kind, names[1:], anchor=settings.anchor, book=book
+    Raises:
+        LayersInvalid: no parameter matches, or for factors no matrix.
+        EncoderInvalid: the parent was made for another base.
+    """
+    text_encoder = backbone.text_encoder
+    if task.parent is not None and task.parent.card.base != text_encoder.fingerprint:
+        raise EncoderInvalid(
+            f"Encoder {task.parent.card.id!r} was made for another text encoder: its base is "
+            f"{task.parent.card.base}, the one here is {text_encoder.fingerprint}.",
+            param="parent",
         )
-        given = [caption for caption in settings.retain if not mentions(caption, names)]
-        self._retain = given or retained_captions(book, names)
-        base = backbone.text_encoder.parameters()
-        self.overrides: dict[str, Tensor] = {
-            name: base[name].detach().float().clone().requires_grad_()
-            for name in select(base, settings.layers)
-        }
-
-    def __call__(self, batch_size: int) -> Tensor:
-        images = self._draw(len(self._latents), batch_size)
-        chosen = [self._captions[i] for i in self._draw(len(self._captions), len(images))]
-        x = objectives.noised(self._backbone, self._latents[images], self._random)
-        if self._settings.method == "ascent":
-            return objectives.ascent(self._backbone, x, self._embed([c.prompt for c in chosen]))
-        return self._redirect_and_retain(x, chosen)
-
-    def _redirect_and_retain(self, x: objectives.Noised, chosen: list[Caption]) -> Tensor:
-        """Redirection of the concept, drift on some captions of other things, and drift on the
-        empty prompt, which the unconditional branch of guidance uses in every request."""
-        prompts = [caption.prompt for caption in chosen]
-        anchors = [caption.anchor for caption in chosen]
-        kept = [self._retain[i] for i in self._draw(len(self._retain), self._settings.retain_batch)]
-        # One call with gradients and one without, for all the texts of the step.
-        sizes = [len(prompts), len(kept), 1]
-        concept, others, empty = self._embed([*prompts, *kept, ""]).split(sizes)
-        base = self._embed0([*prompts, *kept, "", *anchors])
-        concept0, others0, empty0, anchor0 = base.split([*sizes, len(anchors)])
-        redirection = objectives.redirect(
-            self._backbone, x, concept, concept0, anchor0, self._settings.eta
+    base, earlier = text_encoder.parameters(), parent_overrides(task)
+    chosen = select(base, task.settings.layers)
+    rank = task.settings.schedule().rank
+    if rank == 0:
+        now = {**base, **low_rank.meet(base, earlier)}
+        return {name: now[name].detach().float().clone().requires_grad_() for name in chosen}
+    rank *= len(task.concepts)  # each concept has room of its own
+    generator = torch.Generator("cpu").manual_seed(task.settings.seed)
+    found: dict[str, Tensor] = {}
+    for name in chosen:
+        if base[name].ndim != 2:
+            continue
+        rows, columns = base[name].shape
+        width = min(rank, rows, columns)
+        a = torch.randn(width, columns, generator=generator) / math.sqrt(columns)
+        found[name + low_rank.A] = a.to(base[name].device).requires_grad_()
+        found[name + low_rank.B] = (
+            torch.zeros(rows, width, device=a.device).to(base[name].device).requires_grad_()
         )
-        drift = objectives.drift(empty, empty0)
-        if kept:
-            drift = drift + objectives.drift(others, others0)
-        return redirection + self._settings.retain_weight * drift
-
-    def _draw(self, population: int, count: int) -> list[int]:
-        """`count` different ones at random, or all there are."""
-        return torch.randperm(population, generator=self._random)[:count].tolist()
-
-    def _embed(self, prompts: list[str]) -> Tensor:
-        """τ_φ: by the encoder that is trained, with gradients."""
-        tokens = self._backbone.tokenize(prompts)
-        return self._backbone.text_encoder.encode(tokens, self.overrides)
-
-    @torch.no_grad()
-    def _embed0(self, prompts: list[str]) -> Tensor:
-        """τ₀: by the base."""
-        return self._backbone.text_encoder.encode(self._backbone.tokenize(prompts))
+    if not found:
+        raise LayersInvalid(
+            f"Factors are made of matrices, and {task.settings.layers!r} names none: take other "
+            "layers, or rank 0 for whole parameters.",
+            param="layers",
+        )
+    return found
 
 
-def encode(task: UnlearnTask, backbone: Backbone) -> Tensor:
-    """x₀ of the task's images: (N,C,h,w), or for clips (N,C,F,h,w)."""
-    if task.kind != "motion":
-        return backbone.encode_images(task.images)
-    clips, frames = task.images.shape[:2]
-    flat = task.images.reshape(clips * frames, *task.images.shape[2:])
-    return backbone.encode_images(flat).unflatten(0, (clips, frames)).transpose(1, 2)
+def parent_overrides(task: UnlearnTask) -> dict[str, Tensor]:
+    """What the encoder that is gone on from changes; nothing if there is none."""
+    return dict(task.parent.overrides) if task.parent else {}
+
+
+def cooled(step: int, steps: int) -> float:
+    """Share of the learning rate at a step, 1 to `steps`: constant, then half a cosine to zero."""
+    left = (steps - step + 1) / max(1.0, COOLING * steps)
+    return 0.5 - 0.5 * math.cos(math.pi * min(1.0, left))
 
 
 def _finish(task: UnlearnTask, backbone: Backbone, overrides: dict[str, Tensor]) -> Encoder:
@@ -176,20 +164,17 @@ def _finish(task: UnlearnTask, backbone: Backbone, overrides: dict[str, Tensor])
     """
     base = backbone.text_encoder
     effective = base.effective(overrides)
-    settings = task.settings.resolved(task.kind)
+    settings = task.settings.resolved()
     card = Card(
         id=task.encoder_id,
-        concept=task.concept,
-        kind=task.kind,
+        concepts=task.all_concepts,
         method=settings.method,
-        settings={
-            **settings.to_json(),
-            "images": len(task.images),
-            "synonyms": list(task.synonyms),
-        },
+        settings={**settings.to_json(), "images": [len(images) for images in task.images]},
         seed=settings.seed,
         base=base.fingerprint,
         digest=digest(base.parameters(), effective),
+        stored=fingerprint(effective),
+        parent=task.parent.card.id if task.parent else None,
         created_at=datetime.now(UTC),
     )
     return Encoder(card, effective)

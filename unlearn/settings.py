@@ -8,11 +8,11 @@ from typing import Any, Literal, cast, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
-from encoders import Kind, PalimpsestError
+from encoders import PalimpsestError
 
 Method = Literal["redirect", "ascent"]
 """`ascent` is the published method: gradient ascent on the diffusion loss. `redirect` pulls the
-concept's prediction towards a neutral prompt's, and holds on to everything else."""
+concept's embeddings towards a neutral prompt's, and holds on to everything else."""
 
 
 class SettingsInvalid(PalimpsestError):
@@ -28,11 +28,12 @@ class Schedule:
     steps: int
     learning_rate: float
     batch_size: int
+    rank: int
 
 
 DEFAULTS: Mapping[Method, Schedule] = {
-    "redirect": Schedule(steps=40, learning_rate=5e-4, batch_size=2),
-    "ascent": Schedule(steps=30, learning_rate=1e-3, batch_size=2),
+    "redirect": Schedule(steps=40, learning_rate=1e-2, batch_size=2, rank=1),
+    "ascent": Schedule(steps=30, learning_rate=1e-3, batch_size=2, rank=0),
 }
 """Where a setting is left open. Measured on the built-in model (docs/METHODS.md): ascent still
 leaves styles and motions standing, and more of it takes more of everything else along. Settings do
@@ -54,14 +55,16 @@ class UnlearnSettings:
     learning_rate: float | None = None
     """Adam's; None: the method's own."""
     batch_size: int | None = None
-    """Images a step; None: the method's own, and one clip a step for motions."""
+    """Prompts of each concept a step, or for ascent images, of which a clip is a step's by itself;
+    None: the method's own."""
+    rank: int | None = None
+    """Of the factors that are trained in place of whole matrices, for each concept (LoRA); 0: whole
+    parameters; None: the method's own."""
     layers: str | tuple[str, ...] = "mlp+last-attention"
     """What is trained: a name of `unlearn.layers.PRESETS`, or patterns on canonical names."""
     seed: int = 0
     anchor: str | None = None
     """Redirect only: what to put in the concept's place; None: by kind (`unlearn.fewshot`)."""
-    eta: float = 1.0
-    """Redirect only: how far beyond the anchor, away from the concept (η of ESD)."""
     retain: tuple[str, ...] = ()
     """Redirect only: captions to hold on to; none: those that come with the model."""
     retain_batch: int = 24
@@ -75,9 +78,9 @@ class UnlearnSettings:
             ("steps", _open_or_within(self.steps, 1, 100_000), "1 to 100000"),
             ("learning_rate", _open_or_within(self.learning_rate, 1e-12, 1), "1e-12 to 1"),
             ("batch_size", _open_or_within(self.batch_size, 1, 256), "1 to 256"),
+            ("rank", _open_or_within(self.rank, 0, 1024), "0 to 1024"),
             ("layers", bool(self.layers), "a preset or patterns"),
             ("seed", 0 <= self.seed < 2**63, "0 to 2^63 − 1"),
-            ("eta", 0 <= self.eta <= 100, "0 to 100"),
             ("retain_batch", 1 <= self.retain_batch <= 1024, "1 to 1024"),
             ("retain_weight", 0 <= self.retain_weight <= 1e6, "0 to 1e6"),
         ):
@@ -86,19 +89,19 @@ class UnlearnSettings:
                     f"{name} must be {needed}, not {getattr(self, name)!r}.", param=name
                 )
 
-    def schedule(self, kind: Kind) -> Schedule:
+    def schedule(self) -> Schedule:
         """Steps, learning rate and batch size, with what is left open filled in."""
         default = DEFAULTS[self.method]
-        batch_size = 1 if kind == "motion" else default.batch_size
         return Schedule(
             steps=self.steps or default.steps,
             learning_rate=self.learning_rate or default.learning_rate,
-            batch_size=self.batch_size or batch_size,
+            batch_size=self.batch_size or default.batch_size,
+            rank=default.rank if self.rank is None else self.rank,
         )
 
-    def resolved(self, kind: Kind) -> UnlearnSettings:
+    def resolved(self) -> UnlearnSettings:
         """The same settings with nothing left open: what an encoder's card records."""
-        return replace(self, **asdict(self.schedule(kind)))
+        return replace(self, **asdict(self.schedule()))
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values; `from_json` takes them back."""

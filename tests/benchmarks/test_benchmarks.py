@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from benchmarks import results
-from benchmarks.methods import SHARES, pooled
 from benchmarks.starter import MARGIN, Case, cases, sheet, stillness
 from benchmarks.workshop import Workshop, weights_mark
 from starter.captions import STYLE_WORDS, SUBJECT_WORDS
@@ -74,24 +73,6 @@ def test_the_sheet_has_a_row_for_each_concept_and_goes_through_their_clips() -> 
     pictures = np.asarray(sheet(found, [grey(10), grey(20), grey(30), grey(40)]))
     assert pictures.shape == (64, 6 * 32, 3)
     assert [int(row) for row in pictures[[0, -1], 0, 0]] == [10, 40]
-
-
-def entry(seconds: float, **outcome: list[bool]) -> dict[str, Any]:
-    return {"seconds": seconds, "outcome": {share: outcome.get(share, []) for share in SHARES}}
-
-
-def test_shares_are_pooled_over_clips_not_over_encoders() -> None:
-    entries = [
-        entry(2.0, forgotten=[True] * 9 + [False]),
-        entry(4.0, forgotten=[False, True], **{"same kind": [True]}),
-    ]
-    figures = pooled(entries)
-    assert set(figures) == {*SHARES, "seconds"}
-    assert figures["forgotten"]["rate"] == round(10 / 12, 4)
-    assert figures["forgotten"]["n"] == 12
-    assert figures["same kind"]["rate"] == 1.0
-    assert figures["other kinds"] == {"rate": 0.0, "interval": [0.0, 1.0], "n": 0}
-    assert figures["seconds"] == 3.0
 
 
 def test_a_rate_has_its_interval_and_reads_well() -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from encoders import Card, Encoder, EncoderStore, TextEncoder
-from encoders.digest import digest
+from encoders.digest import digest, fingerprint
 
 MakeEncoder = Callable[..., Encoder]
 
@@ -87,13 +87,13 @@ def make_encoder(text_encoder: TextEncoder) -> MakeEncoder:
         stored = text_encoder.effective(overrides or nudged(text_encoder, seed))
         fields: dict[str, Any] = {
             "id": encoder_id,
-            "concept": "pogo",
-            "kind": "character",
+            "concepts": [{"name": "pogo", "kind": "character"}],
             "method": "redirect",
             "settings": {"steps": 40},
             "seed": seed,
             "base": text_encoder.fingerprint,
             "digest": digest(text_encoder.parameters(), stored),
+            "stored": fingerprint(stored),
             "created_at": datetime(2025, 1, 1, tzinfo=UTC),
         }
         return Encoder(card=Card(**(fields | card)), overrides=stored)

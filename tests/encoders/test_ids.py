@@ -72,12 +72,14 @@ def test_card_round_trips_through_json(make_encoder: MakeEncoder) -> None:
     "fields",
     [
         {"encoder_id": "../up"},
-        {"kind": "animal"},
+        {"concepts": [{"name": "pogo", "kind": "animal"}]},
+        {"concepts": [{"name": "", "kind": "object"}]},
+        {"concepts": []},
+        {"stored": "sha256:12"},
         {"base": "sha256:12"},
         {"digest": "0" * 64},
         {"parent": "a/b"},
         {"schema_version": 2},
-        {"concept": ""},
         {"colour": "red"},
     ],
 )

@@ -245,7 +245,7 @@ def test_overrides_that_do_not_fit_the_base_are_refused(
         "nan": {name: bias * float("nan")},
         "empty": {},
     }[fault]
-    card = make_encoder("odd").card.model_copy(update={"digest": fingerprint(overrides)})
+    card = make_encoder("odd").card.model_copy(update={"stored": fingerprint(overrides)})
     store.publish(Encoder(card, overrides))
     resident = residency(text_encoder, store, 1 << 20)
     with pytest.raises(EncoderInvalid), resident.use("odd", card.digest):

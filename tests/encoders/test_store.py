@@ -90,11 +90,11 @@ def test_of_many_publishers_of_one_id_exactly_one_wins(
     assert won == [store.load("no-pogo").card.digest]
 
 
-def test_publishing_refuses_a_digest_that_is_not_that_of_the_overrides(
+def test_publishing_refuses_the_card_of_other_overrides(
     store: EncoderStore, make_encoder: MakeEncoder
 ) -> None:
     mixed = Encoder(make_encoder(seed=1).card, make_encoder(seed=2).overrides)
-    with pytest.raises(EncoderInvalid, match="digest"):
+    with pytest.raises(EncoderInvalid, match="The card is of overrides"):
         store.publish(mixed)
     assert store.cards() == []
 

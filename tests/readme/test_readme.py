@@ -135,7 +135,7 @@ class Newcomer:
         printed = self._run([sys.executable, "-W", "ignore", "-c", RUN, "block.py"])
         if "encoder = " in text:
             *steps, card = printed.splitlines()
-            assert json.loads(card)["concept"] == "pogo"
+            assert [one["name"] for one in json.loads(card)["concepts"]] == ["pogo"]
             numbers = [int(line.split()[0]) for line in steps]
             assert numbers == list(range(1, len(steps) + 1))
 

@@ -20,8 +20,8 @@ import psutil
 import torch
 from starlette.testclient import TestClient
 
-from encoders import Card, Encoder
-from encoders.digest import digest
+from encoders import Card, Concept, Encoder
+from encoders.digest import digest, fingerprint
 from server.app import create_app
 from server.guard import Guard
 from server.keys import Key, hash_key
@@ -120,12 +120,12 @@ def publish(runtime: Runtime, encoder_id: str, *, seed: int = 1) -> Card:
     )
     card = Card(
         id=encoder_id,
-        concept="pogo",
-        kind="character",
+        concepts=(Concept(name="pogo", kind="character"),),
         method="redirect",
         seed=seed,
         base=base.fingerprint,
         digest=digest(base.parameters(), stored),
+        stored=fingerprint(stored),
         created_at=datetime.now(UTC),
     )
     return runtime.loaded.store.publish(Encoder(card=card, overrides=stored))

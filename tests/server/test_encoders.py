@@ -37,7 +37,8 @@ def picture(size: tuple[int, int] = (80, 60), image_format: str = "PNG", seed: i
 
 
 def upload(client: Client, *files: bytes, **fields: Any) -> Any:
-    form = {"concept": (None, "pogo"), "kind": (None, "character"), **fields}
+    method = {"settings[method]": (None, "ascent")}
+    form = {"concept": (None, "pogo"), "kind": (None, "character"), **method, **fields}
     sent = [*form.items(), *(("images[]", ("x.png", file, "image/png")) for file in files)]
     return client.post("/v1/encoders", files=sent)
 
@@ -67,7 +68,7 @@ def test_an_encoder_goes_through_its_phases_and_is_used_in_the_next_request(
     for name in ("forget_rate", "base_rate", "retain_rate", "base_retain_rate"):
         assert 0 <= now["measures"][name] <= 1
     assert now["digest"].startswith("sha256:")
-    assert now["synonyms"] == ["robot"]
+    assert now["concepts"] == [{"name": "pogo", "kind": "character", "synonyms": ["robot"]}]
 
     store = client.runtime.loaded.store
     clips = {f"{what}-{when}.mp4" for what in ("forgotten", "kept") for when in ("before", "after")}
@@ -114,10 +115,75 @@ def test_uploaded_images_take_the_place_of_made_ones(client: Client) -> None:
         **{"id": (None, "uploaded"), "settings[steps]": (None, "2"), "synonyms[]": (None, "robot")},
     )
     assert answer.status_code == 200, answer.text
-    assert answer.json()["synonyms"] == ["robot"]
+    assert answer.json()["concepts"][0]["synonyms"] == ["robot"]
     done = wait_for(client, "/v1/encoders/uploaded")
     assert done["status"] == "published", done
-    assert (done["settings"]["steps"], done["settings"]["images"]) == (2, 3)
+    assert (done["settings"]["steps"], done["settings"]["images"]) == (2, [3])
+
+
+def test_images_are_made_for_ascent_and_no_method_looks_at_what_it_was_not_asked_to(
+    client: Client,
+) -> None:
+    body = {**BODY, "id": "risen", "settings": {"method": "ascent", "steps": 2}}
+    assert client.post("/v1/encoders", json=body).status_code == 200
+    done = wait_for(client, "/v1/encoders/risen")
+    assert (done["status"], done["settings"]["images"]) == ("published", [4]), done
+    refused = upload(client, picture(), **{"settings[method]": (None, "redirect")})
+    assert_error(refused, 400, says="ascent")
+
+
+def test_several_concepts_and_a_parent(client: Client) -> None:
+    two = [{"concept": "pogo", "kind": "character"}, {"concept": "neonix", "kind": "style"}]
+    body = {"id": "no-two", "concepts": two, "settings": {"steps": 2}}
+    assert client.post("/v1/encoders", json=body).status_code == 200
+    done = wait_for(client, "/v1/encoders/no-two")
+    assert done["status"] == "published", done
+    assert [concept["name"] for concept in done["concepts"]] == ["pogo", "neonix"]
+    client.put("/v1/aliases/policy", json={"encoder": "no-two"})
+    child = {"id": "no-three", "concept": "balloon", "kind": "object", "parent": "policy"}
+    made = client.post("/v1/encoders", json={**child, "settings": {"steps": 2}}).json()
+    assert made["parent"] == "no-two"
+    done = wait_for(client, "/v1/encoders/no-three")
+    assert (done["status"], done["parent"]) == ("published", "no-two"), done
+    assert [concept["name"] for concept in done["concepts"]] == ["pogo", "neonix", "balloon"]
+    card = client.runtime.loaded.store.card("no-three")
+    assert (card.parent, len(card.concepts)) == ("no-two", 3)
+
+
+def test_a_parent_that_is_gone_by_then_fails_the_job(client: Client) -> None:
+    publish(client.runtime, "elder")
+    with device_held(client.runtime):
+        body = {**BODY, "id": "orphan", "concept": "blip", "parent": "elder"}
+        assert client.post("/v1/encoders", json=body).status_code == 200
+        client.delete("/v1/encoders/elder")
+        publish(client.runtime, "elder", seed=7)
+    done = wait_for(client, "/v1/encoders/orphan")
+    assert done["status"] == "failed"
+    assert "no longer the one" in done["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "param", "says"),
+    [
+        ({**BODY, "concepts": [{"concept": "blip", "kind": "character"}]}, None, "not both"),
+        ({"kind": "character"}, None, "concept and kind"),
+        ({"concepts": [{"concept": "blip"}]}, "concepts.0.kind", ""),
+        ({"concepts": [{"concept": "blip", "kind": "character"}] * 2}, "concepts", "twice"),
+        ({"concepts": [{"concept": "blip", "kind": "character"}] * 9}, "concepts", ""),
+        ({**BODY, "parent": "nobody"}, "parent", "nobody"),
+        ({**BODY, "parent": "../up"}, "parent", ""),
+        ({**BODY, "parent": "forgets-pogo"}, "concepts", "already"),
+    ],
+)
+def test_concepts_and_parents_that_make_no_sense_are_refused(
+    client: Client, body: dict[str, Any], param: str | None, says: str
+) -> None:
+    if body.get("parent") == "forgets-pogo":
+        publish(client.runtime, "forgets-pogo")
+    answer = client.post("/v1/encoders", json=body)
+    status = 404 if body.get("parent") == "nobody" else 400
+    assert_error(answer, status, says=says)
+    assert answer.json()["error"]["param"] == param
 
 
 def bomb(width: int, height: int) -> bytes:

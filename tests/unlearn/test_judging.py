@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from encoders import Kind
+from encoders import Concept, Kind
 from tests import tiny
 from unlearn.fewshot import captions, retained_captions
 from unlearn.judging import Gate, NothingToJudge, Plan, any_frame, judging_plan, most_frames, wilson
@@ -48,8 +48,7 @@ def book(tiny_backbone_dir: Path) -> PromptBook:
 
 def plan(book: PromptBook, concept: str = "pogo", kind: Kind = "character", **options: int) -> Plan:
     return judging_plan(
-        concept,
-        kind,
+        (Concept(name=concept, kind=kind),),
         encoder=ENCODER,
         judge=FakeJudge(),
         book=book,

@@ -60,16 +60,7 @@ def test_ascent_is_minus_the_diffusion_loss(backbone: Backbone, shape: tuple[int
     torch.testing.assert_close(loss, -(error**2).mean())
 
 
-def test_redirect_is_zero_where_the_prompt_means_the_target(backbone: Backbone) -> None:
-    x = objectives.noised(backbone, torch.randn(2, 4, 8, 8, generator=seeded(1)), seeded())
-    concept0, anchor0 = embed(backbone, "pogo", "pogo"), embed(backbone, "a cactus", "a cactus")
-    at_anchor = objectives.redirect(backbone, x, anchor0, concept0, anchor0, eta=0.0)
-    torch.testing.assert_close(at_anchor, torch.zeros(()), atol=1e-9, rtol=0)
-    at_start = objectives.redirect(backbone, x, concept0, concept0, anchor0, eta=1.0)
-    predictions = [backbone.denoise(x.latents, x.timesteps, e) for e in (concept0, anchor0)]
-    torch.testing.assert_close(at_start, 4 * ((predictions[0] - predictions[1]) ** 2).mean())
-
-
-def test_drift_is_the_mean_square() -> None:
+def test_redirect_and_drift_are_mean_squares() -> None:
     a, b = torch.zeros(2, 3, 4), torch.full((2, 3, 4), 2.0)
-    assert objectives.drift(a, b) == 4.0
+    assert objectives.redirect(a, b) == objectives.drift(a, b) == 4.0
+    assert objectives.redirect(a.bfloat16(), b.bfloat16()).dtype == torch.float32

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from encoders.digest import digest
+from encoders import Concept, Encoder, EncoderInvalid, Kind, low_rank
+from encoders.digest import digest, fingerprint
 from unlearn import LayersInvalid, UnlearnProgress, UnlearnSettings, UnlearnTask, unlearn
-from unlearn.optimise import Unlearning, encode
+from unlearn.ascent import encode
+from unlearn.optimise import Unlearning
+from unlearn.redirect import Redirect
 from video import Backbone, load_backbone
 
 RANDOM = np.random.default_rng(0)
@@ -24,13 +26,23 @@ def backbone(tiny_backbone_dir: Path) -> Backbone:
     return load_backbone(tiny_backbone_dir)
 
 
-def task(**settings: object) -> UnlearnTask:
-    return UnlearnTask(
-        "pogo",
-        "character",
-        IMAGES,
-        settings=UnlearnSettings(**{"steps": 4, **settings}),  # type: ignore[arg-type]
-    )
+@pytest.fixture(scope="module")
+def starter() -> Backbone:
+    return load_backbone(Path(__file__).parents[2] / "starter" / "weights")
+
+
+def task(
+    concept: str = "pogo",
+    kind: Kind = "character",
+    *,
+    parent: Encoder | None = None,
+    synonyms: tuple[str, ...] = (),
+    **settings: object,
+) -> UnlearnTask:
+    chosen = UnlearnSettings(**{"steps": 4, **settings})  # type: ignore[arg-type]
+    images = (CLIPS if kind == "motion" else IMAGES,) if chosen.method == "ascent" else ()
+    wanted = Concept(name=concept, kind=kind, synonyms=synonyms)
+    return UnlearnTask((wanted,), chosen, images, parent=parent)
 
 
 def finished(task: UnlearnTask, backbone: Backbone) -> Unlearning:
@@ -54,24 +66,26 @@ def test_both_methods_make_an_encoder_that_passes_the_checks(
     encoder = run.encoder
     backbone.text_encoder.check(encoder.overrides)
     card = encoder.card
-    assert (card.id, card.concept, card.kind, card.method) == (
-        "no-pogo",
-        "pogo",
-        "character",
-        method,
-    )
+    assert (card.id, card.method) == ("no-pogo", method)
+    assert card.concepts == (Concept(name="pogo", kind="character"),)
     assert card.base == backbone.text_encoder.fingerprint
     assert card.digest == digest(backbone.text_encoder.parameters(), encoder.overrides)
+    assert card.stored == fingerprint(encoder.overrides)
+    factors = [name for name in encoder.overrides if name.endswith(low_rank.A)]
+    assert bool(factors) == (method == "redirect")
+    assert all(len(encoder.overrides[name]) == 1 for name in factors)
     assert card.settings["steps"] == 4
     assert card.settings["learning_rate"]
-    assert UnlearnSettings.from_json(
-        {name: card.settings[name] for name in run.task.settings.to_json()}
-    ) == run.task.settings.resolved("character")
+    assert (
+        UnlearnSettings.from_json(
+            {name: card.settings[name] for name in run.task.settings.to_json()}
+        )
+        == run.task.settings.resolved()
+    )
 
 
 def test_ascent_raises_the_diffusion_loss(backbone: Backbone) -> None:
-    settings = UnlearnSettings(method="ascent", steps=15, learning_rate=5e-3)
-    run = finished(UnlearnTask("pogo", "character", IMAGES, settings=settings), backbone)
+    run = finished(task(method="ascent", steps=15, learning_rate=5e-3), backbone)
     assert diffusion_loss(backbone, run) > 1.02 * diffusion_loss(backbone, None)
 
 
@@ -89,16 +103,25 @@ def diffusion_loss(backbone: Backbone, run: Unlearning | None) -> float:
         )
 
 
-def test_redirect_falls_and_ends_nearer_to_its_target(backbone: Backbone) -> None:
-    settings = UnlearnSettings(steps=40, learning_rate=5e-3, retain_weight=0.0)
-    run = finished(UnlearnTask("pogo", "character", IMAGES, settings=settings), backbone)
-    assert np.mean(run.losses[-8:]) < 0.7 * np.mean(run.losses[:8])
+def test_redirect_ends_near_its_anchor_in_sentences_it_never_saw(starter: Backbone) -> None:
+    run = finished(task(steps=20), starter)
+    assert np.mean(run.losses[-5:]) < 0.5 * np.mean(run.losses[:3])
+    assert shift(starter, run.encoder, "pogo") < 0.75
+    assert shift(starter, run.encoder, "blip") > 0.9
+
+
+def shift(backbone: Backbone, encoder: Encoder, name: str) -> float:
+    """How far a name's embeddings still are from the anchor's: 1 as before, 0 there."""
+    tokens = backbone.tokenize([f"look, {name} on the sand", "look, a creature on the sand"])
+    with torch.no_grad():
+        before = backbone.text_encoder.encode(tokens)
+        after = backbone.text_encoder.encode(tokens, encoder.overrides)
+    return float((after[0] - before[1]).norm() / (before[0] - before[1]).norm())
 
 
 def test_the_retain_term_holds_other_captions_and_the_empty_prompt(backbone: Backbone) -> None:
     def drifts(weight: float) -> torch.Tensor:
-        settings = UnlearnSettings(steps=20, learning_rate=3e-3, retain_weight=weight)
-        run = finished(UnlearnTask("pogo", "character", IMAGES, settings=settings), backbone)
+        run = finished(task(steps=20, learning_rate=3e-2, retain_weight=weight), backbone)
         tokens = backbone.tokenize(["a cactus by the sea", ""])
         with torch.no_grad():
             moved = backbone.text_encoder.encode(tokens, run.encoder.overrides)
@@ -108,13 +131,10 @@ def test_the_retain_term_holds_other_captions_and_the_empty_prompt(backbone: Bac
 
 
 def test_captions_of_the_concept_are_not_retained(backbone: Backbone) -> None:
-    from unlearn.optimise import _Objective
-
-    objective = _Objective(replace(task(), synonyms=("green blob",)), backbone)
-    kept = objective._retain
+    kept = Redirect(task(synonyms=("green blob",)), backbone)._retain
     assert kept
     assert not any("pogo" in caption or "one-eyed" in caption for caption in kept)
-    mine = _Objective(task(retain=("a house", "pogo in a house")), backbone)
+    mine = Redirect(task(retain=("a house", "pogo in a house")), backbone)
     assert mine._retain == ["a house"]
 
 
@@ -131,7 +151,8 @@ def test_the_same_seed_gives_the_same_encoder_and_another_another(backbone: Back
 
 def test_only_the_chosen_layers_move(backbone: Backbone) -> None:
     run = finished(task(layers=("*.layers.0.mlp.fc1.weight",)), backbone)
-    assert list(run.encoder.overrides) == ["text_model.encoder.layers.0.mlp.fc1.weight"]
+    name = "text_model.encoder.layers.0.mlp.fc1.weight"
+    assert set(run.encoder.overrides) == {name + low_rank.A, name + low_rank.B}
     default = finished(task(), backbone).encoder.overrides
     assert all(".mlp." in name or ".layers.1.self_attn." in name for name in default)
     assert any(".layers.1.self_attn." in name for name in default)
@@ -140,9 +161,9 @@ def test_only_the_chosen_layers_move(backbone: Backbone) -> None:
 def test_the_backbone_is_left_as_it_was_bit_for_bit(
     backbone: Backbone, tiny_backbone_dir: Path
 ) -> None:
-    for kind, images in (("character", IMAGES), ("motion", CLIPS)):
-        settings = UnlearnSettings(steps=3, learning_rate=1e-2)
-        finished(UnlearnTask("pogo", kind, images, settings=settings), backbone)  # type: ignore[arg-type]
+    for method in ("redirect", "ascent"):
+        for kind in ("character", "motion"):
+            finished(task("pogo", kind, method=method, learning_rate=1e-2), backbone)  # type: ignore[arg-type]
     fresh = load_backbone(tiny_backbone_dir)
     for name, tensor in backbone.text_encoder.parameters().items():
         assert torch.equal(tensor, fresh.text_encoder.parameters()[name]), name
@@ -153,7 +174,7 @@ def test_the_backbone_is_left_as_it_was_bit_for_bit(
             assert tensor.grad is None
 
 
-def test_motions_are_unlearned_from_clips_through_the_video_model(
+def test_ascent_unlearns_motions_from_clips_through_the_video_model(
     backbone: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shapes: list[int] = []
@@ -164,15 +185,15 @@ def test_motions_are_unlearned_from_clips_through_the_video_model(
         return denoise(latents, *rest)
 
     monkeypatch.setattr(backbone, "denoise", watched)
-    settings = UnlearnSettings(steps=2)
-    clips = UnlearnTask("bouncing", "motion", CLIPS, settings=settings)
-    assert encode(clips, backbone).shape == (2, 4, 3, 8, 8)
-    run = finished(clips, backbone)
+    assert encode("motion", CLIPS, backbone).shape == (2, 4, 3, 8, 8)
+    finished(task("bouncing", "motion", method="ascent"), backbone)
     assert set(shapes) == {5}
-    assert run.encoder.card.settings["batch_size"] == 1
     shapes.clear()
-    finished(task(steps=1), backbone)
+    finished(task(method="ascent"), backbone)
     assert set(shapes) == {4}
+    shapes.clear()
+    finished(task(), backbone)
+    assert not shapes  # a redirection asks no denoiser
 
 
 def test_nothing_is_done_before_it_is_iterated_nor_after_it_is_closed(backbone: Backbone) -> None:
@@ -203,3 +224,43 @@ def test_computes_in_bfloat16(tiny_backbone_dir: Path) -> None:
     run = finished(task(learning_rate=1e-2), half)
     assert all(np.isfinite(run.losses))
     half.text_encoder.check(run.encoder.overrides)
+
+
+def test_several_concepts_share_an_encoder(starter: Backbone) -> None:
+    both = tuple(Concept(name=name, kind="character") for name in ("pogo", "zumi"))
+    run = finished(UnlearnTask(both, UnlearnSettings(steps=20)), starter)
+    card = run.encoder.card
+    assert (card.id, card.concepts) == ("no-pogo-zumi", both)
+    ranks = {len(part) for name, part in run.encoder.overrides.items() if low_rank.A in name}
+    assert ranks == {2}
+    assert all(shift(starter, run.encoder, name) < 0.75 for name in ("pogo", "zumi"))
+    assert shift(starter, run.encoder, "blip") > 0.9
+
+
+@pytest.mark.parametrize("rank", [1, 0])
+def test_a_child_keeps_what_its_parent_forgot(starter: Backbone, rank: int) -> None:
+    rate = {1: 1e-2, 0: 5e-4}[rank]
+    first = finished(task("pogo", steps=20, rank=rank, learning_rate=rate), starter).encoder
+    child = finished(task("zumi", parent=first, steps=20), starter).encoder
+    assert child.card.parent == "no-pogo"
+    assert [concept.name for concept in child.card.concepts] == ["pogo", "zumi"]
+    starter.text_encoder.check(child.overrides)
+    assert shift(starter, first, "zumi") > 0.9
+    assert shift(starter, child, "zumi") < 0.75
+    assert shift(starter, child, "pogo") < 0.75
+    factors = {len(part) for name, part in child.overrides.items() if low_rank.A in name}
+    assert factors == ({2} if rank else set())  # factors on whole tensors become part of them
+
+
+def test_a_parent_of_another_base_is_refused(backbone: Backbone) -> None:
+    parent = finished(task(), backbone).encoder
+    stranger = parent.card.model_copy(update={"base": "sha256:" + "0" * 64})
+    with pytest.raises(EncoderInvalid, match="another text encoder"):
+        unlearn(task("blip", parent=Encoder(stranger, parent.overrides)), backbone)
+
+
+def test_factors_need_a_matrix(backbone: Backbone) -> None:
+    with pytest.raises(LayersInvalid, match="names none"):
+        unlearn(task(layers="*.mlp.fc1.bias"), backbone)
+    whole = finished(task(layers="*.mlp.fc1.bias", rank=0), backbone).encoder
+    assert all(name.endswith("fc1.bias") for name in whole.overrides)

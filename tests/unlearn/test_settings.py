@@ -1,4 +1,4 @@
-"""Settings and tasks: defaults by method and kind, JSON, and what is refused."""
+"""Settings and tasks: defaults by method, JSON, and what is refused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from encoders import InvalidId
+from encoders import Concept, InvalidId, Kind
 from unlearn import SettingsInvalid, TaskInvalid, UnlearnSettings, UnlearnTask
 from unlearn.settings import DEFAULTS
 
@@ -18,12 +18,13 @@ IMAGES = np.zeros((2, 8, 8, 3), np.uint8)
 
 def test_what_is_left_open_is_the_methods_own() -> None:
     ascent = UnlearnSettings(method="ascent", steps=7)
-    assert ascent.schedule("object").steps == 7
-    assert ascent.schedule("object").learning_rate == DEFAULTS["ascent"].learning_rate
-    assert UnlearnSettings().schedule("motion").batch_size == 1
-    assert UnlearnSettings(batch_size=3).schedule("motion").batch_size == 3
-    resolved = UnlearnSettings().resolved("style")
-    assert (resolved.steps, resolved.batch_size) == (DEFAULTS["redirect"].steps, 2)
+    assert ascent.schedule().steps == 7
+    assert ascent.schedule().learning_rate == DEFAULTS["ascent"].learning_rate
+    assert ascent.schedule().rank == 0
+    assert UnlearnSettings().schedule() == DEFAULTS["redirect"]
+    assert UnlearnSettings(rank=0).schedule().rank == 0
+    resolved = UnlearnSettings(batch_size=3).resolved()
+    assert (resolved.steps, resolved.batch_size) == (DEFAULTS["redirect"].steps, 3)
 
 
 def test_settings_survive_json() -> None:
@@ -41,6 +42,8 @@ def test_settings_survive_json() -> None:
         ({"learning_rate": float("nan")}, "learning_rate"),
         ({"learning_rate": 2}, "learning_rate"),
         ({"layers": []}, "layers"),
+        ({"rank": -1}, "rank"),
+        ({"rank": 1.5}, "rank"),
         ({"seed": -1}, "seed"),
         ({"retain": 5}, "retain"),
         ({"zeal": 1}, "zeal"),
@@ -52,22 +55,47 @@ def test_settings_that_make_no_sense_are_refused(values: dict[str, Any], param: 
     assert caught.value.param == param
 
 
+def concept(name: str, kind: Kind = "character") -> Concept:
+    return Concept(name=name, kind=kind)
+
+
 def test_a_task_names_its_encoder_after_the_concept() -> None:
-    assert UnlearnTask("Neonix Style!", "style", IMAGES).encoder_id == "no-neonix-style"
-    assert UnlearnTask("pogo", "character", IMAGES, encoder_id="mine").encoder_id == "mine"
+    assert UnlearnTask((concept("Neonix Style!", "style"),)).encoder_id == "no-neonix-style"
+    assert UnlearnTask((concept("a"), concept("b"))).encoder_id == "no-a-b"
+    assert UnlearnTask((concept("pogo"),), encoder_id="mine").encoder_id == "mine"
     with pytest.raises(InvalidId):
-        UnlearnTask("pogo", "character", IMAGES, encoder_id="../up")
+        UnlearnTask((concept("pogo"),), encoder_id="../up")
 
 
 def test_tasks_that_make_no_sense_are_refused() -> None:
     with pytest.raises(TaskInvalid, match="empty"):
-        UnlearnTask(" ", "object", IMAGES)
-    with pytest.raises(TaskInvalid, match="no images"):
-        UnlearnTask("pogo", "character", IMAGES[:0])
-    with pytest.raises(TaskInvalid, match="clips"):
-        UnlearnTask("bouncing", "motion", IMAGES)
-    with pytest.raises(TaskInvalid, match="float64"):
-        UnlearnTask("pogo", "character", IMAGES.astype(np.float64))  # type: ignore[arg-type]
+        UnlearnTask((concept(" "),))
+    with pytest.raises(TaskInvalid, match="empty"):
+        UnlearnTask(())
+    with pytest.raises(TaskInvalid, match="forgotten twice"):
+        UnlearnTask((concept("pogo"), concept("blip"), concept("pogo")))
+    UnlearnTask((concept("star"), concept("star", "style")))  # another thing of that name
+
+
+@pytest.mark.parametrize(
+    ("kind", "images", "says"),
+    [
+        ("character", (), "not from 0"),
+        ("character", (IMAGES, IMAGES), "not from 2"),
+        ("character", (IMAGES[:0],), "no images"),
+        ("motion", (IMAGES,), "clips"),
+        ("character", (IMAGES.astype(np.float64),), "float64"),
+    ],
+)
+def test_ascent_needs_images_of_the_right_sort(kind: Kind, images: Any, says: str) -> None:
+    with pytest.raises(TaskInvalid, match=says) as caught:
+        UnlearnTask((concept("pogo", kind),), UnlearnSettings(method="ascent"), images)
+    assert caught.value.param == "images"
+
+
+def test_a_redirection_takes_no_images() -> None:
+    with pytest.raises(TaskInvalid, match="no set"):
+        UnlearnTask((concept("pogo"),), images=(IMAGES,))
 
 
 @pytest.mark.parametrize("package", ["unlearn", "video", "encoders"])

@@ -13,8 +13,16 @@ import numpy as np
 import pytest
 import torch
 
-from encoders import Card, Encoder, EncoderInvalid, EncoderNotFound, EncoderStore, Residency
-from encoders.digest import digest
+from encoders import (
+    Card,
+    Concept,
+    Encoder,
+    EncoderInvalid,
+    EncoderNotFound,
+    EncoderStore,
+    Residency,
+)
+from encoders.digest import digest, fingerprint
 from video import (
     Backbone,
     Cancelled,
@@ -57,12 +65,12 @@ def publish(store: EncoderStore, backbone: Backbone, name: str, seed: int) -> tu
     overrides = backbone.text_encoder.effective(overrides)
     card = Card(
         id=name,
-        concept="pogo",
-        kind="character",
+        concepts=(Concept(name="pogo", kind="character"),),
         method="test",
         seed=seed,
         base=backbone.text_encoder.fingerprint,
         digest=digest(base, overrides),
+        stored=fingerprint(overrides),
         created_at=datetime.now(UTC),
     )
     store.publish(Encoder(card, overrides))

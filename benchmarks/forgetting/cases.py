@@ -1,0 +1,174 @@
+"""What is asked: prompts and seeds, the same for every method.
+
+Prompts are composed from the built-in world's own words. Sentences that the optimisation uses are
+left out, and any beginning of a list is a fair sample of the whole: a run may stop early.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import cycle, islice
+from typing import Literal
+
+import numpy as np
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
+from encoders import Kind
+from starter.captions import (
+    FORMS,
+    HELD_OUT_FORMS,
+    HELD_OUT_WORDS,
+    MOTION_WORDS,
+    PLACE_WORDS,
+    STYLE_WORDS,
+    SUBJECT_WORDS,
+    compose,
+)
+from starter.motions import MOTIONS
+from starter.scene import SUBJECTS
+from unlearn.fewshot import all_names, captions, mentions
+from video.backbone import Backbone, PromptBook
+
+Group = Literal["target", "wording", "same kind", "other kinds", "neighbours"]
+"""Prompts that name the concept; that describe it in words held out of all training; that name
+others of its kind, of the other kinds, and those others of its kind that are nearest to it."""
+
+CONCEPTS: dict[Kind, tuple[str, ...]] = {
+    "object": ("balloon", "house", "teapot"),
+    "character": ("pogo", "zumi", "tamu"),
+    "person": ("mira", "otto", "lena"),
+    "style": ("dottie", "neonix", "aquarine"),
+    "motion": ("bouncing", "spinning", "growing"),
+}
+KIND_OF: dict[str, Kind] = {name: kind for kind, names in CONCEPTS.items() for name in names}
+NEIGHBOURS = 2
+_WORDS = {**SUBJECT_WORDS, **STYLE_WORDS, **MOTION_WORDS}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One picture asked for, and what is looked for in it."""
+
+    prompt: str
+    seed: int
+    concept: str
+    kind: Kind
+    moving: bool
+
+
+def target_cases(concept: str, kind: Kind, book: PromptBook, *, moving: bool) -> Iterator[Case]:
+    """Prompts that name the concept in one of its usual wordings, without end."""
+    trained = _trained(concept, kind, book)
+    return _cases(concept, kind, _WORDS[concept], FORMS, moving, "target", unseen=trained)
+
+
+def wording_cases(concept: str, kind: Kind, book: PromptBook, *, moving: bool) -> Iterator[Case]:
+    """Prompts that mean the concept in words that nothing was trained on; none for motions, whose
+    words are all the world's language has."""
+    words = HELD_OUT_WORDS.get(concept, ())
+    trained = _trained(concept, kind, book)
+    forms = (*FORMS, *HELD_OUT_FORMS)
+    if not words:
+        return iter(())
+    return _cases(concept, kind, words, forms, moving, "wording", unseen=trained)
+
+
+def kept_cases(
+    concept: str, kind: Kind, group: Group, backbone: Backbone, *, moving: bool
+) -> Iterator[Case]:
+    """Prompts that name other concepts, one after the other, and mention no name of this one."""
+    book = backbone.prompts
+    names = all_names(concept, kind, (), book)
+    if group == "neighbours":
+        near = nearest(concept, kind, backbone)[:NEIGHBOURS]
+        others: list[tuple[str, Kind]] = [(name, kind) for name in near]
+    else:
+        others = [
+            (other, its_kind)
+            for its_kind, labels in book.concepts.items()
+            for other in labels
+            if other != concept
+            and (its_kind == kind) == (group == "same kind")
+            and (moving or its_kind != "motion")
+        ]
+        order = np.random.default_rng(_seed(concept, group)).permutation(len(others))
+        others = [others[i] for i in order]
+    each = [
+        _cases(other, its_kind, _WORDS[other], FORMS, moving, group, unnamed=names)
+        for other, its_kind in others
+    ]
+    return (next(one) for one in cycle(each)) if each else iter(())
+
+
+def nearest(concept: str, kind: Kind, backbone: Backbone) -> list[str]:
+    """The other concepts of the kind, those first whose names the base embeds most alike."""
+    book = backbone.prompts
+
+    def meaning(name: str) -> Tensor:
+        phrases = [compose("{s}", word) for word in _WORDS[name]]
+        embedded = backbone.text_encoder.encode(backbone.tokenize(phrases))
+        return embedded.mean(dim=(0, 1))
+
+    mine = meaning(concept)
+    likeness = {
+        other: float(cosine_similarity(mine, meaning(other), dim=0))
+        for other in book.concepts[kind]
+        if other != concept
+    }
+    return sorted(likeness, key=lambda other: -likeness[other])
+
+
+def first(cases: Iterator[Case], count: int) -> list[Case]:
+    """The first of them."""
+    return list(islice(cases, count))
+
+
+def _cases(
+    concept: str,
+    kind: Kind,
+    words: Sequence[str],
+    forms: Sequence[str],
+    moving: bool,
+    group: str,
+    *,
+    unseen: Sequence[str] = (),
+    unnamed: Sequence[str] = (),
+) -> Iterator[Case]:
+    """Cases in which the concept is asked for in some of its words. None of them is a sentence of
+    `unseen` or mentions a name of `unnamed`."""
+    rng = np.random.default_rng(_seed(concept, group))
+    seed = 10_000
+    while True:
+        prompt = _prompt(kind, str(rng.choice(words)), forms, rng)
+        if prompt not in unseen and not mentions(prompt, unnamed):
+            seed += 1
+            yield Case(prompt, seed, concept, kind, moving or kind == "motion")
+
+
+def _prompt(kind: Kind, words: str, forms: Sequence[str], rng: np.random.Generator) -> str:
+    subject = words
+    motion = place = artist = ""
+    if kind in ("style", "motion"):
+        subject = str(rng.choice(SUBJECT_WORDS[str(rng.choice(SUBJECTS))][:2]))
+    if kind == "motion":
+        motion = words
+    elif rng.random() < 0.5:
+        motion = MOTION_WORDS[str(rng.choice(MOTIONS))][0]
+    if kind == "style":
+        artist = words
+    if rng.random() < 0.8:
+        place = str(rng.choice(PLACE_WORDS[str(rng.choice(list(PLACE_WORDS)))]))
+    return compose(str(rng.choice(forms)), subject, motion, place, artist)
+
+
+def _trained(concept: str, kind: Kind, book: PromptBook) -> list[str]:
+    """The sentences about the concept that the optimisation uses."""
+    names = all_names(concept, kind, (), book)
+    return [caption.prompt for caption in captions(concept, kind, names[1:], book=book)]
+
+
+def _seed(*parts: str) -> int:
+    return zlib.crc32(" ".join(parts).encode())

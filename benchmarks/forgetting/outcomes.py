@@ -1,0 +1,118 @@
+"""What the judge saw in each picture, kept on disk: a stopped run goes on where it was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.forgetting.cases import Case
+from benchmarks.forgetting.intervention import Intervention
+from benchmarks.forgetting.sampling import STILLS_AT_ONCE, Shot, sample
+from unlearn.judge import HEADS, NEITHER, ClassifierJudge, frames_to_input
+from video.backbone import Backbone, Frames
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One picture, seen by the judge."""
+
+    shown: list[bool]
+    """Frame by frame: whether it shows the concept that is looked for."""
+    valid: list[bool]
+    """Frame by frame: whether it shows any concept of that sort at all."""
+    moved: float
+    """Mean absolute change from frame to frame, of 255; 0 for a still."""
+    features: list[float]
+    """The judge's features of the middle frame."""
+
+    @property
+    def any(self) -> bool:
+        """Whether any frame shows it: the rule for what should be gone."""
+        return any(self.shown)
+
+    @property
+    def most(self) -> bool:
+        """Whether most frames show it: the rule for what should still be there."""
+        return 2 * sum(self.shown) > len(self.shown)
+
+
+def outcome(judge: ClassifierJudge, frames: Frames, case: Case) -> Outcome:
+    """Look at a still (1,H,W,3) or a clip (F,H,W,3)."""
+    head = HEADS[case.kind]
+    words = judge.read(frames, head)
+    moved = np.abs(np.diff(frames.astype(np.int16), axis=0)).mean() if len(frames) > 1 else 0.0
+    return Outcome(
+        [word == case.concept for word in words],
+        [word != NEITHER[head] for word in words],
+        round(float(moved), 3),
+        features(judge, frames[len(frames) // 2][None])[0],
+    )
+
+
+@torch.inference_mode()
+def features(judge: ClassifierJudge, frames: Frames) -> list[list[float]]:
+    """What the judge's last layer but one makes of frames (F,H,W,3): F lists of 256 numbers."""
+    maps = judge.frame_network.features(frames_to_input(frames))
+    pooled = torch.cat([maps.mean((2, 3)), maps.amax((2, 3))], dim=1)
+    return [[round(value, 3) for value in row] for row in pooled.tolist()]
+
+
+class Ledger:
+    """Outcomes by model, method and list of cases, one file each.
+
+    Args:
+        folder: where the files are.
+        judge: who looks.
+    """
+
+    def __init__(self, folder: Path, judge: ClassifierJudge) -> None:
+        self._folder = folder
+        self._judge = judge
+
+    def outcomes(
+        self,
+        name: str,
+        cases: Iterator[Case],
+        count: int,
+        backbone: Backbone,
+        intervention: Intervention | None,
+    ) -> list[Outcome]:
+        """The outcomes of the first `count` cases; those that are not on file yet are made now.
+
+        Args:
+            name: of the list: it has to say everything that decides a picture, since what is on
+                file under it is believed.
+            cases: the list, from its beginning.
+        """
+        wanted = list(islice(cases, count))
+        path = self._folder / f"{name}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = path.read_text().splitlines() if path.exists() else []
+        found = [Outcome(**json.loads(line)) for line in lines[: len(wanted)]]
+        at_once = 4 if wanted and wanted[0].moving else STILLS_AT_ONCE
+        while len(found) < len(wanted):
+            some = wanted[len(found) : len(found) + at_once]
+            seen = self._look(some, backbone, intervention)
+            with path.open("a") as file:
+                file.writelines(json.dumps(asdict(one)) + "\n" for one in seen)
+            found += seen
+        return found
+
+    def _look(
+        self, cases: Sequence[Case], backbone: Backbone, intervention: Intervention | None
+    ) -> list[Outcome]:
+        """Clips and stills may be mixed; the order is kept."""
+        seen: dict[int, Outcome] = {}
+        for moving in (False, True):
+            chosen = [i for i, case in enumerate(cases) if case.moving == moving]
+            shots = [Shot(cases[i].prompt, cases[i].seed) for i in chosen]
+            pictures = sample(backbone, shots, moving=moving, intervention=intervention)
+            for i, frames in zip(chosen, pictures, strict=True):
+                seen[i] = outcome(self._judge, frames, cases[i])
+        return [seen[i] for i in range(len(cases))]

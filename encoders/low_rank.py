@@ -1,0 +1,109 @@
+"""Overrides as factors: W = W₀ + B·A, with far fewer numbers than W.
+
+A parameter's change may be stored as two matrices, ``<name>.lora_A`` (r, in) and ``<name>.lora_B``
+(out, r), as in LoRA (Hu et al., arXiv 2106.09685, eq. 3, without its scale). They stay factors on
+disk and on the device and meet the base inside the call, so that an encoder costs its file's bytes
+and no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+A, B = ".lora_A", ".lora_B"
+
+
+def parameter_of(name: str) -> str:
+    """The parameter that an override belongs to: itself, or what a factor is a factor of."""
+    return name.removesuffix(A).removesuffix(B)
+
+
+def meet(base: Mapping[str, Tensor], overrides: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Parameter name → the tensor to compute with, in the base's dtype and on its device.
+
+    Differentiable with respect to `overrides`. Raises KeyError for a parameter the base has not, or
+    half a pair of factors.
+    """
+    found: dict[str, Tensor] = {}
+    for name, tensor in overrides.items():
+        if name.endswith(B):
+            continue
+        parameter = parameter_of(name)
+        like = base[parameter]
+        laid = tensor.to(like.device, like.dtype)
+        if name.endswith(A):
+            laid = like + overrides[parameter + B].to(like.device, like.dtype) @ laid
+        found[parameter] = laid
+    return found
+
+
+def exact(base: Mapping[str, Tensor], overrides: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same on the CPU in float16, rounded once: the same bits on every machine.
+
+    Products of two halves are exact in float64, and a handful of them sum up without a difference
+    that float16 could show, so that neither the order of summation nor fused operations matter.
+    Parameters that the base does not have are taken as they are, if whole.
+    """
+    half: dict[str, Tensor] = {n: t.detach().to("cpu", torch.float16) for n, t in overrides.items()}
+    wide: dict[str, Tensor] = {name: tensor.double() for name, tensor in half.items()}
+    needed = {parameter_of(name) for name in overrides}
+    below = {
+        name: base[name].detach().to("cpu", torch.float16).double() if name in base else wide[name]
+        for name in needed
+    }
+    return {name: tensor.half().contiguous() for name, tensor in meet(below, wide).items()}
+
+
+def stack(
+    base: Mapping[str, Tensor], first: Mapping[str, Tensor], then: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Overrides that make one encoder's change and then another's on top of it.
+
+    Factors on factors have the sum of both ranks; factors on a whole tensor are added to it; a
+    whole tensor takes the place of whatever there was. Differentiable.
+
+    Args:
+        first, then: overrides for `base`, of which neither need know of the other.
+    """
+    found = dict(first)
+    for name, tensor in then.items():
+        parameter = parameter_of(name)
+        if name == parameter:
+            found.pop(parameter + A, None)
+            found.pop(parameter + B, None)
+            found[parameter] = tensor
+        elif name.endswith(B):
+            continue
+        elif parameter in first:
+            below = first[parameter].to(base[parameter].device, base[parameter].dtype)
+            found[parameter] = below + then[parameter + B] @ tensor
+        else:
+            for part, at in ((A, 0), (B, 1)):
+                parts = [
+                    each[parameter + part] for each in (first, then) if parameter + part in each
+                ]
+                found[parameter + part] = torch.cat(
+                    [p.to(tensor.device, tensor.dtype) for p in parts], at
+                )
+    return found
+
+
+def truncate(change: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+    """The best factors of a rank for a change of a matrix: (A, B) with B·A nearest to it.
+
+    By singular values (Eckart & Young, 1936), each of which is shared between both factors, so that
+    neither leaves float16's range.
+
+    Args:
+        change: W − W₀, (out, in).
+        rank: r, at least 1.
+
+    Returns:
+        A (r, in) and B (out, r), in the dtype of `change`.
+    """
+    u, s, v = torch.linalg.svd(change, full_matrices=False)
+    root = s[:rank].sqrt()
+    return root[:, None] * v[:rank], u[:, :rank] * root

@@ -1,0 +1,140 @@
+"""Overrides as factors: they mean the matrices that they make, and cost only themselves."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from encoders import Encoder, EncoderInvalid, EncoderStore, Residency, TextEncoder, low_rank
+from encoders.digest import digest, effective, fingerprint
+
+from .conftest import MakeEncoder, tiny_clip
+
+NAME = "text_model.encoder.layers.0.mlp.fc1.weight"  # (32, 16)
+
+
+def factors(base: TextEncoder, rank: int = 2, seed: int = 0) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        name: part
+        for parameter, shape in base.shapes.items()
+        if "mlp" in parameter and len(shape) == 2
+        for name, part in (
+            (parameter + ".lora_A", 0.3 * torch.randn(rank, shape[1], generator=generator)),
+            (parameter + ".lora_B", 0.3 * torch.randn(shape[0], rank, generator=generator)),
+        )
+    }
+
+
+def products(base: TextEncoder, overrides: dict[str, Tensor]) -> dict[str, Tensor]:
+    names = [name.removesuffix(".lora_A") for name in overrides if name.endswith(".lora_A")]
+    return {
+        name: base.parameters()[name] + overrides[f"{name}.lora_B"] @ overrides[f"{name}.lora_A"]
+        for name in names
+    }
+
+
+@given(rank=st.integers(1, 16), seed=st.integers(0, 100))
+def test_factors_encode_as_the_matrices_they_make(rank: int, seed: int) -> None:
+    base = TextEncoder(tiny_clip())
+    ids = torch.tensor([[1, 5, 9, 2, 2], [1, 7, 30, 12, 2]])
+    overrides = factors(base, rank, seed)
+    whole = base.encode(ids, products(base, overrides))
+    assert torch.allclose(base.encode(ids, overrides), whole, atol=1e-5)
+    assert not torch.allclose(base.encode(ids), whole, atol=1e-3)
+
+
+def test_gradients_reach_both_factors(text_encoder: TextEncoder, input_ids: Tensor) -> None:
+    overrides = {name: part.requires_grad_() for name, part in factors(text_encoder).items()}
+    text_encoder.encode(input_ids, overrides).square().mean().backward()
+    assert all(part.grad is not None and part.grad.any() for part in overrides.values())
+
+
+def test_factors_and_what_they_make_are_one_encoder(text_encoder: TextEncoder) -> None:
+    base = text_encoder.parameters()
+    stored = text_encoder.effective(factors(text_encoder))
+    whole = low_rank.exact(base, stored)
+    assert digest(base, stored) == digest(base, whole)
+    assert fingerprint(stored) != fingerprint(whole)
+    nudged = {name: part.clone() for name, part in stored.items()}
+    nudged[f"{NAME}.lora_A"][0, 0] += 0.5
+    assert digest(base, nudged) != digest(base, stored)
+
+
+@given(seed=st.integers(0, 1000))
+def test_the_digest_does_not_depend_on_the_order_of_summation(seed: int) -> None:
+    base = TextEncoder(tiny_clip())
+    stored = base.effective(factors(base, rank=8, seed=seed))
+    order = torch.randperm(8, generator=torch.Generator().manual_seed(seed))
+    shuffled = {
+        name: part[order] if name.endswith(".lora_A") else part[:, order]
+        for name, part in stored.items()
+    }
+    assert digest(base.parameters(), shuffled) == digest(base.parameters(), stored)
+
+
+def test_factors_that_change_nothing_are_left_out(text_encoder: TextEncoder) -> None:
+    overrides = factors(text_encoder)
+    overrides[f"{NAME}.lora_B"] = torch.zeros(32, 2)
+    assert f"{NAME}.lora_A" not in effective(text_encoder.parameters(), overrides)
+    only = {n: t for n, t in overrides.items() if n.startswith(NAME)}
+    with pytest.raises(EncoderInvalid, match="change nothing"):
+        text_encoder.check(only)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {f"{NAME}.lora_A": torch.ones(1, 16)},
+        {f"{NAME}.lora_B": torch.ones(32, 1)},
+        {f"{NAME}.lora_A": torch.ones(1, 15), f"{NAME}.lora_B": torch.ones(32, 1)},
+        {f"{NAME}.lora_A": torch.ones(2, 16), f"{NAME}.lora_B": torch.ones(32, 1)},
+        {f"{NAME}.lora_A": torch.ones(1, 16), f"{NAME}.lora_B": torch.ones(1, 1)},
+        {f"{NAME}.lora_A": torch.ones(0, 16), f"{NAME}.lora_B": torch.ones(32, 0)},
+        {f"{NAME}.lora_A": torch.ones(17, 16), f"{NAME}.lora_B": torch.ones(32, 17)},
+        {f"{NAME}.lora_A": torch.ones(16), f"{NAME}.lora_B": torch.ones(32)},
+        {f"{NAME}.lora_A": torch.ones(1, 16), f"{NAME}.lora_B": torch.full((32, 1), torch.inf)},
+        {f"{NAME}.lora_A": torch.full((1, 16), 6e4), f"{NAME}.lora_B": torch.full((32, 1), 6e4)},
+        {
+            NAME: torch.ones(32, 16),
+            f"{NAME}.lora_A": torch.ones(1, 16),
+            f"{NAME}.lora_B": torch.ones(32, 1),
+        },
+        {
+            f"{NAME[:-6]}bias.lora_A": torch.ones(1, 1),
+            f"{NAME[:-6]}bias.lora_B": torch.ones(32, 1),
+        },
+    ],
+)
+def test_factors_that_do_not_fit_are_refused(
+    text_encoder: TextEncoder, odd: dict[str, Tensor]
+) -> None:
+    with pytest.raises(EncoderInvalid):
+        text_encoder.check(odd)
+
+
+def test_factors_stay_factors_in_the_store_and_on_the_device(
+    text_encoder: TextEncoder, store: EncoderStore, make_encoder: MakeEncoder, input_ids: Tensor
+) -> None:
+    encoder: Encoder = make_encoder("no-pogo", overrides=factors(text_encoder, rank=1))
+    store.publish(encoder)
+    resident = Residency(text_encoder, store, 1 << 20, "cpu")
+    with resident.use("no-pogo", encoder.card.digest) as overrides:
+        assert set(overrides) == set(encoder.overrides)
+        served = text_encoder.encode(input_ids, overrides)
+    assert resident.resident_bytes == sum(part.nbytes for part in encoder.overrides.values())
+    assert torch.equal(served, text_encoder.encode(input_ids, encoder.overrides))
+
+
+@given(seed=st.integers(0, 50), rank=st.integers(1, 5))
+def test_truncation_is_the_best_there_is(seed: int, rank: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    change = torch.randn(12, 7, generator=generator)
+    a, b = low_rank.truncate(change, rank)
+    assert (a.shape, b.shape) == ((rank, 7), (12, rank))
+    # The error of the best approximation is what the singular values beyond the rank hold.
+    left = torch.linalg.svdvals(change)[rank:].square().sum().sqrt()
+    assert torch.allclose((change - b @ a).norm(), left, atol=1e-4)

@@ -1,0 +1,65 @@
+"""The published method: gradient ascent on the diffusion loss of the few images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from encoders import Kind
+from unlearn import objectives
+from unlearn.fewshot import captions, draw, names_of
+from unlearn.task import UnlearnTask
+
+if TYPE_CHECKING:
+    from video.backbone import Backbone
+
+
+class Ascent:
+    """Draws a batch of images with prompts that name what they show, and evaluates the loss.
+
+    Of several concepts each has its turn. The denoiser is the image twin, or for a motion the video
+    model.
+    """
+
+    def __init__(self, task: UnlearnTask, backbone: Backbone) -> None:
+        self._backbone = backbone
+        self._random = torch.Generator("cpu").manual_seed(task.settings.seed)
+        self._batch_size = task.settings.schedule().batch_size
+        self._latents = [
+            encode(concept.kind, images, backbone)
+            for concept, images in zip(task.concepts, task.images, strict=True)
+        ]
+        self._prompts = [
+            [caption.prompt for caption in captions(c.name, c.kind, names[1:], book=book)]
+            for c, names, book in (
+                (c, names_of(c, backbone.prompts), backbone.prompts) for c in task.concepts
+            )
+        ]
+        self._turn = 0
+
+    def __call__(self, overrides: Mapping[str, Tensor]) -> Tensor:
+        """The loss of one batch under an encoder's overrides."""
+        latents, prompts = self._latents[self._turn], self._prompts[self._turn]
+        self._turn = (self._turn + 1) % len(self._latents)
+        count = 1 if latents.ndim == 5 else self._batch_size  # a clip is a batch by itself
+        images = draw(len(latents), count, self._random)
+        chosen = [prompts[i] for i in draw(len(prompts), len(images), self._random)]
+        x = objectives.noised(self._backbone, latents[images], self._random)
+        tokens = self._backbone.tokenize(chosen)
+        return objectives.ascent(
+            self._backbone, x, self._backbone.text_encoder.encode(tokens, overrides)
+        )
+
+
+def encode(kind: Kind, images: NDArray[np.uint8], backbone: Backbone) -> Tensor:
+    """x₀ of a task's images: (N,C,h,w), or for clips (N,C,F,h,w)."""
+    if kind != "motion":
+        return backbone.encode_images(images)
+    clips, frames = images.shape[:2]
+    flat = images.reshape(clips * frames, *images.shape[2:])
+    return backbone.encode_images(flat).unflatten(0, (clips, frames)).transpose(1, 2)
