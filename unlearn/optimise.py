@@ -86,11 +86,12 @@ class Unlearning(Iterator[UnlearnProgress]):
             eps=1e-6,
             weight_decay=1e-8,
         )
+        steps = schedule.steps * len(task.concepts)
         started = perf_counter()
-        for step in range(1, schedule.steps + 1):
+        for step in range(1, steps + 1):
             if redirects:
                 for group in adam.param_groups:
-                    group["lr"] = schedule.learning_rate * cooled(step, schedule.steps)
+                    group["lr"] = schedule.learning_rate * cooled(step, steps)
             with torch.enable_grad():  # whoever iterates may have gradients off
                 loss = loss_of(low_rank.stack(base, parent, trained))
                 adam.zero_grad()
@@ -98,7 +99,7 @@ class Unlearning(Iterator[UnlearnProgress]):
             adam.step()
             self.losses.append(loss.item())
             seconds = perf_counter() - started
-            yield UnlearnProgress(step, schedule.steps, self.losses[-1], seconds)
+            yield UnlearnProgress(step, steps, self.losses[-1], seconds)
         self._encoder = _finish(task, backbone, low_rank.stack(base, parent, trained))
 
 

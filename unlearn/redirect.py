@@ -6,8 +6,8 @@ what is reached there holds for every denoiser behind it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
@@ -19,14 +19,16 @@ from unlearn.task import UnlearnTask
 if TYPE_CHECKING:
     from video.backbone import Backbone
 
+T = TypeVar("T")
+
 
 class Redirect:
     """Draws prompts of the concepts and captions of everything else, and evaluates the loss:
     the redirection of the former, and the drift of the latter and of the empty prompt, which the
     unconditional branch of guidance uses in every request.
 
-    What an earlier encoder has forgotten is redirected along with the new concepts, so that it
-    stays forgotten.
+    Of several concepts each has its turn. What the encoder that is gone on from has forgotten is
+    held on to as that encoder has it, like a caption of something else.
     """
 
     def __init__(self, task: UnlearnTask, backbone: Backbone) -> None:
@@ -34,29 +36,41 @@ class Redirect:
         self._backbone = backbone
         self._settings = settings
         self._random = torch.Generator("cpu").manual_seed(settings.seed)
-        names = [names_of(concept, book) for concept in task.all_concepts]
-        self._captions = [
-            captions(c.name, c.kind, its_names[1:], anchor=settings.anchor, book=book)
-            for c, its_names in zip(task.all_concepts, names, strict=True)
-        ]
-        every = [name for its_names in names for name in its_names]
+        self._parent = task.parent.overrides if task.parent else {}
+        every = [name for concept in task.all_concepts for name in names_of(concept, book)]
+        prompts = {
+            (c.name, c.kind): captions(
+                c.name, c.kind, names_of(c, book)[1:], anchor=settings.anchor, book=book
+            )
+            for c in task.all_concepts
+        }
+        self._concepts = [prompts.pop((c.name, c.kind)) for c in task.concepts]
+        self._forgotten = [caption.prompt for pool in prompts.values() for caption in pool]
         given = [caption for caption in settings.retain if not mentions(caption, every)]
         self._retain = given or retained_captions(book, every)
+        self._turn = 0
 
     def __call__(self, overrides: Mapping[str, Tensor]) -> Tensor:
         """The loss of one draw under an encoder's overrides."""
-        count = self._settings.schedule().batch_size
-        chosen = [pool[i] for pool in self._captions for i in draw(len(pool), count, self._random)]
-        kept = [
-            self._retain[i]
-            for i in draw(len(self._retain), self._settings.retain_batch, self._random)
-        ]
-        kept.append("")
-        encode, tokenize = self._backbone.text_encoder.encode, self._backbone.tokenize
-        now = encode(tokenize([c.prompt for c in chosen] + kept), overrides)
+        pool = self._concepts[self._turn]
+        self._turn = (self._turn + 1) % len(self._concepts)
+        chosen = self._draw(pool, self._settings.schedule().batch_size)
+        prompts, anchors = [c.prompt for c in chosen], [c.anchor for c in chosen]
+        kept = [*self._draw(self._retain, self._settings.retain_batch), ""]
+        forgotten = self._draw(self._forgotten, self._settings.retain_batch)
+        now = self._encode([*prompts, *kept, *forgotten], overrides)
         with torch.no_grad():
-            base = encode(tokenize([c.anchor for c in chosen] + kept))
-        concept, others = now.split([len(chosen), len(kept)])
-        anchor0, others0 = base.split([len(chosen), len(kept)])
-        drift = objectives.drift(others, others0)
-        return objectives.redirect(concept, anchor0) + self._settings.retain_weight * drift
+            target = self._encode([*anchors, *kept])
+            if forgotten:
+                target = torch.cat([target, self._encode(forgotten, self._parent)])
+        count = len(prompts)
+        drift = objectives.drift(now[count:], target[count:])
+        redirection = objectives.redirect(now[:count], target[:count])
+        return redirection + self._settings.retain_weight * drift
+
+    def _draw(self, pool: Sequence[T], count: int) -> list[T]:
+        return [pool[i] for i in draw(len(pool), count, self._random)]
+
+    def _encode(self, prompts: list[str], overrides: Mapping[str, Tensor] | None = None) -> Tensor:
+        tokens = self._backbone.tokenize(prompts)
+        return self._backbone.text_encoder.encode(tokens, overrides)

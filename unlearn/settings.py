@@ -32,7 +32,7 @@ class Schedule:
 
 
 DEFAULTS: Mapping[Method, Schedule] = {
-    "redirect": Schedule(steps=40, learning_rate=1e-2, batch_size=2, rank=1),
+    "redirect": Schedule(steps=25, learning_rate=2e-2, batch_size=8, rank=1),
     "ascent": Schedule(steps=30, learning_rate=1e-3, batch_size=2, rank=0),
 }
 """Where a setting is left open. Measured on the built-in model (docs/METHODS.md): ascent still
@@ -51,12 +51,12 @@ class UnlearnSettings:
 
     method: Method = "redirect"
     steps: int | None = None
-    """Optimisation steps; None: the method's own (`DEFAULTS`)."""
+    """Optimisation steps a concept; None: the method's own (`DEFAULTS`)."""
     learning_rate: float | None = None
     """Adam's; None: the method's own."""
     batch_size: int | None = None
-    """Prompts of each concept a step, or for ascent images, of which a clip is a step's by itself;
-    None: the method's own."""
+    """Prompts a step, or for ascent images, of which a clip is a step's by itself; None: the
+    method's own."""
     rank: int | None = None
     """Of the factors that are trained in place of whole matrices, for each concept (LoRA); 0: whole
     parameters; None: the method's own."""
@@ -67,7 +67,7 @@ class UnlearnSettings:
     """Redirect only: what to put in the concept's place; None: by kind (`unlearn.fewshot`)."""
     retain: tuple[str, ...] = ()
     """Redirect only: captions to hold on to; none: those that come with the model."""
-    retain_batch: int = 24
+    retain_batch: int = 8
     """Redirect only: captions a step."""
     retain_weight: float = 3.0
     """Redirect only: weight of the drift on captions against the redirection."""

@@ -74,7 +74,7 @@ def main(
         ".work/modelscope"
     ),
     threads: Annotated[int, typer.Option(help="Threads of the CPU to use.")] = 2,
-    stills_steps: int = 4_500,
+    stills_steps: int = 3_200,
     clips_steps: int = 2_500,
     stills_count: int = 40_000,
     clips_count: int = 8_000,

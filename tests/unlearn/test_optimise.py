@@ -231,6 +231,7 @@ def test_several_concepts_share_an_encoder(starter: Backbone) -> None:
     run = finished(UnlearnTask(both, UnlearnSettings(steps=20)), starter)
     card = run.encoder.card
     assert (card.id, card.concepts) == ("no-pogo-zumi", both)
+    assert len(run.losses) == 40  # the steps are each concept's
     ranks = {len(part) for name, part in run.encoder.overrides.items() if low_rank.A in name}
     assert ranks == {2}
     assert all(shift(starter, run.encoder, name) < 0.75 for name in ("pogo", "zumi"))
@@ -239,7 +240,7 @@ def test_several_concepts_share_an_encoder(starter: Backbone) -> None:
 
 @pytest.mark.parametrize("rank", [1, 0])
 def test_a_child_keeps_what_its_parent_forgot(starter: Backbone, rank: int) -> None:
-    rate = {1: 1e-2, 0: 5e-4}[rank]
+    rate = {1: 2e-2, 0: 1e-3}[rank]
     first = finished(task("pogo", steps=20, rank=rank, learning_rate=rate), starter).encoder
     child = finished(task("zumi", parent=first, steps=20), starter).encoder
     assert child.card.parent == "no-pogo"
@@ -247,7 +248,7 @@ def test_a_child_keeps_what_its_parent_forgot(starter: Backbone, rank: int) -> N
     starter.text_encoder.check(child.overrides)
     assert shift(starter, first, "zumi") > 0.9
     assert shift(starter, child, "zumi") < 0.75
-    assert shift(starter, child, "pogo") < 0.75
+    assert shift(starter, child, "pogo") < shift(starter, first, "pogo") + 0.05
     factors = {len(part) for name, part in child.overrides.items() if low_rank.A in name}
     assert factors == ({2} if rank else set())  # factors on whole tensors become part of them
 

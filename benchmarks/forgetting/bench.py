@@ -1,0 +1,171 @@
+"""What the whole comparison works with: models, judge, methods, and what is on file of each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from benchmarks.forgetting.cases import (
+    KIND_OF,
+    Case,
+    Group,
+    kept_cases,
+    target_cases,
+    wording_cases,
+)
+from benchmarks.forgetting.intervention import Intervention
+from benchmarks.forgetting.methods import METHODS, source_of
+from benchmarks.forgetting.outcomes import Ledger, Outcome
+from benchmarks.forgetting.sampling import Shot, sample
+from benchmarks.modelscope.model import load_modelscope
+from benchmarks.workshop import WEIGHTS, weights_mark
+from encoders import Kind
+from encoders.digest import fingerprint
+from unlearn import ClassifierJudge, few_shot_requests, few_shots_of
+from video import load_backbone
+from video.backbone import Backbone, Frames
+
+Model = Literal["starter", "apart"]
+"""The built-in model, image twin and video model; and the video model trained apart."""
+BASE = "base"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many pictures a concept are looked at."""
+
+    target_clips: int
+    target_stills: int
+    apart_clips: int
+    wording: int
+    kept: int
+    neighbours: int
+    kept_clips: int
+
+
+class Bench:
+    """Makes interventions and looks at pictures, each once: all of it stays in the work folder.
+
+    An intervention on file is believed as long as the model's weights and the method's source are
+    what they were; what was seen under it, as long as it is the same intervention.
+    """
+
+    def __init__(self, work: Path) -> None:
+        self.judge = ClassifierJudge.load(WEIGHTS / "judge")
+        self.backbone = load_backbone(WEIGHTS)
+        self._apart: Backbone | None = None
+        self._work = work / weights_mark()
+        self._ledger = Ledger(self._work / "outcomes", self.judge)
+
+    def model(self, name: Model) -> Backbone:
+        """One of the two models; the second is loaded when it is first asked for."""
+        if name == "starter":
+            return self.backbone
+        if self._apart is None:
+            self._apart = load_modelscope(self.backbone)
+        return self._apart
+
+    def few_shots(self, concept: str, kind: Kind) -> Frames:
+        """Four stills by the base, or for a motion four clips."""
+        path = self._work / "images" / f"{concept}.npy"
+        if not path.exists():
+            requests = few_shot_requests(
+                concept, kind, limits=self.backbone.limits, book=self.backbone.prompts
+            )
+            shots = [Shot(request.prompt, request.seed) for request in requests]
+            pictures = sample(self.backbone, shots, moving=kind == "motion")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.save(path, few_shots_of(pictures, kind), allow_pickle=False)
+        return np.load(path, allow_pickle=False)
+
+    def intervention(self, method: str, concept: str) -> Intervention | None:
+        """The method's, made once; None for the base."""
+        if method == BASE:
+            return None
+        kind = KIND_OF[concept]
+        source = hashlib.sha256(source_of(method).encode()).hexdigest()[:8]
+        path = self._work / "interventions" / f"{_slug(method)}-{source}-{concept}.safetensors"
+        if path.exists():
+            return _load(path, method, concept, kind)
+        images = self.few_shots(concept, kind)
+        made = METHODS[method](self.backbone, concept, kind, images, 0)
+        if made.overrides or made.denoiser:  # the others are rewritten prompts, made in no time
+            _save(path, made)
+        return made
+
+    def outcomes(
+        self,
+        method: str,
+        concept: str,
+        group: Group,
+        count: int,
+        *,
+        moving: bool,
+        model: Model = "starter",
+    ) -> list[Outcome]:
+        """The first `count` outcomes of a group of prompts, on stills or clips."""
+        kind, backbone = KIND_OF[concept], self.model(model)
+        intervention = self.intervention(method, concept)
+        what = f"{group}-{'clips' if moving else 'stills'}"
+        name = f"{model}/{_mark(method, intervention)}/{concept}/{what}"
+        found = cases(concept, kind, group, self.backbone, moving=moving)
+        return self._ledger.outcomes(name, found, count, backbone, intervention)
+
+
+def cases(
+    concept: str, kind: Kind, group: Group, backbone: Backbone, *, moving: bool
+) -> Iterator[Case]:
+    """The group's prompts, without end."""
+    if group == "target":
+        return target_cases(concept, kind, backbone.prompts, moving=moving)
+    if group == "wording":
+        return wording_cases(concept, kind, backbone.prompts, moving=moving)
+    return kept_cases(concept, kind, group, backbone, moving=moving)
+
+
+def _mark(method: str, intervention: Intervention | None) -> str:
+    """Names an intervention by what it changes, or where it changes no weights by its source."""
+    if intervention is None:
+        return BASE
+    tensors = {**(intervention.overrides or {}), **intervention.denoiser}
+    if tensors:
+        return f"{_slug(method)}-{fingerprint(tensors).removeprefix('sha256:')[:8]}"
+    return f"{_slug(method)}-{hashlib.sha256(source_of(method).encode()).hexdigest()[:8]}"
+
+
+def _slug(method: str) -> str:
+    return method.replace(" ", "-")
+
+
+def _save(path: Path, made: Intervention) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {f"encoder/{name}": tensor for name, tensor in (made.overrides or {}).items()}
+    tensors |= {f"denoiser/{name}": tensor for name, tensor in made.denoiser.items()}
+    whole = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    save_file(whole, path, metadata={"seconds": json.dumps(made.seconds)})
+
+
+def _load(path: Path, method: str, concept: str, kind: Kind) -> Intervention:
+    with safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        seconds = json.loads(file.metadata()["seconds"])
+    parts = {
+        part: {n.removeprefix(part): t for n, t in tensors.items() if n.startswith(part)}
+        for part in ("encoder/", "denoiser/")
+    }
+    return Intervention(
+        method,
+        concept,
+        kind,
+        overrides=parts["encoder/"] or None,
+        denoiser=parts["denoiser/"],
+        seconds=seconds,
+    )

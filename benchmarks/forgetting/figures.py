@@ -1,0 +1,140 @@
+"""From outcomes to figures, each with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.forgetting.outcomes import Outcome
+from benchmarks.results import rate
+from unlearn.judging import wilson
+
+COMPONENTS = 32
+"""Of the judge's 256 features, those in which renders differ most: a covariance of more needs more
+pictures than are worth making."""
+
+
+def forgotten(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """UA: the share of pictures in which no frame shows the concept."""
+    return rate(sum(not one.any for one in outcomes), len(outcomes))
+
+
+def forgotten_frames(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """The share of frames that do not show the concept; its interval counts pictures, since the
+    frames of a clip are not independent."""
+    shares = [1 - sum(one.shown) / len(one.shown) for one in outcomes]
+    return rate_of(float(np.mean(shares)) if shares else 0.0, len(shares))
+
+
+def kept(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """IRA, CRA: the share of pictures of which most frames show what they should."""
+    return rate(sum(one.most for one in outcomes), len(outcomes))
+
+
+def valid(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """The share of pictures of which most frames show any concept at all: the collapse guard."""
+    good = sum(2 * sum(one.valid) > len(one.valid) for one in outcomes)
+    return rate(good, len(outcomes))
+
+
+def rate_of(share: float, count: int) -> dict[str, Any]:
+    """A mean share of `count` pictures, with the interval that a rate of so many would have: at
+    least as wide as the mean's own, whose parts lie between 0 and 1."""
+    low, high = wilson(round(share * count), count)
+    return {"rate": round(share, 4), "interval": [round(low, 4), round(high, 4)], "n": count}
+
+
+def lost(base: Sequence[bool], now: Sequence[bool]) -> dict[str, Any]:
+    """The drop of a rate on the same prompts and seeds: base minus now, with its 95 % interval.
+
+    Newcombe's interval for paired proportions (1998, Statistics in Medicine 17:2635, method 10).
+    """
+    n = len(base)
+    if n == 0:
+        return {"mean": 0.0, "interval": [-1.0, 1.0], "n": 0}
+    both = sum(b and w for b, w in zip(base, now, strict=True))
+    only_base, only_now = sum(base) - both, sum(now) - both
+    neither = n - both - only_base - only_now
+    first, second = sum(base) / n, sum(now) / n
+    (low1, high1), (low2, high2) = wilson(sum(base), n), wilson(sum(now), n)
+    product = sum(base) * (n - sum(base)) * sum(now) * (n - sum(now))
+    across = both * neither - only_base * only_now
+    if across > n / 2:
+        across -= n / 2
+    elif across > 0:
+        across = 0
+    phi = across / sqrt(product) if product else 0.0
+    down = sqrt(
+        max(
+            0.0,
+            (first - low1) ** 2
+            - 2 * phi * (first - low1) * (high2 - second)
+            + (high2 - second) ** 2,
+        )
+    )
+    up = sqrt(
+        max(
+            0.0,
+            (high1 - first) ** 2
+            - 2 * phi * (high1 - first) * (second - low2)
+            + (second - low2) ** 2,
+        )
+    )
+    drop = first - second
+    return {
+        "mean": round(drop, 4),
+        "interval": [round(drop - down, 4), round(drop + up, 4)],
+        "n": n,
+    }
+
+
+def harmonic(*shares: float) -> float:
+    """The harmonic mean; 0 as soon as one of them is."""
+    return 0.0 if min(shares) <= 0 else len(shares) / sum(1 / share for share in shares)
+
+
+def curve(outcomes: Sequence[Outcome]) -> list[float]:
+    """The share of clips that show the concept in their first frame, their second, …"""
+    length = min((len(one.shown) for one in outcomes), default=0)
+    return [round(float(np.mean([one.shown[i] for one in outcomes])), 3) for i in range(length)]
+
+
+class Frechet:
+    """The Fréchet distance between pictures and renders, on the judge's features.
+
+    ‖μ₁ − μ₂‖² + Tr(Σ₁ + Σ₂ − 2(Σ₁Σ₂)^½) (Dowson & Landau 1982; FID's formula, but not its network,
+    so not an FID). Two sets of renders have a distance too, the floor, which depends on how many
+    pictures there are: compare with that.
+
+    Args:
+        renders: features of renders of random scenes, (N,256).
+    """
+
+    def __init__(self, renders: NDArray[np.float64]) -> None:
+        self._mean = renders.mean(axis=0)
+        _, _, directions = np.linalg.svd(renders - self._mean, full_matrices=False)
+        self._directions = directions[:COMPONENTS]
+        self._renders = self._project(renders)
+
+    def distance(self, features: NDArray[np.float64]) -> float:
+        """From features (N,256), N at least two, to all of the renders."""
+        return self._between(self._project(features), self._renders)
+
+    def floor(self, count: int) -> float:
+        """From `count` of the renders to the others."""
+        return self._between(self._renders[:count], self._renders[count:])
+
+    def _project(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        return (features - self._mean) @ self._directions.T
+
+    @staticmethod
+    def _between(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+        one, other = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+        # The eigenvalues of a product of two covariances are real and not negative.
+        roots = np.sqrt(np.linalg.eigvals(one @ other).real.clip(min=0)).sum()
+        apart = np.square(a.mean(axis=0) - b.mean(axis=0)).sum()
+        return round(float(apart + np.trace(one) + np.trace(other) - 2 * roots), 3)

@@ -1,0 +1,54 @@
+"""One picture a concept: the base above, the encoder below, with the same prompts and seeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.forgetting.bench import Bench, cases
+from benchmarks.forgetting.cases import KIND_OF, Case, first
+from benchmarks.forgetting.intervention import Intervention
+from benchmarks.forgetting.sampling import Shot, sample
+from video.backbone import Frames
+
+TARGETS, OTHERS = 6, 3
+SCALE = 2
+GAP = 4
+
+
+def picture(bench: Bench, method: str, concept: str) -> Image.Image:
+    """Middle frames of clips that ask for the concept, then stills of others of its kind, then of
+    other kinds: the first of those that the figures count."""
+    kind = KIND_OF[concept]
+    asked: list[list[Case]] = [
+        first(cases(concept, kind, "target", bench.backbone, moving=True), TARGETS),
+        first(cases(concept, kind, "same kind", bench.backbone, moving=False), OTHERS),
+        first(cases(concept, kind, "other kinds", bench.backbone, moving=False), OTHERS),
+    ]
+    rows: list[Frames] = []
+    for intervention in (None, bench.intervention(method, concept)):
+        blocks = [
+            np.concatenate([_middle(bench, case, intervention) for case in block], axis=1)
+            for block in asked
+        ]
+        gap = np.full((len(blocks[0]), GAP, 3), 255, np.uint8)
+        rows.append(np.concatenate([blocks[0], gap, blocks[1], gap, blocks[2]], axis=1))
+    between = np.full((GAP, rows[0].shape[1], 3), 255, np.uint8)
+    image = Image.fromarray(np.concatenate([rows[0], between, rows[1]]))
+    return image.resize((SCALE * image.width, SCALE * image.height), Image.Resampling.NEAREST)
+
+
+def save_picture(bench: Bench, method: str, concept: str, folder: Path) -> Path:
+    """Write `<folder>/<concept>.png`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{concept}.png"
+    picture(bench, method, concept).save(path, optimize=True)
+    return path
+
+
+def _middle(bench: Bench, case: Case, intervention: Intervention | None) -> Frames:
+    shot = Shot(case.prompt, case.seed)
+    [frames] = sample(bench.backbone, [shot], moving=case.moving, intervention=intervention)
+    return frames[len(frames) // 2]
