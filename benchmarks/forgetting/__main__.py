@@ -77,12 +77,11 @@ def main(
     quick = bool(os.environ.get("QUICK"))
     bench = Bench(work)
     chosen = methods.split(",") if methods else list(METHODS)
-    concepts = {kind: names[:1] if quick else names for kind, names in CONCEPTS.items()}
-    if only:
-        wanted = only.split(",")
-        concepts = {
-            kind: tuple(n for n in names if n in wanted) for kind, names in concepts.items()
-        }
+    wanted = only.split(",") if only else list(KIND_OF)
+    concepts: dict[Kind, tuple[str, ...]] = {
+        kind: tuple(name for name in names[: 1 if quick else None] if name in wanted)
+        for kind, names in CONCEPTS.items()
+    }
     rows: dict[str, dict[str, Row]] = {}
     for kind, names in concepts.items():
         for method in chosen:
