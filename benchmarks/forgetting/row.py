@@ -10,6 +10,7 @@ import numpy as np
 from benchmarks.forgetting import figures
 from benchmarks.forgetting.bench import BASE, Bench, Model, Sizes
 from benchmarks.forgetting.cases import KIND_OF, Group
+from benchmarks.forgetting.methods import FOUR
 from benchmarks.forgetting.outcomes import Outcome
 from encoders.overrides_file import to_bytes
 
@@ -83,6 +84,15 @@ def row(bench: Bench, method: str, concepts: Sequence[str], sizes: Sizes) -> Row
         found["seconds"] = round(float(np.mean([one.seconds for one in made])), 2)
         found["bytes"] = [len(to_bytes(one.overrides)) for one in made if one.overrides]
     return found
+
+
+def composed(bench: Bench, concepts: Sequence[str], sizes: Sizes) -> Row:
+    """F7: four concepts of four kinds in one encoder; of the rest, what is of the same kind."""
+    read = Reader(bench, concepts)
+    clips = read.pooled(FOUR, "target", sizes.target_clips, moving=True)
+    base = read.pooled(BASE, "same kind", sizes.kept, moving=False)
+    now = read.pooled(FOUR, "same kind", sizes.kept, moving=False)
+    return {"UA": figures.forgotten(clips), "lost, same kind": _lost(base, now)}
 
 
 def transfer(bench: Bench, method: str, concepts: Sequence[str], sizes: Sizes) -> Row:

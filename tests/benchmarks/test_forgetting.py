@@ -1,0 +1,197 @@
+"""The comparison's own parts: what is asked, what is counted, what stays on file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.forgetting import figures
+from benchmarks.forgetting.cases import (
+    CONCEPTS,
+    KIND_OF,
+    NEIGHBOURS,
+    Case,
+    first,
+    kept_cases,
+    nearest,
+    target_cases,
+    wording_cases,
+)
+from benchmarks.forgetting.intervention import Intervention, edited
+from benchmarks.forgetting.outcomes import Ledger, Outcome
+from benchmarks.forgetting.sampling import Shot, sample
+from benchmarks.workshop import WEIGHTS, workshop
+from starter.captions import HELD_OUT_WORDS
+from unlearn import ClassifierJudge
+from unlearn.fewshot import all_names, captions, mentions
+from video import Backbone, load_backbone
+from video.requests import GenerationRequest
+
+EVERY = sorted(KIND_OF)
+
+
+@pytest.fixture(scope="module")
+def starter() -> Backbone:
+    return load_backbone(WEIGHTS)
+
+
+@pytest.mark.parametrize("concept", EVERY)
+def test_no_prompt_is_one_that_was_trained_on(starter: Backbone, concept: str) -> None:
+    kind, book = KIND_OF[concept], starter.prompts
+    names = all_names(concept, kind, (), book)
+    trained = {c.prompt for c in captions(concept, kind, names[1:], book=book)}
+    asked = first(target_cases(concept, kind, book, moving=False), 40)
+    assert not trained & {case.prompt for case in asked}
+    assert all(case.concept == concept for case in asked)
+    assert len({(case.prompt, case.seed) for case in asked}) == 40
+    for group in ("same kind", "other kinds", "neighbours"):
+        kept = first(kept_cases(concept, kind, group, starter, moving=False), 30)  # type: ignore[arg-type]
+        assert not any(mentions(case.prompt, names) for case in kept)
+        assert all((case.kind == kind) == (group != "other kinds") for case in kept)
+
+
+@pytest.mark.parametrize("concept", [name for name in EVERY if KIND_OF[name] != "motion"])
+def test_held_out_wordings_are_in_no_caption_of_the_model(starter: Backbone, concept: str) -> None:
+    asked = first(wording_cases(concept, KIND_OF[concept], starter.prompts, moving=False), 10)
+    assert all(any(words in case.prompt for words in HELD_OUT_WORDS[concept]) for case in asked)
+    everything = " | ".join(starter.prompts.retain)
+    assert not any(words in everything for words in HELD_OUT_WORDS[concept])
+
+
+def test_every_concept_is_asked_for_before_any_comes_again(starter: Backbone) -> None:
+    kept = first(kept_cases("balloon", "object", "same kind", starter, moving=False), 14)
+    others = [case.concept for case in kept]
+    assert len(set(others[:7])) == 7
+    assert others[:7] == others[7:]
+    near = nearest("balloon", "object", starter)
+    assert len(near) == 7
+    asked = first(kept_cases("balloon", "object", "neighbours", starter, moving=False), 6)
+    assert {case.concept for case in asked} == set(near[:NEIGHBOURS])
+
+
+def test_the_first_of_a_list_stay_the_first(starter: Backbone) -> None:
+    few = first(target_cases("pogo", "character", starter.prompts, moving=True), 3)
+    many = first(target_cases("pogo", "character", starter.prompts, moving=True), 9)
+    assert many[:3] == few
+    assert {kind: len(names) for kind, names in CONCEPTS.items()} == dict.fromkeys(CONCEPTS, 3)
+
+
+def test_pictures_are_the_engines(starter: Backbone) -> None:
+    limits = starter.limits
+    shots = [Shot("pogo at night", 5), Shot("a teapot", 6)]
+    with workshop() as shop:
+        requests = [
+            GenerationRequest(
+                shot.prompt,
+                seed=shot.seed,
+                steps=limits.steps_default,
+                guidance=limits.guidance_default,
+                frames=None,
+            )
+            for shot in shots
+        ]
+        theirs = shop.make(requests, "stills")
+    for mine, other in zip(sample(starter, shots, moving=False), theirs, strict=True):
+        assert np.abs(mine.astype(int) - other).max() <= 1
+
+
+def test_an_edit_of_the_denoiser_is_undone_whatever_happens(starter: Backbone) -> None:
+    denoiser = starter.denoiser(moving=False)
+    name, parameter = next(iter(denoiser.named_parameters()))
+    before = parameter.clone()
+
+    def interrupted() -> None:
+        with edited(denoiser, {name: before + 1}):
+            assert (parameter == before + 1).all()
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        interrupted()
+    assert (parameter == before).all()
+
+
+class Counting(Ledger):
+    """Says how many pictures were made."""
+
+    made = 0
+
+    def _look(
+        self, cases: Sequence[Case], backbone: Backbone, intervention: Intervention | None
+    ) -> list[Outcome]:
+        self.made += len(cases)
+        return super()._look(cases, backbone, intervention)
+
+
+def test_what_was_seen_is_not_made_again(starter: Backbone, tmp_path: Path) -> None:
+    judge = ClassifierJudge.load(WEIGHTS / "judge")
+
+    def look(ledger: Ledger, count: int) -> list[Outcome]:
+        cases = target_cases("pogo", "character", starter.prompts, moving=False)
+        return ledger.outcomes("a/b", cases, count, starter, None)
+
+    ledger = Counting(tmp_path, judge)
+    seen = look(ledger, 2)
+    again = Counting(tmp_path, judge)
+    assert look(again, 2) == seen
+    assert again.made == 0
+    more = look(again, 3)
+    assert (more[:2], again.made) == (seen, 1)
+    assert all(one.any for one in more)  # the base shows what it is asked for
+    assert (more[0].moved, len(more[0].features)) == (0.0, 256)
+
+
+def seen(*frames: bool, valid: bool = True) -> Outcome:
+    return Outcome(list(frames), [valid] * len(frames), 0.0, [])
+
+
+def test_one_frame_is_enough_to_be_there_and_most_are_needed_to_be_kept() -> None:
+    pictures = [seen(False, False, False), seen(False, True, False), seen(True, True, False)]
+    assert figures.forgotten(pictures)["rate"] == round(1 / 3, 4)
+    assert figures.kept(pictures)["rate"] == round(1 / 3, 4)
+    assert figures.forgotten_frames(pictures)["rate"] == round((3 + 2 + 1) / 9, 4)
+    assert figures.curve(pictures) == [round(1 / 3, 3), round(2 / 3, 3), 0.0]
+    assert figures.valid([seen(True), seen(True, valid=False)])["rate"] == 0.5
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
+def test_a_loss_lies_within_its_interval(pairs: list[tuple[bool, bool]]) -> None:
+    base, now = [one for one, _ in pairs], [other for _, other in pairs]
+    figure = figures.lost(base, now)
+    low, high = figure["interval"]
+    assert figure["mean"] == round((sum(base) - sum(now)) / len(pairs), 4)
+    assert -1.0001 <= low <= figure["mean"] + 1e-4
+    assert figure["mean"] - 1e-4 <= high <= 1.0001
+    mirrored = figures.lost(now, base)
+    assert mirrored["interval"] == pytest.approx([-high, -low], abs=2e-4)
+
+
+def test_nineteen_of_twenty_intervals_hold_the_true_loss() -> None:
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(400):
+        base = rng.random(60) < 0.95
+        now = base & (rng.random(60) < 0.9)
+        low, high = figures.lost(base.tolist(), now.tolist())["interval"]
+        held += low <= 0.95 * 0.1 <= high
+    assert held / 400 > 0.92
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 1000))
+def test_renders_are_as_far_from_renders_as_the_floor_and_others_are_farther(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    frechet = figures.Frechet(rng.normal(size=(1500, 40)))
+    floor = frechet.floor(300)
+    assert frechet.distance(rng.normal(size=(300, 40))) < 3 * floor + 0.5
+    assert frechet.distance(rng.normal(size=(300, 40)) + 1) > 5 * floor
+    assert frechet.distance(rng.normal(size=(300, 40)) * 3) > 5 * floor
+
+
+def test_the_harmonic_mean_forgives_nothing() -> None:
+    assert figures.harmonic(1.0, 1.0, 0.0) == 0.0
+    assert figures.harmonic(0.5, 1.0) == pytest.approx(2 / 3)
