@@ -40,6 +40,11 @@ if TYPE_CHECKING:
 _JUDGING_SEEDS = 1000
 """How far the judge's seeds lie from those of the few-shot images."""
 
+_NO_JUDGE = (
+    "This model came without a judge, so whether it forgets cannot be measured; the server's "
+    "PALIMPSEST_JUDGE names one."
+)
+
 Images = NDArray[np.uint8]
 Report = Callable[[float | None], bool]
 
@@ -114,7 +119,7 @@ def checked_settings(
                     param="concept" if name == concept.name else "synonyms",
                 )
     if loaded.judge is None:
-        raise NoJudge("This model came without a judge, so whether it forgets cannot be measured.")
+        raise NoJudge(_NO_JUDGE)
     judging_plan(
         (*(parent.concepts if parent else ()), *wanted),
         encoder=("", ""),
@@ -199,7 +204,7 @@ def judge(jobs: Jobs, record: EncoderRecord) -> None:
     runtime = jobs.runtime
     loaded, settings = runtime.wait_loaded(), runtime.settings
     if loaded.judge is None:
-        raise NoJudge("This model came without a judge, so whether it forgets cannot be measured.")
+        raise NoJudge(_NO_JUDGE)
     draft = loaded.drafts.draft(record.id)
     plan = judging_plan(
         draft.card.concepts,

@@ -8,7 +8,7 @@ from encoders import EncoderStore, Residency
 from server.drafts import Drafts
 from server.runtime import Loaded
 from server.settings import Settings
-from unlearn.judge import ClassifierJudge
+from unlearn.judge import load_judge
 from video import Backbone, Engine, load_backbone
 from video.precision import best_dtype
 
@@ -44,6 +44,7 @@ def load(settings: Settings) -> Loaded:
     engine = Engine(backbone, residency)
     engine.start()
     engine.wait_ready()
-    judge_dir = directory / "judge"
-    judge = ClassifierJudge.load(judge_dir) if judge_dir.is_dir() else None
+    own = directory / "judge"
+    source = settings.judge or (own if own.is_dir() else None)
+    judge = load_judge(source, engine.backbone.prompts) if source else None
     return Loaded(engine, engine.backbone, store, drafts, engine.residency, judge)

@@ -24,6 +24,9 @@ class Settings(BaseSettings):
 
     backbone: str = "starter"
     """"starter", the built-in model, or the directory of an AnimateDiff pipeline."""
+    judge: str | None = None
+    """What tells whether a frame shows a concept: the directory of a classifier judge, or a CLIP's
+    directory or Hugging Face Hub id. None: what lies in the backbone's ``judge/``."""
     data_dir: Path = Path("data")
     """Where everything kept lies: encoders, videos, the databases."""
     keys_file: Path | None = None

@@ -21,3 +21,9 @@ def tiny_epsilon_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.build(
         tmp_path_factory.mktemp("tiny") / "tiny-epsilon", prediction_type="epsilon", seed=1
     )
+
+
+@pytest.fixture(scope="session")
+def tiny_clip_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CLIP that has learned nothing."""
+    return tiny.build_clip(tmp_path_factory.mktemp("tiny") / "clip")

@@ -11,7 +11,14 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, MotionAdapter, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import (
+    CLIPConfig,
+    CLIPImageProcessorPil,
+    CLIPModel,
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTokenizer,
+)
 
 from unlearn.judge import ClassifierJudge, JudgeConfig
 
@@ -74,6 +81,37 @@ def build(directory: Path, *, prediction_type: str = "v_prediction", seed: int =
     ).save_pretrained(directory / "scheduler")
     _write(directory / "prompts.json", PROMPTS)
     _write(directory / "model_index.json", MODEL_INDEX)
+    return directory
+
+
+def build_clip(directory: Path) -> Path:
+    """Writes a CLIP that has learned nothing into `directory`, as `save_pretrained` lays it out,
+    and returns it: 32×32 pixels, 77 tokens of `build`'s vocabulary. The same bytes every time."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        vocabulary = _tokenizer(directory)
+        tower = {
+            "hidden_size": WIDTH,
+            "intermediate_size": 2 * WIDTH,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+        }
+        text = {
+            "vocab_size": vocabulary,
+            "bos_token_id": vocabulary - 2,
+            "eos_token_id": vocabulary - 1,
+            "pad_token_id": vocabulary - 1,
+        }
+        vision = {"image_size": 32, "patch_size": 8}
+        clip = CLIPModel(
+            CLIPConfig(text_config=tower | text, vision_config=tower | vision, projection_dim=16)
+        )
+        for parameter in clip.text_model.parameters():  # as in `_text_encoder`
+            if parameter.ndim == 2:
+                parameter.data.mul_(6)
+        clip.save_pretrained(directory)
+    size = {"height": 32, "width": 32}
+    CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=size).save_pretrained(directory)
     return directory
 
 

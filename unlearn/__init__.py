@@ -17,8 +17,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from unlearn.clip_judge import ClipJudge
     from unlearn.fewshot import few_shot_prompts, few_shot_requests, few_shots_of
-    from unlearn.judge import ClassifierJudge, Judge, JudgeConfig, JudgeInvalid, UnknownConcept
+    from unlearn.judge import (
+        ClassifierJudge,
+        Judge,
+        JudgeConfig,
+        JudgeInvalid,
+        UnknownConcept,
+        load_judge,
+    )
     from unlearn.judging import Gate, Plan, judging_plan
     from unlearn.layers import LayersInvalid
     from unlearn.optimise import Unlearning, unlearn
@@ -27,6 +35,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ClassifierJudge": "unlearn.judge",
+    "ClipJudge": "unlearn.clip_judge",
     "Gate": "unlearn.judging",
     "Judge": "unlearn.judge",
     "JudgeConfig": "unlearn.judge",
@@ -45,11 +54,13 @@ _HOMES = {
     "few_shot_requests": "unlearn.fewshot",
     "few_shots_of": "unlearn.fewshot",
     "judging_plan": "unlearn.judging",
+    "load_judge": "unlearn.judge",
     "unlearn": "unlearn.optimise",
 }
 
 __all__ = [
     "ClassifierJudge",
+    "ClipJudge",
     "Gate",
     "Judge",
     "JudgeConfig",
@@ -68,6 +79,7 @@ __all__ = [
     "few_shot_requests",
     "few_shots_of",
     "judging_plan",
+    "load_judge",
     "unlearn",
 ]
 

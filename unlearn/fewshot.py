@@ -217,13 +217,13 @@ def _held_out(index: int) -> bool:
 
 def _fill(template: str, kind: Kind, subject: str, name: str) -> str:
     if kind == "style":
-        return template.format(subject=subject, style=_style(name))
+        return template.format(subject=subject, style=style_phrase(name))
     if kind == "motion":
         return template.format(subject=subject, motion=f" {name}" if name else "")
     return template.format(subject=noun_phrase(name, kind))
 
 
-def _style(name: str) -> str:
+def style_phrase(name: str) -> str:
     """A style as the end of a sentence: an artist's name gets a preposition, a phrase has one."""
     if not name:
         return ""

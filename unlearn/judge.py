@@ -1,8 +1,8 @@
 """Who decides whether a clip shows a concept.
 
 A judge looks at frames and nothing else: never at prompts, embeddings or the generator's insides.
-`ClassifierJudge` is the one that comes with the built-in model; anything with the `Judge` protocol
-can take its place.
+`ClassifierJudge` is the one that comes with the built-in model; `unlearn.clip_judge` has one for
+models that come without. Anything with the `Judge` protocol can take their place.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast
 
 import numpy as np
 import torch
@@ -23,6 +23,9 @@ from torch.nn import functional
 from encoders import Kind
 from encoders.errors import PalimpsestError
 from unlearn.networks import FRAME_SIZE, FrameClassifier, MotionClassifier
+
+if TYPE_CHECKING:
+    from video.backbone import PromptBook
 
 Frames = NDArray[np.uint8]
 Head = Literal["subject", "style", "motion"]
@@ -42,13 +45,13 @@ MAX_FILE_BYTES = 64 * 2**20
 
 
 class JudgeInvalid(PalimpsestError):
-    """A judge's directory is not what `ClassifierJudge.save` writes."""
+    """What should be a judge is none: a file missing, too large, pickled or not fitting."""
 
     code = "judge_invalid"
 
 
 class UnknownConcept(PalimpsestError):
-    """The judge was never taught this concept, so it cannot say whether a clip shows it."""
+    """The judge does not know this concept, so it cannot say whether a clip shows it."""
 
     code = "unknown_concept"
 
@@ -58,7 +61,12 @@ class Judge(Protocol):
 
     @property
     def labels(self) -> Mapping[Kind, Sequence[str]]:
-        """The concepts it can see, by kind."""
+        """Concepts it is sure to know, by kind: those whose keeping is measured. A judge with an
+        open vocabulary knows others too; ask `knows`. A kind it cannot judge may be left out."""
+        ...
+
+    def knows(self, concept: str, kind: Kind) -> bool:
+        """Whether `shows` can be asked for the concept."""
         ...
 
     def shows(self, frames: Frames, concept: str, kind: Kind) -> list[bool]:
@@ -134,17 +142,11 @@ class ClassifierJudge:
         judge saved here."""
         directory = Path(directory)
         config_file, weights_file = directory / "config.json", directory / "model.safetensors"
-        for file in (config_file, weights_file):
-            if not file.is_file():
-                raise JudgeInvalid(
-                    f"{file} is missing; a judge is config.json and model.safetensors"
-                )
-            if file.stat().st_size > MAX_FILE_BYTES:
-                raise JudgeInvalid(f"{file} is larger than {MAX_FILE_BYTES} bytes")
         try:
-            config = JudgeConfig.model_validate(json.loads(config_file.read_bytes()))
-        except (ValueError, ValidationError) as error:
+            config = JudgeConfig.model_validate(read_config(directory))
+        except ValidationError as error:
             raise JudgeInvalid(f"{config_file}: {error}") from error
+        check_file(weights_file, MAX_FILE_BYTES)
         judge = cls.untrained(config)
         try:
             tensors = load_file(weights_file)
@@ -183,8 +185,11 @@ class ClassifierJudge:
     def labels(self) -> Mapping[Kind, Sequence[str]]:
         return self.config.labels
 
+    def knows(self, concept: str, kind: Kind) -> bool:
+        return concept in self.config.labels[kind]
+
     def shows(self, frames: Frames, concept: str, kind: Kind) -> list[bool]:
-        if concept not in self.config.labels[kind]:
+        if not self.knows(concept, kind):
             known = ", ".join(self.config.labels[kind])
             message = f"the judge knows no {kind} {concept!r}; it knows {known}"
             raise UnknownConcept(message, param="concept")
@@ -215,11 +220,57 @@ class ClassifierJudge:
             return logits.softmax(-1).numpy()
 
 
+def load_judge(source: Path | str, book: PromptBook) -> Judge:
+    """Loads the judge at `source`, whichever it is.
+
+    Args:
+        source: the directory of a `ClassifierJudge` or of a CLIP, told apart by `config.json`, or
+            the Hugging Face Hub id of a CLIP.
+        book: the prompts of the model whose frames it shall judge.
+
+    Raises:
+        JudgeInvalid: it is neither, or cannot be used.
+    """
+    from unlearn.clip_judge import ClipJudge
+
+    directory = Path(source)
+    # Every transformers model names its type; a ClassifierJudge's config has no such entry.
+    if directory.is_dir() and "model_type" not in read_config(directory):
+        return ClassifierJudge.load(directory)
+    return ClipJudge.load(source, book)
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """A judge's `config.json`. Raises JudgeInvalid if missing, too large or no JSON object."""
+    file = directory / "config.json"
+    check_file(file, MAX_FILE_BYTES)
+    try:
+        config = json.loads(file.read_bytes())
+    except ValueError as error:
+        raise JudgeInvalid(f"{file}: {error}") from error
+    if not isinstance(config, dict):
+        raise JudgeInvalid(f"{file} is no JSON object")
+    return cast(dict[str, Any], config)
+
+
+def check_file(file: Path, limit: int) -> None:
+    """Raises JudgeInvalid if the file is missing or has more than `limit` bytes."""
+    if not file.is_file():
+        raise JudgeInvalid(f"{file} is missing; a judge has config.json and model.safetensors")
+    if file.stat().st_size > limit:
+        raise JudgeInvalid(f"{file} is larger than {limit} bytes")
+
+
+def check_frames(frames: Frames) -> None:
+    """Raises ValueError unless the frames are uint8 (F,H,W,3), at least one."""
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or len(frames) == 0:
+        raise ValueError(f"frames must be uint8 (F,H,W,3), not {frames.dtype} {frames.shape}")
+
+
 def frames_to_input(frames: Frames) -> Tensor:
     """uint8 frames (F,H,W,3) of any size → float32 (F,3,64,64) in [-1,1], what the networks expect.
     Raises ValueError for another dtype or shape."""
-    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or len(frames) == 0:
-        raise ValueError(f"frames must be uint8 (F,H,W,3), not {frames.dtype} {frames.shape}")
+    check_frames(frames)
     pixels = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float() / 127.5 - 1
     if pixels.shape[-2:] == (FRAME_SIZE, FRAME_SIZE):
         return pixels

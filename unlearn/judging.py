@@ -142,7 +142,7 @@ def judging_plan(
     Args:
         concepts: all that the encoder is to have forgotten.
         encoder: (id, digest) of the encoder to be judged.
-        judge: only for what it knows (`labels`).
+        judge: only for what it knows (`knows`, and `labels` for the retain probes).
         book: the model's captions: those that name the concept are the target prompts, and the
             retain prompts are of those it holds out. The optimiser uses neither.
         limits: for the model's own defaults.
@@ -153,11 +153,11 @@ def judging_plan(
         seed: of the first probe; the next ones count on. Keep apart from the few-shot images'.
 
     Raises:
-        NothingToJudge: the judge was not taught the concept.
+        NothingToJudge: the judge does not know the concept.
     """
     for concept in concepts:
-        if concept.name not in judge.labels.get(concept.kind, ()):
-            known = ", ".join(judge.labels.get(concept.kind, ()))
+        if not judge.knows(concept.name, concept.kind):
+            known = ", ".join(judge.labels.get(concept.kind, ())) or f"no {concept.kind} at all"
             raise NothingToJudge(
                 f"The judge does not know the {concept.kind} {concept.name!r}, so whether it is "
                 f"forgotten cannot be measured; it knows {known}.",
@@ -232,8 +232,8 @@ def _target_prompts(concept: Concept, book: PromptBook, count: int) -> list[Name
 def _others(
     concepts: Sequence[Concept], judge: Judge, book: PromptBook
 ) -> tuple[list[Named], list[Named]]:
-    """Prompts for every other concept that the judge knows: those of the same kinds, and those of
-    the other kinds; in each list every concept comes once before any comes a second time."""
+    """Prompts for every other concept of the judge's `labels`: those of the same kinds, and those
+    of the other kinds; in each list every concept comes once before any comes a second time."""
     forgotten = {(concept.name, concept.kind) for concept in concepts}
     names = [name for concept in concepts for name in names_of(concept, book)]
     same: list[list[Named]] = []

@@ -30,6 +30,9 @@ class FakeJudge:
         everything = [name for names in tiny.CONCEPTS.values() for name in names]
         self.numbers = {name: i + 1 for i, name in enumerate(everything)}
 
+    def knows(self, concept: str, kind: Kind) -> bool:
+        return concept in self.labels[kind]
+
     def shows(self, frames: np.ndarray, concept: str, kind: Kind) -> list[bool]:
         return [int(frame[0, 0, 0]) == self.numbers[concept] for frame in frames]
 
