@@ -16,10 +16,11 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from huggingface_hub import snapshot_download
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
-from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
+from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
 from encoders import Kind
 from unlearn.clip_prompts import PLAIN, Label, label, labels_for, offered
@@ -51,12 +52,27 @@ CACHED_LABELS = 4096
 MAX_WEIGHTS_BYTES = 12 * 2**30
 """The largest CLIP there is, ViT-bigG/14 in float32, has 10 GB."""
 
-FILES = (
+READ = (
+    "config.json",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "model-*-of-*.safetensors",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.json",
+    "merges.txt",
+)
+"""All that is read of a CLIP, and fetched from the Hub: no pickle, no code."""
+
+NEEDED = (
     ("model.safetensors", "model.safetensors.index.json"),
     ("preprocessor_config.json", "processor_config.json"),
     ("tokenizer.json", "vocab.json"),
 )
-"""What a directory must hold beside `config.json`: one of each."""
+"""What there must be beside `config.json`: one of each."""
 
 
 class ClipJudge:
@@ -102,32 +118,25 @@ class ClipJudge:
             JudgeInvalid: it is no CLIP, a file is missing or too large, its weights are not in
                 safetensors, are not finite or do not fit, or the Hub cannot be reached.
         """
-        is_local = Path(source).is_dir()
-        if is_local:
-            _check_directory(Path(source))
-        where: dict[str, Any] = {"local_files_only": is_local}
+        directory = Path(source) if Path(source).is_dir() else _fetch(str(source))
+        _check_directory(directory)
         try:
-            # These classes and no others: no Auto class, so no code from the directory or the Hub.
-            config, _ = CLIPConfig.get_config_dict(source, **where)
-            if config.get("model_type") != "clip":
-                raise ValueError(f"it is a {config.get('model_type')!r}, not a 'clip'")
+            # These classes and no Auto class: they run no code that lies beside the weights.
             model, info = cast(Any, CLIPModel).from_pretrained(
-                source,
+                directory,
                 use_safetensors=True,
+                local_files_only=True,
                 output_loading_info=True,
                 dtype=torch.float32,
-                **where,
             )
-            tokenizer = CLIPTokenizer.from_pretrained(source, **where)
+            tokenizer = CLIPTokenizer.from_pretrained(directory, local_files_only=True)
             # PIL's resizing, whether torchvision is there or not: the two differ by a hair.
-            processor = CLIPImageProcessorPil.from_pretrained(source, **where)
+            processor = CLIPImageProcessorPil.from_pretrained(directory, local_files_only=True)
             _check_fit(model, info, tokenizer)
             judge = cls(model.to(device), tokenizer, processor, book)
             # Now rather than when a finished encoder waits to be judged.
-            judge.probabilities(np.zeros((1, 64, 64, 3), np.uint8), [PLAIN])
-        except (
-            Exception
-        ) as error:  # of every class: transformers', safetensors' and tokenizers' own
+            judge.probabilities(np.zeros((1, 48, 64, 3), np.uint8), [PLAIN])
+        except Exception as error:  # transformers, safetensors and tokenizers each raise their own
             raise JudgeInvalid(f"{source} cannot be used as a CLIP judge: {error}") from error
         return judge
 
@@ -193,16 +202,27 @@ class ClipJudge:
         return None
 
 
+def _fetch(name: str) -> Path:
+    """The directory of a CLIP from the Hub, fetched or in its cache already."""
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(READ)))
+    except Exception as error:  # the Hub's client raises its own, httpx's, OSError or ValueError
+        raise JudgeInvalid(
+            f"{name!r} is no directory, and cannot be had from the Hugging Face Hub: {error}"
+        ) from error
+
+
 def _check_directory(directory: Path) -> None:
-    """Raises JudgeInvalid if a file is missing or too large."""
-    read_config(directory)
-    for names in FILES:
+    """Raises JudgeInvalid if it is no CLIP's, or a file is missing or too large."""
+    model_type = read_config(directory).get("model_type")
+    if model_type != "clip":
+        raise JudgeInvalid(f"{directory} is a {model_type!r}, not a 'clip'")
+    for names in NEEDED:
         if not any((directory / name).is_file() for name in names):
             raise JudgeInvalid(f"{directory} lacks {' or '.join(names)}, so it is no CLIP to load")
-    for file in directory.iterdir():
-        if file.suffix in (".json", ".txt", ".safetensors"):
-            is_weights = file.suffix == ".safetensors"
-            check_file(file, MAX_WEIGHTS_BYTES if is_weights else MAX_FILE_BYTES)
+    for file in [file for pattern in READ for file in directory.glob(pattern)]:
+        is_weights = file.suffix == ".safetensors"
+        check_file(file, MAX_WEIGHTS_BYTES if is_weights else MAX_FILE_BYTES)
 
 
 def _check_fit(model: CLIPModel, info: Mapping[str, Any], tokenizer: CLIPTokenizer) -> None:

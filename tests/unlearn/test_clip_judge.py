@@ -7,15 +7,17 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from torch.nn import functional
 from transformers import CLIPImageProcessorPil, CLIPModel, CLIPProcessor, CLIPTokenizer
 
+from encoders import Concept
 from tests import tiny
 from unlearn.clip_judge import BATCH, THRESHOLD, ClipJudge
 from unlearn.clip_prompts import EVERYDAY, PLAIN, TEMPLATES, label, labels_for
@@ -259,6 +261,7 @@ def test_it_offers_the_books_concepts_and_everyday_ones_where_it_has_none(
         assert all(judge.knows(name, kind) for name in names)
 
 
+@settings(deadline=None, max_examples=50)
 @given(concept=st.text(max_size=100), kind=st.sampled_from(sorted(TEMPLATES)))
 def test_it_answers_for_whatever_it_says_it_knows(
     judge: ClipJudge, concept: str, kind: str
@@ -296,8 +299,7 @@ def test_a_plan_takes_any_concept_and_says_what_it_cannot_judge(
 ) -> None:
     def plan(concept: str, kind: str) -> set[str]:
         probes = judging_plan(
-            concept,
-            kind,  # type: ignore[arg-type]
+            [Concept(name=concept, kind=kind)],  # type: ignore[arg-type]
             encoder=("x", "sha256:" + "0" * 64),
             judge=judge,
             book=read_prompts(tiny_backbone_dir),
@@ -399,7 +401,7 @@ def _huge(name: str) -> Callable[[Path], None]:
         (_truncate, "cannot be used"),
         (_lack_a_tensor, "visual_projection.weight"),
         (_not_finite, "text_projection.weight holds values that are not finite"),
-        (_another_type, "it is a 'siglip', not a 'clip'"),
+        (_another_type, "is a 'siglip', not a 'clip'"),
         (_another_tokenizer, "its tokenizer has"),
         (_another_size, "cannot be used"),
         (_huge("model.safetensors"), "larger than"),
@@ -414,9 +416,21 @@ def test_what_is_not_a_whole_clip_is_refused(
         ClipJudge.load(copy, NO_BOOK)
 
 
-def test_what_is_no_directory_must_be_an_id_of_the_hub(tmp_path: Path) -> None:
-    with pytest.raises(JudgeInvalid, match="nowhere"):
-        load_judge(tmp_path / "nowhere", NO_BOOK)
+def test_what_is_no_directory_is_an_id_of_the_hub(
+    tiny_clip_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Offline, with one CLIP in the Hub's cache."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    cached = tmp_path / "models--someone--clip"
+    shutil.copytree(tiny_clip_dir, cached / "snapshots" / ("0" * 40))
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text("0" * 40)
+    assert isinstance(load_judge("someone/clip", NO_BOOK), ClipJudge)
+    for name in ("someone/else", str(tmp_path / "nowhere"), "../clip"):
+        with pytest.raises(JudgeInvalid, match="is no directory, and cannot be had") as refused:
+            load_judge(name, NO_BOOK)
+        assert repr(name) in str(refused.value)
 
 
 def test_a_processors_own_layout_is_read_too(tiny_clip_dir: Path, tmp_path: Path) -> None:
