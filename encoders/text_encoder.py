@@ -50,6 +50,11 @@ class TextEncoder:
         self.shapes: Mapping[str, torch.Size] = MappingProxyType(
             {name: parameter.shape for name, parameter in self._parameters.items()}
         )
+        vectors = module.get_input_embeddings().weight
+        self.token_embedding = next(
+            name for name, own in self._own_names.items() if module.get_parameter(own) is vectors
+        )
+        """Canonical name of the matrix (V, D) that has a row for each token."""
         # functional_call swaps the module's tensors for the length of the call: two threads in it
         # at once would see each other's encoder.
         self._lock = Lock()

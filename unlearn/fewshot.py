@@ -84,6 +84,8 @@ class Caption:
 
     prompt: str
     anchor: str
+    name: str
+    """By which of its names the prompt calls the concept."""
 
 
 def prompt_templates(kind: Kind) -> tuple[str, ...]:
@@ -151,7 +153,7 @@ def captions(
     generic = {**GENERIC, **(book.generic if book else {})}
     neutral = generic[kind] if anchor is None else anchor
     found = [
-        Caption(_fill(template, kind, subject, name), _fill(template, kind, subject, neutral))
+        Caption(_fill(template, kind, subject, name), _fill(template, kind, subject, neutral), name)
         for name in (concept, *synonyms)
         for subject in _subjects(kind, book)
         for template in prompt_templates(kind)

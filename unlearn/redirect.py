@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from unlearn import objectives
+from unlearn.adversary import Adversary
 from unlearn.fewshot import captions, draw, mentions, names_of, retained_captions
 from unlearn.task import UnlearnTask
 
@@ -27,6 +28,7 @@ class Redirect:
     the redirection of the former, and the drift of the latter and of the empty prompt, which the
     unconditional branch of guidance uses in every request.
 
+    An adversary looks for other ways to the concept all the while, and is shown to the anchor too.
     Of several concepts each has its turn. What the encoder that is gone on from has forgotten is
     held on to as that encoder has it, like a caption of something else.
     """
@@ -45,6 +47,10 @@ class Redirect:
             for c in task.all_concepts
         }
         self._concepts = [prompts.pop((c.name, c.kind)) for c in task.concepts]
+        self._adversaries = [
+            Adversary(pool, backbone, self._random) if settings.adversary_weight else None
+            for pool in self._concepts
+        ]
         self._forgotten = [caption.prompt for pool in prompts.values() for caption in pool]
         given = [caption for caption in settings.retain if not mentions(caption, every)]
         self._retain = given or retained_captions(book, every)
@@ -52,7 +58,7 @@ class Redirect:
 
     def __call__(self, overrides: Mapping[str, Tensor]) -> Tensor:
         """The loss of one draw under an encoder's overrides."""
-        pool = self._concepts[self._turn]
+        pool, adversary = self._concepts[self._turn], self._adversaries[self._turn]
         self._turn = (self._turn + 1) % len(self._concepts)
         chosen = self._draw(pool, self._settings.schedule().batch_size)
         prompts, anchors = [c.prompt for c in chosen], [c.anchor for c in chosen]
@@ -65,8 +71,11 @@ class Redirect:
                 target = torch.cat([target, self._encode(forgotten, self._parent)])
         count = len(prompts)
         drift = objectives.drift(now[count:], target[count:])
-        redirection = objectives.redirect(now[:count], target[:count])
-        return redirection + self._settings.retain_weight * drift
+        loss = objectives.redirect(now[:count], target[:count])
+        loss = loss + self._settings.retain_weight * drift
+        if adversary is not None:
+            loss = loss + self._settings.adversary_weight * adversary(overrides)
+        return loss
 
     def _draw(self, pool: Sequence[T], count: int) -> list[T]:
         return [pool[i] for i in draw(len(pool), count, self._random)]

@@ -32,7 +32,7 @@ class Schedule:
 
 
 DEFAULTS: Mapping[Method, Schedule] = {
-    "redirect": Schedule(steps=25, learning_rate=2e-2, batch_size=8, rank=1),
+    "redirect": Schedule(steps=40, learning_rate=2e-2, batch_size=8, rank=1),
     "ascent": Schedule(steps=30, learning_rate=1e-3, batch_size=2, rank=0),
 }
 """Where a setting is left open. Measured on the built-in model (docs/METHODS.md): ascent still
@@ -71,6 +71,8 @@ class UnlearnSettings:
     """Redirect only: captions a step."""
     retain_weight: float = 3.0
     """Redirect only: weight of the drift on captions against the redirection."""
+    adversary_weight: float = 1.0
+    """Redirect only: weight of the loss that attackers cause (`unlearn.adversary`); 0: none."""
 
     def __post_init__(self) -> None:
         for name, ok, needed in (
@@ -82,6 +84,7 @@ class UnlearnSettings:
             ("layers", bool(self.layers), "a preset or patterns"),
             ("seed", 0 <= self.seed < 2**63, "0 to 2^63 − 1"),
             ("retain_batch", 1 <= self.retain_batch <= 1024, "1 to 1024"),
+            ("adversary_weight", 0 <= self.adversary_weight <= 1e6, "0 to 1e6"),
             ("retain_weight", 0 <= self.retain_weight <= 1e6, "0 to 1e6"),
         ):
             if not ok:

@@ -104,7 +104,7 @@ def diffusion_loss(backbone: Backbone, run: Unlearning | None) -> float:
 
 
 def test_redirect_ends_near_its_anchor_in_sentences_it_never_saw(starter: Backbone) -> None:
-    run = finished(task(steps=20), starter)
+    run = finished(task(steps=20, adversary_weight=0.0), starter)
     assert np.mean(run.losses[-5:]) < 0.5 * np.mean(run.losses[:3])
     assert shift(starter, run.encoder, "pogo") < 0.75
     assert shift(starter, run.encoder, "blip") > 0.9

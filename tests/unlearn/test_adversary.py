@@ -1,0 +1,89 @@
+"""The attackers inside the optimisation: where they stand, that they learn, what they leave."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from encoders import Concept, low_rank
+from unlearn import UnlearnSettings, UnlearnTask, unlearn
+from unlearn.adversary import CARRIER, Adversary, _place, tokens_of
+from unlearn.fewshot import captions
+from video import Backbone, load_backbone
+
+
+@pytest.fixture(scope="module")
+def backbone(tiny_backbone_dir: Path) -> Backbone:
+    return load_backbone(tiny_backbone_dir)
+
+
+def adversary(backbone: Backbone, seed: int = 0) -> Adversary:
+    pool = captions("pogo", "character", ("purple one-eyed robot",), book=backbone.prompts)
+    return Adversary(pool, backbone, torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("name", ["pogo", "purple one-eyed robot", "a house"])
+def test_a_token_takes_the_place_of_the_whole_name(backbone: Backbone, name: str) -> None:
+    tokens = tokens_of(name, backbone)
+    assert len(tokens) == backbone.prompt_tokens(name) - 2
+    prompt, before = backbone.tokenize([f"look, {name} at sunset", "look,"])
+    padding = int(backbone.tokenize([""])[0, -1])
+    row = _place(prompt, tokens, padding)
+    assert row is not None
+    assert row.shape == prompt.shape
+    place = int((row == CARRIER).nonzero())
+    assert place == backbone.prompt_tokens("look,") - 1
+    assert row[:place].tolist() == before[:place].tolist()
+    rest = backbone.tokenize([f"{name} at sunset"])[0, 1 + len(tokens) :]
+    filled = torch.cat([rest, torch.full((len(row),), padding)])[: len(row) - place - 1]
+    assert row[place + 1 :].tolist() == filled.tolist()
+    assert _place(before, tokens, padding) is None
+
+
+def test_left_alone_the_attackers_come_nearer(backbone: Backbone) -> None:
+    attackers = adversary(backbone)
+    before = sum(attackers.distance({}) for _ in range(10))
+    for _ in range(60):
+        attackers({})
+    assert sum(attackers.distance({}) for _ in range(10)) < 0.9 * before
+
+
+def test_the_loss_moves_the_encoder_and_nothing_of_the_base(backbone: Backbone) -> None:
+    attackers = adversary(backbone)
+    name = "text_model.encoder.layers.0.mlp.fc1.weight"
+    before = {n: t.clone() for n, t in backbone.text_encoder.parameters().items()}
+    override = before[name].clone().requires_grad_()
+    for _ in range(20):  # near enough to count
+        loss = attackers({name: override})
+    loss.backward()
+    assert override.grad is not None
+    assert override.grad.any()
+    for n, tensor in backbone.text_encoder.parameters().items():
+        assert torch.equal(tensor, before[n]), n
+        assert tensor.grad is None
+
+
+def test_the_same_seed_gives_the_same_attackers(backbone: Backbone) -> None:
+    def losses(seed: int) -> list[float]:
+        attackers = adversary(backbone, seed)
+        return [attackers({}).item() for _ in range(30)]
+
+    assert losses(1) == losses(1)
+    assert losses(1) != losses(2)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_the_token_embedding_may_be_trained_as_well(backbone: Backbone, rank: int) -> None:
+    settings = UnlearnSettings(steps=3, rank=rank, layers="*.token_embedding.*")
+    run = unlearn(UnlearnTask((Concept(name="pogo", kind="character"),), settings), backbone)
+    for _ in run:
+        pass
+    names = {low_rank.parameter_of(name) for name in run.encoder.overrides}
+    assert names == {backbone.text_encoder.token_embedding}
+
+
+def test_the_token_embedding_goes_by_its_canonical_name(backbone: Backbone) -> None:
+    expected = "text_model.embeddings.token_embedding.weight"
+    assert backbone.text_encoder.token_embedding == expected
