@@ -18,8 +18,7 @@ from video import clip
 BODY = {"concept": "pogo", "kind": "character", "settings": {"steps": 3}}
 FAST = {
     "min_base_rate": 0.0,
-    "judged_targets": 2,
-    "judged_others": 2,
+    "max_probes": 2,
     "judged_videos": 1,
 }
 
@@ -73,7 +72,7 @@ def test_an_encoder_goes_through_its_phases_and_is_used_in_the_next_request(
     store = client.runtime.loaded.store
     clips = {f"{what}-{when}.mp4" for what in ("forgotten", "kept") for when in ("before", "after")}
     sheets = {"forgotten.png", "kept.png"}
-    tables = {"losses.json", "measures.json", "prompts.json"}
+    tables = {"losses.json", "measures.json", "outcomes.json"}
     assert set(store.report_names("no-pogo")) == clips | sheets | tables
     video = {"prompt": "pogo", "encoder": "no-pogo", "steps": 1, "frames": 1}
     video = client.post("/v1/videos", json=video).json()
