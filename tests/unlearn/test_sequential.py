@@ -13,10 +13,12 @@ LIMITS = st.floats(0.0, 1.0)
 COUNTS = st.integers(0, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
 
-def chances(rate: float, limit: float, looks: list[int]) -> tuple[float, float]:
+def chances(
+    rate: float, limit: float, looks: list[int], beta: float = BETA
+) -> tuple[float, float, np.ndarray]:
     """How probable it is that a rate of misses is ever passed, and ever failed, when one looks
-    after so many outcomes and stops when it is clear. Exact: the distribution of the misses among
-    what is still open, carried on from look to look."""
+    after so many outcomes and stops when it is clear; and the distribution of the misses where it
+    is not clear in the end. Exact, carried on from look to look."""
     still = np.array([1.0])
     passed = failed = 0.0
     before = 0
@@ -25,12 +27,18 @@ def chances(rate: float, limit: float, looks: list[int]) -> tuple[float, float]:
             still = np.append(still, 0.0) * (1 - rate) + np.append(0.0, still) * rate
         before = n
         for misses in range(n + 1):
-            answer = verdict(misses, n, limit)
+            answer = verdict(misses, n, limit, beta=beta)
             if answer is not None:
                 passed += still[misses] if answer == "pass" else 0.0
                 failed += still[misses] if answer == "fail" else 0.0
                 still[misses] = 0.0
-    return passed, failed
+    return passed, failed, still
+
+
+def published(rate: float) -> float:
+    """The chance of a rate to be let through by the default gate, its limit of 32 included."""
+    passed, _, open_yet = chances(rate, 0.1, list(range(4, 33, 4)), BETA / 3)
+    return passed + open_yet[: int(0.1 * 32) + 1].sum()
 
 
 def test_the_zone_of_the_default_limit_is_what_the_documents_say() -> None:
@@ -67,6 +75,18 @@ def test_the_errors_in_a_simulation_where_chances_vary_from_probe_to_probe() -> 
         ]
         assert first.count(wrong) / len(first) <= most
         assert sum(answer is not None for answer in first) > 0.9 * len(first)
+
+
+def test_with_its_limit_it_tells_as_well_as_a_fixed_plan_of_sixteen() -> None:
+    """Sixteen probes of which one may be a miss: what the same threshold means without stopping."""
+
+    def fixed(rate: float) -> float:
+        return (1 - rate) ** 16 + 16 * rate * (1 - rate) ** 15
+
+    acceptable, unacceptable = zone(0.1)
+    assert published(unacceptable) < fixed(unacceptable) < 0.07
+    assert published(acceptable) > 0.97 > fixed(acceptable)
+    assert published(0.5) < 1e-3
 
 
 @pytest.mark.parametrize(("limit", "n"), [(0.1, 12), (0.05, 24), (0.03, 39), (0.5, 3)])
