@@ -59,6 +59,14 @@ def test_what_is_asked_depends_on_the_concepts_and_nothing_else(book: PromptBook
     other = {probe.base for probe in retained(plan(book, blip).probes)}
     shared = [probe for probe in retained(plan(book, POGO).probes) if not probe.same_kind]
     assert sum(probe.base in other for probe in shared) > 0.8 * len(shared)
+    balloon = Concept(name="balloon", kind="object")
+    seeds = [
+        {(p.concept, p.base.prompt): p.base.seed for p in reversed(retained(plan(book, c).probes))}
+        for c in (POGO, balloon)
+    ]
+    both = seeds[0].keys() & seeds[1].keys()
+    assert len(both) > 5
+    assert {named: seeds[0][named] for named in both} == {named: seeds[1][named] for named in both}
 
 
 def test_target_prompts_are_held_out_and_retain_prompts_never_mention_it(book: PromptBook) -> None:

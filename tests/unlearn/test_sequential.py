@@ -107,6 +107,12 @@ def test_an_answer_never_contradicts_the_rate_so_far(counts: tuple[int, int], li
         assert (answer == "fail") == exceeds(*counts, limit)
 
 
+def test_a_rate_just_above_its_limit_is_not_passed_however_long_it_lasts() -> None:
+    """Between limit and unacceptable the likelihood ratio alone would pass it."""
+    assert verdict(108, 1000, 0.1) is None
+    assert verdict(99, 1000, 0.1) == "pass"
+
+
 @given(COUNTS, LIMITS)
 def test_a_miss_never_helps_and_a_hit_never_harms(counts: tuple[int, int], limit: float) -> None:
     order = {"fail": 0, None: 1, "pass": 2}
