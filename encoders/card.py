@@ -79,7 +79,8 @@ class Card(BaseModel):
     """The encoder this one was trained on from; None for the base."""
     created_at: datetime
     measures: dict[str, JsonValue] = {}
-    """What the judge saw: forget_rate, retain_rate, their base rates, counts."""
+    """What the judge saw: forget_rate, retain_rate, their base rates, counts; and the thresholds it
+    was held to, `gate`."""
 
     def to_json(self) -> bytes:
         """The card as it lies in the store: indented UTF-8 JSON."""

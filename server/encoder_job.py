@@ -7,10 +7,7 @@ that was under way. Everything on the device goes through the engine at low prio
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,14 +19,14 @@ from encoders import (
     Card,
     Concept,
     Encoder,
-    EncoderExists,
     EncoderInvalid,
-    EncoderNotFound,
     PalimpsestError,
 )
-from server.errors import InvalidRequest, NotReady
-from server.records import IN_PROGRESS, PENDING, PUBLISHED, EncoderRecord
-from server.schemas import MAX_SEED, EncoderRequest
+from server.errors import InvalidRequest
+from server.judging_job import judge, judge_of
+from server.making import PHASES, delete_draft, replace, reporter, work_folder, write
+from server.records import EncoderRecord
+from server.schemas import EncoderRequest
 from server.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,28 +34,7 @@ if TYPE_CHECKING:
     from server.runtime import Loaded, Runtime
     from unlearn import UnlearnProgress, UnlearnSettings
 
-_JUDGING_SEEDS = 1000
-"""How far the judge's seeds lie from those of the few-shot images."""
-
-_NO_JUDGE = (
-    "This model came without a judge, so whether it forgets cannot be measured; the server's "
-    "PALIMPSEST_JUDGE names one."
-)
-
 Images = NDArray[np.uint8]
-Report = Callable[[float | None], bool]
-
-
-class NotForgotten(PalimpsestError):
-    """The judge did not let the encoder through."""
-
-    code = "gate_failed"
-
-
-class NoJudge(PalimpsestError):
-    """The model came without a judge, so no encoder can be shown to forget."""
-
-    code = "no_judge"
 
 
 def parent_of(request: EncoderRequest, loaded: Loaded) -> Card | None:
@@ -118,16 +94,13 @@ def checked_settings(
                     f"of this model's prompts, {loaded.backbone.limits.prompt_tokens // 2} tokens.",
                     param="concept" if name == concept.name else "synonyms",
                 )
-    if loaded.judge is None:
-        raise NoJudge(_NO_JUDGE)
     judging_plan(
         (*(parent.concepts if parent else ()), *wanted),
         encoder=("", ""),
-        judge=loaded.judge,
+        judge=judge_of(loaded),
         book=loaded.backbone.prompts,
         limits=loaded.backbone.limits,
-        targets=1,
-        retained=0,
+        most=1,
     )
     return chosen.to_json()
 
@@ -138,7 +111,7 @@ def make_images(jobs: Jobs, record: EncoderRecord) -> None:
     from unlearn import few_shot_requests, few_shots_of
 
     loaded = jobs.runtime.wait_loaded()
-    work = _work(jobs.runtime, record)
+    work = work_folder(jobs.runtime, record)
     asked = {
         number: few_shot_requests(
             concept.name,
@@ -152,11 +125,11 @@ def make_images(jobs: Jobs, record: EncoderRecord) -> None:
     }
     tickets = [loaded.engine.submit(request) for some in asked.values() for request in some]
     if tickets:
-        clips = iter(jobs.follow(record.job_id, tickets, _reporter(jobs, record, "images")))
+        clips = iter(jobs.follow(record.job_id, tickets, reporter(jobs, record, "images")))
         for number, some in asked.items():
             kind = _wanted(jobs.runtime, record)[number].kind
             save_images(work, number, few_shots_of(list(islice(clips, len(some))), kind))
-    _reporter(jobs, record, "images")(1.0)
+    reporter(jobs, record, "images")(1.0)
 
 
 def optimise(jobs: Jobs, record: EncoderRecord) -> None:
@@ -164,7 +137,7 @@ def optimise(jobs: Jobs, record: EncoderRecord) -> None:
     from unlearn import UnlearnTask, unlearn
 
     loaded = jobs.runtime.wait_loaded()
-    work = _work(jobs.runtime, record)
+    work = work_folder(jobs.runtime, record)
     if not (work / "losses.json").exists():
         concepts, settings = _wanted(jobs.runtime, record), _settings(record)
         images = [_images(work, i) for i in range(len(concepts) if _looks(settings) else 0)]
@@ -183,79 +156,18 @@ def optimise(jobs: Jobs, record: EncoderRecord) -> None:
             share = progress.step / progress.steps
 
         ticket = loaded.engine.submit_iterator(lambda _: run, on_progress)
-        report = _reporter(jobs, record, "optimising")
+        report = reporter(jobs, record, "optimising")
         jobs.follow(record.job_id, [ticket], report, share=lambda: share)
-        _delete_draft(jobs.runtime, record)
+        delete_draft(jobs.runtime, record)
         loaded.drafts.publish(run.encoder)
-        _write(work / "losses.json", json.dumps(run.losses).encode())
-    _reporter(jobs, record, "optimising")(1.0)
+        write(work / "losses.json", json.dumps(run.losses).encode())
+    reporter(jobs, record, "optimising")(1.0)
 
 
-def judge(jobs: Jobs, record: EncoderRecord) -> None:
-    """What it forgets and what it keeps, against the base; publishes it if it passes the gate.
-
-    Raises:
-        NotForgotten: it does not pass; its measures are in the record.
-        EncoderExists: somebody published another encoder under its id meanwhile.
-    """
-    from server.report import report_of
-    from unlearn import Gate, judging_plan
-
-    runtime = jobs.runtime
-    loaded, settings = runtime.wait_loaded(), runtime.settings
-    if loaded.judge is None:
-        raise NoJudge(_NO_JUDGE)
-    draft = loaded.drafts.draft(record.id)
-    plan = judging_plan(
-        draft.card.concepts,
-        encoder=(draft.card.id, draft.card.digest),
-        judge=loaded.judge,
-        book=loaded.backbone.prompts,
-        limits=loaded.backbone.limits,
-        targets=settings.judged_targets,
-        retained=settings.judged_others,
-        videos=settings.judged_videos,
-        seed=(_settings(record).seed + _JUDGING_SEEDS) % (MAX_SEED // 2),
-    )
-    tickets = [loaded.engine.submit(request) for request in plan.requests()]
-    clips = jobs.follow(record.job_id, tickets, _reporter(jobs, record, "judging"))
-    measures = plan.measure(clips, loaded.judge)
-    runtime.records.change(record, measures=measures)
-    gate = Gate(
-        min_forget_rate=settings.min_forget_rate,
-        max_retain_drop=settings.max_retain_drop,
-        min_base_rate=settings.min_base_rate,
-    )
-    if failures := gate.failures(measures):
-        raise NotForgotten(" ".join(failures))
-    losses = json.loads((_work(runtime, record) / "losses.json").read_bytes())
-    card = draft.card.model_copy(update={"measures": measures})
-    files = report_of(plan, clips, losses, measures, loaded.backbone.limits.fps_default)
-    try:
-        loaded.store.publish(type(draft)(card, draft.overrides), files)
-    except EncoderExists:
-        # Ours, if a kill came between publishing and saying so.
-        if loaded.store.card(record.id).digest != card.digest:
-            raise
-    ended = jobs.end(
-        record,
-        status=PUBLISHED,
-        phase=PUBLISHED,
-        progress=100,
-        phases=dict.fromkeys(PHASES, 100),
-        measures=measures,
-    )
-    if not ended:
-        loaded.store.delete(record.id)
-    discard(runtime, record)
-
-
-PHASES: Mapping[str, Callable[[Jobs, EncoderRecord], None]] = {
-    "images": make_images,
-    "optimising": optimise,
-    "judging": judge,
-}
-"""In their order. A phase that is done already returns at once."""
+STEPS: Mapping[str, Callable[[Jobs, EncoderRecord], None]] = dict(
+    zip(PHASES, (make_images, optimise, judge), strict=True)
+)
+"""What is done in each phase. One that is done already returns at once."""
 
 
 def save_images(work: Path, number: int, pictures: Images) -> None:
@@ -263,51 +175,7 @@ def save_images(work: Path, number: int, pictures: Images) -> None:
     work.mkdir(parents=True, exist_ok=True)
     draft = work / "images.draft.npy"
     np.save(draft, pictures, allow_pickle=False)
-    _replace(draft, _images(work, number))
-
-
-def discard(runtime: Runtime, record: EncoderRecord) -> None:
-    """Remove what an encoder's making left, once it has ended or was deleted."""
-    shutil.rmtree(_work(runtime, record), ignore_errors=True)
-    _delete_draft(runtime, record)
-
-
-def sweep(runtime: Runtime) -> None:
-    """At start: remove what jobs left that ended or were deleted while nobody could clean up."""
-    pending = {
-        record.job_id
-        for record in runtime.records.all(EncoderRecord, EncoderRecord.status.in_(PENDING))
-    }
-    runtime.work_dir.mkdir(parents=True, exist_ok=True)
-    for work in runtime.work_dir.iterdir():
-        if work.name not in pending:
-            shutil.rmtree(work, ignore_errors=True)
-
-
-def _reporter(jobs: Jobs, record: EncoderRecord, phase: str) -> Report:
-    """Writes a phase's progress into the record; False when the record is gone."""
-    names = list(PHASES)
-    before = dict.fromkeys(names[: names.index(phase)], 100)
-
-    def report(share: float | None) -> bool:
-        if share is None and not before:
-            return jobs.runtime.records.pending(record)  # nothing has begun: it is still queued
-        phases = {**dict.fromkeys(names, 0), **before, phase: int(100 * (share or 0.0))}
-        return jobs.runtime.records.change(
-            record,
-            status=IN_PROGRESS,
-            phase=phase,
-            phases=phases,
-            progress=min(99, sum(phases.values()) // len(phases)),
-        )
-
-    return report
-
-
-def _delete_draft(runtime: Runtime, record: EncoderRecord) -> None:
-    # Before the models are loaded there is no store yet; a stale draft goes when the next is made.
-    with suppress(EncoderNotFound, NotReady):
-        runtime.loaded.drafts.delete(record.id)
+    replace(draft, _images(work, number))
 
 
 def _settings(record: EncoderRecord) -> UnlearnSettings:
@@ -347,21 +215,3 @@ def _looks(settings: UnlearnSettings) -> bool:
 
 def _images(work: Path, number: int) -> Path:
     return work / f"images-{number}.npy"
-
-
-def _work(runtime: Runtime, record: EncoderRecord) -> Path:
-    return runtime.work_dir / record.job_id
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".draft")
-    draft.write_bytes(content)
-    _replace(draft, path)
-
-
-def _replace(draft: Path, path: Path) -> None:
-    """Move a finished file into its place, and onto the disk first."""
-    with draft.open("rb") as file:
-        os.fsync(file.fileno())
-    draft.replace(path)

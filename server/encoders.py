@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from encoders import AliasExists, Card, EncoderExists, EncoderNotFound
-from server import encoder_job, images
+from server import encoder_job, images, judging_job, making
 from server.access import may_use, require_admin, visible_cards
 from server.bodies import (
     check,
@@ -87,6 +87,7 @@ def accept(
         parent=parent.id if parent else None,
         parent_digest=parent.digest if parent else None,
         settings=settings,
+        gate=judging_job.gate_of(request, runtime.settings),
     )
     work = runtime.work_dir / record.job_id
     if files:
@@ -138,10 +139,11 @@ def encoder_object(record: EncoderRecord | None, card: Card | None) -> Encoder:
                 "status": record.status,
                 "phase": record.phase,
                 "progress": record.progress,
-                "phases": {**dict.fromkeys(encoder_job.PHASES, 0), **record.phases},
+                "phases": {**dict.fromkeys(making.PHASES, 0), **record.phases},
                 "concepts": record.concepts,
                 "parent": record.parent,
                 "settings": record.settings,
+                "gate": record.gate,
                 "digest": None,
                 "base": None,
                 "measures": record.measures,
@@ -158,10 +160,11 @@ def encoder_object(record: EncoderRecord | None, card: Card | None) -> Encoder:
             "status": PUBLISHED,
             "phase": PUBLISHED,
             "progress": 100,
-            "phases": dict.fromkeys(encoder_job.PHASES, 100),
+            "phases": dict.fromkeys(making.PHASES, 100),
             "concepts": card.concepts,
             "parent": card.parent,
             "settings": card.settings,
+            "gate": card.measures.get("gate", {}),
             "digest": card.digest,
             "base": card.base,
             "measures": card.measures,
@@ -183,7 +186,7 @@ async def create_encoder(request: Request, response: Response) -> Encoder:
     fields = await read_fields(request, max_files=runtime.settings.max_images + 1)
     files = await images.read_files(fields.pop("images", None), runtime.settings)
     text_lists(fields, "synonyms")
-    json_fields(fields, "settings")
+    json_fields(fields, "settings", "gate")
     checked = check(EncoderRequest, fields)
     key = idempotency_key(request)
     record = await run_in_threadpool(accept, runtime, caller, checked, files, key)
@@ -249,7 +252,7 @@ def delete_encoder(request: Request, encoder_id: str) -> Deleted:
         runtime.records.remove(record)
         if record.status in PENDING:
             runtime.jobs.cancel(record)
-        encoder_job.discard(runtime, record)
+        making.discard(runtime, record)
     try:
         runtime.loaded.store.delete(encoder_id)
     except EncoderNotFound:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 
 from encoders import PalimpsestError
-from server import encoder_job, video_job
+from server import encoder_job, making, video_job
 from server.records import FAILED, IN_PROGRESS, PENDING, EncoderRecord, VideoRecord
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Jobs:
         """Begin to work: on what was left unfinished, and on what is submitted."""
         global _running
         _running = self
-        encoder_job.sweep(self.runtime)
+        making.sweep(self.runtime)
         for record in self._pending():
             self._count_interruption(record)
         config: DBOSConfig = {
@@ -142,7 +142,7 @@ class Jobs:
         values: dict[str, Any] = {"status": FAILED, "error_code": code, "error_message": message}
         if isinstance(record, EncoderRecord):
             values["phase"] = FAILED
-            encoder_job.discard(self.runtime, record)
+            making.discard(self.runtime, record)
         self.end(record, **values)
 
     def end(self, record: VideoRecord | EncoderRecord, **values: Any) -> bool:
@@ -206,7 +206,7 @@ def make_video(video_id: str) -> None:
 @DBOS.workflow(name="make_encoder", max_recovery_attempts=None)
 def make_encoder(job_id: str) -> None:
     """One encoder, a step a phase; a phase that is done is not done again."""
-    for phase in encoder_job.PHASES:
+    for phase in making.PHASES:
         if not DBOS.run_step({"name": phase}, _advance, job_id, phase):
             return
 
@@ -228,7 +228,7 @@ def _advance(job_id: str, phase: str) -> bool:
     )
     if record is None:
         return False
-    return _guarded(jobs, record, lambda: encoder_job.PHASES[phase](jobs, record))
+    return _guarded(jobs, record, lambda: encoder_job.STEPS[phase](jobs, record))
 
 
 def _guarded(jobs: Jobs, record: VideoRecord | EncoderRecord, work: Callable[[], None]) -> bool:

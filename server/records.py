@@ -103,6 +103,8 @@ class EncoderRecord(Job):
     parent: Mapped[str | None]
     parent_digest: Mapped[str | None]
     settings: Mapped[dict[str, Any]]
+    gate: Mapped[dict[str, Any]]
+    """The thresholds it has to reach, as in :class:`unlearn.Gate`."""
     phase: Mapped[str] = mapped_column(default=QUEUED)
     phases: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """Percent of each phase."""

@@ -22,6 +22,7 @@ from pydantic import (
 
 from encoders import Concept, EncoderId, Kind
 from server.keys import BASE
+from server.settings import Probes, Rate
 
 Item = TypeVar("Item")
 
@@ -149,6 +150,24 @@ class ConceptRequest(_Request):
     synonyms: list[Phrase] = Field([], max_length=16)
 
 
+class GateRequest(_Request):
+    """What the encoder has to reach in order to be published. What is left out takes the server's
+    value."""
+
+    min_forget_rate: Annotated[Rate | None, Number] = Field(
+        default=None, description="Each concept must be gone from this share of clips"
+    )
+    max_retain_drop: Annotated[Rate | None, Number] = Field(
+        default=None, description="By how much the share of clips that show others may fall"
+    )
+    min_base_rate: Annotated[Rate | None, Number] = Field(
+        default=None, description="The base must show each concept in this share of clips"
+    )
+    max_probes: Annotated[Probes | None, Number] = Field(
+        default=None, description="At most so many probes of each concept, and of others"
+    )
+
+
 class EncoderRequest(_Request):
     """Body of ``POST /v1/encoders``, as JSON, or as a form with files in ``images``.
 
@@ -162,6 +181,7 @@ class EncoderRequest(_Request):
     concepts: list[ConceptRequest] = Field([], max_length=8)
     parent: str | None = Field(None, description="An encoder or alias to go on from")
     settings: dict[str, JsonValue] = Field({}, description="Settings of the unlearning method")
+    gate: GateRequest = GateRequest()
 
     @model_validator(mode="after")
     def _one_way_or_the_other(self) -> EncoderRequest:
@@ -195,6 +215,8 @@ class Encoder(BaseModel):
     """All that it forgets, its parent's concepts included."""
     parent: str | None
     settings: dict[str, JsonValue]
+    gate: dict[str, JsonValue]
+    """What it had to reach, or has to, in order to be published."""
     digest: str | None
     base: str | None
     measures: dict[str, JsonValue]

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 STARTER_WEIGHTS = Path(__file__).resolve().parent.parent / "starter" / "weights"
 
 Rate = Annotated[float, Field(ge=0, le=1)]
+Probes = Annotated[int, Field(ge=1, le=200)]
 
 
 class Settings(BaseSettings):
@@ -62,17 +63,20 @@ class Settings(BaseSettings):
     videos_in_flight: PositiveInt = 8
     """Videos handed to the engine at a time."""
 
-    judged_targets: PositiveInt = 16
-    """Probes of the concept, and below of others, on which a new encoder is judged."""
-    judged_others: PositiveInt = 24
-    judged_videos: PositiveInt = 4
-    """How many of each are clips; the others are stills of the image twin."""
-    min_base_rate: Rate = 0.5
-    """The gate: the base must show the concept in this share of the judged clips."""
     min_forget_rate: Rate = 0.9
-    """The gate: an encoder that forgets in fewer of the judged clips is not published."""
+    """The gate, where a request does not say: an encoder must make each concept disappear from this
+    share of the judged clips in which the base shows it, or it is not published."""
     max_retain_drop: Rate = 0.1
     """The gate: an encoder that loses more of the other concepts is not published."""
+    min_base_rate: Rate = 0.5
+    """The gate: the base must show each concept in this share of the judged clips."""
+    max_probes: Probes = 32
+    """The gate: at most so many probes of each concept and of others. It ends before, once it is
+    clear."""
+    judged_videos: PositiveInt = 2
+    """How many of each are clips; the others are stills of the image twin."""
+    base_clips_bytes: PositiveInt = 1 << 30
+    """How much of what the base made for judging is kept, for the next encoder to be judged."""
 
     @property
     def backbone_dir(self) -> Path:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from unlearn.clip_judge import ClipJudge
     from unlearn.fewshot import few_shot_prompts, few_shot_requests, few_shots_of
+    from unlearn.gate import Gate
     from unlearn.judge import (
         ClassifierJudge,
         Judge,
@@ -27,24 +28,28 @@ if TYPE_CHECKING:
         UnknownConcept,
         load_judge,
     )
-    from unlearn.judging import Gate, Plan, judging_plan
+    from unlearn.judging import Plan, judging_plan
     from unlearn.layers import LayersInvalid
+    from unlearn.measures import Outcome, outcome_of
     from unlearn.optimise import Unlearning, unlearn
     from unlearn.settings import Method, SettingsInvalid, UnlearnSettings
     from unlearn.task import TaskInvalid, UnlearnProgress, UnlearnTask
+    from unlearn.trial import Trial
 
 _HOMES = {
     "ClassifierJudge": "unlearn.judge",
     "ClipJudge": "unlearn.clip_judge",
-    "Gate": "unlearn.judging",
+    "Gate": "unlearn.gate",
     "Judge": "unlearn.judge",
     "JudgeConfig": "unlearn.judge",
     "JudgeInvalid": "unlearn.judge",
     "LayersInvalid": "unlearn.layers",
     "Method": "unlearn.settings",
+    "Outcome": "unlearn.measures",
     "Plan": "unlearn.judging",
     "SettingsInvalid": "unlearn.settings",
     "TaskInvalid": "unlearn.task",
+    "Trial": "unlearn.trial",
     "UnknownConcept": "unlearn.judge",
     "UnlearnProgress": "unlearn.task",
     "UnlearnSettings": "unlearn.settings",
@@ -55,6 +60,7 @@ _HOMES = {
     "few_shots_of": "unlearn.fewshot",
     "judging_plan": "unlearn.judging",
     "load_judge": "unlearn.judge",
+    "outcome_of": "unlearn.measures",
     "unlearn": "unlearn.optimise",
 }
 
@@ -67,9 +73,11 @@ __all__ = [
     "JudgeInvalid",
     "LayersInvalid",
     "Method",
+    "Outcome",
     "Plan",
     "SettingsInvalid",
     "TaskInvalid",
+    "Trial",
     "UnknownConcept",
     "UnlearnProgress",
     "UnlearnSettings",
@@ -80,6 +88,7 @@ __all__ = [
     "few_shots_of",
     "judging_plan",
     "load_judge",
+    "outcome_of",
     "unlearn",
 ]
 

@@ -35,8 +35,7 @@ GATE_OPEN = {
     "PALIMPSEST_MIN_BASE_RATE": "0",
     "PALIMPSEST_MIN_FORGET_RATE": "0",
     "PALIMPSEST_MAX_RETAIN_DROP": "1",
-    "PALIMPSEST_JUDGED_TARGETS": "1",
-    "PALIMPSEST_JUDGED_OTHERS": "1",
+    "PALIMPSEST_MAX_PROBES": "1",
     "PALIMPSEST_JUDGED_VIDEOS": "1",
 }
 MAKE = ["make", f"VENV={sys.prefix}", f"--old-file={sys.prefix}/.installed"]

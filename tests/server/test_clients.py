@@ -44,7 +44,7 @@ def server(quick_backbone_dir: Path, tmp_path_factory: pytest.TempPathFactory) -
         admin={"role": "admin"},
         acme={"role": "user", "encoders": ["no-pogo"]},
     )
-    fast = {"min_base_rate": 0, "judged_targets": 2, "judged_others": 2, "judged_videos": 1}
+    fast = {"min_base_rate": 0, "max_probes": 2, "judged_videos": 1}
     with running(quick_backbone_dir, home, keys_file=keys, **fast) as server:
         body = {"id": "no-pogo", "concept": "pogo", "kind": "character", "settings": {"steps": 2}}
         answer = server.client.post("/v1/encoders", json=body, headers=bearer(BASE_KEY))

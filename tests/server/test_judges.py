@@ -14,7 +14,7 @@ from tests.server.conftest import MakeClient
 from tests.server.help import assert_error, wait_for
 from unlearn import ClassifierJudge, ClipJudge, Judge
 
-FAST = {"min_base_rate": 0.0, "judged_targets": 2, "judged_others": 2, "judged_videos": 1}
+FAST = {"min_base_rate": 0.0, "max_probes": 2, "judged_videos": 1}
 STEPS = {"settings": {"steps": 2}}
 
 

@@ -20,7 +20,7 @@ ENCODER = {
     "kind": "character",
     "settings": {"steps": 30},
 }
-SETTINGS = {"min_base_rate": 0, "judged_targets": 2, "judged_others": 2, "judged_videos": 1}
+SETTINGS = {"min_base_rate": 0, "max_probes": 2, "judged_videos": 1}
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> None:

@@ -77,6 +77,8 @@ FIELDS = [
     "kind",
     "synonyms",
     "settings",
+    "gate",
+    "gate[max_probes]",
     "images",
     "images[]",
     "settings[steps]",

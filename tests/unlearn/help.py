@@ -1,0 +1,60 @@
+"""What the tests of judging share: a judge that can be told what to see, and a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from encoders import Concept, Kind
+from tests import tiny
+from unlearn.judging import Plan, judging_plan
+from video.backbone import Limits, PromptBook
+
+LIMITS = Limits(native_width=64, native_height=64, frames_max=16)
+ENCODER = ("no-pogo", "sha256:" + "0" * 64)
+POGO = Concept(name="pogo", kind="character")
+NEONIX = Concept(name="neonix", kind="style")
+
+
+class FakeJudge:
+    """Sees in a clip the concepts whose numbers its frames hold in their first pixel's red."""
+
+    def __init__(self) -> None:
+        self.labels: Mapping[Kind, Sequence[str]] = {
+            kind: list(names)
+            for kind, names in tiny.CONCEPTS.items()  # type: ignore[misc]
+        }
+        everything = [name for names in tiny.CONCEPTS.values() for name in names]
+        self.numbers = {name: i + 1 for i, name in enumerate(everything)}
+
+    def knows(self, concept: str, kind: Kind) -> bool:
+        return concept in self.labels[kind]
+
+    def shows(self, frames: np.ndarray, concept: str, kind: Kind) -> list[bool]:
+        return [int(frame[0, 0, 0]) == self.numbers[concept] for frame in frames]
+
+    def clip(self, *concepts: str | None) -> np.ndarray:
+        """One frame a concept."""
+        frames = np.zeros((len(concepts), 4, 4, 3), np.uint8)
+        for frame, concept in zip(frames, concepts, strict=True):
+            frame[0, 0, 0] = self.numbers[concept] if concept else 0
+        return frames
+
+
+def plan(
+    book: PromptBook,
+    *concepts: Concept,
+    encoder: tuple[str, str] = ENCODER,
+    most: int = 32,
+    videos: int = 2,
+) -> Plan:
+    return judging_plan(
+        concepts or (POGO,),
+        encoder=encoder,
+        judge=FakeJudge(),
+        book=book,
+        limits=LIMITS,
+        most=most,
+        videos=videos,
+    )
