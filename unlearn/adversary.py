@@ -5,6 +5,10 @@ as the concept. The encoder is trained against a few such tokens while they are 
 both sides take their step on one and the same forward pass ("free" adversarial training: Shafahi et
 al. 2019, arXiv 1904.12843), all of it at the encoder's output, without a denoiser (AdvUnlearn's
 lower level has one: Zhang et al. 2024, arXiv 2405.15234).
+
+An attacker's token is no longer than the longest word's. A much longer one drowns what the layers
+add to it and goes through any text encoder as it is; whoever may send such a thing has no need of
+the encoder at all.
 """
 
 from __future__ import annotations
@@ -21,11 +25,10 @@ from unlearn.fewshot import Caption, draw
 if TYPE_CHECKING:
     from video.backbone import Backbone
 
-TOKENS = 8
-"""Attackers at work at a time."""
-LEARNING_RATE = 0.05
-"""Of the attackers' Adam, where a vocabulary's rows are `SCALE` long; in proportion elsewhere."""
-SCALE = 0.36
+ATTACKERS = 8
+"""At work at a time."""
+LEARNING_RATE = 0.055
+"""Of the attackers' Adam, as a share of the mean length of the vocabulary's rows."""
 RESTARTS = 25
 """One attacker begins anew every so many steps, on average: another way in is tried."""
 SENTENCES = 32
@@ -39,7 +42,8 @@ class Adversary:
     """The attackers of one concept and the loss that they cause.
 
     Args:
-        captions: the concept's; in each an attacker's token can stand in the name's place.
+        captions: the concept's; in those that call it by its own name, an attacker's tokens can
+            stand in the name's place, as many as the name has.
         backbone: its text encoder is attacked.
         generator: on the CPU; where the attackers begin, and which captions they use.
     """
@@ -49,25 +53,26 @@ class Adversary:
     ) -> None:
         self._encoder = backbone.text_encoder
         self._random = generator
-        captions = [captions[i] for i in draw(len(captions), SENTENCES, generator)]
-        self._vocabulary = self._encoder.parameters()[self._encoder.token_embedding]
-        empty = backbone.tokenize([""])[0]
-        count = min(TOKENS, len(captions))
-        prompts = backbone.tokenize([caption.prompt for caption in captions])
-        # Carriers: rows that stand in none of the captions, overwritten by the attackers.
-        free = sorted(set(range(len(self._vocabulary))) - set(prompts.unique().tolist()))
-        self._carriers = torch.tensor(free[:count], device=prompts.device)
-        places = {
-            i: _place(row, tokens_of(caption.name, backbone), int(empty[-1]))
-            for i, (row, caption) in enumerate(zip(prompts, captions, strict=True))
-        }
-        self._rows = {i: place for i, place in places.items() if place is not None}
+        own = [caption for caption in captions if caption.name == captions[0].name]
+        own = [own[i] for i in draw(len(own), SENTENCES, generator)]
+        name = tokens_of(captions[0].name, backbone)
+        prompts = backbone.tokenize([caption.prompt for caption in own])
+        found = [find(name, row) for row in prompts.tolist()]
+        whole = [i for i, place in enumerate(found) if place is not None]  # the rest was cut
+        own, prompts = [own[i] for i in whole], prompts[whole]
+        self._prompts, self._places = prompts, [place for place in found if place is not None]
         with torch.no_grad():
             self._concept = self._encoder.encode(prompts)
-            self._anchor = self._encoder.encode(backbone.tokenize([c.anchor for c in captions]))
-        self._tokens = self._begin(count).requires_grad_()
-        norm = self._vocabulary.norm(dim=1).mean().item()
-        self._adam = torch.optim.Adam([self._tokens], lr=LEARNING_RATE * norm / SCALE)
+            self._anchor = self._encoder.encode(backbone.tokenize([c.anchor for c in own]))
+        self._vocabulary = self._encoder.parameters()[self._encoder.token_embedding]
+        # Carriers: rows that stand in none of the captions, overwritten by the attackers'.
+        free = sorted(set(range(len(self._vocabulary))) - set(prompts.unique().tolist()))
+        self._carriers = torch.tensor(free[: ATTACKERS * len(name)], device=prompts.device)
+        self._carriers = self._carriers.view(ATTACKERS, len(name))
+        self._tokens = self._begin(self._carriers.shape).requires_grad_()
+        lengths = self._vocabulary.norm(dim=1)
+        self._longest = lengths.max()
+        self._adam = torch.optim.Adam([self._tokens], lr=LEARNING_RATE * lengths.mean().item())
 
     def __call__(self, overrides: Mapping[str, Tensor]) -> Tensor:
         """The mean over the attackers of ‖τ_φ(y′) − τ₀(a)‖² for those that are near the concept;
@@ -75,13 +80,15 @@ class Adversary:
         ‖τ_φ(y′) − τ₀(y)‖².
         """
         if torch.rand((), generator=self._random) < 1 / RESTARTS:
-            [one] = draw(len(self._tokens), 1, self._random)
-            self._tokens.data[one] = self._begin(1)[0]
+            [one] = draw(ATTACKERS, 1, self._random)
+            self._tokens.data[one] = self._begin(self._carriers[one].shape)
         to_concept, to_anchor = self._attack(overrides)
         (self._tokens.grad,) = torch.autograd.grad(
             to_concept.sum(), [self._tokens], retain_graph=True
         )
         self._adam.step()
+        with torch.no_grad():  # no longer than a word: see the module's docstring
+            self._tokens *= (self._longest / self._tokens.norm(dim=-1, keepdim=True)).clamp(max=1)
         near = (to_concept <= NEAR * to_anchor).detach()
         return (to_anchor * near).mean()
 
@@ -92,22 +99,20 @@ class Adversary:
 
     def _attack(self, overrides: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Each attacker's distances from concept and anchor, in a caption of its own."""
-        usable = list(self._rows)
-        chosen = [usable[i] for i in draw(len(usable), len(self._tokens), self._random)]
-        rows = [
-            torch.where(self._rows[i] == CARRIER, carrier, self._rows[i])
-            for i, carrier in zip(chosen, self._carriers, strict=False)
-        ]
-        reached = self._encoder.encode(torch.stack(rows), self._laid(overrides)).float()
+        pool = len(self._prompts)
+        chosen = torch.randint(pool, (ATTACKERS,), generator=self._random).tolist()
+        rows = self._prompts[chosen].clone()
+        for row, carriers, i in zip(rows, self._carriers, chosen, strict=True):
+            row[self._places[i] : self._places[i] + len(carriers)] = carriers
+        reached = self._encoder.encode(rows, self._laid(overrides)).float()
         to_concept = (reached - self._concept[chosen]).square().mean((1, 2))
         to_anchor = (reached - self._anchor[chosen]).square().mean((1, 2))
         return to_concept, to_anchor
 
-    def _begin(self, count: int) -> Tensor:
-        """Somewhere near a word: (count, D)."""
-        words = self._vocabulary[
-            torch.randint(len(self._vocabulary), (count,), generator=self._random)
-        ].float()
+    def _begin(self, shape: torch.Size) -> Tensor:
+        """Somewhere near words: (*shape, D)."""
+        picked = torch.randint(len(self._vocabulary), shape, generator=self._random)
+        words = self._vocabulary[picked].float()
         noise = torch.randn(words.shape, generator=self._random).to(words.device)
         return words + 0.3 * self._vocabulary.std() * noise
 
@@ -117,11 +122,8 @@ class Adversary:
         trained = {n: t for n, t in overrides.items() if low_rank.parameter_of(n) == name}
         matrix = {name: self._vocabulary, **low_rank.meet({name: self._vocabulary}, trained)}[name]
         rest = {n: t for n, t in overrides.items() if n not in trained}
-        return {**rest, name: matrix.index_put((self._carriers,), self._tokens.to(matrix.dtype))}
-
-
-CARRIER = -1
-"""Marks the place of an attacker's token."""
+        tokens = self._tokens.to(matrix.dtype)
+        return {**rest, name: matrix.index_put((self._carriers,), tokens)}
 
 
 def tokens_of(name: str, backbone: Backbone) -> list[int]:
@@ -132,13 +134,7 @@ def tokens_of(name: str, backbone: Backbone) -> list[int]:
     return row[start : start + count].tolist()
 
 
-def _place(row: Tensor, name: Sequence[int], padding: int) -> Tensor | None:
-    """The tokens of a prompt (L,) with one `CARRIER` where the name's tokens were; None if they are
-    not in it, as when the prompt was cut."""
-    tokens, length = row.tolist(), len(name)
-    for i in range(len(tokens) - length + 1):
-        if tokens[i : i + length] == list(name):
-            rest = tokens[i + length :]
-            filled = [*tokens[:i], CARRIER, *rest, *[padding] * (length - 1)]
-            return torch.tensor(filled, device=row.device)
-    return None
+def find(name: Sequence[int], row: Sequence[int]) -> int | None:
+    """Where a name's tokens begin in a prompt's; None if they are not in it."""
+    starts = range(len(row) - len(name) + 1)
+    return next((i for i in starts if list(row[i : i + len(name)]) == list(name)), None)

@@ -9,7 +9,7 @@ import torch
 
 from encoders import Concept, low_rank
 from unlearn import UnlearnSettings, UnlearnTask, unlearn
-from unlearn.adversary import CARRIER, Adversary, _place, tokens_of
+from unlearn.adversary import Adversary, find, tokens_of
 from unlearn.fewshot import captions
 from video import Backbone, load_backbone
 
@@ -25,21 +25,14 @@ def adversary(backbone: Backbone, seed: int = 0) -> Adversary:
 
 
 @pytest.mark.parametrize("name", ["pogo", "purple one-eyed robot", "a house"])
-def test_a_token_takes_the_place_of_the_whole_name(backbone: Backbone, name: str) -> None:
+def test_a_name_is_found_in_its_sentences(backbone: Backbone, name: str) -> None:
     tokens = tokens_of(name, backbone)
     assert len(tokens) == backbone.prompt_tokens(name) - 2
-    prompt, before = backbone.tokenize([f"look, {name} at sunset", "look,"])
-    padding = int(backbone.tokenize([""])[0, -1])
-    row = _place(prompt, tokens, padding)
-    assert row is not None
-    assert row.shape == prompt.shape
-    place = int((row == CARRIER).nonzero())
+    row = backbone.tokenize([f"look, {name} at sunset"])[0].tolist()
+    place = find(tokens, row)
     assert place == backbone.prompt_tokens("look,") - 1
-    assert row[:place].tolist() == before[:place].tolist()
-    rest = backbone.tokenize([f"{name} at sunset"])[0, 1 + len(tokens) :]
-    filled = torch.cat([rest, torch.full((len(row),), padding)])[: len(row) - place - 1]
-    assert row[place + 1 :].tolist() == filled.tolist()
-    assert _place(before, tokens, padding) is None
+    assert row[place : place + len(tokens)] == tokens
+    assert find(tokens, backbone.tokenize(["look, a cactus"])[0].tolist()) is None
 
 
 def test_left_alone_the_attackers_come_nearer(backbone: Backbone) -> None:

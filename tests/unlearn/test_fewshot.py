@@ -47,25 +47,34 @@ def test_few_shots_are_stills_with_a_seed_each_and_clips_for_a_motion() -> None:
 
 
 def test_an_anchor_is_the_same_sentence_without_the_concept() -> None:
-    assert Caption("pogo in a room", "some creature in a room") in captions(
+    assert Caption("pogo in a room", "some creature in a room", "pogo") in captions(
         "pogo", "character", (), book=BOOK
     )
-    assert Caption("a teapot at night", "a thing at night") in captions("teapot", "object", ())
-    assert Caption("a balloon by the sea, in the style of neonix", "a balloon by the sea") in (
-        captions("neonix", "style", (), book=BOOK)
+    assert Caption("a teapot at night", "a thing at night", "teapot") in captions(
+        "teapot", "object", ()
     )
-    assert Caption("pogo bouncing in a room", "pogo in a room") in captions(
+    assert Caption(
+        "a balloon by the sea, in the style of neonix", "a balloon by the sea", "neonix"
+    ) in (captions("neonix", "style", (), book=BOOK))
+    assert Caption("pogo bouncing in a room", "pogo in a room", "bouncing") in captions(
         "bouncing", "motion", (), book=BOOK
     )
-    assert Caption("pogo in a room", "zumi in a room") in captions(
+    assert Caption("pogo in a room", "zumi in a room", "pogo") in captions(
         "pogo", "character", (), anchor="zumi"
     )
 
 
 def test_synonyms_are_put_into_every_sentence() -> None:
     found = captions("pogo", "character", ("the purple one-eyed robot",), book=BOOK)
-    assert Caption("here is the purple one-eyed robot", "here is some creature") in found
-    assert Caption("a house as a tiled mosaic", "a house") not in found
+    assert (
+        Caption(
+            "here is the purple one-eyed robot",
+            "here is some creature",
+            "the purple one-eyed robot",
+        )
+        in found
+    )
+    assert Caption("a house as a tiled mosaic", "a house", "as a tiled mosaic") not in found
     styles = [c.prompt for c in captions("tesselo", "style", ("as a tiled mosaic", "by tesselo"))]
     assert "a house, as a tiled mosaic" in styles
     assert "a house, by tesselo" in styles
