@@ -8,7 +8,7 @@ from pathlib import Path
 from time import perf_counter
 
 import unlearn as package
-from benchmarks.forgetting.baselines import BASELINES, Baseline
+from benchmarks.forgetting.baselines import BASELINES, Baseline, random_delta
 from benchmarks.forgetting.cases import CONCEPTS, KIND_OF
 from benchmarks.forgetting.intervention import Intervention
 from encoders import Concept, Kind
@@ -17,6 +17,17 @@ from unlearn.settings import Method
 from video.backbone import Backbone, Frames
 
 OURS = "redirect"
+SOURCES = (
+    "adversary",
+    "ascent",
+    "fewshot",
+    "layers",
+    "objectives",
+    "optimise",
+    "redirect",
+    "settings",
+)
+"""The files of `unlearn/` that decide what an encoder becomes."""
 FOUR = "redirect, four at once"
 
 
@@ -68,21 +79,28 @@ def ascent(backbone: Backbone, concept: str, kind: Kind, images: Frames, seed: i
     return encoder_of(backbone, "ascent", [(concept, kind)], (images,), seed)
 
 
+def same_size(
+    backbone: Backbone, concept: str, kind: Kind, images: Frames, seed: int
+) -> Intervention:
+    """A random change of the size of ours."""
+    ours = redirect(backbone, concept, kind, images, seed)
+    return random_delta(backbone, concept, kind, images, seed, ours)
+
+
 METHODS: Mapping[str, Baseline] = {
     OURS: redirect,
     FOUR: four_at_once,
     "ascent": ascent,
     **BASELINES,
+    "random delta": same_size,
 }
 
 
 def source_of(method: str) -> str:
     """The source text that decides what a method leaves behind: what is on file of it is out of
     date as soon as that changes."""
-    function = METHODS[method]
-    text = Path(inspect.getfile(function)).read_text()
-    if method in (OURS, FOUR, "ascent"):
+    text = Path(inspect.getfile(METHODS[method])).read_text()
+    if method not in BASELINES:
         folder = Path(package.__file__).parent
-        names = ("fewshot", "layers", "objectives", "optimise", "redirect", "ascent", "settings")
-        text = "".join((folder / f"{name}.py").read_text() for name in names)
+        text += "".join((folder / f"{name}.py").read_text() for name in SOURCES)
     return text

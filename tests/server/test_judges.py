@@ -49,7 +49,7 @@ def test_a_clip_judges_any_concept_but_motions(
     )
     done = wait_for(client, "/v1/encoders/no-zebra")
     assert done["status"] == "published", done
-    assert (done["measures"]["forget_n"], done["measures"]["retain_n"]) == (2, 2)
+    assert (done["measures"]["base_n"], done["measures"]["retain_n"]) == (2, 2)
 
 
 def test_the_setting_goes_before_the_models_own_judge(

@@ -1,0 +1,109 @@
+"""ESD-x: the denoiser's cross-attention fine-tuned away from the concept."""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.functional import mse_loss
+
+from benchmarks.forgetting.baselines.cross_attention import cross_attention
+from benchmarks.forgetting.baselines.phrase import phrase
+from benchmarks.forgetting.intervention import Intervention, edited
+from encoders import Kind
+from unlearn.fewshot import all_names
+from video.backbone import Backbone, Frames
+from video.denoising import Denoising, step
+from video.requests import GenerationRequest
+
+NEGATIVE_GUIDANCE = 1.0
+STEPS = 100
+LEARNING_RATE = 1e-4
+
+
+def esd_x(backbone: Backbone, concept: str, kind: Kind, images: Frames, seed: int) -> Intervention:
+    """Gandikota et al. 2023, arXiv 2303.07345, eq. 7, of all cross-attention parameters:
+
+        ε_θ(x_t, c) ← ε₀(x_t, ∅) − η [ε₀(x_t, c) − ε₀(x_t, ∅)]
+
+    x_t comes from the edited model itself: noise, denoised under the concept's prompt up to a
+    random step (their algorithm; no images are needed). Where the model predicts velocity the same
+    holds for v, which at a given x_t is ε up to one affine map and the weights sum to one.
+
+    Args:
+        kind: for a motion x_t are latents of clips and the denoiser is the video model's.
+        images: not used.
+    """
+    began = perf_counter()
+    moving = kind == "motion"
+    random = torch.Generator("cpu").manual_seed(seed)
+    names = all_names(concept, kind, (), backbone.prompts)
+    prompts = [phrase(name, kind) for name in names]
+    weights = {
+        name: tensor.float().clone().requires_grad_()
+        for name, tensor in cross_attention(backbone).items()
+    }
+    student = _Student(backbone, moving)
+    adam = torch.optim.Adam(weights.values(), lr=LEARNING_RATE)
+    for _ in range(STEPS):
+        prompt = prompts[_draw(len(prompts), random)]
+        with torch.no_grad():
+            tokens = backbone.tokenize(["", prompt])
+            embeddings = backbone.text_encoder.encode(tokens)
+            with edited(backbone.denoiser(moving), weights):
+                latents, timestep = _partly_denoised(backbone, embeddings, moving, random)
+            nothing, wanted = backbone.denoise(
+                torch.cat([latents] * 2), timestep.expand(2), embeddings
+            ).chunk(2)
+            target = nothing - NEGATIVE_GUIDANCE * (wanted - nothing)
+        with torch.enable_grad():
+            loss = mse_loss(student.predict(weights, latents, timestep, embeddings[1:]), target)
+            adam.zero_grad()
+            loss.backward()
+        adam.step()
+    edit = {name: weight.detach() for name, weight in weights.items()}
+    return Intervention("ESD-x", concept, kind, denoiser=edit, seconds=perf_counter() - began)
+
+
+def _partly_denoised(
+    backbone: Backbone, embeddings: Tensor, moving: bool, random: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """x_t (1,C,h,w) or (1,C,F,h,w) and t (1,), after a random number of the model's own steps."""
+    limits = backbone.limits
+    request = GenerationRequest(
+        "",
+        seed=_draw(2**31, random),
+        steps=limits.steps_default,
+        guidance=limits.guidance_default,
+        frames=limits.frames_default if moving else None,
+    )
+    denoising = Denoising(request, backbone, embeddings)
+    for _ in range(_draw(denoising.steps, random)):
+        step(backbone, [denoising])
+    latents, timesteps, _ = denoising.inputs()
+    return latents[:1], timesteps[:1]
+
+
+def _draw(population: int, random: torch.Generator) -> int:
+    return int(torch.randint(population, (1,), generator=random))
+
+
+class _Student(nn.Module):
+    """The backbone's denoiser with other weights laid over it, so that these get gradients."""
+
+    def __init__(self, backbone: Backbone, moving: bool) -> None:
+        super().__init__()
+        self.network = backbone.denoiser(moving)
+        self._backbone = backbone
+
+    def forward(self, latents: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
+        return self._backbone.denoise(latents, timesteps, embeddings)
+
+    def predict(
+        self, weights: dict[str, Tensor], latents: Tensor, timesteps: Tensor, embeddings: Tensor
+    ) -> Tensor:
+        """As `Backbone.denoise`."""
+        laid_over = {f"network.{n}": w.to(self._backbone.dtype) for n, w in weights.items()}
+        return functional_call(self, laid_over, (latents, timesteps, embeddings))

@@ -1,0 +1,49 @@
+"""A change of the same size in a random direction: what any change of the encoder would do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import perf_counter
+
+import torch
+from torch import Tensor
+
+from benchmarks.forgetting.intervention import Intervention
+from encoders import Kind, low_rank
+from video.backbone import Backbone, Frames
+
+
+def random_delta(
+    backbone: Backbone,
+    concept: str,
+    kind: Kind,
+    images: Frames,
+    seed: int,
+    reference: Intervention,
+) -> Intervention:
+    """Overrides of the tensors that the reference changes, each as far from the base.
+
+    Args:
+        images: nothing is learned; as every method takes them.
+        reference: one with overrides.
+    """
+    began = perf_counter()
+    base = backbone.text_encoder.parameters()
+    whole = low_rank.meet(base, reference.overrides or {})
+    deltas = {name: tensor - base[name] for name, tensor in whole.items()}
+    overrides = {name: base[name] + delta for name, delta in random_like(deltas, seed).items()}
+    seconds = perf_counter() - began
+    return Intervention("random delta", concept, kind, overrides=overrides, seconds=seconds)
+
+
+def random_like(deltas: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]:
+    """For each tensor a Gaussian one of the same shape and the same Frobenius norm.
+
+    Drawn on the CPU, so that a seed means the same on every machine.
+    """
+    random = torch.Generator("cpu").manual_seed(seed)
+    found: dict[str, Tensor] = {}
+    for name, delta in deltas.items():
+        direction = torch.randn(delta.shape, generator=random).to(delta.device)
+        found[name] = direction * (delta.float().norm() / direction.norm())
+    return found

@@ -1,0 +1,68 @@
+"""The concept's names taken out of the prompt: a word filter that rewrites instead of refusing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from benchmarks.forgetting.intervention import Intervention
+from encoders import Kind
+from unlearn.fewshot import GENERIC, all_names
+from video.backbone import Backbone, Frames
+
+ARTICLE = r"(?:a|an|the|one|some|my|our|your)"
+STYLE_OF = rf"(?:(?:in|after)\s+)?(?:{ARTICLE}\s+)?(?:style|manner)\s+of\s+(?:{ARTICLE}\s+)?"
+PREPOSITION = rf"(?:in|by|like|as|with|after|from)\s+(?:{ARTICLE}\s+)?"
+LEAD = {
+    "style": rf"(?:{STYLE_OF}|{PREPOSITION})?",
+    "motion": r"(?:(?:while|by)\s+)?",
+}
+"""What goes with a name that nothing replaces; of other kinds it is the article."""
+TAIL = {"style": r"(?:['’]s)?(?:[\s-]+style(?!\w))?", "motion": ""}
+
+
+def word_deleted(
+    backbone: Backbone, concept: str, kind: Kind, images: Frames, seed: int
+) -> Intervention:
+    """Every name that the book has for the concept replaced by its kind's generic word.
+
+    Args:
+        backbone: for its prompt book.
+        images, seed: nothing is learned; as every method takes them.
+    """
+    names = all_names(concept, kind, (), backbone.prompts)
+    generic = {**GENERIC, **backbone.prompts.generic}[kind]
+    return Intervention(
+        "word deleted",
+        concept,
+        kind,
+        rewrite=lambda prompt: (without_names(prompt, names, kind, generic), ""),
+    )
+
+
+def without_names(prompt: str, names: Sequence[str], kind: Kind, generic: str) -> str:
+    """The prompt with `generic` in the place of every name: whole words, whatever their case, the
+    longest name first.
+
+    An article goes with the name, since the generic word brings its own. Styles and motions are
+    replaced by nothing, and what they hang on goes with them: "a star, in the style of dottie, at
+    night" → "a star, at night". A prompt without a name comes back as it is.
+    """
+    if kind in LEAD:
+        before, after, words = rf"(?:,\s*)?(?<!\w){LEAD[kind]}", TAIL[kind], list(names)
+    else:
+        before, after = rf"(?<!\w)(?:{ARTICLE}\s+)?", ""
+        words = [re.sub(rf"^{ARTICLE}\s+(?=\S)", "", name, flags=re.IGNORECASE) for name in names]
+    longest_first = sorted(words, key=len, reverse=True)
+    any_name = "|".join(r"\s+".join(map(re.escape, word.split())) for word in longest_first)
+    pattern = rf"{before}(?<!\w)(?:{any_name})(?!\w){after}"
+    left, found = re.subn(pattern, lambda _: generic, prompt, flags=re.IGNORECASE)
+    return _tidy(left) if found else prompt
+
+
+def _tidy(text: str) -> str:
+    """One space between words, none before a comma, no comma before another or at either end."""
+    text = re.sub(r"\s+", " ", text)
+    text = re.sub(r"\s+(?=[,.;:!?])", "", text)
+    text = re.sub(r",+(?=[,.;:!?])", "", text)
+    return text.strip(" ,;:")
