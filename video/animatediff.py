@@ -96,6 +96,9 @@ class AnimateDiff(Backbone):
         )
         return cast(Tensor, tokens.input_ids).to(self.device)
 
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        return cast(str, self._tokenizer.decode(list(tokens)))
+
     def prompt_tokens(self, prompt: str) -> int:
         return len(cast(Any, self._tokenizer(prompt, verbose=False)).input_ids)
 

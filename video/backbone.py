@@ -94,6 +94,10 @@ class Backbone(ABC):
         """Token ids (B,L), padded and cut to the length the denoiser was trained with."""
 
     @abstractmethod
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text that token ids stand for."""
+
+    @abstractmethod
     def prompt_tokens(self, prompt: str) -> int:
         """How many tokens a prompt has, start and end included; `tokenize` cuts off what is beyond
         `limits.prompt_tokens`, so that a caller who wants to be told must ask here."""

@@ -1,0 +1,57 @@
+"""A new word for the concept, learned from its pictures.
+
+Textual Inversion (Gal et al., arXiv 2208.01618) through the unlearned model: the concept inversion
+of Pham et al. (arXiv 2308.01508). No prompt names the concept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import perf_counter
+
+from benchmarks.forgetting.attacks.attack import Attack, Target, captions_of, prompts_for
+from benchmarks.forgetting.attacks.soft_token import SoftBudget, learn
+from benchmarks.forgetting.attacks.vocabulary import spare_words, token_embedding
+from benchmarks.forgetting.intervention import Intervention
+from encoders import Kind
+from video.backbone import Backbone
+
+GENERIC_WORDS: Mapping[Kind, str] = {
+    "object": "thing",
+    "character": "creature",
+    "person": "person",
+    "style": "style",
+    "motion": "moving",
+}
+"""What the new word means at first."""
+
+
+def pseudo_token(
+    backbone: Backbone,
+    intervention: Intervention,
+    target: Target,
+    budget: SoftBudget | None = None,
+) -> Attack:
+    """The input embedding of a word S* that nobody uses, from "a picture of S*" and the like."""
+    began = perf_counter()
+    named = [*captions_of(target, target.names, backbone)]
+    (word,) = spare_words(backbone, named, 1)
+    generic = GENERIC_WORDS[target.kind]
+    pieces = backbone.tokenize([generic])[0, 1 : backbone.prompt_tokens(generic) - 1]
+    learned = learn(
+        backbone,
+        intervention,
+        target,
+        word=word,
+        start=token_embedding(backbone, intervention)[pieces].mean(0),
+        captions=captions_of(target, [word], backbone),
+        budget=budget,
+    )
+    return Attack(
+        "pseudo-token",
+        tuple(prompts_for(target, [word], backbone)),
+        learned.model,
+        learned.loss_before,
+        learned.loss_after,
+        perf_counter() - began,
+    )

@@ -1,0 +1,87 @@
+"""One input embedding, learned through the attacked encoder and the frozen denoiser."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from benchmarks.forgetting.attacks.attack import Target
+from benchmarks.forgetting.attacks.loss import PicturesLoss
+from benchmarks.forgetting.attacks.vocabulary import with_rows, words
+from benchmarks.forgetting.intervention import Intervention, edited
+from video.backbone import Backbone
+
+COMPARED_DRAWS = 4
+"""Noised copies of each picture in the batch that tells the better of two rows."""
+
+
+@dataclass(frozen=True)
+class SoftBudget:
+    """How long a row is learned, at how many images a step, and how fast; from the start again for
+    every learning rate, each falling to zero."""
+
+    steps: int
+    batch: int
+    learning_rates: tuple[float, ...] = (0.1, 1.0)
+
+
+@dataclass(frozen=True)
+class SoftToken:
+    """The model with the row in it, and what that was worth on the pictures."""
+
+    model: Intervention
+    loss_before: float
+    loss_after: float
+
+
+def learn(
+    backbone: Backbone,
+    intervention: Intervention,
+    target: Target,
+    *,
+    word: str,
+    start: Tensor,
+    captions: Sequence[str],
+    budget: SoftBudget | None = None,
+) -> SoftToken:
+    """Learns v, the input embedding of `word`, that makes the captions mean the images: Adam on
+    L(v) (`PicturesLoss`), with nothing else moving. Of the learning rates the best one's is kept.
+
+    Args:
+        word: one token (`spare_words`).
+        start: v at first, (D,).
+        captions: what the images show, with `word` in them.
+    """
+    budget = budget or BUDGETS[target.moving]
+    token = words(backbone)[word]
+
+    def overrides(row: Tensor) -> dict[str, Tensor]:
+        return with_rows(backbone, intervention, [token], row[None])
+
+    @torch.no_grad()
+    def judged(row: Tensor) -> float:
+        return loss.compared(captions, overrides(row)).item()
+
+    with edited(backbone.denoiser(target.moving), intervention.denoiser):
+        loss = PicturesLoss(backbone, intervention, target, draws=COMPARED_DRAWS)
+        before = judged(start)
+        found: list[tuple[float, Tensor]] = []
+        for rate in budget.learning_rates:
+            row = start.detach().clone().requires_grad_()
+            adam = torch.optim.Adam([row])
+            for step in range(budget.steps):
+                adam.param_groups[0]["lr"] = rate * (1 - step / budget.steps)
+                with torch.enable_grad():
+                    drawn = loss.drawn(captions, overrides(row), budget.batch)
+                    adam.zero_grad()
+                    drawn.backward()
+                adam.step()
+            found.append((judged(row), row.detach()))
+    after, best = min(found, key=lambda each: each[0])
+    return SoftToken(replace(intervention, overrides=overrides(best)), before, after)
+
+
+BUDGETS = {False: SoftBudget(steps=300, batch=4), True: SoftBudget(steps=120, batch=1)}

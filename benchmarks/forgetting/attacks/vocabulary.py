@@ -1,0 +1,65 @@
+"""The tokenizer's words, and the matrix that has a row for each token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from benchmarks.forgetting.intervention import Intervention
+from video.backbone import Backbone
+
+TOKEN_EMBEDDING = "text_model.embeddings.token_embedding.weight"
+"""CLIP's input embeddings (V,D), by canonical name."""
+
+
+def token_embedding(backbone: Backbone, intervention: Intervention) -> Tensor:
+    """The attacked encoder's input embeddings (V,D): the intervention's if it has its own."""
+    base = backbone.text_encoder.parameters()[TOKEN_EMBEDDING]
+    return (intervention.overrides or {}).get(TOKEN_EMBEDDING, base).detach().to(base)
+
+
+def with_rows(
+    backbone: Backbone, intervention: Intervention, tokens: Sequence[int], rows: Tensor
+) -> dict[str, Tensor]:
+    """The intervention's overrides, and `rows` (N,D) as input embeddings of N tokens.
+
+    Differentiable with respect to the rows. All other rows stay as the intervention has them.
+    """
+    matrix = token_embedding(backbone, intervention)
+    places = torch.tensor(tokens, device=matrix.device)
+    laid = matrix.index_put((places,), rows)
+    return {**(intervention.overrides or {}), TOKEN_EMBEDDING: laid}
+
+
+def words(backbone: Backbone) -> Mapping[str, int]:
+    """Strings of letters that are one token wherever they stand as a word, and that token.
+
+    Start, end, punctuation and pieces of words are none: what an attacker makes of these strings
+    can be typed by anybody, and comes out of the tokenizer as it went in.
+    """
+    rows = backbone.text_encoder.shapes[TOKEN_EMBEDDING][0]
+    texts = [(token, backbone.detokenize([token]).strip()) for token in range(rows)]
+    candidates = [(token, text) for token, text in texts if text.isalpha()]
+    empty = backbone.tokenize([""])[0].tolist()
+    tokenized = backbone.tokenize([text for _, text in candidates]).tolist()
+    return {
+        text: token
+        for (token, text), row in zip(candidates, tokenized, strict=True)
+        if row == [empty[0], token, *empty[1:-1]]
+    }
+
+
+def spare_words(backbone: Backbone, prompts: Iterable[str], count: int) -> list[str]:
+    """The first words that stand neither in the prompts nor in the model's book: what their rows
+    hold is nobody's loss.
+
+    Raises:
+        ValueError: there are not so many.
+    """
+    used = set(backbone.tokenize([*backbone.prompts.retain, *prompts]).unique().tolist())
+    spare = [word for word, token in words(backbone).items() if token not in used]
+    if len(spare) < count:
+        raise ValueError(f"the vocabulary has {len(spare)} words to spare, not {count}")
+    return spare[:count]
