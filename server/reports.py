@@ -62,7 +62,8 @@ def get_report_file(request: Request, encoder: VisibleEncoder, file: str) -> Res
 
 def preferred(accept: str) -> Format:
     """What a client's Accept header would rather have: JSON only if it says so (RFC 9110, 12.5.1:
-    the most specific range that matches has the say)."""
+    the most specific range that matches has the say). Of two that it likes as much, the one it
+    names, and of two named, the page."""
     weights: dict[str, float] = {}
     for part in accept.split(","):
         kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
@@ -72,11 +73,12 @@ def preferred(accept: str) -> Format:
         except ValueError:
             weights[kind] = 0.0
 
-    def weight(main: str, sub: str) -> float:
-        ranges = (f"{main}/{sub}", f"{main}/*", "*/*")
-        return next((weights[kind] for kind in ranges if kind in weights), 0.0)
+    def liking(main: str, sub: str) -> tuple[float, int]:
+        ranges = ("*/*", f"{main}/*", f"{main}/{sub}")
+        named = [i for i, kind in enumerate(ranges) if kind in weights]
+        return (weights[ranges[named[-1]]], named[-1]) if named else (0.0, 0)
 
-    return "json" if weight("application", "json") > weight("text", "html") else "html"
+    return "json" if liking("application", "json") > liking("text", "html") else "html"
 
 
 def _answer(
@@ -120,6 +122,4 @@ def _answer(
     known = request.headers.get("if-none-match", "").replace("W/", "").split(",")
     if {tag, "*"} & {one.strip() for one in known}:
         return Response(status_code=304, headers=headers)
-    if request.method == "HEAD":
-        return Response(headers={**headers, "Content-Length": str(len(data))}, media_type=kind)
     return Response(data, headers=headers, media_type=kind)
