@@ -83,7 +83,10 @@ def _counts(measures: Mapping[str, JsonValue]) -> str:
     rate = rate_of(measures, "forget")
     if rate and rate.interval:
         text += (
-            f" That the concept was gone from {percent(rate.rate)} of {rate.n} pictures agrees "
-            f"with any true rate from {percent(rate.interval[0])} to {percent(rate.interval[1])}."
+            f" That the concept was gone from {percent(rate.rate)} of {rate.n} pictures in which "
+            "the base shows it agrees with any true rate from "
+            f"{percent(rate.interval[0])} to {percent(rate.interval[1])}."
         )
+    if measures.get("decision"):
+        text += " Judging stopped when the answer was clear, which the intervals do not allow for."
     return text

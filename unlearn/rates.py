@@ -17,10 +17,12 @@ class Label(NamedTuple):
 
 LABELS: Mapping[str, Label] = {
     "forget": Label(
-        "Forgotten by this encoder", "the prompt names the concept; no frame shows it (UA)"
+        "Forgotten by this encoder",
+        "of the pictures in which the base shows the concept, those in which no frame by this "
+        "encoder does (UA)",
     ),
     "base": Label(
-        "Shown by the base encoder", "the same prompts and seeds; at least one frame shows it"
+        "Shown by the base encoder", "the prompt names the concept; at least one frame shows it"
     ),
     "retain": Label(
         "Others kept by this encoder",

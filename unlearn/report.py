@@ -8,57 +8,33 @@ beside them lie the clips and stills that the page shows, as they were judged.
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict
 
-from encoders.card import Card, Sha256
+from encoders.card import Card, Kind, Sha256
 from encoders.version import VERSION
 from unlearn.caveats import Caveat, caveats
-from unlearn.judging import any_frame, most_frames
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from encoders import TextEncoder
-    from unlearn.judge import Judge
-    from unlearn.judging import Plan
+    from unlearn.judging import Probe
+    from unlearn.measures import Outcome
     from video.backbone import Frames, Limits
+
+Clips: TypeAlias = "Callable[[Probe], tuple[Frames, Frames]]"
+"""A probe → its clip by the base and its clip by the encoder, (F,H,W,3)."""
 
 REPORT_JSON, REPORT_HTML = "report.json", "report.html"
 CLIPS_SHOWN, STILLS_SHOWN = 4, 8
 """Pairs shown at most, of those that were to be forgotten and of those that were to be kept."""
 
 _LIBRARIES = ("torch", "diffusers", "transformers")
-
-
-@dataclass(frozen=True)
-class Pair:
-    """The same prompt and seed with the base and with the encoder, and what the judge saw."""
-
-    prompt: str
-    seed: int
-    concept: str
-    """What the prompt names and the judge looked for."""
-    is_target: bool
-    """Whether it is to be forgotten, or to be kept."""
-    base: Frames
-    """(F,H,W,3); one frame is a still of the image twin."""
-    encoder: Frames
-    shown_base: bool | None
-    """Whether the judge says that the picture shows the concept; None: it was not asked."""
-    shown_encoder: bool | None
-
-    @property
-    def failed(self) -> bool:
-        """Whether it counts against the encoder: not forgotten, or lost though the base had it."""
-        if self.is_target:
-            return self.shown_encoder is True
-        return self.shown_base is True and self.shown_encoder is False
 
 
 class _Part(BaseModel):
@@ -93,19 +69,23 @@ class Sampling(_Part):
     guidance: float
 
 
-class JudgedPair(_Part):
-    """A pair as the report lists it."""
+class Pair(_Part):
+    """The same prompt and seed with the base and with the encoder, and what the judge saw."""
 
     prompt: str
     seed: int
     concept: str
+    """What the prompt names and the judge looked for."""
+    kind: Kind
     is_target: bool
+    """Whether it is to be forgotten, or to be kept."""
     frames: int
-    """Of the clip; 1 for a still."""
-    shown_base: bool | None
-    shown_encoder: bool | None
+    """Of the clip; 1 for a still of the image twin."""
+    shown_base: bool
+    """Whether the judge says that the base's picture shows the concept."""
+    shown_encoder: bool
     failed: bool
-    """Whether it counts against the encoder: not forgotten, or lost though the base had it."""
+    """Whether the encoder shows what it is to have forgotten, or not what the base does show."""
     base_file: str | None
     """The report's file with the base's picture, if the report shows the pair."""
     encoder_file: str | None
@@ -118,15 +98,14 @@ class Report(_Part):
     model: str
     """What the backbone is called."""
     card: Card
-    """What is forgotten, method, settings, seed, fingerprints, parent, measures."""
+    """What is forgotten, method, settings, seed, fingerprints, parent; the measures, with the
+    gate's thresholds."""
     sizes: Sizes
-    gate: dict[str, JsonValue]
-    """What the measures had to reach before the encoder was published."""
     judge: str
     sampling: Sampling
     losses: list[float]
     """The objective at every optimisation step."""
-    pairs: list[JudgedPair]
+    pairs: list[Pair]
     """All that were judged, in that order."""
     files: dict[str, Sha256]
     """The clips and stills beside the report."""
@@ -135,36 +114,35 @@ class Report(_Part):
     software: dict[str, str]
 
 
-def paired(plan: Plan, clips: Sequence[Frames], judge: Judge) -> list[Pair]:
-    """The pairs of a plan.
+def shown_of(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Those whose clips the report shows, as it shows them: what is to be forgotten, then what is
+    to be kept; of each the clips, then the stills; of these first the ones that went wrong, then
+    the others in the order in which they were judged. Nobody chooses.
 
-    Args:
-        plan: what was asked.
-        clips: those of ``plan.requests()``, the base's and the encoder's in turn.
-        judge: looks at them once more, for what it says of each.
+    What is shown at the end was among those shown at every earlier moment since it was judged.
     """
-    return [
-        Pair(
-            prompt=probe.base.prompt,
-            seed=probe.base.seed,
-            concept=probe.concept,
-            is_target=probe.is_target,
-            base=base,
-            encoder=encoder,
-            shown_base=rule(judge.shows(base, probe.concept, probe.kind)),
-            shown_encoder=rule(judge.shows(encoder, probe.concept, probe.kind)),
-        )
-        for probe, base, encoder in zip(plan.probes, clips[::2], clips[1::2], strict=True)
-        for rule in [any_frame if probe.is_target else most_frames]
-    ]
+    found: list[Outcome] = []
+    wrong_first = sorted(outcomes, key=lambda outcome: not failed(outcome))
+    for is_target in (True, False):
+        of_group = [outcome for outcome in wrong_first if outcome.probe.is_target == is_target]
+        found += [o for o in of_group if o.probe.base.frames is not None][:CLIPS_SHOWN]
+        found += [o for o in of_group if o.probe.base.frames is None][:STILLS_SHOWN]
+    return found
+
+
+def failed(outcome: Outcome) -> bool:
+    """Whether the encoder shows what it is to have forgotten, or not what the base does show."""
+    if outcome.probe.is_target:
+        return outcome.by_encoder
+    return outcome.by_base and not outcome.by_encoder
 
 
 def report_files(
     card: Card,
-    pairs: Sequence[Pair],
+    outcomes: Sequence[Outcome],
+    clips: Clips,
     *,
     losses: Sequence[float],
-    gate: Mapping[str, JsonValue],
     judge: str,
     model: str,
     limits: Limits,
@@ -173,10 +151,10 @@ def report_files(
     """File name → content, for the store. The same arguments give the same bytes.
 
     Args:
-        card: with the measures of the pairs.
-        pairs: all that were judged, in that order.
+        card: with the measures of the outcomes, and in them the `gate`.
+        outcomes: of all probes that were judged, in that order.
+        clips: asked for those of ``shown_of(outcomes)`` alone.
         losses: the objective at every optimisation step.
-        gate: what the measures had to reach.
         judge: who said whether a picture shows a concept.
         model: what the backbone is called.
         limits: the backbone's; the pictures were made with its defaults.
@@ -187,23 +165,21 @@ def report_files(
 
     files: dict[str, bytes] = {}
     inline: dict[str, list[report_pictures.Inline]] = {}
-    names = _names(pairs)
-    for number, (base_file, encoder_file) in names.items():
-        pair = pairs[number]
-        for name, frames in ((base_file, pair.base), (encoder_file, pair.encoder)):
-            if len(frames) == 1:
+    names = _names(shown_of(outcomes))
+    for outcome, of_pair in names.items():
+        makers = (None, card)
+        for name, frames, maker in zip(of_pair, clips(outcome.probe), makers, strict=True):
+            if outcome.probe.base.frames is None:
                 files[name] = _png(frames)
                 inline[name] = [report_pictures.still(frames)]
             else:
-                by = card if name == encoder_file else None
-                files[name] = _mp4(frames, pair, by, card.base, limits)
+                files[name] = _mp4(frames, outcome.probe, maker, card.base, limits.fps_default)
                 moving = report_pictures.preview(frames, limits.fps_default)
                 inline[name] = [moving, report_pictures.strip(frames)]
     report = Report(
         model=model,
         card=card,
         sizes=sizes,
-        gate=dict(gate),
         judge=judge,
         sampling=Sampling(
             width=limits.native_width,
@@ -213,7 +189,7 @@ def report_files(
             guidance=limits.guidance_default,
         ),
         losses=list(losses),
-        pairs=[_judged(pair, *names.get(i, (None, None))) for i, pair in enumerate(pairs)],
+        pairs=[_pair(outcome, *names.get(outcome, (None, None))) for outcome in outcomes],
         files={name: f"sha256:{sha256(data).hexdigest()}" for name, data in files.items()},
         caveats=caveats(card.measures, judge),
         software={
@@ -227,32 +203,30 @@ def report_files(
     return files
 
 
-def _names(pairs: Sequence[Pair]) -> dict[int, tuple[str, str]]:
-    """Which pairs are shown, by their number, and the files of each. Those that count against the
-    encoder come first, then the others in the order in which they were judged: nobody chooses."""
-    found: dict[int, tuple[str, str]] = {}
-    order = sorted(range(len(pairs)), key=lambda i: not pairs[i].failed)
+def _names(shown: Sequence[Outcome]) -> dict[Outcome, tuple[str, str]]:
+    """The two files of each outcome that is shown, the base's first."""
+    found: dict[Outcome, tuple[str, str]] = {}
     for is_target, group in ((True, "forgotten"), (False, "kept")):
-        of_group = [i for i in order if pairs[i].is_target == is_target]
-        clips = [i for i in of_group if len(pairs[i].base) > 1][:CLIPS_SHOWN]
-        stills = [i for i in of_group if len(pairs[i].base) == 1][:STILLS_SHOWN]
-        for place, i in enumerate([*clips, *stills], 1):
-            ending = "mp4" if i in clips else "png"
+        of_group = [outcome for outcome in shown if outcome.probe.is_target == is_target]
+        for place, outcome in enumerate(of_group, 1):
+            ending = "png" if outcome.probe.base.frames is None else "mp4"
             stem = f"{group}-{place:02}"
-            found[i] = f"{stem}-base.{ending}", f"{stem}-encoder.{ending}"
+            found[outcome] = f"{stem}-base.{ending}", f"{stem}-encoder.{ending}"
     return found
 
 
-def _judged(pair: Pair, base_file: str | None, encoder_file: str | None) -> JudgedPair:
-    return JudgedPair(
-        prompt=pair.prompt,
-        seed=pair.seed,
-        concept=pair.concept,
-        is_target=pair.is_target,
-        frames=len(pair.base),
-        shown_base=pair.shown_base,
-        shown_encoder=pair.shown_encoder,
-        failed=pair.failed,
+def _pair(outcome: Outcome, base_file: str | None, encoder_file: str | None) -> Pair:
+    probe = outcome.probe
+    return Pair(
+        prompt=probe.base.prompt,
+        seed=probe.base.seed,
+        concept=probe.concept,
+        kind=probe.kind,
+        is_target=probe.is_target,
+        frames=probe.base.frames or 1,
+        shown_base=outcome.by_base,
+        shown_encoder=outcome.by_encoder,
+        failed=failed(outcome),
         base_file=base_file,
         encoder_file=encoder_file,
     )
@@ -264,8 +238,9 @@ def _png(frames: Frames) -> bytes:
     return clip.to_image(frames[0], "png")
 
 
-def _mp4(frames: Frames, pair: Pair, by: Card | None, base: str, limits: Limits) -> bytes:
-    """The clip at its own size, or twice, thrice, … that, so that a small one can be looked at."""
+def _mp4(frames: Frames, probe: Probe, maker: Card | None, base: str, fps: int) -> bytes:
+    """The clip at its own size, or twice, thrice, … that, so that a small one can be looked at.
+    `maker` is the encoder's card, None for the base."""
     from unlearn.report_pictures import SIDE
     from video import clip
 
@@ -273,14 +248,14 @@ def _mp4(frames: Frames, pair: Pair, by: Card | None, base: str, limits: Limits)
     times = max(1, round(SIDE / max(height, width)))
     provenance = {
         "generator": "palimpsest",
-        "encoder": by.id if by else "base",
-        "encoder_digest": by.digest if by else None,
+        "encoder": maker.id if maker else "base",
+        "encoder_digest": maker.digest if maker else None,
         "base": base,
-        "prompt": pair.prompt,
-        "seed": pair.seed,
-        "steps": limits.steps_default,
-        "guidance": limits.guidance_default,
+        "prompt": probe.base.prompt,
+        "seed": probe.base.seed,
+        "steps": probe.base.steps,
+        "guidance": probe.base.guidance,
         "frames": len(frames),
-        "fps": limits.fps_default,
+        "fps": fps,
     }
-    return clip.encode_mp4(frames, limits.fps_default, (width * times, height * times), provenance)
+    return clip.encode_mp4(frames, fps, (width * times, height * times), provenance)

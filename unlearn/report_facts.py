@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from unlearn.markup import Markup, join, tag
 from unlearn.rates import Rate, percent, rates, words
 from unlearn.report_charts import interval_bar, loss_curve
+from unlearn.sequential import ALPHA, ODDS
 
 if TYPE_CHECKING:
     from unlearn.report import Report
@@ -23,17 +24,26 @@ _METHODS = {
     "ascent": "A few pictures that show the concept, and gradient ascent on the diffusion loss "
     "under prompts that name it (Liu & Tan, arXiv 2407.14209).",
 }
+_DECISIONS = {
+    "clear": "Pairs were judged in rounds until a sequential test (Wald’s) could tell. The answer "
+    "was clear: an encoder that misses one of these plainly, with "
+    f"{ODDS:g} times the odds that are allowed, gets through with a probability of at most "
+    f"{percent(ALPHA)}.",
+    "at the limit": "Pairs were judged in rounds, as many as are allowed, and a sequential test "
+    "(Wald’s) could not tell: the figures lie close to what had to be reached. It was decided by "
+    "the rates as they are.",
+}
 _THRESHOLDS = {
     "min_base_rate": ("Shown by the base encoder", "at least"),
     "min_forget_rate": ("Forgotten by this encoder", "at least"),
-    "max_retain_drop": ("Others lost by this encoder", "at most"),
+    "max_retain_drop": ("Fall in others kept", "at most"),
 }
 
 
 def measured(report: Report) -> Markup:
     """Every rate with its interval, pooled and by concept; the gate, and what it decided."""
     measures = report.card.measures
-    by_concept, decision = measures.get("concepts"), measures.get("decision")
+    by_concept, gate = measures.get("concepts"), measures.get("gate")
     return tag(
         "section",
         tag("h2", "What was counted"),
@@ -44,10 +54,7 @@ def measured(report: Report) -> Markup:
         ),
         _rates(rates(measures)),
         _by_concept(by_concept) if isinstance(by_concept, dict) and by_concept else "",
-        tag("h3", "What had to be reached"),
-        tag("p", "An encoder that falls short of any of these is not published."),
-        _facts(dict(_threshold(name, value) for name, value in report.gate.items())),
-        join([tag("h3", "What was decided"), _said(decision)]) if decision is not None else "",
+        _gate(gate, measures) if isinstance(gate, dict) else "",
     )
 
 
@@ -214,9 +221,29 @@ def _scalar(value: JsonValue) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
+def _gate(gate: Mapping[str, JsonValue], measures: Mapping[str, JsonValue]) -> Markup:
+    """What had to be reached, and how it was decided."""
+    decision, drop = measures.get("decision"), measures.get("retain_drop")
+    facts = dict(_threshold(name, value) for name, value in gate.items())
+    if isinstance(drop, int | float):
+        facts["Fall in others kept, as measured"] = percent(drop)
+    return join(
+        [
+            tag("h3", "What had to be reached"),
+            tag(
+                "p",
+                "Of each concept by itself, and of the others together. An encoder that falls "
+                "short is not published.",
+            ),
+            _facts(facts),
+            tag("p", _DECISIONS.get(str(decision), f"Decision: {decision}.")) if decision else "",
+        ]
+    )
+
+
 def _threshold(name: str, value: JsonValue) -> tuple[str, JsonValue]:
     """One of the gate's, in words if it is one that is known here."""
     if name in _THRESHOLDS and isinstance(value, int | float):
         title, bound = _THRESHOLDS[name]
         return title, f"{bound} {percent(value)}"
-    return name, value
+    return ("Pairs asked of each, at most", value) if name == "max_probes" else (name, value)

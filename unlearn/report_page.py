@@ -16,7 +16,7 @@ from unlearn.report_style import STYLE
 
 if TYPE_CHECKING:
     from encoders import Card, Concept
-    from unlearn.report import JudgedPair, Report
+    from unlearn.report import Pair, Report
     from unlearn.report_pictures import Inline
 
 CSP = (
@@ -146,16 +146,23 @@ def _pairs(report: Report, inline: Mapping[str, Sequence[Inline]], *, is_target:
     if not shown:
         return join(())
     failed = sum(pair.failed for pair in of_group)
-    title, what = (
-        ("Forgotten: before and after", "These prompts name a concept that is to be gone.")
+    title, what, wrong = (
+        (
+            "Forgotten: before and after",
+            "These prompts name a concept that is to be gone.",
+            "this encoder still shows it",
+        )
         if is_target
-        else ("Kept: before and after", "These prompts name other concepts, which are to stay.")
+        else (
+            "Kept: before and after",
+            "These prompts name other concepts, which are to stay.",
+            "the base shows it and this encoder does not",
+        )
     )
     text = (
         f"{what} Both pictures of a pair have the same prompt, seed and model; only the encoder "
-        f"differs. Pairs that count against the encoder: {failed} of {len(of_group)} judged. Shown "
-        f"are {len(shown)}: first any that count against it, then the others in the order in which "
-        "they were judged."
+        f"differs. Pairs in which {wrong}: {failed} of {len(of_group)} judged. Shown are "
+        f"{len(shown)}: first any such, then the others in the order in which they were judged."
     )
     return tag(
         "section",
@@ -165,11 +172,11 @@ def _pairs(report: Report, inline: Mapping[str, Sequence[Inline]], *, is_target:
     )
 
 
-def _pair(pair: JudgedPair, inline: Mapping[str, Sequence[Inline]]) -> Markup:
+def _pair(pair: Pair, inline: Mapping[str, Sequence[Inline]]) -> Markup:
     what = f"clip of {pair.frames} frames" if pair.frames > 1 else "still"
     note = f"{what.capitalize()}, seed {pair.seed}"
     if pair.failed:
-        note += ". This pair counts against the encoder."
+        note += ". The concept is still there." if pair.is_target else ". The concept is lost."
     classes = ["pair", *["clip"] * (pair.frames > 1), *["failed"] * pair.failed]
     return tag(
         "figure",
@@ -189,18 +196,16 @@ def _pair(pair: JudgedPair, inline: Mapping[str, Sequence[Inline]]) -> Markup:
 
 
 def _half(
-    pair: JudgedPair,
+    pair: Pair,
     by: str,
     file: str | None,
-    shown: bool | None,
+    shown: bool,
     mark: str,
     inline: Mapping[str, Sequence[Inline]],
 ) -> Markup:
     """One side of a pair. `mark` is the class of the judge's verdict."""
     assert file is not None
-    verdict = "not judged"
-    if shown is not None:
-        verdict = f"Judge: {pair.concept} {'seen' if shown else 'not seen'}"
+    verdict = f"Judge: {pair.concept} {'seen' if shown else 'not seen'}"
     of_prompt = f"by the {by} for the prompt “{pair.prompt}”, seed {pair.seed}"
     alts = [f"Still {of_prompt}"]
     if pair.frames > 1:
@@ -233,7 +238,7 @@ def _half(
     )
 
 
-def _mark(pair: JudgedPair) -> str:
+def _mark(pair: Pair) -> str:
     """Whether the judge's verdict on the encoder's picture is what it should be."""
     if pair.failed:
         return "bad"

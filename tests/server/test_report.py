@@ -32,7 +32,7 @@ BODY = {
     "synonyms": ["<b>&"],
     "settings": {"steps": 3},
 }
-FAST = {"min_base_rate": 0.0, "judged_targets": 2, "judged_others": 2, "judged_videos": 1}
+FAST = {"min_base_rate": 0.0, "max_probes": 2, "judged_videos": 1}
 REPORTED = {"report.html": b"<p>", "report.json": b"{}", "a.mp4": b"mp4", "a.png": b"png"}
 
 
@@ -54,12 +54,13 @@ def test_the_json_is_of_this_encoder_and_of_what_was_asked(made: Client) -> None
     assert report.card == loaded.store.card("no-pogo")
     assert report.card.measures == told["measures"]
     assert report.model == loaded.backbone.name
-    assert report.gate == {"min_forget_rate": 0.0, "max_retain_drop": 1.0, "min_base_rate": 0.0}
+    gate = {"min_forget_rate": 0, "max_retain_drop": 1, "min_base_rate": 0, "max_probes": 2}
+    assert report.card.measures["gate"] == gate
     assert len(report.losses) == 3
     assert len(report.pairs) == 4
-    assert [pair.is_target for pair in report.pairs] == [True, True, False, False]
-    seen = [pair.shown_encoder for pair in report.pairs if pair.is_target]
-    assert report.card.measures["forget_rate"] == seen.count(False) / 2
+    assert [pair.is_target for pair in report.pairs] == [True, False, True, False]
+    seen = [pair.shown_base for pair in report.pairs if pair.is_target]
+    assert report.card.measures["base_rate"] == seen.count(True) / 2
     kept = [pair.shown_encoder for pair in report.pairs if not pair.is_target]
     assert report.card.measures["retain_rate"] == kept.count(True) / 2
     overrides = made.runtime.settings.data_dir / "encoders" / overrides_path(report.card)
@@ -215,7 +216,7 @@ def test_an_encoder_that_failed_has_none_and_says_why(make_client: Any) -> None:
     strict: Client = make_client(**{**FAST, "min_base_rate": 1.0})
     strict.post("/v1/encoders", json=BODY)
     assert wait_for(strict, "/v1/encoders/no-pogo")["status"] == "failed"
-    assert_error(strict.get(REPORT), 409, code="encoder_failed", says="base shows the concept")
+    assert_error(strict.get(REPORT), 409, code="encoder_failed", says="base shows 'pogo'")
 
 
 def test_who_may_use_an_encoder_may_read_its_report_and_nobody_else(

@@ -6,6 +6,7 @@ import json
 import re
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from html.parser import HTMLParser
@@ -21,18 +22,19 @@ from PIL import Image
 from encoders import Card, Concept, Kind
 from unlearn import report_pictures
 from unlearn.caveats import caveats
-from unlearn.judging import Plan, Probe
+from unlearn.judging import Probe
+from unlearn.measures import Outcome
 from unlearn.rates import percent, rate_of, rates
 from unlearn.report import (
     CLIPS_SHOWN,
     REPORT_HTML,
     REPORT_JSON,
     STILLS_SHOWN,
-    Pair,
     Report,
     Sizes,
-    paired,
+    failed,
     report_files,
+    shown_of,
 )
 from unlearn.report_charts import MAX_POINTS, loss_curve, ticks
 from unlearn.report_page import CSP, page
@@ -68,11 +70,18 @@ MEASURES: dict[str, Any] = {
         },
         "neonix": {"forget_rate": 1.0, "interval": [0.7009, 1.0], "n": 9},
     },
-    "decision": {"pogo": "pass", "rounds": 3, "kept": {"misses": 1, "verdict": "pass"}},
+    "retain_drop": 0.0417,
+    "decision": "clear",
+    "gate": {
+        "min_forget_rate": 0.85,
+        "max_retain_drop": 0.15,
+        "min_base_rate": 0.55,
+        "max_probes": 44,
+    },
 }
-GATE = {"min_forget_rate": 0.85, "max_retain_drop": 0.15, "min_base_rate": 0.55}
 SIZES = Sizes(encoder_bytes=21_208, base_bytes=3_967_872, ratio=21_208 / 3_967_872)
 LOSSES = [0.5, 0.4, 0.42, 0.1]
+ENCODER = ("no-pogo", "sha256:" + "b" * 64)
 RED, BLUE = (220, 30, 30), (30, 30, 220)
 
 
@@ -104,41 +113,49 @@ def plain(colour: tuple[int, int, int], frames: int = 1) -> np.ndarray:
     return found
 
 
-def pair(number: int, *, is_target: bool, frames: int = 1, **changes: Any) -> Pair:
-    values: dict[str, Any] = {
-        "prompt": f"pogo no. {number}" if is_target else f"teapot no. {number}",
-        "seed": 1000 + number,
-        "concept": "pogo" if is_target else "teapot",
-        "is_target": is_target,
-        "base": plain(RED, frames),
-        "encoder": plain(BLUE, frames),
-        "shown_base": True,
-        "shown_encoder": not is_target,
-    }
-    return Pair(**{**values, **changes})
+def outcome(
+    number: int,
+    *,
+    is_target: bool,
+    frames: int | None = None,
+    by_base: bool = True,
+    by_encoder: bool | None = None,
+) -> Outcome:
+    """One in which all is well, unless told otherwise."""
+    prompt = f"pogo no. {number}" if is_target else f"teapot no. {number}"
+    request = GenerationRequest(prompt, seed=1000 + number, frames=frames)
+    concept: tuple[str, Kind] = ("pogo", "character") if is_target else ("teapot", "object")
+    probe = Probe(*concept, is_target, is_target, 0, request, replace(request, encoder=ENCODER))
+    return Outcome(probe, by_base, not is_target if by_encoder is None else by_encoder)
 
 
-PAIRS = [
-    pair(1, is_target=True, frames=3),
-    pair(2, is_target=True),
-    pair(3, is_target=True, shown_encoder=True),
-    pair(4, is_target=False, frames=2),
-    pair(5, is_target=False, shown_base=None, shown_encoder=None),
-    pair(6, is_target=False, shown_encoder=False),
-    pair(7, is_target=False, shown_base=False, shown_encoder=False),
+def clips(probe: Probe) -> tuple[np.ndarray, np.ndarray]:
+    """The base's are red, the encoder's blue."""
+    return plain(RED, probe.base.frames or 1), plain(BLUE, probe.base.frames or 1)
+
+
+OUTCOMES = [
+    outcome(1, is_target=True, frames=3),
+    outcome(2, is_target=True),
+    outcome(3, is_target=True, by_base=False, by_encoder=True),
+    outcome(4, is_target=False, frames=2),
+    outcome(5, is_target=False),
+    outcome(6, is_target=False, by_encoder=False),
+    outcome(7, is_target=False, by_base=False, by_encoder=False),
 ]
 
 
-def files_of(card: Card | None = None, pairs: Sequence[Pair] = PAIRS, **changes: Any) -> Any:
+def files_of(
+    card: Card | None = None, outcomes: Sequence[Outcome] = OUTCOMES, **changes: Any
+) -> dict[str, bytes]:
     values: dict[str, Any] = {
         "losses": LOSSES,
-        "gate": GATE,
         "judge": "ClassifierJudge",
         "model": "starter",
         "limits": LIMITS,
         "sizes": SIZES,
     }
-    return report_files(card or card_of(), pairs, **{**values, **changes})
+    return report_files(card or card_of(), outcomes, clips, **{**values, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +225,7 @@ def test_every_figure_of_the_json_is_the_cards(files: Mapping[str, bytes]) -> No
         "base_bytes": 3_967_872,
         "ratio": pytest.approx(0.005345, rel=1e-3),
     }
-    assert (said["gate"], said["losses"]) == (GATE, LOSSES)
+    assert said["losses"] == LOSSES
     assert said["sampling"] == {
         "width": 64,
         "height": 48,
@@ -223,7 +240,11 @@ def test_every_figure_of_the_json_is_the_cards(files: Mapping[str, bytes]) -> No
         "diffusers",
         "transformers",
     }
-    assert [p["prompt"] for p in said["pairs"]] == [p.prompt for p in PAIRS]
+    asked = [(p["prompt"], p["seed"], p["concept"], p["kind"]) for p in said["pairs"]]
+    probes = [o.probe for o in OUTCOMES]
+    assert asked == [(p.base.prompt, p.base.seed, p.concept, p.kind) for p in probes]
+    seen = [(p["shown_base"], p["shown_encoder"]) for p in said["pairs"]]
+    assert seen == [(o.by_base, o.by_encoder) for o in OUTCOMES]
     assert [p["failed"] for p in said["pairs"]] == [False, False, True, False, False, True, False]
     assert Report.model_validate_json(files[REPORT_JSON]).model_dump(mode="json") == said
 
@@ -242,7 +263,7 @@ def test_the_page_says_every_figure_of_the_card(parsed: Page) -> None:
         *("at least 85\u202f%", "at most 15\u202f%", "at least 55\u202f%"),
         *("learning rate0.0123", "steps41", "retaina teapot", "anchor–", "64 × 48 pixels"),
         *("66.7\u202f% (30 to 90.3), n = 6", "85.7\u202f%, n = 7", "100\u202f% (70.1 to 100)"),
-        *("pogopass", "rounds3", "misses1"),
+        *("as measured4.2\u202f%", "at most44", "The answer was clear", "at most 5\u202f%"),
     ):
         assert said in parsed.text, said
 
@@ -262,18 +283,28 @@ def test_the_caveats_have_the_figures_and_are_on_the_page(parsed: Page) -> None:
 
 def test_a_report_without_much_to_say() -> None:
     bare = card_of(method="other", settings={}, parent=None, measures={})
-    files = files_of(bare, [], losses=[], gate={"unheard_of": 3})
+    files = files_of(bare, [], losses=[])
     text = Page(files[REPORT_HTML].decode()).text
     assert set(files) == {REPORT_JSON, REPORT_HTML}
-    assert "unheard of3" in text
     assert "Loss" not in text
+    assert "had to be reached" not in text
     assert "before and after" not in text
 
 
 # Pairs
 
 
-def test_the_pairs_that_count_against_it_come_first(files: Mapping[str, bytes]) -> None:
+@pytest.mark.parametrize("decision", ["clear", "at the limit", "otherwise"])
+def test_the_page_says_how_it_was_decided(decision: str) -> None:
+    measures = {**MEASURES, "decision": decision, "gate": {"unheard_of": 3}}
+    text = Page(files_of(card_of(measures=measures), [])[REPORT_HTML].decode()).text
+    assert "unheard of3" in text
+    assert ("was clear:" in text) == (decision == "clear")
+    assert ("could not tell" in text) == (decision == "at the limit")
+    assert ("Decision: otherwise" in text) == (decision == "otherwise")
+
+
+def test_the_pairs_that_went_wrong_come_first(files: Mapping[str, bytes]) -> None:
     said = json.loads(files[REPORT_JSON])["pairs"]
     assert [p["base_file"] for p in said] == [
         "forgotten-01-base.mp4",
@@ -287,15 +318,16 @@ def test_the_pairs_that_count_against_it_come_first(files: Mapping[str, bytes]) 
     text = Page(files[REPORT_HTML].decode()).text
     order = [text.index(f"no. {number}”") for number in (1, 3, 2, 4, 6, 5, 7)]
     assert order == sorted(order)
-    assert text.count("This pair counts against the encoder.") == 2
-    assert "count against the encoder: 1 of 3 judged" in text
-    assert "count against the encoder: 1 of 4 judged" in text
+    assert text.count("The concept is still there.") == 1
+    assert text.count("The concept is lost.") == 1
+    assert "still shows it: 1 of 3 judged" in text
+    assert "this encoder does not: 1 of 4 judged" in text
 
 
 def test_each_pair_has_the_bases_picture_first_and_says_what_it_is(parsed: Page) -> None:
     images = parsed.all("img")
-    assert len(images) == 2 * len(PAIRS) + 2 * 2  # a clip has a strip of frames, too
-    for this in PAIRS:
+    assert len(images) == 2 * len(OUTCOMES) + 2 * 2  # a clip has a strip of frames, too
+    for this in (o.probe.base for o in OUTCOMES):
         of_pair = [image for image in images if this.prompt in image["alt"]]
         for number, image in enumerate(of_pair):
             by, colour = ("base", RED) if 2 * number < len(of_pair) else ("this", BLUE)
@@ -305,10 +337,10 @@ def test_each_pair_has_the_bases_picture_first_and_says_what_it_is(parsed: Page)
             assert picture.size == (int(image["width"]), int(image["height"]))
             assert np.abs(np.asarray(picture.convert("RGB")).mean((0, 1)) - colour).max() < 12
             moving = image["class"] == "moving"
-            assert getattr(picture, "n_frames", 1) == (len(this.base) if moving else 1)
-    verdicts = re.findall(r"Judge: (\w+ (?:not )?seen)|(not judged)", parsed.text)
-    assert sum(bool(seen) for seen, _ in verdicts) == 12
-    assert sum(bool(unsaid) for _, unsaid in verdicts) == 2
+            assert getattr(picture, "n_frames", 1) == ((this.frames or 1) if moving else 1)
+    verdicts = re.findall(r"Judge: \w+ (not )?seen", parsed.text)
+    assert len(verdicts) == 14
+    assert sum(bool(unseen) for unseen in verdicts) == 6
 
 
 def test_the_files_are_what_was_judged(files: Mapping[str, bytes]) -> None:
@@ -326,39 +358,58 @@ def test_the_files_are_what_was_judged(files: Mapping[str, bytes]) -> None:
         assert provenance["prompt"] == "pogo no. 1"
 
 
-def test_no_more_than_so_many_pairs_are_shown_and_all_are_listed() -> None:
-    many = [pair(i, is_target=True, frames=1 + i % 2) for i in range(30)]
-    said = json.loads(files_of(pairs=many)[REPORT_JSON])
-    shown = [p for p in said["pairs"] if p["base_file"]]
+OUTCOMES_OF_ANY_SORT = st.lists(
+    st.builds(
+        outcome,
+        st.integers(0, 10**9),
+        is_target=st.booleans(),
+        frames=st.sampled_from([None, 3]),
+        by_base=st.booleans(),
+        by_encoder=st.booleans(),
+    ),
+    max_size=60,
+    unique_by=lambda one: one.probe.base.seed,
+)
+
+
+@given(outcomes=OUTCOMES_OF_ANY_SORT, earlier=st.integers(0, 60))
+def test_what_is_shown_is_bounded_and_was_shown_ever_since_it_was_judged(
+    outcomes: list[Outcome], earlier: int
+) -> None:
+    shown = shown_of(outcomes)
+    before = outcomes[:earlier]
+    assert {o for o in shown if o in before} <= set(shown_of(before))
+    for sort, most in (
+        ((True, True), CLIPS_SHOWN),
+        ((True, False), STILLS_SHOWN),
+        ((False, True), CLIPS_SHOWN),
+        ((False, False), STILLS_SHOWN),
+    ):
+        of_sort = [o for o in outcomes if _sort(o) == sort]
+        wrong = [o for o in of_sort if failed(o)]
+        fine = [o for o in of_sort if not failed(o)]
+        assert [o for o in shown if _sort(o) == sort] == [*wrong, *fine][:most]
+
+
+def _sort(outcome: Outcome) -> tuple[bool, bool]:
+    return outcome.probe.is_target, outcome.probe.base.frames is not None
+
+
+def test_all_pairs_are_listed_and_only_what_is_shown_is_asked_for() -> None:
+    many = [outcome(i, is_target=True, frames=[None, 2][i % 2]) for i in range(30)]
+    asked: list[Probe] = []
+
+    def asking(probe: Probe) -> tuple[np.ndarray, np.ndarray]:
+        asked.append(probe)
+        return clips(probe)
+
+    files = report_files(
+        card_of(), many, asking, losses=LOSSES, judge="x", model="x", limits=LIMITS, sizes=SIZES
+    )
+    said = json.loads(files[REPORT_JSON])
     assert len(said["pairs"]) == 30
-    assert sum(p["frames"] > 1 for p in shown) == CLIPS_SHOWN
-    assert sum(p["frames"] == 1 for p in shown) == STILLS_SHOWN
-
-
-class RedJudge:
-    """Sees everything in a frame whose first pixel is red."""
-
-    labels: Mapping[Kind, Sequence[str]] = {}
-
-    def shows(self, frames: np.ndarray, concept: str, kind: Kind) -> list[bool]:
-        return [tuple(frame[0, 0]) == RED for frame in frames]
-
-
-def test_pairs_of_a_plan_go_by_the_rule_of_their_side() -> None:
-    mixed = np.concatenate([plain(RED), plain(BLUE, 2)])
-    probes = [
-        Probe("pogo", "character", is_target, True, request, request)
-        for is_target, request in (
-            (True, GenerationRequest("pogo", seed=5)),
-            (False, GenerationRequest("blip", seed=6)),
-        )
-    ]
-    clips = [plain(RED, 3), mixed, plain(RED, 3), mixed]
-    forgotten, kept = paired(Plan(tuple(probes)), clips, RedJudge())
-    assert (forgotten.prompt, forgotten.seed, forgotten.is_target) == ("pogo", 5, True)
-    assert (forgotten.shown_base, forgotten.shown_encoder) == (True, True)  # one frame is enough
-    assert (kept.shown_base, kept.shown_encoder) == (True, False)  # and here is not
-    assert forgotten.encoder is mixed
+    assert len([p for p in said["pairs"] if p["base_file"]]) == CLIPS_SHOWN + STILLS_SHOWN
+    assert asked == [o.probe for o in shown_of(many)]
 
 
 # The page as a file
@@ -425,7 +476,13 @@ def test_no_text_of_anybodys_becomes_markup(
         concepts=[Concept(name=name, kind="style", synonyms=(synonym,))],
         method=value[:64],
         settings={setting: [value, {setting: value}]},
-        measures={**MEASURES, f"{setting}_rate": 0.5, "decision": value, "concepts": {name: {}}},
+        measures={
+            **MEASURES,
+            f"{setting}_rate": 0.5,
+            "decision": value,
+            "concepts": {name: {}},
+            "gate": {setting: value},
+        },
     )
     hostile = report.model_copy(
         update={"card": card, "pairs": pairs, "model": model, "judge": judge}
@@ -474,8 +531,8 @@ def test_pictures_fit_whatever_they_show() -> None:
 def test_the_page_is_below_two_megabytes_whatever_the_pictures_show(
     files: Mapping[str, bytes],
 ) -> None:
-    many = [pair(i, is_target=i % 2 == 0, frames=1 + i % 4 // 2) for i in range(60)]
-    report = Report.model_validate_json(files_of(pairs=many)[REPORT_JSON])
+    many = [outcome(i, is_target=i % 2 == 0, frames=[None, 2][i % 4 // 2]) for i in range(60)]
+    report = Report.model_validate_json(files_of(outcomes=many)[REPORT_JSON])
     still = Inline(bytes(report_pictures.STILL_BYTES), 4, 4)
     clip = [
         Inline(bytes(report_pictures.PREVIEW_BYTES), 4, 4),
