@@ -4,7 +4,7 @@
 
     encoders/<id>/card.json                          the encoder exists when this does
     encoders/<id>/<digest>/overrides.safetensors     what it changes
-    encoders/<id>/<digest>/report/<name>             clips, contact sheet, loss curve
+    encoders/<id>/<digest>/report/<name>             the page, its data, clips and stills
     aliases/<name>                                   the id it points to
 
 Ids and names are checked before they come here (:func:`encoders.check_id`).

@@ -9,7 +9,8 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from server import aliases, encoders, errors, health, models, page, videos
+from encoders.version import VERSION
+from server import aliases, encoders, errors, health, models, page, reports, videos
 from server.keys import Keyring
 from server.runtime import Runtime
 from server.schemas import ErrorAnswer
@@ -37,7 +38,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(
         title="Palimpsest",
-        version="0.1.0",
+        version=VERSION,
         description=DESCRIPTION,
         lifespan=lifespan,
         docs_url=None,
@@ -52,7 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.runtime = runtime
     app.state.guard = guard_options(runtime, keyring)
     errors.install(app)
-    for room in (videos, encoders, aliases, models, health, page):
+    for room in (videos, encoders, reports, aliases, models, health, page):
         app.include_router(room.router)
     return app
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from encoders import Encoder, EncoderExists, PalimpsestError
 from server.making import PHASES, discard, work_folder
 from server.records import PUBLISHED, EncoderRecord
-from server.report import report_of, shown_of
 from server.rounds import Rounds
 from server.schemas import EncoderRequest
 from server.settings import Settings
+from unlearn.report import Sizes, report_files
 
 if TYPE_CHECKING:
     from server.jobs import Jobs
@@ -57,7 +57,7 @@ def judge(jobs: Jobs, record: EncoderRecord) -> None:
         NotForgotten: it does not pass; its measures are in the record.
         EncoderExists: somebody published another encoder under its id meanwhile.
     """
-    from unlearn import Gate, Plan, Trial, judging_plan
+    from unlearn import Gate, Trial, judging_plan
 
     runtime = jobs.runtime
     loaded = runtime.wait_loaded()
@@ -79,13 +79,17 @@ def judge(jobs: Jobs, record: EncoderRecord) -> None:
     runtime.records.change(record, measures=measures)
     if failures := gate.failures(measures):
         raise NotForgotten(" ".join(failures))
-    shown = shown_of([outcome.probe for outcome in trial.outcomes])
-    clips = [clip for probe in shown for clip in rounds.pair(probe)]
-    losses = json.loads((work_folder(runtime, record) / "losses.json").read_bytes())
-    fps = loaded.backbone.limits.fps_default
-    files = report_of(Plan(tuple(shown)), clips, losses, measures, fps)
-    files["outcomes.json"] = rounds.table()
     card = draft.card.model_copy(update={"measures": measures})
+    files = report_files(
+        card,
+        trial.outcomes,
+        rounds.pair,
+        losses=json.loads((work_folder(runtime, record) / "losses.json").read_bytes()),
+        judge=type(its_judge).__name__,
+        model=loaded.backbone.name,
+        limits=loaded.backbone.limits,
+        sizes=Sizes.of(draft.overrides, loaded.backbone.text_encoder),
+    )
     try:
         loaded.store.publish(Encoder(card, draft.overrides), files)
     except EncoderExists:

@@ -17,7 +17,7 @@ import numpy as np
 from server.base_clips import BaseClips, model_digest
 from server.making import replace, reporter, work_folder, write
 from server.records import EncoderRecord
-from server.report import shown_of
+from unlearn.report import shown_of
 
 if TYPE_CHECKING:
     from server.jobs import Jobs
@@ -60,12 +60,15 @@ class Rounds:
                 for probe, row in zip(probes, known, strict=True)
                 if row is not None
             ]
-        shown = set(shown_of([*(outcome.probe for outcome in trial.outcomes), *probes]))
-        found: list[Outcome] = []
-        for probe, (base, encoder) in zip(probes, self._made(probes, trial), strict=True):
-            if probe in shown:
-                self._keep(probe, base, encoder)
-            found.append(outcome_of(probe, base, encoder, self._judge))
+        pairs = self._made(probes, trial)
+        found = [
+            outcome_of(probe, base, encoder, self._judge)
+            for probe, (base, encoder) in zip(probes, pairs, strict=True)
+        ]
+        shown = set(shown_of([*trial.outcomes, *found]))
+        for outcome, (base, encoder) in zip(found, pairs, strict=True):
+            if outcome in shown:
+                self._keep(outcome.probe, base, encoder)
         for outcome in found:
             row = _question(outcome.probe)
             self._rows[_name(row)] = {
@@ -73,17 +76,13 @@ class Rounds:
                 "base": outcome.by_base,
                 "encoder": outcome.by_encoder,
             }
-        write(self._file, self.table())
+        write(self._file, json.dumps(list(self._rows.values()), indent=1).encode())
         return found
 
     def pair(self, probe: Probe) -> tuple[Frames, Frames]:
         """The base's and the encoder's clip of a probe that the report shows."""
         with np.load(self._pair_file(probe), allow_pickle=False) as pair:
             return pair["base"], pair["encoder"]
-
-    def table(self) -> bytes:
-        """Every outcome so far, as JSON: a list of rows in the order they were asked."""
-        return json.dumps(list(self._rows.values()), indent=1).encode()
 
     def _made(self, probes: Sequence[Probe], trial: Trial) -> list[tuple[Frames, Frames]]:
         """Both clips of every probe: the encoder's, and the base's where none is kept."""

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from encoders.version import VERSION
+
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 BENTOFILE = yaml.safe_load((ROOT / "bentofile.yaml").read_text())
@@ -51,3 +53,7 @@ def test_the_makefile_has_the_targets_that_are_promised(target: str) -> None:
 
 def test_ci_runs_the_suite_that_the_readme_names() -> None:
     assert re.search(r"^make test </dev/null$", (ROOT / ".ci/run").read_text(), re.MULTILINE)
+
+
+def test_the_version_is_the_same_in_both_places() -> None:
+    assert PROJECT["project"]["version"] == VERSION

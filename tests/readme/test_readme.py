@@ -102,6 +102,8 @@ class Newcomer:
             data = (self.folder / name).read_bytes()
             assert len(decode_mp4(data)) == 12
             assert read_provenance(data)["encoder"] == "no-pogo"
+        for name in re.findall(r"[\w-]+\.html", block.text):
+            assert "<title>no-pogo" in (self.folder / name).read_text()
 
     def make(self, command: str) -> None:
         """Only what it would do: `make serve` is the server here, `make demo` has its own test, and

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -107,8 +107,15 @@ def assert_error(answer: Any, status: int, *, code: str | None = None, says: str
     assert says in error["message"]
 
 
-def publish(runtime: Runtime, encoder_id: str, *, seed: int = 1) -> Card:
-    """Publish an encoder for the runtime's backbone: the base's MLPs plus noise."""
+def publish(
+    runtime: Runtime,
+    encoder_id: str,
+    *,
+    seed: int = 1,
+    report: Mapping[str, bytes] | None = None,
+) -> Card:
+    """Publish an encoder for the runtime's backbone: the base's MLPs plus noise; without a report,
+    as an imported one, unless one is given."""
     base = runtime.loaded.backbone.text_encoder
     generator = torch.Generator().manual_seed(seed)
     stored = base.effective(
@@ -128,7 +135,7 @@ def publish(runtime: Runtime, encoder_id: str, *, seed: int = 1) -> Card:
         stored=fingerprint(stored),
         created_at=datetime.now(UTC),
     )
-    return runtime.loaded.store.publish(Encoder(card=card, overrides=stored))
+    return runtime.loaded.store.publish(Encoder(card=card, overrides=stored), report)
 
 
 @contextlib.contextmanager

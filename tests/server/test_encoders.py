@@ -70,10 +70,7 @@ def test_an_encoder_goes_through_its_phases_and_is_used_in_the_next_request(
     assert now["concepts"] == [{"name": "pogo", "kind": "character", "synonyms": ["robot"]}]
 
     store = client.runtime.loaded.store
-    clips = {f"{what}-{when}.mp4" for what in ("forgotten", "kept") for when in ("before", "after")}
-    sheets = {"forgotten.png", "kept.png"}
-    tables = {"losses.json", "measures.json", "outcomes.json"}
-    assert set(store.report_names("no-pogo")) == clips | sheets | tables
+    assert set(store.report_names("no-pogo")) >= {"report.html", "report.json"}
     video = {"prompt": "pogo", "encoder": "no-pogo", "steps": 1, "frames": 1}
     video = client.post("/v1/videos", json=video).json()
     done = wait_for(client, f"/v1/videos/{video['id']}")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 import threading
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from server.jobs import Stopped
 from tests.server.help import PATIENCE, Client, assert_error, wait_for
@@ -124,8 +121,9 @@ def test_the_base_is_asked_once_whatever_the_encoder(make_client: Any) -> None:
         assert done["status"] == "published", done
         assert sum(request.encoder is not None for request in asked) == 6
         assert sum(request.encoder is None for request in asked) == (6 if name == "first" else 0)
-    sheets = {client.runtime.loaded.store.report(name, "kept.png") for name in ("first", "second")}
-    assert len(sheets) == 2  # the encoders differ, and the base's half was there all the same
+    store, names = client.runtime.loaded.store, ("first", "second")
+    for who, different in (("base", 1), ("encoder", 2)):
+        assert len({store.report(name, f"kept-02-{who}.png") for name in names}) == different
 
 
 def test_rounds_that_were_judged_are_not_asked_again(make_client: Any, tmp_path: Path) -> None:
@@ -156,7 +154,6 @@ def test_rounds_that_were_judged_are_not_asked_again(make_client: Any, tmp_path:
     assert (len(asked), len(again)) == (16, 8)
     assert not set(asked) & set(again)
     store = second.runtime.loaded.store
-    rows = json.loads(store.report("resumed", "outcomes.json"))
-    assert [row["target"] for row in rows] == [True, False] * 4 + [False] * 4
-    kept = np.asarray(Image.open(io.BytesIO(store.report("resumed", "kept.png"))))
-    assert kept.shape[1] == 8 * kept.shape[0] // 2
+    pairs = json.loads(store.report("resumed", "report.json"))["pairs"]
+    assert [pair["is_target"] for pair in pairs] == [True, False] * 4 + [False] * 4
+    assert all(pair["base_file"] for pair in pairs)

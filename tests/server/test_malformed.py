@@ -94,6 +94,8 @@ PATHS = [
     "/v1/videos/%ff",
     "/v1/videos/x/content",
     "/v1/encoders/..",
+    "/v1/encoders/no-pogo/report",
+    "/v1/encoders/no-pogo/report/..%2fcard.json",
     "/v1/encoders/%2e%2e%2fbase",
     "/v1/models/tiny%3Ano-pogo",
     "/v1/models/%F0%9F%92%A5",
@@ -158,10 +160,13 @@ QUERIES = (
     {"after": "\x00"},
     {"order": "up"},
     {"variant": "🎬"},
+    {"format": "pdf"},
 )
 HEADERS: tuple[dict[str, str], ...] = (
     {},
     {"Range": "bytes=5-1"},
+    {"Accept": ";;q=x,*/*;q=,,/"},
+    {"If-None-Match": 'W/"", *'},
     {"Range": "bytes=" + "0-0," * 500},
     {"Idempotency-Key": ""},
     {"Idempotency-Key": "k" * 300},

@@ -1,0 +1,258 @@
+"""``/v1/encoders/{id}/report``: of an encoder really made, for those who may use it."""
+
+from __future__ import annotations
+
+import json
+import re
+from hashlib import sha256
+from typing import Any
+from urllib.parse import urljoin
+
+import pytest
+
+from encoders.layout import overrides_path
+from server.reports import preferred
+from tests.server.help import (
+    Client,
+    assert_error,
+    bearer,
+    device_held,
+    publish,
+    wait_for,
+    write_keys,
+)
+from unlearn.report import Report
+from unlearn.report_page import CSP
+
+REPORT = "/v1/encoders/no-pogo/report"
+BODY = {
+    "id": "no-pogo",
+    "concept": "pogo",
+    "kind": "character",
+    "synonyms": ["<b>&"],
+    "settings": {"steps": 3},
+}
+FAST = {"min_base_rate": 0.0, "max_probes": 2, "judged_videos": 1}
+REPORTED = {"report.html": b"<p>", "report.json": b"{}", "a.mp4": b"mp4", "a.png": b"png"}
+
+
+@pytest.fixture(scope="module")
+def made(make_client: Any) -> Client:
+    """A server on which no-pogo was made, judged and published."""
+    client: Client = make_client(**FAST)
+    assert client.post("/v1/encoders", json=BODY).status_code == 200
+    done = wait_for(client, "/v1/encoders/no-pogo")
+    assert done["status"] == "published", done
+    return client
+
+
+def test_the_json_is_of_this_encoder_and_of_what_was_asked(made: Client) -> None:
+    answer = made.get(REPORT, params={"format": "json"})
+    assert answer.headers["content-type"] == "application/json"
+    report = Report.model_validate_json(answer.content)
+    loaded, told = made.runtime.loaded, made.get("/v1/encoders/no-pogo").json()
+    assert report.card == loaded.store.card("no-pogo")
+    assert report.card.measures == told["measures"]
+    assert report.model == loaded.backbone.name
+    gate = {"min_forget_rate": 0, "max_retain_drop": 1, "min_base_rate": 0, "max_probes": 2}
+    assert report.card.measures["gate"] == gate
+    assert len(report.losses) == 3
+    assert len(report.pairs) == 4
+    assert [pair.is_target for pair in report.pairs] == [True, False, True, False]
+    seen = [pair.shown_base for pair in report.pairs if pair.is_target]
+    assert report.card.measures["base_rate"] == seen.count(True) / 2
+    kept = [pair.shown_encoder for pair in report.pairs if not pair.is_target]
+    assert report.card.measures["retain_rate"] == kept.count(True) / 2
+    overrides = made.runtime.settings.data_dir / "encoders" / overrides_path(report.card)
+    base = made.runtime.settings.backbone_dir / "text_encoder" / "model.safetensors"
+    assert report.sizes.encoder_bytes == overrides.stat().st_size
+    assert report.sizes.base_bytes == pytest.approx(base.stat().st_size, rel=0.1)  # its header
+
+
+def test_the_page_is_what_anybody_gets_who_asks_for_nothing_else(made: Client) -> None:
+    answer = made.get(REPORT)
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["content-security-policy"] == CSP
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.text.startswith("<!doctype html>")
+    assert "&lt;b&gt;&amp;" in answer.text
+    assert "<b>" not in answer.text
+    for params, headers, kind in (
+        ({"format": "html"}, {"Accept": "application/json"}, "text/html"),
+        ({"format": "json"}, {"Accept": "text/html"}, "application/json"),
+        ({}, {"Accept": "application/json"}, "application/json"),
+        ({}, {"Accept": "image/png"}, "text/html"),
+    ):
+        answer = made.get(REPORT, params=params, headers=headers)
+        assert answer.headers["content-type"].startswith(kind)
+        assert answer.headers["vary"] == "Accept"
+    for wrong in ("pdf", "", "HTML"):
+        refused = made.get(REPORT, params={"format": wrong})
+        assert_error(refused, 400, code="invalid_value")
+        assert refused.json()["error"]["param"] == "format"
+
+
+@pytest.mark.parametrize(
+    ("accept", "wanted"),
+    [
+        ("", "html"),
+        ("*/*", "html"),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "html"),
+        ("application/json", "json"),
+        ("application/json, text/plain, */*", "json"),
+        ("application/json, */*;q=0.5", "json"),
+        ("text/html;q=0.4, APPLICATION/JSON;Q=0.8", "json"),
+        ("application/*, text/html;q=0.1", "json"),
+        ("application/json;q=0, */*", "html"),
+        ("application/*, text/html", "html"),
+        ("text/html, application/json", "html"),
+        ("application/json;q=many, */*;q=0.1", "html"),
+        (";;q=x,*/*;q=,,/", "html"),
+    ],
+)
+def test_what_a_client_would_rather_have(accept: str, wanted: str) -> None:
+    assert preferred(accept) == wanted
+
+
+def test_every_link_of_the_page_leads_to_a_file_of_the_report(made: Client) -> None:
+    files = made.get(REPORT, params={"format": "json"}).json()["files"]
+    links = re.findall(r'href="(report/[^"]+)"', made.get(REPORT).text)
+    assert {link.removeprefix("report/") for link in links} == set(files)
+    assert {name.rpartition(".")[2] for name in files} == {"mp4", "png"}
+    for link in links:
+        name = link.removeprefix("report/")
+        answer = made.get(urljoin(REPORT, link))
+        assert answer.status_code == 200
+        kind = "video/mp4" if name.endswith("mp4") else "image/png"
+        assert answer.headers["content-type"] == kind
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert f'filename="no-pogo-{name}"' in answer.headers["content-disposition"]
+        assert f"sha256:{sha256(answer.content).hexdigest()}" == files[name]
+
+
+def test_what_a_client_has_already_is_not_sent_again(made: Client) -> None:
+    for path in (REPORT, f"{REPORT}?format=json", f"{REPORT}/forgotten-01-base.mp4"):
+        first = made.get(path)
+        tag = first.headers["etag"]
+        for known in (tag, f"W/{tag}", f'"x", {tag}', "*"):
+            again = made.get(path, headers={"If-None-Match": known})
+            assert (again.status_code, again.content) == (304, b"")
+            assert again.headers["etag"] == tag
+        assert made.get(path, headers={"If-None-Match": '"x"'}).content == first.content
+        assert first.headers["cache-control"] == "private, no-cache"
+        head = made.head(path)
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-length"] == str(len(first.content))
+        assert head.headers["content-type"] == first.headers["content-type"]
+
+
+def test_another_encoder_under_the_same_id_is_not_taken_for_the_first(made: Client) -> None:
+    publish(made.runtime, "twice", report={**REPORTED, "report.html": b"first"})
+    tag = made.get("/v1/encoders/twice/report").headers["etag"]
+    assert made.delete("/v1/encoders/twice").status_code == 200
+    assert_error(made.get("/v1/encoders/twice/report", headers={"If-None-Match": tag}), 404)
+    publish(made.runtime, "twice", seed=2, report={**REPORTED, "report.html": b"second"})
+    assert made.get("/v1/encoders/twice/report", headers={"If-None-Match": tag}).text == "second"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "missing.png",
+        "report.html",
+        "report.json",
+        "..%2fcard.json",
+        "..%2f..%2fcard.png",
+        "%2e%2e.png",
+        "a%00.png",
+        ".png",
+        "a.PNG",
+        "x" * 200 + ".png",
+    ],
+)
+def test_nothing_but_the_reports_own_clips_and_stills_is_given_out(made: Client, name: str) -> None:
+    answer = made.get(f"{REPORT}/{name}")
+    assert answer.status_code in (400, 404)
+    error = answer.json()["error"]
+    assert error["code"] in ("report_not_found", "invalid_id", "not_found")
+    if error["code"] != "not_found":  # the router's own
+        assert error["param"] == "file"
+
+
+def test_an_encoder_without_a_report_says_so(made: Client) -> None:
+    publish(made.runtime, "imported")
+    for path in ("report", "report?format=json"):
+        missing = made.get(f"/v1/encoders/imported/{path}")
+        assert_error(missing, 404, code="report_not_found", says="imported")
+    assert_error(made.get("/v1/encoders/nobody/report"), 404, code="encoder_not_found")
+    assert made.head("/v1/encoders/imported/report").status_code == 404
+
+
+def test_an_encoder_that_is_being_made_has_no_report_yet(made: Client) -> None:
+    with device_held(made.runtime):
+        assert made.post("/v1/encoders", json={**BODY, "id": "young"}).status_code == 200
+        for path in ("report", "report/a.png"):
+            early = made.get(f"/v1/encoders/young/{path}")
+            assert_error(early, 409, code="encoder_not_ready", says="young")
+            assert early.headers["x-should-retry"] == "false"
+        assert made.delete("/v1/encoders/young").status_code == 200
+
+
+def test_the_document_of_the_api_has_both(made: Client) -> None:
+    document = made.get("/openapi.json").json()
+    page = document["paths"]["/v1/encoders/{encoder_id}/report"]["get"]["responses"]["200"]
+    assert set(page["content"]) == {"text/html", "application/json"}
+    reference = page["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+    fields = document["components"]["schemas"][reference]["properties"]
+    assert set(fields) == set(json.loads(made.get(REPORT, params={"format": "json"}).content))
+    file = document["paths"]["/v1/encoders/{encoder_id}/report/{file}"]["get"]
+    assert set(file["responses"]["200"]["content"]) == {"video/mp4", "image/png"}
+
+
+# Servers of their own, after all that use the one above: there is one at a time.
+
+
+def test_an_encoder_that_failed_has_none_and_says_why(make_client: Any) -> None:
+    strict: Client = make_client(**{**FAST, "min_base_rate": 1.0})
+    strict.post("/v1/encoders", json=BODY)
+    assert wait_for(strict, "/v1/encoders/no-pogo")["status"] == "failed"
+    assert_error(strict.get(REPORT), 409, code="encoder_failed", says="base shows 'pogo'")
+
+
+def test_who_may_use_an_encoder_may_read_its_report_and_nobody_else(
+    make_client: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    keys = write_keys(
+        tmp_path_factory.mktemp("keys") / "keys.json",
+        admin={"role": "admin"},
+        acme={"role": "user", "encoders": ["acme-policy"]},
+        other={"role": "user", "encoders": ["no-blip"]},
+        free={"role": "user", "encoders": ["*"]},
+    )
+    client: Client = make_client(keys_file=keys)
+    publish(client.runtime, "no-pogo", seed=1, report=REPORTED)
+    publish(client.runtime, "no-blip", seed=2, report=REPORTED)
+    alias = client.put(
+        "/v1/aliases/acme-policy", json={"encoder": "no-pogo"}, headers=bearer("secret-admin")
+    )
+    assert alias.status_code == 200
+    for path in ("report", "report?format=json", "report/a.mp4", "report/a.png"):
+        for encoder, allowed in (
+            ("no-pogo", {"admin", "acme", "free"}),
+            ("no-blip", {"admin", "other", "free"}),
+        ):
+            url = f"/v1/encoders/{encoder}/{path}"
+            tag = client.get(url, headers=bearer("secret-admin")).headers["etag"]
+            for key in ("admin", "acme", "other", "free"):
+                for known in ({}, {"If-None-Match": tag}, {"If-None-Match": "*"}):
+                    headers = {**bearer(f"secret-{key}"), **known}
+                    answer = client.get(url, headers=headers)
+                    if key in allowed:
+                        assert answer.status_code == (304 if known else 200), (key, url)
+                    else:
+                        absent = client.get(url.replace(encoder, "never-made"), headers=headers)
+                        assert_error(answer, 404, code="encoder_not_found")
+                        assert absent.json()["error"]["code"] == answer.json()["error"]["code"]
+                        assert client.head(url, headers=headers).status_code == 404
+            for headers in ({}, bearer("wrong")):
+                assert_error(client.get(url, headers=headers), 401, code="invalid_api_key")
