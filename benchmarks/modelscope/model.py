@@ -44,6 +44,9 @@ class ModelScope(Backbone):
     def prompt_tokens(self, prompt: str) -> int:
         return self._starter.prompt_tokens(prompt)
 
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        return self._starter.detokenize(tokens)
+
     def scheduler(self) -> SchedulerMixin:
         return self._starter.scheduler()
 

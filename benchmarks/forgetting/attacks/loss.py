@@ -10,8 +10,7 @@ from torch import Tensor
 from benchmarks.forgetting.attacks.attack import Target
 from benchmarks.forgetting.intervention import Intervention
 from unlearn import objectives
-from unlearn.optimise import encode
-from unlearn.task import UnlearnTask
+from unlearn.ascent import encode
 from video.backbone import Backbone
 
 
@@ -35,8 +34,7 @@ class PicturesLoss:
         self._backbone = backbone
         self._rewrite = intervention.rewrite
         self._random = torch.Generator("cpu").manual_seed(target.seed)
-        task = UnlearnTask(target.concept, target.kind, target.images)
-        self._latents = encode(task, backbone)
+        self._latents = encode(target.kind, target.images, backbone)
         copies = torch.cat([self._latents] * draws)
         self._fixed = objectives.noised(backbone, copies, self._random)
         self._draws = draws
