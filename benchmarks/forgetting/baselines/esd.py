@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from time import perf_counter
 
 import torch
@@ -19,8 +20,14 @@ from video.denoising import Denoising, step
 from video.requests import GenerationRequest
 
 NEGATIVE_GUIDANCE = 1.0
-STEPS = 100
-LEARNING_RATE = 1e-4
+STEPS = 60
+LEARNING_RATE: Mapping[Kind, float] = {
+    "object": 3e-4,
+    "character": 3e-4,
+    "person": 3e-4,
+    "style": 1e-3,
+    "motion": 1e-3,
+}
 
 
 def esd_x(backbone: Backbone, concept: str, kind: Kind, images: Frames, seed: int) -> Intervention:
@@ -46,7 +53,7 @@ def esd_x(backbone: Backbone, concept: str, kind: Kind, images: Frames, seed: in
         for name, tensor in cross_attention(backbone).items()
     }
     student = _Student(backbone, moving)
-    adam = torch.optim.Adam(weights.values(), lr=LEARNING_RATE)
+    adam = torch.optim.Adam(weights.values(), lr=LEARNING_RATE[kind])
     for _ in range(STEPS):
         prompt = prompts[_draw(len(prompts), random)]
         with torch.no_grad():
