@@ -30,7 +30,7 @@ def test_a_request_brings_its_own_gate(client: Client) -> None:
     servers = {"min_forget_rate": 0.0, "max_retain_drop": 1.0}
     assert failed["gate"] == {**servers, **gate}
     form = {"concept": (None, "pogo"), "kind": (None, "character"), "id": (None, "formed")}
-    fields = {"settings[steps]": (None, "2"), "gate[max_probes]": (None, "5")}
+    fields = {"settings[steps]": (None, "2"), "gate": (None, '{"max_probes": 5}')}
     assert client.post("/v1/encoders", files={**form, **fields}).is_success
     made = wait_for(client, "/v1/encoders/formed")
     assert made["gate"] == {**servers, "min_base_rate": 0.0, "max_probes": 5}
