@@ -62,7 +62,8 @@ def test_an_encoder_goes_through_its_phases_and_is_used_in_the_next_request(
         assert set(now["phases"]) == {"images", "optimising", "judging"}
         time.sleep(0.01)
     assert now["status"] == "published", now
-    assert {"images", "judging", "published"} <= set(seen)
+    # A redirection needs no images: that phase may be over between two looks.
+    assert {"judging", "published"} <= set(seen) <= {"queued", *now["phases"], "published"}
     assert now["progress"] == 100
     for name in ("forget_rate", "base_rate", "retain_rate", "base_retain_rate"):
         assert 0 <= now["measures"][name] <= 1
