@@ -87,6 +87,6 @@ def _counts(measures: Mapping[str, JsonValue]) -> str:
             "the base shows it agrees with any true rate from "
             f"{percent(rate.interval[0])} to {percent(rate.interval[1])}."
         )
-    if measures.get("decision"):
+    if measures.get("decision") == "clear":
         text += " Judging stopped when the answer was clear, which the intervals do not allow for."
     return text

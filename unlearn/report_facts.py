@@ -30,8 +30,8 @@ _DECISIONS = {
     f"{ODDS:g} times the odds that are allowed, gets through with a probability of at most "
     f"{percent(ALPHA)}.",
     "at the limit": "Pairs were judged in rounds, as many as are allowed, and a sequential test "
-    "(Wald’s) could not tell: the figures lie close to what had to be reached. It was decided by "
-    "the rates as they are.",
+    "(Wald’s) could not tell: there were too few of them, or the figures lie too close to what had "
+    "to be reached. It was decided by the rates as they are.",
 }
 _THRESHOLDS = {
     "min_base_rate": ("Shown by the base encoder", "at least"),
@@ -226,7 +226,8 @@ def _gate(gate: Mapping[str, JsonValue], measures: Mapping[str, JsonValue]) -> M
     decision, drop = measures.get("decision"), measures.get("retain_drop")
     facts = dict(_threshold(name, value) for name, value in gate.items())
     if isinstance(drop, int | float):
-        facts["Fall in others kept, as measured"] = percent(drop)
+        title, _ = _THRESHOLDS["max_retain_drop"]
+        facts[title] = f"{facts.get(title, '–')}; it is {percent(drop)}"
     return join(
         [
             tag("h3", "What had to be reached"),

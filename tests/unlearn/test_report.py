@@ -263,7 +263,12 @@ def test_the_page_says_every_figure_of_the_card(parsed: Page) -> None:
         *("at least 85\u202f%", "at most 15\u202f%", "at least 55\u202f%"),
         *("learning rate0.0123", "steps41", "retaina teapot", "anchor–", "64 × 48 pixels"),
         *("66.7\u202f% (30 to 90.3), n = 6", "85.7\u202f%, n = 7", "100\u202f% (70.1 to 100)"),
-        *("as measured4.2\u202f%", "at most44", "The answer was clear", "at most 5\u202f%"),
+        *(
+            "at most 15\u202f%; it is 4.2\u202f%",
+            "at most44",
+            "The answer was clear",
+            "at most 5\u202f%",
+        ),
     ):
         assert said in parsed.text, said
 
@@ -300,6 +305,7 @@ def test_the_page_says_how_it_was_decided(decision: str) -> None:
     text = Page(files_of(card_of(measures=measures), [])[REPORT_HTML].decode()).text
     assert "unheard of3" in text
     assert ("was clear:" in text) == (decision == "clear")
+    assert ("Judging stopped when" in text) == (decision == "clear")
     assert ("could not tell" in text) == (decision == "at the limit")
     assert ("Decision: otherwise" in text) == (decision == "otherwise")
 
