@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from benchmarks.forgetting.baselines import BASELINES, random_delta
 from benchmarks.forgetting.baselines.cross_attention import cross_attention
+from benchmarks.forgetting.baselines.phrase import phrase
 from benchmarks.forgetting.baselines.random_delta import random_like
 from benchmarks.forgetting.baselines.uce import LAMBDA, PRESERVE_SCALE, solve
 from benchmarks.forgetting.baselines.word_deleted import without_names
@@ -31,7 +32,7 @@ from starter.captions import (
     compose,
 )
 from starter.scene import KIND_OF
-from unlearn.fewshot import all_names, captions, mentions
+from unlearn.fewshot import all_names, mentions
 from video import Backbone, load_backbone
 from video.backbone import Frames, read_prompts
 from video.requests import GenerationRequest
@@ -248,29 +249,29 @@ def test_the_video_model_shares_the_cross_attention_of_the_image_model(backbone:
         assert video[name].data_ptr() == tensor.data_ptr()
 
 
-@pytest.mark.parametrize("kind", ["character", "motion"])
+@pytest.mark.parametrize(("concept", "kind"), [("teapot", "object"), ("spinning", "motion")])
 def test_esd_learns_what_its_equation_asks_for(
-    backbone: Backbone, kind: Kind, monkeypatch: pytest.MonkeyPatch
+    backbone: Backbone, concept: str, kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At any latents, the edited denoiser's prediction under a prompt of the concept has come
+    """Where sampling begins, the edited denoiser's prediction under the concept's name has come
     nearer to ε(∅) − η (ε(c) − ε(∅)) of the base."""
     home: Any = importlib.import_module("benchmarks.forgetting.baselines.esd")
     monkeypatch.setattr(home, "STEPS", 40)
     monkeypatch.setitem(home.LEARNING_RATE, kind, 3e-3)
     moving = kind == "motion"
-    concept = "spinning" if moving else "pogo"
     found = made(backbone, "ESD-x", concept, kind)
-    noise = torch.randn(4, 4, *((12,) if moving else ()), 8, 8)
-    timesteps = torch.tensor([300, 500, 700, 900])
-    prompts = [c.prompt for c in captions(concept, kind, (), book=backbone.prompts)[:4]]
-    empty, wanted = embed(backbone, *[""] * 4), embed(backbone, *prompts)
+    generator = torch.Generator().manual_seed(1)
+    noise = torch.randn(4, 4, *((12,) if moving else ()), 8, 8, generator=generator)
+    timesteps = torch.full((4,), 999)
+    empty, wanted = embed(backbone, *[""] * 4), embed(backbone, *[phrase(concept, kind)] * 4)
     with torch.no_grad():
         nothing = backbone.denoise(noise, timesteps, empty)
         before = backbone.denoise(noise, timesteps, wanted)
         target = nothing - home.NEGATIVE_GUIDANCE * (before - nothing)
         with edited(backbone.denoiser(moving), found.denoiser):
             after = backbone.denoise(noise, timesteps, wanted)
-    assert (after - target).norm() < 0.9 * (before - target).norm()
+    # Half of the way is as far as η = 0, plain redirection to the empty prompt, would go.
+    assert (after - target).norm() < 0.4 * (before - target).norm()
 
 
 @pytest.mark.usefixtures("short")

@@ -17,6 +17,10 @@ from video.backbone import Backbone, Frames, PromptBook
 
 PRESERVE_SCALE = 1.0
 LAMBDA = 0.5
+"""The defaults of the paper's public implementation. Searched on pogo, mira, balloon and neonix:
+they forget all of 8 stills each and of 12 others of the kind keep 11, 12, 10 and 12 (the base 11,
+12, 12, 12). Its earlier 0.1 and 0.1 on all tokens from the concept's last one forget as much and
+keep less (4 of 6 of mira's kind), and so do edits of whole sentences (3 of 6 of pogo's)."""
 
 
 @torch.no_grad()
