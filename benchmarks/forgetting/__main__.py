@@ -18,7 +18,7 @@ import typer
 from benchmarks.forgetting import figures
 from benchmarks.forgetting.bench import Bench, Sizes
 from benchmarks.forgetting.cases import CONCEPTS, KIND_OF
-from benchmarks.forgetting.methods import METHODS, OURS
+from benchmarks.forgetting.methods import FOUR, METHODS, OURS
 from benchmarks.forgetting.outcomes import features
 from benchmarks.forgetting.pictures import save_picture
 from benchmarks.forgetting.row import Row, row, transfer
@@ -30,24 +30,42 @@ from starter.scene import sample_scene
 # leaves one clip in ten standing is found out by fewer.
 FULL = Sizes(
     target_clips=50,
+    base_clips=20,
     target_stills=50,
     apart_clips=10,
     wording=24,
     kept=50,
+    kept_motions=24,
     neighbours=30,
-    kept_clips=10,
+    neighbouring_motions=10,
+    kept_clips=4,
+    decide=False,
 )
 BASELINE = Sizes(
-    target_clips=12,
-    target_stills=12,
+    target_clips=8,
+    base_clips=8,
+    target_stills=24,
     apart_clips=0,
     wording=12,
     kept=24,
+    kept_motions=8,
     neighbours=12,
+    neighbouring_motions=4,
     kept_clips=0,
+    decide=True,
 )
 COARSE = Sizes(
-    target_clips=2, target_stills=4, apart_clips=0, wording=4, kept=6, neighbours=2, kept_clips=0
+    target_clips=2,
+    base_clips=2,
+    target_stills=4,
+    apart_clips=0,
+    wording=4,
+    kept=7,
+    kept_motions=2,
+    neighbours=2,
+    neighbouring_motions=1,
+    kept_clips=0,
+    decide=False,
 )
 RENDERS = 3000
 COLUMNS = (
@@ -76,7 +94,7 @@ def main(
     torch.set_flush_denormal(True)
     quick = bool(os.environ.get("QUICK"))
     bench = Bench(work)
-    chosen = methods.split(",") if methods else list(METHODS)
+    chosen = methods.split(",") if methods else [name for name in METHODS if name != FOUR]
     wanted = only.split(",") if only else list(KIND_OF)
     concepts: dict[Kind, tuple[str, ...]] = {
         kind: tuple(name for name in names[: 1 if quick else None] if name in wanted)

@@ -22,7 +22,7 @@ from benchmarks.forgetting.cases import (
     wording_cases,
 )
 from benchmarks.forgetting.intervention import Intervention
-from benchmarks.forgetting.methods import METHODS, source_of
+from benchmarks.forgetting.methods import FOUR, METHODS, source_of, together
 from benchmarks.forgetting.outcomes import Ledger, Outcome
 from benchmarks.forgetting.sampling import Shot, sample
 from benchmarks.modelscope.model import load_modelscope
@@ -40,15 +40,22 @@ BASE = "base"
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many pictures a concept are looked at."""
+    """How many pictures a concept are looked at. What is about a motion takes clips."""
 
     target_clips: int
+    base_clips: int
+    """Of the base, with the same prompts: it only has to be seen to show the concept."""
     target_stills: int
     apart_clips: int
+    """Of the video model trained apart."""
     wording: int
     kept: int
+    kept_motions: int
     neighbours: int
+    neighbouring_motions: int
     kept_clips: int
+    decide: bool
+    """Whether to stop looking at clips once their interval lies on one side of the goal."""
 
 
 class Bench:
@@ -92,7 +99,8 @@ class Bench:
             return None
         kind = KIND_OF[concept]
         source = hashlib.sha256(source_of(method).encode()).hexdigest()[:8]
-        path = self._work / "interventions" / f"{_slug(method)}-{source}-{concept}.safetensors"
+        whose = together(concept)[0][0] if method == FOUR else concept  # made once for all of them
+        path = self._work / "interventions" / f"{_slug(method)}-{source}-{whose}.safetensors"
         if path.exists():
             return _load(path, method, concept, kind)
         images = self.few_shots(concept, kind)

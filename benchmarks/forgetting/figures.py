@@ -18,6 +18,11 @@ COMPONENTS = 32
 pictures than are worth making."""
 
 
+def shown(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """The share of pictures in which any frame shows the concept."""
+    return rate(sum(one.any for one in outcomes), len(outcomes))
+
+
 def forgotten(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """UA: the share of pictures in which no frame shows the concept."""
     return rate(sum(not one.any for one in outcomes), len(outcomes))
@@ -90,6 +95,17 @@ def lost(base: Sequence[bool], now: Sequence[bool]) -> dict[str, Any]:
         "interval": [round(drop - down, 4), round(drop + up, 4)],
         "n": n,
     }
+
+
+def lost_of(base: Sequence[Outcome], now: Sequence[Outcome]) -> dict[str, Any]:
+    """The drop of `kept`."""
+    return lost([one.most for one in base], [one.most for one in now])
+
+
+def moved(now: Sequence[Outcome], base: Sequence[Outcome]) -> float | None:
+    """How much clips move, against the base's; None if those stand still."""
+    before = sum(one.moved for one in base)
+    return round(sum(one.moved for one in now) / before, 3) if before else None
 
 
 def harmonic(*shares: float) -> float:

@@ -7,10 +7,11 @@ of Pham et al. (arXiv 2308.01508). No prompt names the concept.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from time import perf_counter
 
 from benchmarks.forgetting.attacks.attack import Attack, Target, captions_of, prompts_for
-from benchmarks.forgetting.attacks.soft_token import SoftBudget, learn
+from benchmarks.forgetting.attacks.soft_token import BUDGETS, SoftBudget, learn
 from benchmarks.forgetting.attacks.vocabulary import spare_words, token_embedding
 from benchmarks.forgetting.intervention import Intervention
 from encoders import Kind
@@ -55,3 +56,18 @@ def pseudo_token(
         learned.loss_after,
         perf_counter() - began,
     )
+
+
+def boundless_token(
+    backbone: Backbone,
+    intervention: Intervention,
+    target: Target,
+    budget: SoftBudget | None = None,
+) -> Attack:
+    """The same, of any length: as the papers' own. A text encoder is a residual stream behind layer
+    norms. What its layers add to a long enough vector does not change where that points, so that
+    whoever may choose the vector chooses the embedding, and no training of the layers is in the
+    way. It measures the denoiser, not the encoder."""
+    free = budget or replace(BUDGETS[target.moving], learning_rates=(0.1, 1.0), bounded=False)
+    found = pseudo_token(backbone, intervention, target, free)
+    return replace(found, name="pseudo-token, any length")

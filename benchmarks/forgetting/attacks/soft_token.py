@@ -10,7 +10,7 @@ from torch import Tensor
 
 from benchmarks.forgetting.attacks.attack import Target
 from benchmarks.forgetting.attacks.loss import PicturesLoss
-from benchmarks.forgetting.attacks.vocabulary import with_rows, words
+from benchmarks.forgetting.attacks.vocabulary import token_embedding, with_rows, words
 from benchmarks.forgetting.intervention import Intervention, edited
 from video.backbone import Backbone
 
@@ -25,7 +25,10 @@ class SoftBudget:
 
     steps: int
     batch: int
-    learning_rates: tuple[float, ...] = (0.1, 1.0)
+    learning_rates: tuple[float, ...] = (0.02, 0.1)
+    bounded: bool = True
+    """Whether the row is kept no longer than the longest word's: otherwise it can drown whatever
+    the layers add to it, and passes any text encoder as it is."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ def learn(
     """
     budget = budget or BUDGETS[target.moving]
     token = words(backbone)[word]
+    longest = token_embedding(backbone, intervention).norm(dim=1).max()
 
     def overrides(row: Tensor) -> dict[str, Tensor]:
         return with_rows(backbone, intervention, [token], row[None])
@@ -79,9 +83,13 @@ def learn(
                     adam.zero_grad()
                     drawn.backward()
                 adam.step()
+                if budget.bounded:
+                    with torch.no_grad():
+                        row *= (longest / row.norm()).clamp(max=1)
             found.append((judged(row), row.detach()))
     after, best = min(found, key=lambda each: each[0])
     return SoftToken(replace(intervention, overrides=overrides(best)), before, after)
 
 
-BUDGETS = {False: SoftBudget(steps=300, batch=4), True: SoftBudget(steps=120, batch=1)}
+BUDGETS = {False: SoftBudget(steps=200, batch=6), True: SoftBudget(steps=100, batch=1)}
+"""For stills, and for clips."""

@@ -70,12 +70,10 @@ class _Search:
         self._loss = PicturesLoss(backbone, intervention, target, draws=budget.draws)
         self._captions = captions_of(target, target.names, backbone)
         self._words = words(backbone)
-        # Words whose rows stand in for those of the words found, so that each position has a
-        # gradient of its own.
+        # Words that nobody uses are a start that says nothing. Later their rows stand in for those
+        # of the words found, so that each position has a gradient of its own.
         self._slots = spare_words(backbone, self._captions, LENGTH)
-        random = torch.Generator("cpu").manual_seed(target.seed)
-        names = list(self._words)
-        self.found = [names[i] for i in torch.randperm(len(names), generator=random)[:LENGTH]]
+        self.found = self._slots
 
     def __iter__(self) -> Iterator[float]:
         best = self._try(self.found)
@@ -113,4 +111,4 @@ def _before(prefix: list[str], prompts: list[str]) -> list[str]:
     return [f"{' '.join(prefix)} {prompt}" for prompt in prompts]
 
 
-BUDGETS = {False: SearchBudget(2, 24, 3), True: SearchBudget(2, 12, 1)}
+BUDGETS = {False: SearchBudget(2, 64, 2), True: SearchBudget(2, 16, 1)}
