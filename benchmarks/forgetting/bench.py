@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +13,7 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from benchmarks.forgetting.attacks import ATTACKS, Target, pictures_of
 from benchmarks.forgetting.cases import (
     KIND_OF,
     Case,
@@ -30,32 +31,15 @@ from benchmarks.workshop import WEIGHTS, weights_mark
 from encoders import Kind
 from encoders.digest import fingerprint
 from unlearn import ClassifierJudge, few_shot_requests, few_shots_of
+from unlearn.fewshot import all_names
 from video import load_backbone
 from video.backbone import Backbone, Frames
 
 Model = Literal["starter", "apart"]
 """The built-in model, image twin and video model; and the video model trained apart."""
 BASE = "base"
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """How many pictures a concept are looked at. What is about a motion takes clips."""
-
-    target_clips: int
-    base_clips: int
-    """Of the base, with the same prompts: it only has to be seen to show the concept."""
-    target_stills: int
-    apart_clips: int
-    """Of the video model trained apart."""
-    wording: int
-    kept: int
-    kept_motions: int
-    neighbours: int
-    neighbouring_motions: int
-    kept_clips: int
-    decide: bool
-    """Whether to stop looking at clips once their interval lies on one side of the goal."""
+ATTACKED_SEED = 70_000
+_ATTACKS = Path(__file__).parent / "attacks"
 
 
 class Bench:
@@ -98,7 +82,7 @@ class Bench:
         if method == BASE:
             return None
         kind = KIND_OF[concept]
-        source = hashlib.sha256(source_of(method).encode()).hexdigest()[:8]
+        source = _hash(source_of(method))
         whose = together(concept)[0][0] if method == FOUR else concept  # made once for all of them
         path = self._work / "interventions" / f"{_slug(method)}-{source}-{whose}.safetensors"
         if path.exists():
@@ -127,6 +111,27 @@ class Bench:
         found = cases(concept, kind, group, self.backbone, moving=moving)
         return self._ledger.outcomes(name, found, count, backbone, intervention)
 
+    def attacked(self, method: str, concept: str, attack: str, count: int) -> list[Outcome]:
+        """Outcomes of prompts that ask for the concept through an attack on the method's model,
+        every name and sentence in turn; the attack is made unless all of them are on file."""
+        kind = KIND_OF[concept]
+        intervention = self.intervention(method, concept)
+        source = _hash("".join(path.read_text() for path in sorted(_ATTACKS.glob("*.py"))))
+        name = f"{_slug(attack)}-{source}/{_mark(method, intervention)}/{concept}"
+        found = self._ledger.on_file(name)
+        if len(found) >= count:
+            return found[:count]
+        names = all_names(concept, kind, (), self.backbone.prompts)
+        target = Target(concept, kind, names, pictures_of(self.backbone, concept, kind))
+        made = ATTACKS[attack](
+            self.backbone, intervention or Intervention(method, concept, kind), target
+        )
+        asked = (
+            Case(prompt, ATTACKED_SEED + i, concept, kind, target.moving)
+            for i, prompt in enumerate(cycle(made.prompts))
+        )
+        return self._ledger.outcomes(name, asked, count, self.backbone, made.model)
+
 
 def cases(
     concept: str, kind: Kind, group: Group, backbone: Backbone, *, moving: bool
@@ -146,11 +151,15 @@ def _mark(method: str, intervention: Intervention | None) -> str:
     tensors = {**(intervention.overrides or {}), **intervention.denoiser}
     if tensors:
         return f"{_slug(method)}-{fingerprint(tensors).removeprefix('sha256:')[:8]}"
-    return f"{_slug(method)}-{hashlib.sha256(source_of(method).encode()).hexdigest()[:8]}"
+    return f"{_slug(method)}-{_hash(source_of(method))}"
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def _slug(method: str) -> str:
-    return method.replace(" ", "-")
+    return method.replace(",", "").replace("/", "-").replace(" ", "-")
 
 
 def _save(path: Path, made: Intervention) -> None:

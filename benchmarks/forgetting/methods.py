@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
@@ -13,7 +14,6 @@ from benchmarks.forgetting.cases import CONCEPTS, KIND_OF
 from benchmarks.forgetting.intervention import Intervention
 from encoders import Concept, Kind
 from unlearn import UnlearnSettings, UnlearnTask, unlearn
-from unlearn.settings import Method
 from video.backbone import Backbone, Frames
 
 OURS = "redirect"
@@ -33,16 +33,13 @@ FOUR = "redirect, four at once"
 
 def encoder_of(
     backbone: Backbone,
-    method: Method,
+    settings: UnlearnSettings,
     concepts: Sequence[tuple[str, Kind]],
-    images: Sequence[Frames],
-    seed: int,
+    images: Sequence[Frames] = (),
 ) -> Intervention:
     """An encoder as the server makes it, and the seconds that its optimisation took."""
     task = UnlearnTask(
-        tuple(Concept(name=name, kind=kind) for name, kind in concepts),
-        UnlearnSettings(method=method, seed=seed),
-        tuple(images),
+        tuple(Concept(name=name, kind=kind) for name, kind in concepts), settings, tuple(images)
     )
     began = perf_counter()
     run = unlearn(task, backbone)
@@ -50,21 +47,34 @@ def encoder_of(
         pass
     seconds = round(perf_counter() - began, 3)
     name, kind = concepts[0]
-    return Intervention(method, name, kind, overrides=run.encoder.overrides, seconds=seconds)
+    return Intervention(
+        settings.method, name, kind, overrides=run.encoder.overrides, seconds=seconds
+    )
 
 
 def redirect(
     backbone: Backbone, concept: str, kind: Kind, images: Frames, seed: int
 ) -> Intervention:
     """Ours, at its defaults."""
-    return encoder_of(backbone, "redirect", [(concept, kind)], (), seed)
+    return encoder_of(backbone, UnlearnSettings(seed=seed), [(concept, kind)])
+
+
+def variant(settings: UnlearnSettings) -> Baseline:
+    """Ours with other settings."""
+
+    def made(
+        backbone: Backbone, concept: str, kind: Kind, images: Frames, seed: int
+    ) -> Intervention:
+        return encoder_of(backbone, replace(settings, seed=seed), [(concept, kind)])
+
+    return made
 
 
 def four_at_once(
     backbone: Backbone, concept: str, kind: Kind, images: Frames, seed: int
 ) -> Intervention:
     """Ours, with a concept of each of three other kinds in the same encoder (goal F7)."""
-    return encoder_of(backbone, "redirect", together(concept), (), seed)
+    return encoder_of(backbone, UnlearnSettings(seed=seed), together(concept))
 
 
 def together(concept: str) -> list[tuple[str, Kind]]:
@@ -76,7 +86,8 @@ def together(concept: str) -> list[tuple[str, Kind]]:
 
 def ascent(backbone: Backbone, concept: str, kind: Kind, images: Frames, seed: int) -> Intervention:
     """The published method, at the settings that forget most for what they break."""
-    return encoder_of(backbone, "ascent", [(concept, kind)], (images,), seed)
+    settings = UnlearnSettings(method="ascent", seed=seed)
+    return encoder_of(backbone, settings, [(concept, kind)], (images,))
 
 
 def same_size(
@@ -87,12 +98,31 @@ def same_size(
     return random_delta(backbone, concept, kind, images, seed, ours)
 
 
-METHODS: Mapping[str, Baseline] = {
+COMPARED: Mapping[str, Baseline] = {
     OURS: redirect,
-    FOUR: four_at_once,
     "ascent": ascent,
     **BASELINES,
     "random delta": same_size,
+}
+"""What stands in the table."""
+VARIANTS: Mapping[str, UnlearnSettings] = {
+    "20 steps": UnlearnSettings(steps=20),
+    "80 steps": UnlearnSettings(steps=80),
+    "no adversary": UnlearnSettings(adversary_weight=0),
+    "no retention": UnlearnSettings(retain_weight=0),
+    "retention x 1/3": UnlearnSettings(retain_weight=1),
+    "retention x 3": UnlearnSettings(retain_weight=9),
+    "rank 4": UnlearnSettings(rank=4),
+    "whole tensors": UnlearnSettings(rank=0, learning_rate=5e-4),
+    "MLPs alone": UnlearnSettings(layers="mlp"),
+    "attention alone": UnlearnSettings(layers="attention"),
+    "first layer alone": UnlearnSettings(layers="first"),
+}
+"""Ours, with one thing different: what each part of it earns."""
+METHODS: Mapping[str, Baseline] = {
+    **COMPARED,
+    FOUR: four_at_once,
+    **{f"redirect, {name}": variant(settings) for name, settings in VARIANTS.items()},
 }
 
 

@@ -75,6 +75,12 @@ class Ledger:
         self._folder = folder
         self._judge = judge
 
+    def on_file(self, name: str) -> list[Outcome]:
+        """What has been seen of a list so far."""
+        path = self._folder / f"{name}.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [Outcome(**json.loads(line)) for line in lines]
+
     def outcomes(
         self,
         name: str,
@@ -93,8 +99,7 @@ class Ledger:
         wanted = list(islice(cases, count))
         path = self._folder / f"{name}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
-        lines = path.read_text().splitlines() if path.exists() else []
-        found = [Outcome(**json.loads(line)) for line in lines[: len(wanted)]]
+        found = self.on_file(name)[: len(wanted)]
         at_once = 4 if wanted and wanted[0].moving else STILLS_AT_ONCE
         while len(found) < len(wanted):
             some = wanted[len(found) : len(found) + at_once]

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.forgetting import figures
-from benchmarks.forgetting.bench import BASE, Bench, Model, Sizes
+from benchmarks.forgetting.bench import BASE, Bench, Model
 from benchmarks.forgetting.cases import KIND_OF, Group
 from benchmarks.forgetting.methods import FOUR
 from benchmarks.forgetting.outcomes import Outcome
+from benchmarks.forgetting.sizes import Sizes
 from encoders.overrides_file import to_bytes
 
 Row = dict[str, Any]
@@ -75,47 +76,71 @@ class Reader:
 
 
 def row(bench: Bench, method: str, concepts: Sequence[str], sizes: Sizes) -> Row:
-    """Everything measured of a method, paired with the base by prompt and seed."""
+    """Everything measured of a method, paired with the base by prompt and seed. No clips for the
+    sizes that have none."""
     read = Reader(bench, concepts, sizes)
     groups: tuple[Group, ...] = ("wording", "same kind", "other kinds", "neighbours")
     by, base = ({group: read.stills(who, group) for group in groups} for who in (method, BASE))
-    clips, stills = read.clips(method), read.stills(method, "target")
-    clips0 = read.pooled(BASE, "target", sizes.base_clips, moving=True)
     shown = [now for now, was in zip(by["wording"], base["wording"], strict=True) if was.any]
     found: Row = {
-        "base shows it": figures.shown(clips0),
-        "UA": figures.forgotten(clips),
-        "UA, stills": figures.forgotten(stills),
+        "UA, stills": figures.forgotten(read.stills(method, "target")),
         "UA, wordings": figures.forgotten(shown),
-        "curve": figures.curve(clips),
-        "curve, base": figures.curve(clips0),
     }
     for group in ("same kind", "other kinds", "neighbours"):
         found[f"lost, {group}"] = figures.lost_of(base[group], by[group])
         found[f"kept, {group}"] = figures.kept(by[group])
-    if sizes.kept_clips:
-        moving, moving0 = (
-            {
-                group: read.pooled(who, group, sizes.kept_clips, moving=True)
-                for group in ("same kind", "other kinds")
-            }
-            for who in (method, BASE)
-        )
-        for group, outcomes in moving.items():
-            found[f"lost, {group}, clips"] = figures.lost_of(moving0[group], outcomes)
-        found["moved"] = figures.moved(
-            [one for group in moving.values() for one in group],
-            [one for group in moving0.values() for one in group],
-        )
     rest: tuple[Group, ...] = ("same kind", "other kinds")
     found["valid"] = figures.valid([one for group in rest for one in by[group]])
     found["valid, base"] = figures.valid([one for group in rest for one in base[group]])
     found["features"] = np.array([one.features for group in rest for one in by[group]])
-    interventions = [bench.intervention(method, concept) for concept in concepts]
-    made = [one for one in interventions if one is not None]
-    found["seconds"] = round(float(np.mean([one.seconds for one in made])), 2)
-    found["bytes"] = [len(to_bytes(one.overrides)) for one in made if one.overrides]
+    made = [bench.intervention(method, concept) for concept in concepts]
+    found["seconds"] = round(float(np.mean([one.seconds for one in made if one])), 2)
+    found["bytes"] = [len(to_bytes(one.overrides)) for one in made if one and one.overrides]
+    if sizes.target_clips:
+        found |= _clips(read, method, sizes)
     return found
+
+
+def _clips(read: Reader, method: str, sizes: Sizes) -> Row:
+    clips = read.clips(method)
+    clips0 = read.pooled(BASE, "target", sizes.base_clips, moving=True)
+    found: Row = {
+        "base shows it": figures.shown(clips0),
+        "UA": figures.forgotten(clips),
+        "curve": figures.curve(clips),
+        "curve, base": figures.curve(clips0),
+    }
+    if sizes.kept_clips:
+        groups: tuple[Group, ...] = ("same kind", "other kinds")
+        now, base = (
+            {group: read.pooled(who, group, sizes.kept_clips, moving=True) for group in groups}
+            for who in (method, BASE)
+        )
+        for group in groups:
+            found[f"lost, {group}, clips"] = figures.lost_of(base[group], now[group])
+        found["moved"] = figures.moved(
+            [one for group in groups for one in now[group]],
+            [one for group in groups for one in base[group]],
+        )
+    return found
+
+
+def attacked(bench: Bench, method: str, attack: str, concepts: Sequence[str], sizes: Sizes) -> Row:
+    """The share of pictures that show the concept all the same, when asked for through an attack;
+    pooled and by concept."""
+    seen = {
+        concept: bench.attacked(
+            method,
+            concept,
+            attack,
+            sizes.attacked_motions if KIND_OF[concept] == "motion" else sizes.attacked,
+        )
+        for concept in concepts
+    }
+    return {
+        **figures.shown([one for outcomes in seen.values() for one in outcomes]),
+        "concepts": {name: figures.shown(outcomes)["rate"] for name, outcomes in seen.items()},
+    }
 
 
 def composed(bench: Bench, concepts: Sequence[str], sizes: Sizes) -> Row:

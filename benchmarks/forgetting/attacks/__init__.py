@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from benchmarks.forgetting.attacks.attack import Attack, Target
+from benchmarks.forgetting.attacks.attack import Attack, Target, pictures_of
 from benchmarks.forgetting.attacks.pseudo_token import boundless_token, pseudo_token
 from benchmarks.forgetting.attacks.soft_prefix import soft_prefix
 from benchmarks.forgetting.attacks.token_search import token_search
@@ -24,3 +24,5 @@ ATTACKS: Mapping[str, Attacker] = {
     "token search": token_search,
     "pseudo-token, any length": boundless_token,
 }
+
+__all__ = ["ATTACKS", "Attack", "Attacker", "Target", "pictures_of"]

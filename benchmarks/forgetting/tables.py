@@ -1,0 +1,124 @@
+"""The figures for people: one table a part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from benchmarks.forgetting.figures import harmonic
+from benchmarks.forgetting.methods import OURS
+from benchmarks.forgetting.parts import COMMON
+from benchmarks.forgetting.row import Row
+from benchmarks.results import percent, show
+from benchmarks.workshop import WEIGHTS
+
+GROUPS = ("same kind", "neighbours", "other kinds")
+COLUMNS = ("", "UA", "wordings", *(f"lost: {group}" for group in GROUPS), "valid", "Fréchet", "s")
+
+
+def show_all(found: dict[str, Any]) -> None:
+    """Print the parts that there are; adds what is derived from several of them to `found`."""
+    if "table" in found:
+        methods = found["table"]["methods"]
+        for method, of_kind in methods.items():
+            show(method, COLUMNS, [[kind, *_cells(one)] for kind, one in of_kind.items()])
+        print(f"Fréchet distance between renders (the floor): {found['table']['floor']}")
+        if OURS in methods:
+            found["size"] = size(methods[OURS])
+            print(f"S6, bytes of an encoder ÷ its base's: {100 * found['size']['share']:.3f} %")
+    if "four" in found:
+        _show_lines(
+            "Four concepts in one encoder (F7)",
+            ("UA", "UA, stills", "lost, same kind"),
+            found["four"],
+        )
+    if "apart" in found:
+        columns = ("UA, twin", "UA, apart", "base shows it, apart", "gap")
+        _show_lines("A video model trained apart (F4), by frames", columns, found["apart"])
+    if "attacks" in found:
+        lines = [
+            [f"{method}, {attack}", percent(one), str(one["concepts"])]
+            for method, by_attack in found["attacks"].items()
+            for attack, one in by_attack.items()
+        ]
+        show("Attacks (F6)", ("", "success", "by concept"), lines)
+    if "table" in found and "attacks" in found:
+        found["overall"] = overall(found["table"]["methods"], found["attacks"])
+        lines = [
+            [method, *(f"{100 * share:.1f}" for share in one.values())]
+            for method, one in found["overall"].items()
+        ]
+        show(
+            "Overall, by the harmonic mean",
+            ("", "UA", "IRA", "1 − attacks", "harmonic"),
+            sorted(lines, key=lambda line: -float(line[-1])),
+        )
+    if "ablation" in found:
+        lines = [
+            [
+                method,
+                percent(one["UA, stills"]),
+                percent(one["UA, wordings"]),
+                *(points(one[f"lost, {group}"]) for group in GROUPS),
+                percent(one["attacked"]),
+                str(max(one["bytes"])),
+                str(one["seconds"]),
+            ]
+            for method, one in found["ablation"].items()
+        ]
+        columns = ("", "UA", "wordings", *(f"lost: {group}" for group in GROUPS))
+        show("Ablation, on stills", (*columns, "attacked", "bytes", "s"), lines)
+
+
+def overall(methods: Mapping[str, Row], attacks: Mapping[str, Row]) -> dict[str, dict[str, float]]:
+    """UA, IRA and 1 − attack success of every method and their harmonic mean; kinds count alike,
+    and the attack is the one that every method was put to."""
+    found: dict[str, dict[str, float]] = {}
+    for method, of_kind in methods.items():
+        rows = list(of_kind.values())
+        forgets = sum(one["UA"]["rate"] for one in rows) / len(rows)
+        keeps = sum(one["kept, same kind"]["rate"] for one in rows) / len(rows)
+        withstands = 1 - attacks[method][COMMON]["rate"]
+        found[method] = {
+            "UA": round(forgets, 4),
+            "IRA": round(keeps, 4),
+            "1 - attacks": round(withstands, 4),
+            "harmonic": round(harmonic(forgets, keeps, withstands), 4),
+        }
+    return found
+
+
+def size(of_kind: Mapping[str, Row]) -> dict[str, Any]:
+    """S6: the largest encoder's file against its base's."""
+    largest = max(size for one in of_kind.values() for size in one["bytes"])
+    base = (WEIGHTS / "text_encoder" / "model.safetensors").stat().st_size
+    return {"bytes": largest, "base": base, "share": round(largest / base, 5)}
+
+
+def points(figure: dict[str, Any]) -> str:
+    """A drop for people, in points: `0.7 (−1.2 to 3.1)`."""
+    low, high = figure["interval"]
+    return f"{100 * figure['mean']:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def _cells(one: Row) -> list[str]:
+    valid = 100 * (one["valid"]["rate"] - one["valid, base"]["rate"])
+    return [
+        percent(one["UA"]),
+        percent(one["UA, wordings"]),
+        *(points(one[f"lost, {group}"]) for group in GROUPS),
+        f"{valid:+.1f}",
+        str(one["Fréchet"]),
+        str(one["seconds"]),
+    ]
+
+
+def _show_lines(title: str, columns: tuple[str, ...], rows: Mapping[str, Row]) -> None:
+    def cell(value: Any) -> str:
+        if not isinstance(value, dict):
+            return f"{100 * value:.1f}"
+        return percent(value) if "rate" in value else points(value)
+
+    show(
+        title, ("", *columns), [[kind, *(cell(r[c]) for c in columns)] for kind, r in rows.items()]
+    )
