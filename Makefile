@@ -43,6 +43,7 @@ bench-starter: $(INSTALLED)
 
 bench-forgetting: $(INSTALLED)
 	$(BIN)/python -m benchmarks.forgetting
+	test -n "$$QUICK" || $(BIN)/python -m benchmarks.forgetting.speed
 
 # torch first and by itself: with a CPU-only index or wheel at hand, this is the line that uses it.
 $(INSTALLED): pyproject.toml constraints.txt

@@ -1,5 +1,5 @@
 """S5: how long it takes to forget as surely, against the published procedure: seconds of making,
-judging apart.
+judging apart. `python -m benchmarks.forgetting.speed`, the second half of `make bench-forgetting`.
 
 Both learn in steps, so both are run at several lengths, and the shortest counts that forgets the
 concept in at least `ENOUGH` of the pictures. The published procedure (Fuchi & Takagi's code, as
@@ -9,9 +9,12 @@ said beside it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Annotated, Any
+
+import torch
+import typer
 
 from benchmarks.forgetting.bench import Bench, cases
 from benchmarks.forgetting.cases import CONCEPTS, KIND_OF, first
@@ -19,7 +22,7 @@ from benchmarks.forgetting.figures import forgotten
 from benchmarks.forgetting.intervention import Intervention
 from benchmarks.forgetting.outcomes import Outcome, outcome
 from benchmarks.forgetting.sampling import Shot, sample
-from benchmarks.results import ratio
+from benchmarks.results import ratio, write
 from encoders import Concept
 from unlearn import UnlearnSettings, UnlearnTask, few_shot_requests, unlearn
 from unlearn.settings import Method
@@ -32,7 +35,19 @@ STEPS: dict[Method, tuple[int, ...]] = {
 }
 
 
-def speed(bench: Bench, say: Callable[[str], None] = print) -> dict[str, Any]:
+def main(
+    work: Annotated[Path, typer.Option(help="Where everything made is kept.")] = Path(
+        ".work/bench-forgetting"
+    ),
+    threads: Annotated[int, typer.Option(help="Threads of the CPU to use.")] = 2,
+) -> None:
+    """Write `benchmarks/results/forgetting-speed.json`."""
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+    write("forgetting-speed", speed(Bench(work)))
+
+
+def speed(bench: Bench) -> dict[str, Any]:
     """By concept: the shortest run of each method that forgets, its seconds, and what it costs of
     others of the kind; and over all concepts the ratio of seconds, where both forget."""
     found: dict[str, Any] = {}
@@ -41,7 +56,7 @@ def speed(bench: Bench, say: Callable[[str], None] = print) -> dict[str, Any]:
             found[concept] = {
                 method: _shortest(bench, method, concept, steps) for method, steps in STEPS.items()
             }
-            say(f"{concept}: {found[concept]}")
+            print(f"{concept}: {found[concept]}", flush=True)
     both = [one for one in found.values() if all(one[method]["forgets"] for method in STEPS)]
     return {
         "concepts": found,
@@ -112,3 +127,7 @@ def _seconds_of_images(bench: Bench) -> dict[str, float]:
         sample(bench.backbone, shots, moving=KIND_OF[concept] == "motion")
         seconds[KIND_OF[concept]] = round(perf_counter() - began, 2)
     return seconds
+
+
+if __name__ == "__main__":
+    typer.run(main)

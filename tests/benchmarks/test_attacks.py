@@ -14,7 +14,7 @@ import torch
 from benchmarks.forgetting.attacks import ATTACKS, Attack, Target
 from benchmarks.forgetting.attacks.attack import captions_of, pictures_of, prompts_for
 from benchmarks.forgetting.attacks.loss import PicturesLoss
-from benchmarks.forgetting.attacks.pseudo_token import pseudo_token
+from benchmarks.forgetting.attacks.pseudo_token import boundless_token, pseudo_token
 from benchmarks.forgetting.attacks.soft_prefix import soft_prefix
 from benchmarks.forgetting.attacks.soft_token import SoftBudget
 from benchmarks.forgetting.attacks.token_search import LENGTH, SearchBudget, token_search
@@ -39,6 +39,7 @@ NAMES = ("pogo", "purple one-eyed robot")
 TARGET = Target("pogo", "character", NAMES, IMAGES)
 BASE = Intervention("base", "pogo", "character")
 SOFT = SoftBudget(steps=30, batch=3, learning_rates=(0.3,))
+BOUNDLESS = replace(SOFT, bounded=False)
 SEARCH = SearchBudget(passes=1, tried=4, draws=2)
 FEED_FORWARD = "text_model.encoder.layers.0.mlp.fc1.weight"
 
@@ -57,9 +58,11 @@ RUNS: dict[str, Run] = {
     "soft prefix": soft(soft_prefix),
     "pseudo-token": soft(pseudo_token),
     "token search": search,
+    "pseudo-token, any length": soft(boundless_token, BOUNDLESS),
 }
+SOFT_RUNS = {name: run for name, run in RUNS.items() if name != "token search"}
 every_attack = pytest.mark.parametrize("run", list(RUNS.values()), ids=list(RUNS))
-soft_attacks = pytest.mark.parametrize("run", list(RUNS.values())[:2], ids=list(RUNS)[:2])
+soft_attacks = pytest.mark.parametrize("run", list(SOFT_RUNS.values()), ids=list(SOFT_RUNS))
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +146,21 @@ def test_one_row_is_changed_beside_what_the_intervention_does(backbone: Backbone
     assert changed == [words(backbone)[word]]
     assert not model.overrides[TOKEN_EMBEDDING].requires_grad
     backbone.text_encoder.check(model.overrides)
+
+
+def test_tokens_are_no_longer_than_a_words_unless_they_may_be(backbone: Backbone) -> None:
+    longest = backbone.text_encoder.parameters()[TOKEN_EMBEDDING].norm(dim=1).max().item()
+    (word,) = spare_words(backbone, few_shot_prompts("pogo", "character", 8), 1)
+
+    def length(run: Run) -> float:
+        overrides = run(backbone, BASE, TARGET).model.overrides
+        assert overrides is not None
+        return overrides[TOKEN_EMBEDDING][words(backbone)[word]].norm().item()
+
+    far = SoftBudget(steps=30, batch=3, learning_rates=(5.0,))
+    assert length(soft(pseudo_token, far)) == pytest.approx(longest, rel=1e-4)
+    assert length(soft(soft_prefix, far)) == pytest.approx(longest, rel=1e-4)
+    assert length(soft(boundless_token, replace(far, bounded=False))) > 3 * longest
 
 
 @soft_attacks

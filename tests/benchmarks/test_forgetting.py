@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.forgetting import figures
+from benchmarks.forgetting.bench import Bench
 from benchmarks.forgetting.cases import (
     CONCEPTS,
     KIND_OF,
@@ -23,11 +25,16 @@ from benchmarks.forgetting.cases import (
     wording_cases,
 )
 from benchmarks.forgetting.intervention import Intervention, edited
+from benchmarks.forgetting.methods import COMPARED, FOUR, METHODS, VARIANTS
 from benchmarks.forgetting.outcomes import Ledger, Outcome
+from benchmarks.forgetting.parts import COMMON
+from benchmarks.forgetting.row import AT_A_TIME, Reader
 from benchmarks.forgetting.sampling import Shot, sample
+from benchmarks.forgetting.sizes import BASELINE, FULL, Sizes
+from benchmarks.forgetting.tables import overall, size
 from benchmarks.workshop import WEIGHTS, workshop
 from starter.captions import HELD_OUT_WORDS
-from unlearn import ClassifierJudge
+from unlearn import ClassifierJudge, UnlearnSettings
 from unlearn.fewshot import all_names, captions, mentions
 from video import Backbone, load_backbone
 from video.requests import GenerationRequest
@@ -195,3 +202,52 @@ def test_renders_are_as_far_from_renders_as_the_floor_and_others_are_farther(see
 def test_the_harmonic_mean_forgives_nothing() -> None:
     assert figures.harmonic(1.0, 1.0, 0.0) == 0.0
     assert figures.harmonic(0.5, 1.0) == pytest.approx(2 / 3)
+
+
+class Counted:
+    """A bench whose pictures show the concept as often as it is told."""
+
+    def __init__(self, shows: bool) -> None:
+        self.shows = shows
+        self.asked = 0
+
+    def outcomes(
+        self, method: str, concept: str, group: str, count: int, *, moving: bool, model: str
+    ) -> list[Outcome]:
+        self.asked = max(self.asked, count)
+        return [seen(self.shows)] * count
+
+
+@pytest.mark.parametrize(
+    ("sizes", "shows", "looked"),
+    [(BASELINE, True, AT_A_TIME), (BASELINE, False, BASELINE.target_clips), (FULL, True, 50)],
+)
+def test_clips_are_looked_at_until_it_is_clear(sizes: Sizes, shows: bool, looked: int) -> None:
+    """Three concepts with two clips each are enough to know that nothing was forgotten."""
+    bench = Counted(shows)
+    found = Reader(cast(Bench, bench), CONCEPTS["object"], sizes).clips("ascent")
+    assert (bench.asked, len(found)) == (looked, 3 * looked)
+
+
+def test_the_best_forgets_keeps_and_withstands() -> None:
+    def of(forgets: float, keeps: float) -> dict[str, Any]:
+        return {"object": {"UA": {"rate": forgets}, "kept, same kind": {"rate": keeps}}}
+
+    methods = {"good": of(1.0, 0.9), "open": of(1.0, 1.0), "broken": of(1.0, 0.1)}
+    rates = {"good": 0.1, "open": 0.9, "broken": 0.0}
+    attacks = {name: {COMMON: {"rate": rate}} for name, rate in rates.items()}
+    found = overall(methods, attacks)
+    assert found["good"] == {"UA": 1.0, "IRA": 0.9, "1 - attacks": 0.9, "harmonic": 0.931}
+    assert found["good"]["harmonic"] > max(found[n]["harmonic"] for n in ("open", "broken"))
+
+
+def test_an_encoders_size_is_the_largest_ones() -> None:
+    base = (WEIGHTS / "text_encoder" / "model.safetensors").stat().st_size
+    found = size({"object": {"bytes": [base // 200, base // 50]}, "style": {"bytes": [10]}})
+    assert found["share"] == pytest.approx(0.02, abs=1e-3)
+
+
+def test_variants_differ_from_the_default_and_their_names_from_each_other() -> None:
+    assert len({repr(settings) for settings in (UnlearnSettings(), *VARIANTS.values())}) == 12
+    assert set(COMPARED) | {FOUR} <= set(METHODS)
+    assert len({*METHODS}) == len(COMPARED) + 1 + len(VARIANTS)
