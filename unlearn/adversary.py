@@ -33,9 +33,9 @@ RESTARTS = 25
 """One attacker begins anew every so many steps, on average: another way in is tried."""
 SENTENCES = 32
 """Of the concept's captions so many, drawn at random, are used."""
-NEAR = 1.5
-"""An attacker counts as long as its distance from the concept is at most so many times that from
-the anchor: beyond that it has been beaten, and would only pull other words along."""
+REACH = 1.2
+"""The nearer an attacker is to the concept, the more it counts; from so many times the distance of
+the anchor on, not at all: it has been beaten, and would only pull other words along."""
 
 
 class Adversary:
@@ -64,6 +64,7 @@ class Adversary:
         with torch.no_grad():
             self._concept = self._encoder.encode(prompts)
             self._anchor = self._encoder.encode(backbone.tokenize([c.anchor for c in own]))
+            self._apart = (self._concept - self._anchor).square().mean()
         self._vocabulary = self._encoder.parameters()[self._encoder.token_embedding]
         # Carriers: rows that stand in none of the captions, overwritten by the attackers'.
         free = sorted(set(range(len(self._vocabulary))) - set(prompts.unique().tolist()))
@@ -75,9 +76,9 @@ class Adversary:
         self._adam = torch.optim.Adam([self._tokens], lr=LEARNING_RATE * lengths.mean().item())
 
     def __call__(self, overrides: Mapping[str, Tensor]) -> Tensor:
-        """The mean over the attackers of ‖τ_φ(y′) − τ₀(a)‖² for those that are near the concept;
-        y′ is y with an attacker's token in the name's place. The attackers move on: they minimise
-        ‖τ_φ(y′) − τ₀(y)‖².
+        """The mean over the attackers of w ‖τ_φ(y′) − τ₀(a)‖², y′ being y with an attacker's token
+        in the name's place, and w between 0 and 1 by how near the concept it is. The attackers move
+        on: they minimise ‖τ_φ(y′) − τ₀(y)‖².
         """
         if torch.rand((), generator=self._random) < 1 / RESTARTS:
             [one] = draw(ATTACKERS, 1, self._random)
@@ -89,8 +90,8 @@ class Adversary:
         self._adam.step()
         with torch.no_grad():  # no longer than a word: see the module's docstring
             self._tokens *= (self._longest / self._tokens.norm(dim=-1, keepdim=True)).clamp(max=1)
-        near = (to_concept <= NEAR * to_anchor).detach()
-        return (to_anchor * near).mean()
+        near = (REACH - to_concept / self._apart).clamp(0, 1).detach()
+        return (near * to_anchor).mean()
 
     @torch.no_grad()
     def distance(self, overrides: Mapping[str, Tensor]) -> float:

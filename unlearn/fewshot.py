@@ -11,7 +11,7 @@ paper uses; shorter, so that a model with a small vocabulary understands them to
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,37 +27,37 @@ FEW_SHOTS = 4
 """Images (for a motion: clips) to learn from, as in the paper."""
 
 SUBJECT_TEMPLATES = (
-    "{subject}",
-    "a picture of {subject}",
-    "a drawing of {subject}",
-    "{subject} in a meadow",
-    "here is {subject}",
-    "{subject} at night",
-    "a cartoon of {subject} by the sea",
-    "{subject} in a room",
+    "{concept}",
+    "a picture of {concept}",
+    "a drawing of {concept}",
+    "{concept} in a meadow",
+    "here is {concept}",
+    "{concept} at night",
+    "a cartoon of {concept} by the sea",
+    "{concept} in a room",
 )
 STYLE_TEMPLATES = (
-    "{subject}{style}",
-    "a picture of {subject}{style}",
-    "a drawing of {subject} in a meadow{style}",
-    "{subject} by the sea{style}",
-    "a painting of {subject}{style}",
-    "here is {subject} at night{style}",
+    "{subject}{concept}",
+    "a picture of {subject}{concept}",
+    "a drawing of {subject} in a meadow{concept}",
+    "{subject} by the sea{concept}",
+    "a painting of {subject}{concept}",
+    "here is {subject} at night{concept}",
 )
 MOTION_TEMPLATES = (
-    "{subject}{motion}",
-    "a video of {subject}{motion}",
-    "{subject}{motion} in a meadow",
-    "{subject}{motion} by the sea",
-    "here is {subject}{motion}",
-    "{subject}{motion} in a room",
+    "{subject}{concept}",
+    "a video of {subject}{concept}",
+    "{subject}{concept} in a meadow",
+    "{subject}{concept} by the sea",
+    "here is {subject}{concept}",
+    "{subject}{concept} in a room",
 )
 HELD_OUT_TEMPLATES: Mapping[Kind, Sequence[str]] = {
-    "object": ("look, {subject}", "{subject} at sunset", "a video of {subject} on the sand"),
-    "character": ("look, {subject}", "{subject} at sunset", "a video of {subject} on the sand"),
-    "person": ("look, {subject}", "{subject} at sunset", "a video of {subject} on the sand"),
-    "style": ("look, {subject}{style}", "{subject} at sunset{style}"),
-    "motion": ("look, {subject}{motion}", "{subject}{motion} at sunset"),
+    "object": ("look, {concept}", "{concept} at sunset", "a video of {concept} on the sand"),
+    "character": ("look, {concept}", "{concept} at sunset", "a video of {concept} on the sand"),
+    "person": ("look, {concept}", "{concept} at sunset", "a video of {concept} on the sand"),
+    "style": ("look, {subject}{concept}", "{subject} at sunset{concept}"),
+    "motion": ("look, {subject}{concept}", "{subject}{concept} at sunset"),
 }
 """Sentences no optimisation uses: what forgetting is judged on if the model brings no captions."""
 
@@ -89,7 +89,8 @@ class Caption:
 
 
 def prompt_templates(kind: Kind) -> tuple[str, ...]:
-    """The sentences for a kind, with places for {subject}, and {style} or {motion}."""
+    """The sentences for a kind, with a place for the {concept}, and for styles and motions for a
+    {subject}."""
     if kind == "style":
         return STYLE_TEMPLATES
     return MOTION_TEMPLATES if kind == "motion" else SUBJECT_TEMPLATES
@@ -102,7 +103,7 @@ def few_shot_prompts(
     and, for styles and motions, subjects in turn; they repeat once all are used."""
     templates, subjects = prompt_templates(kind), _subjects(kind, book)
     return [
-        _fill(templates[i % len(templates)], kind, subjects[i % len(subjects)], concept)
+        fill(templates[i % len(templates)], subjects[i % len(subjects)], phrase(concept, kind))
         for i in range(count)
     ]
 
@@ -139,32 +140,55 @@ def captions(
     kind: Kind,
     synonyms: Sequence[str],
     *,
-    anchor: str | None = None,
+    neutral: str | None = None,
     book: PromptBook | None = None,
+    sentences: Sequence[str] = (),
+    instead: Callable[[str, str], str] = lambda _, neutral: neutral,
 ) -> list[Caption]:
     """Every sentence with every name of the concept (and, for styles and motions, with every
     subject), each beside its anchor.
 
     Args:
         synonyms: other phrases for the concept.
-        anchor: what to put in the concept's place; None: by kind.
+        neutral: what to put in the concept's place; None: by kind.
         book: the model's, for its generic words and its subjects.
+        sentences: more than `prompt_templates` has (`book_sentences`).
+        instead: (a name, the neutral) as they stand in a sentence → what stands there in the
+            anchor.
     """
     generic = {**GENERIC, **(book.generic if book else {})}
-    neutral = generic[kind] if anchor is None else anchor
-    found = [
-        Caption(_fill(template, kind, subject, name), _fill(template, kind, subject, neutral), name)
-        for name in (concept, *synonyms)
-        for subject in _subjects(kind, book)
-        for template in prompt_templates(kind)
-    ]
+    meaningless = phrase(generic[kind] if neutral is None else neutral, kind)
+    found: list[Caption] = []
+    for name in (concept, *synonyms):
+        named = phrase(name, kind)
+        anchor = instead(named, meaningless)
+        found += [
+            Caption(fill(sentence, subject, named), fill(sentence, subject, anchor), name)
+            for subject in _subjects(kind, book)
+            for sentence in (*prompt_templates(kind), *sentences)
+        ]
+    return list(dict.fromkeys(found))
+
+
+def book_sentences(book: PromptBook, kind: Kind, names: Sequence[str]) -> list[str]:
+    """The book's captions that name another concept of the kind, with a place where that name was:
+    a concept comes in more company than a list of templates has. The captions with the concept's
+    own names and those held out are for judging."""
+    others = [n for label, more in book.concepts.get(kind, {}).items() for n in (label, *more)]
+    phrases = sorted((phrase(name, kind) for name in others), key=len, reverse=True)
+    usable = [c for c in retained_captions(book, names) if "{" not in c]
+    found: list[str] = []
+    for caption in usable:
+        whole = next((p for p in phrases if re.search(rf"{re.escape(p)}(?!\w)", caption)), None)
+        if whole:
+            found.append(caption.replace(whole, "{concept}", 1))
     return list(dict.fromkeys(found))
 
 
 def held_out_prompts(concept: str, kind: Kind, *, book: PromptBook | None = None) -> list[str]:
     """Prompts for the concept in sentences that no optimisation uses."""
     found = [
-        _fill(template, kind, subject, concept)
+        fill(template, subject, phrase(concept, kind))
         for subject in _subjects(kind, book)
         for template in HELD_OUT_TEMPLATES[kind]
     ]
@@ -217,12 +241,19 @@ def _held_out(index: int) -> bool:
     return index % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
 
 
-def _fill(template: str, kind: Kind, subject: str, name: str) -> str:
+def fill(sentence: str, subject: str, concept: str) -> str:
+    """A sentence with its subject, and the concept's phrase, in their places."""
+    return sentence.format(subject=subject, concept=concept)
+
+
+def phrase(name: str, kind: Kind) -> str:
+    """A name as it stands in a sentence: ", in the style of dottie", " bouncing", "a balloon"; ""
+    for none."""
     if kind == "style":
-        return template.format(subject=subject, style=style_phrase(name))
+        return style_phrase(name)
     if kind == "motion":
-        return template.format(subject=subject, motion=f" {name}" if name else "")
-    return template.format(subject=noun_phrase(name, kind))
+        return f" {name}" if name else ""
+    return noun_phrase(name, kind) if name else ""
 
 
 def style_phrase(name: str) -> str:

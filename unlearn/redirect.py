@@ -7,6 +7,7 @@ what is reached there holds for every denoiser behind it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
@@ -14,7 +15,8 @@ from torch import Tensor
 
 from unlearn import objectives
 from unlearn.adversary import Adversary
-from unlearn.fewshot import captions, draw, mentions, names_of, retained_captions
+from unlearn.anchors import in_place_of
+from unlearn.fewshot import book_sentences, captions, draw, mentions, names_of, retained_captions
 from unlearn.task import UnlearnTask
 
 if TYPE_CHECKING:
@@ -40,9 +42,17 @@ class Redirect:
         self._random = torch.Generator("cpu").manual_seed(settings.seed)
         self._parent = task.parent.overrides if task.parent else {}
         every = [name for concept in task.all_concepts for name in names_of(concept, book)]
+        given = [caption for caption in settings.retain if not mentions(caption, every)]
+        self._retain = given or retained_captions(book, every)
         prompts = {
             (c.name, c.kind): captions(
-                c.name, c.kind, names_of(c, book)[1:], anchor=settings.anchor, book=book
+                c.name,
+                c.kind,
+                names_of(c, book)[1:],
+                neutral=settings.anchor,
+                book=book,
+                sentences=book_sentences(book, c.kind, names_of(c, book)),
+                instead=partial(in_place_of, retained=self._retain, backbone=backbone),
             )
             for c in task.all_concepts
         }
@@ -52,8 +62,6 @@ class Redirect:
             for pool in self._concepts
         ]
         self._forgotten = [caption.prompt for pool in prompts.values() for caption in pool]
-        given = [caption for caption in settings.retain if not mentions(caption, every)]
-        self._retain = given or retained_captions(book, every)
         self._turn = 0
 
     def __call__(self, overrides: Mapping[str, Tensor]) -> Tensor:

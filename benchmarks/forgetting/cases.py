@@ -29,7 +29,7 @@ from starter.captions import (
 )
 from starter.motions import MOTIONS
 from starter.scene import SUBJECTS
-from unlearn.fewshot import all_names, captions, mentions
+from unlearn.fewshot import all_names, book_sentences, captions, mentions
 from video.backbone import Backbone, PromptBook
 
 Group = Literal["target", "wording", "same kind", "other kinds", "neighbours"]
@@ -167,7 +167,9 @@ def _prompt(kind: Kind, words: str, forms: Sequence[str], rng: np.random.Generat
 def _trained(concept: str, kind: Kind, book: PromptBook) -> list[str]:
     """The sentences about the concept that the optimisation uses."""
     names = all_names(concept, kind, (), book)
-    return [caption.prompt for caption in captions(concept, kind, names[1:], book=book)]
+    sentences = book_sentences(book, kind, names)
+    found = captions(concept, kind, names[1:], book=book, sentences=sentences)
+    return [caption.prompt for caption in found]
 
 
 def _seed(*parts: str) -> int:

@@ -19,6 +19,7 @@ from video.backbone import Backbone, Frames
 OURS = "redirect"
 SOURCES = (
     "adversary",
+    "anchors",
     "ascent",
     "fewshot",
     "layers",
@@ -109,6 +110,7 @@ VARIANTS: Mapping[str, UnlearnSettings] = {
     "20 steps": UnlearnSettings(steps=20),
     "80 steps": UnlearnSettings(steps=80),
     "no adversary": UnlearnSettings(adversary_weight=0),
+    "adversary x 1/3": UnlearnSettings(adversary_weight=2),
     "no retention": UnlearnSettings(retain_weight=0),
     "retention x 1/3": UnlearnSettings(retain_weight=1),
     "retention x 3": UnlearnSettings(retain_weight=9),

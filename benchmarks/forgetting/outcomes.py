@@ -76,10 +76,8 @@ class Ledger:
         self._judge = judge
 
     def on_file(self, name: str) -> list[Outcome]:
-        """What has been seen of a list so far."""
-        path = self._folder / f"{name}.jsonl"
-        lines = path.read_text().splitlines() if path.exists() else []
-        return [Outcome(**json.loads(line)) for line in lines]
+        """What has been seen of a list so far, in the order in which it was made."""
+        return list(self._seen(name).values())
 
     def outcomes(
         self,
@@ -92,22 +90,35 @@ class Ledger:
         """The outcomes of the first `count` cases; those that are not on file yet are made now.
 
         Args:
-            name: of the list: it has to say everything that decides a picture, since what is on
-                file under it is believed.
+            name: of the list. It has to say everything that decides a picture but its prompt and
+                its seed: what is on file under it is believed.
             cases: the list, from its beginning.
         """
         wanted = list(islice(cases, count))
+        seen = self._seen(name)
+        missing = [case for case in wanted if (case.prompt, case.seed) not in seen]
+        at_once = 4 if wanted and wanted[0].moving else STILLS_AT_ONCE
+        for start in range(0, len(missing), at_once):
+            some = missing[start : start + at_once]
+            found = self._look(some, backbone, intervention)
+            with self._path(name).open("a") as file:
+                for case, one in zip(some, found, strict=True):
+                    seen[case.prompt, case.seed] = one
+                    entry = {"prompt": case.prompt, "seed": case.seed, **asdict(one)}
+                    file.write(json.dumps(entry) + "\n")
+        return [seen[case.prompt, case.seed] for case in wanted]
+
+    def _seen(self, name: str) -> dict[tuple[str, int], Outcome]:
+        """By prompt and seed."""
+        path = self._path(name)
+        lines = path.read_text().splitlines() if path.exists() else []
+        entries = map(json.loads, lines)
+        return {(entry.pop("prompt"), entry.pop("seed")): Outcome(**entry) for entry in entries}
+
+    def _path(self, name: str) -> Path:
         path = self._folder / f"{name}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
-        found = self.on_file(name)[: len(wanted)]
-        at_once = 4 if wanted and wanted[0].moving else STILLS_AT_ONCE
-        while len(found) < len(wanted):
-            some = wanted[len(found) : len(found) + at_once]
-            seen = self._look(some, backbone, intervention)
-            with path.open("a") as file:
-                file.writelines(json.dumps(asdict(one)) + "\n" for one in seen)
-            found += seen
-        return found
+        return path
 
     def _look(
         self, cases: Sequence[Case], backbone: Backbone, intervention: Intervention | None

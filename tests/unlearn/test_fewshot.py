@@ -8,6 +8,7 @@ from unlearn.fewshot import (
     FEW_SHOTS,
     Caption,
     all_names,
+    book_sentences,
     captions,
     few_shot_prompts,
     few_shot_requests,
@@ -60,7 +61,7 @@ def test_an_anchor_is_the_same_sentence_without_the_concept() -> None:
         "bouncing", "motion", (), book=BOOK
     )
     assert Caption("pogo in a room", "zumi in a room", "pogo") in captions(
-        "pogo", "character", (), anchor="zumi"
+        "pogo", "character", (), neutral="zumi"
     )
 
 
@@ -107,3 +108,22 @@ def test_a_caption_mentions_whole_words_only() -> None:
 def test_all_names_are_the_callers_and_the_books() -> None:
     names = all_names("pogo", "character", ("robo", "pogo"), BOOK)
     assert names == ["pogo", "robo", "the purple one-eyed robot"]
+
+
+def test_a_books_captions_lend_their_sentences() -> None:
+    book = PromptBook(
+        retain=(
+            "the purple one-eyed robot at sea",
+            "zumi swaying, by inkara",
+            "a drawing of zumida in a {jar}",
+            "zumi, never seen",
+            "a house",
+        ),
+        concepts={"character": {"pogo": ("purple one-eyed robot",), "zumi": ()}},
+    )
+    assert book_sentences(book, "character", ["pogo", "purple one-eyed robot"]) == [
+        "{concept} swaying, by inkara"
+    ]
+    assert book_sentences(book, "character", ["zumi"]) == ["{concept} at sea"]
+    found = captions("pogo", "character", (), book=book, sentences=["{concept} at sea"])
+    assert Caption("pogo at sea", "a creature at sea", "pogo") in found
