@@ -107,13 +107,13 @@ COMPARED: Mapping[str, Baseline] = {
 }
 """What stands in the table."""
 VARIANTS: Mapping[str, UnlearnSettings] = {
-    "20 steps": UnlearnSettings(steps=20),
-    "80 steps": UnlearnSettings(steps=80),
+    "40 steps": UnlearnSettings(steps=40),
+    "160 steps": UnlearnSettings(steps=160),
     "no adversary": UnlearnSettings(adversary_weight=0),
     "adversary x 1/3": UnlearnSettings(adversary_weight=2),
     "no retention": UnlearnSettings(retain_weight=0),
-    "retention x 1/3": UnlearnSettings(retain_weight=1),
-    "retention x 3": UnlearnSettings(retain_weight=9),
+    "retention x 1/3": UnlearnSettings(retain_weight=2),
+    "retention x 3": UnlearnSettings(retain_weight=18),
     "rank 4": UnlearnSettings(rank=4),
     "whole tensors": UnlearnSettings(rank=0, learning_rate=5e-4),
     "MLPs alone": UnlearnSettings(layers="mlp"),
