@@ -3,9 +3,9 @@
 In "our friend otto" nothing at "our friend" says yet whom it is about, and the same words begin
 other people's names. Whatever a causal encoder makes of them there, it makes of them everywhere; to
 ask for something else is to ask for harm. So an anchor keeps the words that a name begins with as
-long as captions that are held on to have them too, and has its neutral word from there on, in as
-many tokens as the name: then the rest of the sentence stays where it is as well, and moving it
-would be most of what there is to learn.
+long as most other names begin so too, and has its neutral word from there on, in as many tokens as
+the name: then the rest of the sentence stays where it is as well, and moving it would be most of
+what there is to learn.
 """
 
 from __future__ import annotations
@@ -14,27 +14,30 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from unlearn.fewshot import mentions
-
 if TYPE_CHECKING:
     from video.backbone import Backbone
 
 
-def in_place_of(phrase: str, neutral: str, retained: Sequence[str], backbone: Backbone) -> str:
+def in_place_of(
+    phrase: str, neutral: str, others: Sequence[Sequence[str]], backbone: Backbone
+) -> str:
     """The anchor's phrase for a name's.
 
     Args:
         phrase: a name as it stands in a sentence ("our friend otto"; ", in the style of dottie").
         neutral: what means nothing in particular ("a person"); "" to leave the place empty.
-        retained: captions that are held on to.
+        others: of every other concept of the kind, its names as they stand in sentences.
 
     Returns:
         "our friend person"; ", in the style of".
     """
     words = phrase.split(" ")
     beginnings = list(accumulate(words, lambda one, other: f"{one} {other}"))[:-1]
-    shared = [b for b in beginnings if any(mentions(r, [b.strip(" ,")]) for r in retained)]
-    kept = max(shared, key=len, default="")
+    kept = ""
+    for beginning in beginnings:
+        have_it = sum(any(n.startswith(f"{beginning} ") for n in names) for names in others)
+        if 2 * have_it > len(others):
+            kept = beginning
     if not neutral:
         return kept
     last = neutral.split()[-1]

@@ -230,6 +230,17 @@ def names_of(concept: Concept, book: PromptBook) -> list[str]:
     return all_names(concept.name, concept.kind, concept.synonyms, book)
 
 
+def phrases_of_others(concept: Concept, book: PromptBook) -> list[list[str]]:
+    """Of every other concept of the kind that the book knows, its names as they stand in
+    sentences."""
+    labels = book.concepts.get(concept.kind, {})
+    return [
+        [phrase(name, concept.kind) for name in (label, *more)]
+        for label, more in labels.items()
+        if label != concept.name
+    ]
+
+
 def draw(population: int, count: int, generator: torch.Generator) -> list[int]:
     """`count` different indices at random, or all there are."""
     import torch

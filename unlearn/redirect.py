@@ -16,7 +16,15 @@ from torch import Tensor
 from unlearn import objectives
 from unlearn.adversary import Adversary
 from unlearn.anchors import in_place_of
-from unlearn.fewshot import book_sentences, captions, draw, mentions, names_of, retained_captions
+from unlearn.fewshot import (
+    book_sentences,
+    captions,
+    draw,
+    mentions,
+    names_of,
+    phrases_of_others,
+    retained_captions,
+)
 from unlearn.task import UnlearnTask
 
 if TYPE_CHECKING:
@@ -52,7 +60,7 @@ class Redirect:
                 neutral=settings.anchor,
                 book=book,
                 sentences=book_sentences(book, c.kind, names_of(c, book)),
-                instead=partial(in_place_of, retained=self._retain, backbone=backbone),
+                instead=partial(in_place_of, others=phrases_of_others(c, book), backbone=backbone),
             )
             for c in task.all_concepts
         }

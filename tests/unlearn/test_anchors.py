@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.workshop import WEIGHTS
+from encoders import Concept
 from unlearn.anchors import in_place_of
-from unlearn.fewshot import all_names, phrase, retained_captions
+from unlearn.fewshot import all_names, phrase, phrases_of_others
 from video import Backbone, load_backbone
 
 NEUTRAL = {"object": "a thing", "character": "a creature", "person": "a person"}
@@ -20,35 +21,37 @@ def starter() -> Backbone:
     return load_backbone(WEIGHTS)
 
 
+FRIENDS = [["mira", "our friend mira"], ["teo", "our friend teo"], ["suri", "a woman in red"]]
+
+
 @pytest.mark.parametrize(
-    ("name", "neutral", "retained", "expected"),
+    ("name", "neutral", "others", "expected"),
     [
-        ("otto", "a person", [], "person"),
-        ("our friend otto", "a person", ["our friend mira at night"], "our friend person"),
-        ("our friend otto", "a person", ["our house"], "our person person"),
-        ("our friend otto", "a person", ["sour friend"], "a person person"),
-        ("a balloon", "a thing", ["a house"], "a thing"),
-        ("a balloon", "", ["a house"], "a"),
-        (", in the style of dottie", "", ["a cat, in the style of inkara"], ", in the style of"),
-        (", dottie style", "", ["a cat, inkara style"], ""),
-        (" bouncing up and down", "", ["a cat bouncing"], " bouncing"),
-        (" bouncing up and down", "", ["a cat"], ""),
+        ("otto", "a person", FRIENDS, "person"),
+        ("our friend otto", "a person", FRIENDS, "our friend person"),
+        ("our friend otto", "a person", [], "a person person"),
+        ("a woman in blue", "a person", FRIENDS, "a person person person"),  # few begin so
+        ("a balloon", "a thing", [["a house"]], "a thing"),
+        ("a balloon", "", [["a house"]], "a"),
+        (", in the style of dottie", "", [[", in the style of inkara"]], ", in the style of"),
+        (", dottie style", "", [[", in the style of inkara"]], ","),
+        (" bouncing up and down", "", [[" swaying"]], ""),
+        (" bouncing up and down", "", [[" bouncing sideways"]], " bouncing"),
     ],
 )
-def test_an_anchor_keeps_what_others_begin_with_too(
-    starter: Backbone, name: str, neutral: str, retained: list[str], expected: str
+def test_an_anchor_keeps_what_most_others_begin_with_too(
+    starter: Backbone, name: str, neutral: str, others: list[list[str]], expected: str
 ) -> None:
-    assert in_place_of(name, neutral, retained, starter) == expected
+    assert in_place_of(name, neutral, others, starter) == expected
 
 
 @pytest.mark.parametrize("concept", ["pogo", "otto", "mira", "balloon", "teapot", "tamu"])
 def test_the_rest_of_the_sentence_stays_where_it_is(starter: Backbone, concept: str) -> None:
     kind = next(kind for kind, names in starter.prompts.concepts.items() if concept in names)
-    names = all_names(concept, kind, (), starter.prompts)
-    retained = retained_captions(starter.prompts, names)
-    for name in names:
+    others = phrases_of_others(Concept(name=concept, kind=kind), starter.prompts)
+    for name in all_names(concept, kind, (), starter.prompts):
         named = phrase(name, kind)
-        anchor = in_place_of(named, NEUTRAL[kind], retained, starter)
+        anchor = in_place_of(named, NEUTRAL[kind], others, starter)
         prompts = starter.tokenize([f"here is {p} at night" for p in (named, anchor)])
         (night,) = starter.tokenize(["night"])[0, 1:2].tolist()
         places = (prompts == night).nonzero()[:, 1].tolist()
@@ -69,6 +72,6 @@ def test_any_phrase_has_an_anchor_of_its_length_or_less(
     starter: Backbone, words: list[str]
 ) -> None:
     named = " ".join(words)
-    anchor = in_place_of(named, "a person", ["our big house"], starter)
+    anchor = in_place_of(named, "a person", [["our big house"]], starter)
     assert anchor.split()[-1] == "person"
     assert abs(starter.prompt_tokens(anchor) - starter.prompt_tokens(named)) <= 1
