@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from encoders import Kind
-from unlearn.fewshot import GENERIC, all_names, mentions, noun_phrase, style_phrase
+from unlearn.fewshot import GENERIC, all_names, mentions, phrase
 from video.backbone import PromptBook
 
 Label = tuple[str, ...]
@@ -108,7 +108,7 @@ def offered(book: PromptBook) -> Mapping[Kind, Sequence[str]]:
 
 def label(names: Sequence[str], kind: Kind) -> Label:
     """Every sentence of the kind with every one of the names; no name ("") leaves a style out."""
-    filled = [style_phrase(n) if kind == "style" else noun_phrase(n, kind) for n in names]
+    filled = [phrase(n, kind) for n in names]
     return tuple(template.format(name=name) for name in filled for template in TEMPLATES[kind])
 
 

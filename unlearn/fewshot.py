@@ -185,6 +185,14 @@ def book_sentences(book: PromptBook, kind: Kind, names: Sequence[str]) -> list[s
     return list(dict.fromkeys(found))
 
 
+def trained_prompts(concept: Concept, book: PromptBook) -> set[str]:
+    """Every prompt of the concept that an optimisation may read: what judges leave out."""
+    names = names_of(concept, book)
+    sentences = book_sentences(book, concept.kind, names)
+    found = captions(concept.name, concept.kind, names[1:], book=book, sentences=sentences)
+    return {caption.prompt for caption in found}
+
+
 def held_out_prompts(concept: str, kind: Kind, *, book: PromptBook | None = None) -> list[str]:
     """Prompts for the concept in sentences that no optimisation uses."""
     found = [

@@ -24,12 +24,11 @@ from typing import TYPE_CHECKING, Any
 from encoders import Concept, Kind, PalimpsestError
 from unlearn.fewshot import (
     all_names,
-    book_sentences,
-    captions,
     captions_naming,
     held_out_prompts,
     mentions,
     names_of,
+    trained_prompts,
 )
 from video.requests import GenerationRequest
 
@@ -165,9 +164,7 @@ def _targets(concept: Concept, book: PromptBook) -> list[Named]:
     name, kind, names = concept.name, concept.kind, names_of(concept, book)
     prompts = captions_naming(book, names, held_out=False)
     prompts += held_out_prompts(name, kind, book=book)
-    sentences = book_sentences(book, kind, names)
-    trained = captions(name, kind, names[1:], book=book, sentences=sentences)
-    trained_on = {caption.prompt for caption in trained}
+    trained_on = trained_prompts(concept, book)
     return _shuffled([(prompt, name, kind) for prompt in prompts if prompt not in trained_on])
 
 

@@ -73,7 +73,7 @@ class AnimateDiff(Backbone):
         self._vae = _frozen(vae, device)
         self._image_unet = _frozen(unet, device)
         self._video_unet = video_unet(unet, _frozen(motion_adapter, device))
-        # Convolutions are faster so, on CPUs and GPUs; the image denoiser's are the same tensors.
+        # oneDNN's convolutions are faster so. The image denoiser's are the same tensors.
         self._video_unet.to(memory_format=torch.channels_last)
         self.text_encoder = TextEncoder(text_encoder, device=device)
         self.prediction_type = cast(PredictionType, self._scheduler.config.prediction_type)

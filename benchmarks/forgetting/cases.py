@@ -7,7 +7,7 @@ left out, and any beginning of a list is a fair sample of the whole: a run may s
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Literal
@@ -16,7 +16,7 @@ import numpy as np
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from encoders import Kind
+from encoders import Concept, Kind
 from starter.captions import (
     FORMS,
     HELD_OUT_FORMS,
@@ -29,7 +29,7 @@ from starter.captions import (
 )
 from starter.motions import MOTIONS
 from starter.scene import SUBJECTS
-from unlearn.fewshot import all_names, book_sentences, captions, mentions
+from unlearn.fewshot import all_names, mentions, trained_prompts
 from video.backbone import Backbone, PromptBook
 
 Group = Literal["target", "wording", "same kind", "other kinds", "neighbours"]
@@ -61,7 +61,7 @@ class Case:
 
 def target_cases(concept: str, kind: Kind, book: PromptBook, *, moving: bool) -> Iterator[Case]:
     """Prompts that name the concept in one of its usual wordings, without end."""
-    trained = _trained(concept, kind, book)
+    trained = trained_prompts(Concept(name=concept, kind=kind), book)
     return _cases(concept, kind, _WORDS[concept], FORMS, moving, "target", unseen=trained)
 
 
@@ -69,7 +69,7 @@ def wording_cases(concept: str, kind: Kind, book: PromptBook, *, moving: bool) -
     """Prompts that mean the concept in words that nothing was trained on; none for motions, whose
     words are all the world's language has."""
     words = HELD_OUT_WORDS.get(concept, ())
-    trained = _trained(concept, kind, book)
+    trained = trained_prompts(Concept(name=concept, kind=kind), book)
     forms = (*FORMS, *HELD_OUT_FORMS)
     if not words:
         return iter(())
@@ -134,7 +134,7 @@ def _cases(
     moving: bool,
     group: str,
     *,
-    unseen: Sequence[str] = (),
+    unseen: Collection[str] = (),
     unnamed: Sequence[str] = (),
 ) -> Iterator[Case]:
     """Cases in which the concept is asked for in some of its words. None of them is a sentence of
@@ -162,14 +162,6 @@ def _prompt(kind: Kind, words: str, forms: Sequence[str], rng: np.random.Generat
     if rng.random() < 0.8:
         place = str(rng.choice(PLACE_WORDS[str(rng.choice(list(PLACE_WORDS)))]))
     return compose(str(rng.choice(forms)), subject, motion, place, artist)
-
-
-def _trained(concept: str, kind: Kind, book: PromptBook) -> list[str]:
-    """The sentences about the concept that the optimisation uses."""
-    names = all_names(concept, kind, (), book)
-    sentences = book_sentences(book, kind, names)
-    found = captions(concept, kind, names[1:], book=book, sentences=sentences)
-    return [caption.prompt for caption in found]
 
 
 def _seed(*parts: str) -> int:

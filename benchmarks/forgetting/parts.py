@@ -38,9 +38,9 @@ class Wanted:
         """The methods of the table that are asked for."""
         return [name for name in COMPARED if not self.methods or name in self.methods]
 
-    def first(self, kinds: int = 4) -> list[str]:
-        """The first concept of each kind; for four kinds, not of motions."""
-        return [names[0] for names in [*self.concepts.values()][:kinds] if names]
+    def first(self) -> list[str]:
+        """The first concept of each kind that a still shows."""
+        return [names[0] for kind, names in self.concepts.items() if names and kind != "motion"]
 
 
 def table(bench: Bench, wanted: Wanted) -> dict[str, Any]:

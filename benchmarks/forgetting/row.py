@@ -51,15 +51,15 @@ class Reader:
     def stills(self, method: str, group: Group) -> list[Outcome]:
         """As many as the sizes say; clips, and fewer, of what is about a motion."""
         sizes, motion = self._sizes, KIND_OF[self.concepts[0]] == "motion"
+        if motion and group == "target":
+            return self.clips(method)
         count = {
-            "target": sizes.target_clips if motion else sizes.target_stills,
+            "target": sizes.target_stills,
             "wording": sizes.wording,
             "same kind": sizes.kept_motions if motion else sizes.kept,
             "other kinds": sizes.kept,
             "neighbours": sizes.neighbouring_motions if motion else sizes.neighbours,
         }[group]
-        if motion and group == "target":
-            return self.clips(method)
         return self.pooled(method, group, count, moving=False)
 
     def clips(self, method: str) -> list[Outcome]:

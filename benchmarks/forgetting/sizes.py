@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -59,33 +59,16 @@ BASELINE = Sizes(
     attacked_motions=6,
     decide=True,
 )
-VARIANT = Sizes(
-    target_clips=0,
-    base_clips=0,
-    target_stills=24,
-    apart_clips=0,
-    wording=12,
-    kept=24,
-    kept_motions=0,
-    neighbours=12,
-    neighbouring_motions=0,
-    kept_clips=0,
-    attacked=16,
-    attacked_motions=0,
-    decide=False,
-)
-COARSE = Sizes(
+VARIANT = replace(BASELINE, target_clips=0, base_clips=0, decide=False)
+COARSE = replace(
+    BASELINE,
     target_clips=2,
     base_clips=2,
     target_stills=4,
-    apart_clips=0,
     wording=4,
     kept=7,
     kept_motions=2,
     neighbours=2,
     neighbouring_motions=1,
-    kept_clips=0,
-    attacked=0,
-    attacked_motions=0,
     decide=False,
 )

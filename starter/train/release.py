@@ -18,7 +18,7 @@ from starter.captions import MOTION_WORDS, PLACE_WORDS, STYLE_WORDS, SUBJECT_WOR
 from starter.scene import DRAWINGS, GENERIC, sample_scene
 
 RETAIN_CAPTIONS = 480
-STEPS = 12  # as good as twenty, to the judge
+STEPS = 12
 GUIDANCE = 2.0  # stronger guidance makes the picture flicker, weaker loses motions
 
 

@@ -33,9 +33,10 @@ from benchmarks.forgetting.sampling import Shot, sample
 from benchmarks.forgetting.sizes import BASELINE, FULL, Sizes
 from benchmarks.forgetting.tables import overall, size
 from benchmarks.workshop import WEIGHTS, workshop
+from encoders import Concept
 from starter.captions import HELD_OUT_WORDS
 from unlearn import ClassifierJudge, UnlearnSettings
-from unlearn.fewshot import all_names, book_sentences, captions, mentions
+from unlearn.fewshot import all_names, mentions, trained_prompts
 from video import Backbone, load_backbone
 from video.requests import GenerationRequest
 
@@ -51,9 +52,7 @@ def starter() -> Backbone:
 def test_no_prompt_is_one_that_was_trained_on(starter: Backbone, concept: str) -> None:
     kind, book = KIND_OF[concept], starter.prompts
     names = all_names(concept, kind, (), book)
-    sentences = book_sentences(book, kind, names)
-    found = captions(concept, kind, names[1:], book=book, sentences=sentences)
-    trained = {caption.prompt for caption in found}
+    trained = trained_prompts(Concept(name=concept, kind=kind), book)
     asked = first(target_cases(concept, kind, book, moving=False), 40)
     assert not trained & {case.prompt for case in asked}
     assert all(case.concept == concept for case in asked)

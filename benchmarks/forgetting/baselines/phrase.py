@@ -1,13 +1,11 @@
-"""A concept's name as it stands in a prompt."""
+"""A concept's name by itself, as it would stand in a prompt."""
 
 from __future__ import annotations
 
 from encoders import Kind
-from unlearn.fewshot import noun_phrase, style_phrase
+from unlearn import fewshot
 
 
 def phrase(name: str, kind: Kind) -> str:
     """ "balloon" → "a balloon", "dottie" → "in the style of dottie", "spinning" as it is."""
-    if kind == "style":
-        return style_phrase(name).removeprefix(", ")
-    return name if kind == "motion" else noun_phrase(name, kind)
+    return fewshot.phrase(name, kind).lstrip(", ")
