@@ -88,7 +88,8 @@ def ticks(low: float, high: float, most: int) -> list[float]:
     """Round numbers, 1, 2 or 5 times a power of ten apart, from `low` or just below to `high` or
     just above: about `most` of them, at least two."""
     if high <= low:
-        low, high = low - (abs(low) or 1.0) / 2, low + (abs(low) or 1.0) / 2
+        around = abs(low) if abs(low) > 1e-9 else 1.0  # next to nothing has no digits to go by
+        low, high = low - around / 2, low + around / 2
     rough = (high - low) / most
     exponent = math.floor(math.log10(rough))
     power = 10.0**exponent

@@ -80,3 +80,17 @@ def test_the_token_embedding_may_be_trained_as_well(backbone: Backbone, rank: in
 def test_the_token_embedding_goes_by_its_canonical_name(backbone: Backbone) -> None:
     expected = "text_model.embeddings.token_embedding.weight"
     assert backbone.text_encoder.token_embedding == expected
+
+
+@pytest.mark.parametrize(("distance", "share"), [(0.0, 1.0), (0.7, 0.5), (2.0, 0.0)])
+def test_the_nearer_an_attacker_is_the_more_it_pulls(
+    backbone: Backbone, monkeypatch: pytest.MonkeyPatch, distance: float, share: float
+) -> None:
+    attackers = adversary(backbone)
+
+    def attack(_: object) -> tuple[torch.Tensor, torch.Tensor]:
+        nothing = attackers._tokens.sum((1, 2)) * 0
+        return nothing + distance * attackers._apart, nothing + 3
+
+    monkeypatch.setattr(attackers, "_attack", attack)
+    assert attackers({}).item() == pytest.approx(3 * share)

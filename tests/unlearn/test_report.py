@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -578,6 +578,7 @@ def test_a_curve_of_anything_is_drawn(losses: list[float]) -> None:
     span=st.one_of(st.just(0.0), st.floats(1e-6, 1e6)),
     most=st.integers(2, 10),
 )
+@example(low=5e-324, span=0.0, most=2)
 def test_ticks_lie_around_what_they_measure(low: float, span: float, most: int) -> None:
     found = ticks(low, low + span, most)
     assert 2 <= len(found) <= 2 * most + 2
