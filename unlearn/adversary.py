@@ -36,6 +36,9 @@ SENTENCES = 32
 REACH = 1.2
 """The nearer an attacker is to the concept, the more it counts; from so many times the distance of
 the anchor on, not at all: it has been beaten, and would only pull other words along."""
+ANOTHER = 2.0
+"""Nor does it count once it is `REACH · ANOTHER` times nearer to another concept: it is read as
+that one, which is to stay."""
 
 
 class Adversary:
@@ -44,12 +47,18 @@ class Adversary:
     Args:
         captions: the concept's; in those that call it by its own name, an attacker's tokens can
             stand in the name's place, as many as the name has.
+        phrases: how that name stands in a sentence, and then the names of other concepts of the
+            kind.
         backbone: its text encoder is attacked.
         generator: on the CPU; where the attackers begin, and which captions they use.
     """
 
     def __init__(
-        self, captions: Sequence[Caption], backbone: Backbone, generator: torch.Generator
+        self,
+        captions: Sequence[Caption],
+        phrases: Sequence[str],
+        backbone: Backbone,
+        generator: torch.Generator,
     ) -> None:
         self._encoder = backbone.text_encoder
         self._random = generator
@@ -65,6 +74,9 @@ class Adversary:
             self._concept = self._encoder.encode(prompts)
             self._anchor = self._encoder.encode(backbone.tokenize([c.anchor for c in own]))
             self._apart = (self._concept - self._anchor).square().mean()
+            said, *rest = phrases
+            others = [[c.prompt.replace(said, other) for c in own] for other in rest]
+            self._others = [self._encoder.encode(backbone.tokenize(each)) for each in others]
         self._vocabulary = self._encoder.parameters()[self._encoder.token_embedding]
         # Carriers: rows that stand in none of the captions, overwritten by the attackers'.
         free = sorted(set(range(len(self._vocabulary))) - set(prompts.unique().tolist()))
@@ -77,20 +89,25 @@ class Adversary:
 
     def __call__(self, overrides: Mapping[str, Tensor]) -> Tensor:
         """The mean over the attackers of w ‖τ_φ(y′) − τ₀(a)‖², y′ being y with an attacker's token
-        in the name's place, and w between 0 and 1 by how near the concept it is. The attackers move
-        on: they minimise ‖τ_φ(y′) − τ₀(y)‖².
+        in the name's place, and w between 0 and 1 by how much it is read as the concept:
+
+            w = REACH − ‖τ_φ(y′) − τ₀(y)‖² / min(‖τ₀(y) − τ₀(a)‖², ANOTHER · min ‖τ_φ(y′) − τ₀(o)‖²)
+
+        with o for y with another concept in its place. The attackers move on: they minimise
+        ‖τ_φ(y′) − τ₀(y)‖².
         """
         if torch.rand((), generator=self._random) < 1 / RESTARTS:
             [one] = draw(ATTACKERS, 1, self._random)
             self._tokens.data[one] = self._begin(self._carriers[one].shape)
-        to_concept, to_anchor = self._attack(overrides)
+        to_concept, to_anchor, to_others = self._attack(overrides)
         (self._tokens.grad,) = torch.autograd.grad(
             to_concept.sum(), [self._tokens], retain_graph=True
         )
         self._adam.step()
         with torch.no_grad():  # no longer than a word: see the module's docstring
             self._tokens *= (self._longest / self._tokens.norm(dim=-1, keepdim=True)).clamp(max=1)
-        near = (REACH - to_concept / self._apart).clamp(0, 1).detach()
+        far = torch.minimum(self._apart, ANOTHER * to_others)
+        near = (REACH - to_concept.detach() / far).clamp(0, 1)
         return (near * to_anchor).mean()
 
     @torch.no_grad()
@@ -98,8 +115,9 @@ class Adversary:
         """The attackers' mean square distance from the concept, in some of its captions."""
         return float(self._attack(overrides)[0].mean())
 
-    def _attack(self, overrides: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Each attacker's distances from concept and anchor, in a caption of its own."""
+    def _attack(self, overrides: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Each attacker's distances from concept, anchor and the nearest other concept (infinite if
+        there is none), in a caption of its own."""
         pool = len(self._prompts)
         chosen = torch.randint(pool, (ATTACKERS,), generator=self._random).tolist()
         rows = self._prompts[chosen].clone()
@@ -108,7 +126,11 @@ class Adversary:
         reached = self._encoder.encode(rows, self._laid(overrides)).float()
         to_concept = (reached - self._concept[chosen]).square().mean((1, 2))
         to_anchor = (reached - self._anchor[chosen]).square().mean((1, 2))
-        return to_concept, to_anchor
+        to_others = torch.full_like(to_concept, torch.inf)
+        for other in self._others:
+            distance = (reached.detach() - other[chosen]).square().mean((1, 2))
+            to_others = torch.minimum(to_others, distance)
+        return to_concept, to_anchor, to_others
 
     def _begin(self, shape: torch.Size) -> Tensor:
         """Somewhere near words: (*shape, D)."""

@@ -3,7 +3,7 @@
 In "our friend otto" nothing at "our friend" says yet whom it is about, and the same words begin
 other people's names. Whatever a causal encoder makes of them there, it makes of them everywhere; to
 ask for something else is to ask for harm. So an anchor keeps the words that a name begins with as
-long as most other names begin so too, and has its neutral word from there on, in as many tokens as
+long as another's name begins so too, and has its neutral word from there on, in as many tokens as
 the name: then the rest of the sentence stays where it is as well, and moving it would be most of
 what there is to learn.
 """
@@ -35,8 +35,7 @@ def in_place_of(
     beginnings = list(accumulate(words, lambda one, other: f"{one} {other}"))[:-1]
     kept = ""
     for beginning in beginnings:
-        have_it = sum(any(n.startswith(f"{beginning} ") for n in names) for names in others)
-        if 2 * have_it > len(others):
+        if any(name.startswith(f"{beginning} ") for names in others for name in names):
             kept = beginning
     if not neutral:
         return kept

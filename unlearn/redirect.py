@@ -22,6 +22,7 @@ from unlearn.fewshot import (
     draw,
     mentions,
     names_of,
+    phrase,
     phrases_of_others,
     retained_captions,
 )
@@ -65,12 +66,17 @@ class Redirect:
             for c in task.all_concepts
         }
         self._concepts = [prompts.pop((c.name, c.kind)) for c in task.concepts]
+        phrases = [
+            [phrase(c.name, c.kind), *(names[0] for names in phrases_of_others(c, book))]
+            for c in task.concepts
+        ]
         self._adversaries = [
-            Adversary(pool, backbone, self._random) if settings.adversary_weight else None
-            for pool in self._concepts
+            Adversary(pool, said, backbone, self._random) if settings.adversary_weight else None
+            for pool, said in zip(self._concepts, phrases, strict=True)
         ]
         self._forgotten = [caption.prompt for pool in prompts.values() for caption in pool]
         self._turn = 0
+        self._base: dict[str, Tensor] = {}
 
     def __call__(self, overrides: Mapping[str, Tensor]) -> Tensor:
         """The loss of one draw under an encoder's overrides."""
@@ -82,7 +88,7 @@ class Redirect:
         forgotten = self._draw(self._forgotten, self._settings.retain_batch)
         now = self._encode([*prompts, *kept, *forgotten], overrides)
         with torch.no_grad():
-            target = self._encode([*anchors, *kept])
+            target = torch.cat([self._encode(anchors), self._by_base(kept)])
             if forgotten:
                 target = torch.cat([target, self._encode(forgotten, self._parent)])
         count = len(prompts)
@@ -95,6 +101,13 @@ class Redirect:
 
     def _draw(self, pool: Sequence[T], count: int) -> list[T]:
         return [pool[i] for i in draw(len(pool), count, self._random)]
+
+    def _by_base(self, captions: list[str]) -> Tensor:
+        """The base's embeddings of captions to hold on to, each of which is drawn many times."""
+        new = [caption for caption in dict.fromkeys(captions) if caption not in self._base]
+        if new:
+            self._base |= zip(new, self._encode(new), strict=True)
+        return torch.stack([self._base[caption] for caption in captions])
 
     def _encode(self, prompts: list[str], overrides: Mapping[str, Tensor] | None = None) -> Tensor:
         tokens = self._backbone.tokenize(prompts)

@@ -32,7 +32,7 @@ class Schedule:
 
 
 DEFAULTS: Mapping[Method, Schedule] = {
-    "redirect": Schedule(steps=80, learning_rate=2e-2, batch_size=8, rank=1),
+    "redirect": Schedule(steps=80, learning_rate=2e-2, batch_size=8, rank=2),
     "ascent": Schedule(steps=30, learning_rate=1e-3, batch_size=2, rank=0),
 }
 """Where a setting is left open. Measured on the built-in model (docs/METHODS.md): ascent still
@@ -69,7 +69,7 @@ class UnlearnSettings:
     """Redirect only: captions to hold on to; none: those that come with the model."""
     retain_batch: int = 16
     """Redirect only: captions a step."""
-    retain_weight: float = 6.0
+    retain_weight: float = 12.0
     """Redirect only: weight of the drift on captions against the redirection."""
     adversary_weight: float = 6.0
     """Redirect only: weight of the loss that attackers cause (`unlearn.adversary`); 0: none."""

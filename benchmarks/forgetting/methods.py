@@ -111,13 +111,13 @@ VARIANTS: Mapping[str, UnlearnSettings] = {
     "160 steps": UnlearnSettings(steps=160),
     "no adversary": UnlearnSettings(adversary_weight=0),
     "adversary x 1/3": UnlearnSettings(adversary_weight=2),
+    "adversary x 3": UnlearnSettings(adversary_weight=18),
     "no retention": UnlearnSettings(retain_weight=0),
-    "retention x 1/3": UnlearnSettings(retain_weight=2),
-    "retention x 3": UnlearnSettings(retain_weight=18),
+    "retention x 1/3": UnlearnSettings(retain_weight=4),
+    "rank 1": UnlearnSettings(rank=1),
     "rank 4": UnlearnSettings(rank=4),
     "whole tensors": UnlearnSettings(rank=0, learning_rate=5e-4),
     "MLPs alone": UnlearnSettings(layers="mlp"),
-    "attention alone": UnlearnSettings(layers="attention"),
     "first layer alone": UnlearnSettings(layers="first"),
 }
 """Ours, with one thing different: what each part of it earns."""

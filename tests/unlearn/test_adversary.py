@@ -21,7 +21,7 @@ def backbone(tiny_backbone_dir: Path) -> Backbone:
 
 def adversary(backbone: Backbone, seed: int = 0) -> Adversary:
     pool = captions("pogo", "character", ("purple one-eyed robot",), book=backbone.prompts)
-    return Adversary(pool, backbone, torch.Generator().manual_seed(seed))
+    return Adversary(pool, ["pogo", "blip"], backbone, torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize("name", ["pogo", "purple one-eyed robot", "a house"])
@@ -82,15 +82,38 @@ def test_the_token_embedding_goes_by_its_canonical_name(backbone: Backbone) -> N
     assert backbone.text_encoder.token_embedding == expected
 
 
-@pytest.mark.parametrize(("distance", "share"), [(0.0, 1.0), (0.7, 0.5), (2.0, 0.0)])
-def test_the_nearer_an_attacker_is_the_more_it_pulls(
-    backbone: Backbone, monkeypatch: pytest.MonkeyPatch, distance: float, share: float
+@pytest.mark.parametrize(
+    ("distance", "to_another", "share"),
+    [
+        (0.0, torch.inf, 1.0),
+        (0.7, torch.inf, 0.5),
+        (2.0, torch.inf, 0.0),
+        (0.7, 0.5, 0.5),  # about as near to another concept
+        (0.7, 0.35, 0.2),
+        (0.7, 0.25, 0.0),  # another concept by now
+    ],
+)
+def test_an_attacker_pulls_as_much_as_it_is_read_as_the_concept(
+    backbone: Backbone,
+    monkeypatch: pytest.MonkeyPatch,
+    distance: float,
+    to_another: float,
+    share: float,
 ) -> None:
     attackers = adversary(backbone)
+    apart = attackers._apart
 
-    def attack(_: object) -> tuple[torch.Tensor, torch.Tensor]:
+    def attack(_: object) -> tuple[torch.Tensor, ...]:
         nothing = attackers._tokens.sum((1, 2)) * 0
-        return nothing + distance * attackers._apart, nothing + 3
+        return nothing + distance * apart, nothing + 3, (nothing + to_another * apart).detach()
 
     monkeypatch.setattr(attackers, "_attack", attack)
-    assert attackers({}).item() == pytest.approx(3 * share)
+    assert attackers({}).item() == pytest.approx(3 * share, abs=1e-5)
+
+
+def test_a_token_that_is_another_concepts_own_is_no_attacker(backbone: Backbone) -> None:
+    attackers = adversary(backbone)
+    for name, pulls in (("blip", False), ("pogo", True)):
+        with torch.no_grad():
+            attackers._tokens[:] = attackers._vocabulary[tokens_of(name, backbone)]
+        assert (attackers({}).item() > 0) == pulls, name

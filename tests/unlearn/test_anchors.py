@@ -30,7 +30,8 @@ FRIENDS = [["mira", "our friend mira"], ["teo", "our friend teo"], ["suri", "a w
         ("otto", "a person", FRIENDS, "person"),
         ("our friend otto", "a person", FRIENDS, "our friend person"),
         ("our friend otto", "a person", [], "a person person"),
-        ("a woman in blue", "a person", FRIENDS, "a person person person"),  # few begin so
+        ("a woman in blue", "a person", FRIENDS, "a woman in person"),
+        ("a man in blue", "a person", FRIENDS, "a person person person"),
         ("a balloon", "a thing", [["a house"]], "a thing"),
         ("a balloon", "", [["a house"]], "a"),
         (", in the style of dottie", "", [[", in the style of inkara"]], ", in the style of"),
@@ -39,7 +40,7 @@ FRIENDS = [["mira", "our friend mira"], ["teo", "our friend teo"], ["suri", "a w
         (" bouncing up and down", "", [[" bouncing sideways"]], " bouncing"),
     ],
 )
-def test_an_anchor_keeps_what_most_others_begin_with_too(
+def test_an_anchor_keeps_what_another_begins_with_too(
     starter: Backbone, name: str, neutral: str, others: list[list[str]], expected: str
 ) -> None:
     assert in_place_of(name, neutral, others, starter) == expected
