@@ -1,10 +1,11 @@
 """An attacker inside the optimisation: free tokens that try to mean the concept all the same.
 
-Whoever may choose an input embedding looks for a token that no word has, but that the encoder reads
-as the concept. The encoder is trained against a few such tokens while they are being looked for:
-both sides take their step on one and the same forward pass ("free" adversarial training: Shafahi et
-al. 2019, arXiv 1904.12843), all of it at the encoder's output, without a denoiser (AdvUnlearn's
-lower level has one: Zhang et al. 2024, arXiv 2405.15234).
+Whoever may choose an input embedding looks for a token that no word has, but with which the encoder
+reads the concept: in the place of its name, or before a sentence that names it. The encoder is
+trained against a few such tokens while they are being looked for: both sides take their step on one
+and the same forward pass ("free" adversarial training: Shafahi et al. 2019, arXiv 1904.12843), all
+of it at the encoder's output, without a denoiser (AdvUnlearn's lower level has one: Zhang et al.
+2024, arXiv 2405.15234).
 
 An attacker's token is no longer than the longest word's. A much longer one drowns what the layers
 add to it and goes through any text encoder as it is; whoever may send such a thing has no need of
@@ -21,32 +22,34 @@ from torch import Tensor
 
 from encoders import low_rank
 from unlearn.fewshot import Caption, draw
+from unlearn.objectives import distance
 
 if TYPE_CHECKING:
     from video.backbone import Backbone
 
-ATTACKERS = 8
-"""At work at a time."""
+IN_PLACE, BEFORE = 8, 4
+"""Attackers at work at a time in the name's place, and before a whole sentence."""
+ATTACKERS = IN_PLACE + BEFORE
 LEARNING_RATE = 0.15
 """Of the attackers' Adam, as a share of the mean length of the vocabulary's rows."""
 RESTARTS = 25
 """One attacker begins anew every so many steps, on average: another way in is tried."""
 SENTENCES = 32
-"""Of the concept's captions so many, drawn at random, are used."""
+"""Of the concept's captions so many, drawn at random, are used for each sort of attacker."""
 REACH = 1.2
 """The nearer an attacker is to the concept, the more it counts; from so many times the distance of
 the anchor on, not at all: it has been beaten, and would only pull other words along."""
 ANOTHER = 2.0
-"""Nor does it count once it is `REACH · ANOTHER` times nearer to another concept: it is read as
-that one, which is to stay."""
+"""Nor does one in the name's place count once it is `REACH · ANOTHER` times nearer to another
+concept: it is read as that one, which is to stay."""
 
 
 class Adversary:
     """The attackers of one concept and the loss that they cause.
 
     Args:
-        captions: the concept's; in those that call it by its own name, an attacker's tokens can
-            stand in the name's place, as many as the name has.
+        captions: the concept's. In those that call it by its own name, tokens can stand in the
+            name's place, as many as the name has; and one before any of them.
         phrases: how that name stands in a sentence, and then the names of other concepts of the
             kind.
         backbone: its text encoder is attacked.
@@ -62,9 +65,9 @@ class Adversary:
     ) -> None:
         self._encoder = backbone.text_encoder
         self._random = generator
+        name = tokens_of(captions[0].name, backbone)
         own = [caption for caption in captions if caption.name == captions[0].name]
         own = [own[i] for i in draw(len(own), SENTENCES, generator)]
-        name = tokens_of(captions[0].name, backbone)
         prompts = backbone.tokenize([caption.prompt for caption in own])
         found = [find(name, row) for row in prompts.tolist()]
         whole = [i for i, place in enumerate(found) if place is not None]  # the rest was cut
@@ -77,36 +80,45 @@ class Adversary:
             said, *rest = phrases
             others = [[c.prompt.replace(said, other) for c in own] for other in rest]
             self._others = [self._encoder.encode(backbone.tokenize(each)) for each in others]
+        both = [(c, max(map(backbone.prompt_tokens, (c.prompt, c.anchor)))) for c in captions]
+        longer = [c for c, tokens in both if tokens < backbone.limits.prompt_tokens]
+        longer = [longer[i] for i in draw(len(longer), SENTENCES, generator)]
+        self._said = backbone.tokenize([c.prompt for c in longer])
+        self._meant = backbone.tokenize([c.anchor for c in longer])
         self._vocabulary = self._encoder.parameters()[self._encoder.token_embedding]
         # Carriers: rows that stand in none of the captions, overwritten by the attackers'.
-        free = sorted(set(range(len(self._vocabulary))) - set(prompts.unique().tolist()))
+        taken = torch.cat([prompts, self._said, self._meant]).unique().tolist()
+        free = sorted(set(range(len(self._vocabulary))) - set(taken))
         self._carriers = torch.tensor(free[: ATTACKERS * len(name)], device=prompts.device)
         self._carriers = self._carriers.view(ATTACKERS, len(name))
-        self._tokens = self._begin(self._carriers.shape).requires_grad_()
+        self._words = self._some_words(self._carriers.shape)
+        self._tokens = self._near(self._words).requires_grad_()
         lengths = self._vocabulary.norm(dim=1)
         self._longest = lengths.max()
         self._adam = torch.optim.Adam([self._tokens], lr=LEARNING_RATE * lengths.mean().item())
 
     def __call__(self, overrides: Mapping[str, Tensor]) -> Tensor:
-        """The mean over the attackers of w ‖τ_φ(y′) − τ₀(a)‖², y′ being y with an attacker's token
-        in the name's place, and w between 0 and 1 by how much it is read as the concept:
+        """The mean over the attackers of w ‖τ_φ(y′) − τ₀(a)‖², y′ being y with an attacker's tokens
+        in the name's place or before it, and w between 0 and 1 by how much it is read as the
+        concept:
 
             w = REACH − ‖τ_φ(y′) − τ₀(y)‖² / min(‖τ₀(y) − τ₀(a)‖², ANOTHER · min ‖τ_φ(y′) − τ₀(o)‖²)
 
-        with o for y with another concept in its place. The attackers move on: they minimise
-        ‖τ_φ(y′) − τ₀(y)‖².
+        with o for y with another concept in its place. Where the tokens stand before y, they do so
+        before o and a and τ₀'s y as well, there as the words that they began as. The attackers move
+        on: they minimise ‖τ_φ(y′) − τ₀(y)‖².
         """
         if torch.rand((), generator=self._random) < 1 / RESTARTS:
             [one] = draw(ATTACKERS, 1, self._random)
-            self._tokens.data[one] = self._begin(self._carriers[one].shape)
-        to_concept, to_anchor, to_others = self._attack(overrides)
+            self._words[one] = self._some_words(self._words[one].shape)
+            self._tokens.data[one] = self._near(self._words[one])
+        to_concept, to_anchor, far = self._attack(overrides)
         (self._tokens.grad,) = torch.autograd.grad(
             to_concept.sum(), [self._tokens], retain_graph=True
         )
         self._adam.step()
         with torch.no_grad():  # no longer than a word: see the module's docstring
             self._tokens *= (self._longest / self._tokens.norm(dim=-1, keepdim=True)).clamp(max=1)
-        far = torch.minimum(self._apart, ANOTHER * to_others)
         near = (REACH - to_concept.detach() / far).clamp(0, 1)
         return (near * to_anchor).mean()
 
@@ -116,28 +128,40 @@ class Adversary:
         return float(self._attack(overrides)[0].mean())
 
     def _attack(self, overrides: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Each attacker's distances from concept, anchor and the nearest other concept (infinite if
-        there is none), in a caption of its own."""
-        pool = len(self._prompts)
-        chosen = torch.randint(pool, (ATTACKERS,), generator=self._random).tolist()
+        """Each attacker's distances from concept and anchor, in a caption of its own, and what
+        counts as far."""
+        chosen = self._some(len(self._prompts), IN_PLACE)
         rows = self._prompts[chosen].clone()
-        for row, carriers, i in zip(rows, self._carriers, chosen, strict=True):
+        for row, carriers, i in zip(rows, self._carriers, chosen, strict=False):
             row[self._places[i] : self._places[i] + len(carriers)] = carriers
-        reached = self._encoder.encode(rows, self._laid(overrides)).float()
-        to_concept = (reached - self._concept[chosen]).square().mean((1, 2))
-        to_anchor = (reached - self._anchor[chosen]).square().mean((1, 2))
-        to_others = torch.full_like(to_concept, torch.inf)
+        behind = self._some(len(self._said), BEFORE)
+        said, meant = self._said[behind], self._meant[behind]
+        rows = torch.cat([rows, _before(said, self._carriers[IN_PLACE:, :1])])
+        words = self._words[IN_PLACE:, :1].to(said)
+        with torch.no_grad():
+            concept = self._encoder.encode(_before(said, words))
+            anchor = self._encoder.encode(_before(meant, words))
+        concept = torch.cat([self._concept[chosen], concept])
+        anchor = torch.cat([self._anchor[chosen], anchor])
+        reached = self._encoder.encode(rows, self._laid(overrides))
+        far = distance(concept, anchor)
+        far[:IN_PLACE] = self._apart
         for other in self._others:
-            distance = (reached.detach() - other[chosen]).square().mean((1, 2))
-            to_others = torch.minimum(to_others, distance)
-        return to_concept, to_anchor, to_others
+            nearer = ANOTHER * distance(reached.detach()[:IN_PLACE], other[chosen])
+            far[:IN_PLACE] = torch.minimum(far[:IN_PLACE], nearer)
+        return distance(reached, concept), distance(reached, anchor), far
 
-    def _begin(self, shape: torch.Size) -> Tensor:
-        """Somewhere near words: (*shape, D)."""
-        picked = torch.randint(len(self._vocabulary), shape, generator=self._random)
-        words = self._vocabulary[picked].float()
-        noise = torch.randn(words.shape, generator=self._random).to(words.device)
-        return words + 0.3 * self._vocabulary.std() * noise
+    def _some(self, population: int, count: int) -> list[int]:
+        return torch.randint(population, (count,), generator=self._random).tolist()
+
+    def _some_words(self, shape: torch.Size) -> Tensor:
+        return torch.randint(len(self._vocabulary), shape, generator=self._random)
+
+    def _near(self, words: Tensor) -> Tensor:
+        """Embeddings near those of words: (*words, D)."""
+        rows = self._vocabulary[words].float()
+        noise = torch.randn(rows.shape, generator=self._random).to(rows.device)
+        return rows + 0.3 * self._vocabulary.std() * noise
 
     def _laid(self, overrides: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The overrides with the attackers' rows in the token embedding, be it trained or not."""
@@ -147,6 +171,11 @@ class Adversary:
         rest = {n: t for n, t in overrides.items() if n not in trained}
         tokens = self._tokens.to(matrix.dtype)
         return {**rest, name: matrix.index_put((self._carriers,), tokens)}
+
+
+def _before(rows: Tensor, tokens: Tensor) -> Tensor:
+    """Prompts (B,L) with tokens (B,1) of their own before their first word."""
+    return torch.cat([rows[:, :1], tokens, rows[:, 1:-1]], 1)
 
 
 def tokens_of(name: str, backbone: Backbone) -> list[int]:

@@ -73,13 +73,9 @@ def redirect(concept: Tensor, anchor0: Tensor) -> Tensor:
     Args:
         concept, anchor0: τ_φ(y) and τ₀(a), (B,L,D).
     """
-    return mse_loss(concept.float(), anchor0.float())
+    return distance(concept, anchor0).mean()
 
 
-def drift(embeddings: Tensor, embeddings0: Tensor) -> Tensor:
-    """‖τ_φ(r) − τ₀(r)‖², the mean square over captions r that must keep their meaning.
-
-    Text only, hence cheap. The preservation term of AdvUnlearn (Zhang et al. 2024) and UCE
-    (Gandikota et al. 2024), taken at the encoder's output.
-    """
-    return mse_loss(embeddings.float(), embeddings0.float())
+def distance(one: Tensor, other: Tensor) -> Tensor:
+    """The mean square difference of each prompt's embedding from its like: (B,L,D) → (B,)."""
+    return (one.float() - other.float()).square().mean((1, 2))

@@ -26,6 +26,7 @@ from unlearn.fewshot import (
     phrases_of_others,
     retained_captions,
 )
+from unlearn.retention import Retention
 from unlearn.task import UnlearnTask
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ class Redirect:
         self._parent = task.parent.overrides if task.parent else {}
         every = [name for concept in task.all_concepts for name in names_of(concept, book)]
         given = [caption for caption in settings.retain if not mentions(caption, every)]
-        self._retain = given or retained_captions(book, every)
+        retained = given or retained_captions(book, every)
+        self._retention = Retention(retained, backbone, self._random)
         prompts = {
             (c.name, c.kind): captions(
                 c.name,
@@ -76,7 +78,6 @@ class Redirect:
         ]
         self._forgotten = [caption.prompt for pool in prompts.values() for caption in pool]
         self._turn = 0
-        self._base: dict[str, Tensor] = {}
 
     def __call__(self, overrides: Mapping[str, Tensor]) -> Tensor:
         """The loss of one draw under an encoder's overrides."""
@@ -84,30 +85,25 @@ class Redirect:
         self._turn = (self._turn + 1) % len(self._concepts)
         chosen = self._draw(pool, self._settings.schedule().batch_size)
         prompts, anchors = [c.prompt for c in chosen], [c.anchor for c in chosen]
-        kept = [*self._draw(self._retain, self._settings.retain_batch), ""]
+        kept = self._retention.draw(self._settings.retain_batch)
         forgotten = self._draw(self._forgotten, self._settings.retain_batch)
         now = self._encode([*prompts, *kept, *forgotten], overrides)
+        named, held, before = now.split([len(prompts), len(kept), len(forgotten)])
         with torch.no_grad():
-            target = torch.cat([self._encode(anchors), self._by_base(kept)])
-            if forgotten:
-                target = torch.cat([target, self._encode(forgotten, self._parent)])
-        count = len(prompts)
-        drift = objectives.drift(now[count:], target[count:])
-        loss = objectives.redirect(now[:count], target[:count])
-        loss = loss + self._settings.retain_weight * drift
+            anchored = self._encode(anchors)
+        drift = self._retention.drift(held)
+        if forgotten:
+            with torch.no_grad():
+                target = self._encode(forgotten, self._parent)
+            drift = torch.cat([drift, objectives.distance(before, target)])
+        loss = objectives.redirect(named, anchored)
+        loss = loss + self._settings.retain_weight * drift.mean()
         if adversary is not None:
             loss = loss + self._settings.adversary_weight * adversary(overrides)
         return loss
 
     def _draw(self, pool: Sequence[T], count: int) -> list[T]:
         return [pool[i] for i in draw(len(pool), count, self._random)]
-
-    def _by_base(self, captions: list[str]) -> Tensor:
-        """The base's embeddings of captions to hold on to, each of which is drawn many times."""
-        new = [caption for caption in dict.fromkeys(captions) if caption not in self._base]
-        if new:
-            self._base |= zip(new, self._encode(new), strict=True)
-        return torch.stack([self._base[caption] for caption in captions])
 
     def _encode(self, prompts: list[str], overrides: Mapping[str, Tensor] | None = None) -> Tensor:
         tokens = self._backbone.tokenize(prompts)

@@ -26,6 +26,7 @@ SOURCES = (
     "objectives",
     "optimise",
     "redirect",
+    "retention",
     "settings",
 )
 """The files of `unlearn/` that decide what an encoder becomes."""
@@ -107,11 +108,11 @@ COMPARED: Mapping[str, Baseline] = {
 }
 """What stands in the table."""
 VARIANTS: Mapping[str, UnlearnSettings] = {
-    "40 steps": UnlearnSettings(steps=40),
-    "160 steps": UnlearnSettings(steps=160),
+    "60 steps": UnlearnSettings(steps=60),
+    "240 steps": UnlearnSettings(steps=240),
     "no adversary": UnlearnSettings(adversary_weight=0),
-    "adversary x 1/3": UnlearnSettings(adversary_weight=2),
-    "adversary x 3": UnlearnSettings(adversary_weight=18),
+    "adversary x 1/3": UnlearnSettings(adversary_weight=4),
+    "adversary x 3": UnlearnSettings(adversary_weight=36),
     "no retention": UnlearnSettings(retain_weight=0),
     "retention x 1/3": UnlearnSettings(retain_weight=4),
     "rank 1": UnlearnSettings(rank=1),

@@ -72,13 +72,15 @@ def show_all(found: dict[str, Any]) -> None:
 
 def overall(methods: Mapping[str, Row], attacks: Mapping[str, Row]) -> dict[str, dict[str, float]]:
     """UA, IRA and 1 − attack success of every method and their harmonic mean; kinds count alike,
-    and the attack is the one that every method was put to."""
+    and the attack is the one that every method was put to, for the concepts that all were."""
     found: dict[str, dict[str, float]] = {}
+    by_concept = {method: attacks[method][COMMON]["concepts"] for method in methods}
+    common = set[str].intersection(*map(set, by_concept.values()))
     for method, of_kind in methods.items():
         rows = list(of_kind.values())
         forgets = sum(one["UA"]["rate"] for one in rows) / len(rows)
         keeps = sum(one["kept, same kind"]["rate"] for one in rows) / len(rows)
-        withstands = 1 - attacks[method][COMMON]["rate"]
+        withstands = 1 - sum(by_concept[method][name] for name in common) / len(common)
         found[method] = {
             "UA": round(forgets, 4),
             "IRA": round(keeps, 4),

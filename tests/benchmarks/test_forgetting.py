@@ -236,7 +236,8 @@ def test_the_best_forgets_keeps_and_withstands() -> None:
 
     methods = {"good": of(1.0, 0.9), "open": of(1.0, 1.0), "broken": of(1.0, 0.1)}
     rates = {"good": 0.1, "open": 0.9, "broken": 0.0}
-    attacks = {name: {COMMON: {"rate": rate}} for name, rate in rates.items()}
+    attacks = {name: {COMMON: {"concepts": {"pogo": rate}}} for name, rate in rates.items()}
+    attacks["good"][COMMON]["concepts"]["house"] = 1.0  # which nobody else was asked for
     found = overall(methods, attacks)
     assert found["good"] == {"UA": 1.0, "IRA": 0.9, "1 - attacks": 0.9, "harmonic": 0.931}
     assert found["good"]["harmonic"] > max(found[n]["harmonic"] for n in ("open", "broken"))

@@ -131,11 +131,11 @@ def test_the_retain_term_holds_other_captions_and_the_empty_prompt(backbone: Bac
 
 
 def test_captions_of_the_concept_are_not_retained(backbone: Backbone) -> None:
-    kept = Redirect(task(synonyms=("green blob",)), backbone)._retain
+    kept = Redirect(task(synonyms=("green blob",)), backbone)._retention.captions
     assert kept
     assert not any("pogo" in caption or "one-eyed" in caption for caption in kept)
     mine = Redirect(task(retain=("a house", "pogo in a house")), backbone)
-    assert mine._retain == ["a house"]
+    assert mine._retention.captions == ["a house"]
 
 
 def test_the_same_seed_gives_the_same_encoder_and_another_another(backbone: Backbone) -> None:

@@ -1,0 +1,77 @@
+"""What an encoder must leave alone: captions of everything else, and the empty prompt.
+
+A change that takes a concept's neighbours along is felt by a few captions of the hundreds there
+are. So half of a step's captions are drawn at random, and half by how far each had drifted when it
+was last drawn (as prioritized replay draws by the last error: Schaul et al. 2016, arXiv
+1511.05952), the ones not drawn yet among the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from unlearn import objectives
+from unlearn.fewshot import draw
+
+if TYPE_CHECKING:
+    from video.backbone import Backbone
+
+UNSEEN = 1.0
+"""Stands for the drift of a caption that was not drawn yet: more than any comes to."""
+AT_LEAST = 1e-4
+"""A caption that has not drifted is drawn all the same, now and then."""
+
+
+class Retention:
+    """Draws captions and measures how far an encoder has moved them.
+
+    Args:
+        captions: what to hold on to; the empty prompt, which the unconditional branch of guidance
+            uses in every request, is in every draw besides.
+        backbone: its text encoder says where they are to stay.
+        generator: on the CPU; which captions are drawn.
+    """
+
+    def __init__(
+        self, captions: Sequence[str], backbone: Backbone, generator: torch.Generator
+    ) -> None:
+        self.captions = captions
+        self._backbone = backbone
+        self._random = generator
+        self._drifts = torch.full((len(captions),), UNSEEN)
+        self._drawn: list[int] = []
+        self._base: dict[str, Tensor] = {}
+
+    def draw(self, count: int) -> list[str]:
+        """`count` captions, or fewer if there are no more, and the empty prompt."""
+        self._drawn = draw(len(self.captions), count - count // 2, self._random)
+        more = min(count // 2, len(self.captions))
+        if more:
+            self._drawn += torch.multinomial(self._drifts, more, generator=self._random).tolist()
+        return [*(self.captions[i] for i in self._drawn), ""]
+
+    def drift(self, embeddings: Tensor) -> Tensor:
+        """‖τ_φ(r) − τ₀(r)‖² for each of the captions r drawn last: (B,).
+
+        Text only, hence cheap. The preservation term of AdvUnlearn (Zhang et al. 2024) and UCE
+        (Gandikota et al. 2024), taken at the encoder's output.
+
+        Args:
+            embeddings: τ_φ(r), (B,L,D).
+        """
+        captions = [*(self.captions[i] for i in self._drawn), ""]
+        found = objectives.distance(embeddings, self._by_base(captions))
+        self._drifts[self._drawn] = found.detach()[:-1].cpu().clamp(min=AT_LEAST)
+        return found
+
+    @torch.no_grad()
+    def _by_base(self, captions: list[str]) -> Tensor:
+        """τ₀(r), kept: each caption is drawn many times."""
+        if new := [caption for caption in dict.fromkeys(captions) if caption not in self._base]:
+            encoded = self._backbone.text_encoder.encode(self._backbone.tokenize(new))
+            self._base |= zip(new, encoded, strict=True)
+        return torch.stack([self._base[caption] for caption in captions])
