@@ -15,6 +15,7 @@ the encoder at all.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import torch
@@ -80,9 +81,12 @@ class Adversary:
             said, *rest = phrases
             others = [[c.prompt.replace(said, other) for c in own] for other in rest]
             self._others = [self._encoder.encode(backbone.tokenize(each)) for each in others]
-        both = [(c, max(map(backbone.prompt_tokens, (c.prompt, c.anchor)))) for c in captions]
-        longer = [c for c, tokens in both if tokens < backbone.limits.prompt_tokens]
-        longer = [longer[i] for i in draw(len(longer), SENTENCES, generator)]
+        most = backbone.limits.prompt_tokens - 1  # one more comes before it
+        shuffled = (captions[i] for i in draw(len(captions), len(captions), generator))
+        fit = (
+            c for c in shuffled if max(map(backbone.prompt_tokens, (c.prompt, c.anchor))) <= most
+        )
+        longer = list(islice(fit, SENTENCES))
         self._said = backbone.tokenize([c.prompt for c in longer])
         self._meant = backbone.tokenize([c.anchor for c in longer])
         self._vocabulary = self._encoder.parameters()[self._encoder.token_embedding]

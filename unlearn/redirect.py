@@ -55,6 +55,7 @@ class Redirect:
         given = [caption for caption in settings.retain if not mentions(caption, every)]
         retained = given or retained_captions(book, every)
         self._retention = Retention(retained, backbone, self._random)
+        others = {(c.name, c.kind): phrases_of_others(c, book) for c in task.all_concepts}
         prompts = {
             (c.name, c.kind): captions(
                 c.name,
@@ -63,13 +64,13 @@ class Redirect:
                 neutral=settings.anchor,
                 book=book,
                 sentences=book_sentences(book, c.kind, names_of(c, book)),
-                instead=partial(in_place_of, others=phrases_of_others(c, book), backbone=backbone),
+                instead=partial(in_place_of, others=others[c.name, c.kind], backbone=backbone),
             )
             for c in task.all_concepts
         }
         self._concepts = [prompts.pop((c.name, c.kind)) for c in task.concepts]
         phrases = [
-            [phrase(c.name, c.kind), *(names[0] for names in phrases_of_others(c, book))]
+            [phrase(c.name, c.kind), *(names[0] for names in others[c.name, c.kind])]
             for c in task.concepts
         ]
         self._adversaries = [
@@ -91,7 +92,7 @@ class Redirect:
         named, held, before = now.split([len(prompts), len(kept), len(forgotten)])
         with torch.no_grad():
             anchored = self._encode(anchors)
-        drift = self._retention.drift(held)
+        drift = self._retention.drift(kept, held)
         if forgotten:
             with torch.no_grad():
                 target = self._encode(forgotten, self._parent)

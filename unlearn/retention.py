@@ -20,10 +20,9 @@ from unlearn.fewshot import draw
 if TYPE_CHECKING:
     from video.backbone import Backbone
 
-UNSEEN = 1.0
-"""Stands for the drift of a caption that was not drawn yet: more than any comes to."""
-AT_LEAST = 1e-4
-"""A caption that has not drifted is drawn all the same, now and then."""
+MOST, LEAST = 1.0, 1e-4
+"""What counts of a drift. A caption that was not drawn yet counts most; one that has not drifted is
+drawn all the same, now and then."""
 
 
 class Retention:
@@ -42,20 +41,19 @@ class Retention:
         self.captions = captions
         self._backbone = backbone
         self._random = generator
-        self._drifts = torch.full((len(captions),), UNSEEN)
-        self._drawn: list[int] = []
+        self._place = {caption: i for i, caption in enumerate(captions)}
+        self._drifts = torch.full((len(captions),), MOST)
         self._base: dict[str, Tensor] = {}
 
     def draw(self, count: int) -> list[str]:
         """`count` captions, or fewer if there are no more, and the empty prompt."""
-        self._drawn = draw(len(self.captions), count - count // 2, self._random)
-        more = min(count // 2, len(self.captions))
-        if more:
-            self._drawn += torch.multinomial(self._drifts, more, generator=self._random).tolist()
-        return [*(self.captions[i] for i in self._drawn), ""]
+        drawn = draw(len(self.captions), count - count // 2, self._random)
+        if more := min(count // 2, len(self.captions)):
+            drawn += torch.multinomial(self._drifts, more, generator=self._random).tolist()
+        return [*(self.captions[i] for i in drawn), ""]
 
-    def drift(self, embeddings: Tensor) -> Tensor:
-        """‖τ_φ(r) − τ₀(r)‖² for each of the captions r drawn last: (B,).
+    def drift(self, drawn: list[str], embeddings: Tensor) -> Tensor:
+        """‖τ_φ(r) − τ₀(r)‖² for each caption r of a draw: (B,).
 
         Text only, hence cheap. The preservation term of AdvUnlearn (Zhang et al. 2024) and UCE
         (Gandikota et al. 2024), taken at the encoder's output.
@@ -63,9 +61,10 @@ class Retention:
         Args:
             embeddings: τ_φ(r), (B,L,D).
         """
-        captions = [*(self.captions[i] for i in self._drawn), ""]
-        found = objectives.distance(embeddings, self._by_base(captions))
-        self._drifts[self._drawn] = found.detach()[:-1].cpu().clamp(min=AT_LEAST)
+        found = objectives.distance(embeddings, self._by_base(drawn))
+        # A run that diverges must come to its end, where it is refused for what it is.
+        counted = found.detach()[:-1].cpu().nan_to_num(nan=MOST).clamp(LEAST, MOST)
+        self._drifts[[self._place[caption] for caption in drawn[:-1]]] = counted
         return found
 
     @torch.no_grad()

@@ -35,9 +35,9 @@ def test_drift_is_from_the_base_and_by_caption(backbone: Backbone) -> None:
         assert drawn[-1] == ""
         assert set(drawn[:-1]) <= set(CAPTIONS)
         now = embed(backbone, drawn)
-        torch.testing.assert_close(held.drift(now), torch.zeros(5), rtol=0, atol=1e-6)
+        torch.testing.assert_close(held.drift(drawn, now), torch.zeros(5), rtol=0, atol=1e-6)
         now[1] += 2
-        torch.testing.assert_close(held.drift(now), torch.tensor([0, 4.0, 0, 0, 0]))
+        torch.testing.assert_close(held.drift(drawn, now), torch.tensor([0, 4.0, 0, 0, 0]))
 
 
 def test_what_has_drifted_is_drawn_more_often(backbone: Backbone) -> None:
@@ -50,15 +50,23 @@ def test_what_has_drifted_is_drawn_more_often(backbone: Backbone) -> None:
             moved.update(drawn)
         now = embed(backbone, drawn)
         now[[i for i, caption in enumerate(drawn) if caption == captions[7]]] += 1
-        held.drift(now)
+        held.drift(drawn, now)
     assert moved[captions[7]] > 3 * max(moved[c] for c in captions if c != captions[7])
 
 
 def test_without_captions_the_empty_prompt_is_held(backbone: Backbone) -> None:
     held = retention(backbone, [])
     assert held.draw(16) == [""]
-    assert held.drift(embed(backbone, [""])).tolist() == pytest.approx([0.0], abs=1e-6)
+    assert held.drift([""], embed(backbone, [""])).tolist() == pytest.approx([0.0], abs=1e-6)
 
 
 def test_there_may_be_fewer_captions_than_are_wanted(backbone: Backbone) -> None:
     assert len(retention(backbone, CAPTIONS).draw(64)) == 4 + 4 + 1
+
+
+def test_a_run_that_diverges_is_drawn_for_to_its_end(backbone: Backbone) -> None:
+    held = retention(backbone, CAPTIONS)
+    drawn = held.draw(4)
+    for broken in (torch.nan, torch.inf, 1e30):
+        held.drift(drawn, torch.full_like(embed(backbone, drawn), broken))
+        assert len(held.draw(4)) == 5
