@@ -35,10 +35,10 @@ DEFAULTS: Mapping[Method, Schedule] = {
     "redirect": Schedule(steps=120, learning_rate=2e-2, batch_size=8, rank=2),
     "ascent": Schedule(steps=30, learning_rate=1e-3, batch_size=2, rank=0),
 }
-"""Where a setting is left open. Measured on the built-in model (docs/METHODS.md): ascent still
-leaves styles and motions standing, and more of it takes more of everything else along. Settings do
-not carry over from one base to another (the paper's own for CLIP ViT-L/14 are 8 to 10 steps at
-1e-5): measure what they do."""
+"""Where a setting is left open. On the built-in model (`make bench-forgetting`) ascent still leaves
+styles and motions standing, and more of it takes more of everything else along. Settings do not
+carry over from one base to another (the paper's own for CLIP ViT-L/14 are 8 to 10 steps at 1e-5):
+measure what they do."""
 
 
 @dataclass(frozen=True)

@@ -153,6 +153,22 @@ def test_what_was_seen_is_not_made_again(starter: Backbone, tmp_path: Path) -> N
     assert (more[0].moved, len(more[0].features)) == (0.0, 256)
 
 
+def test_a_picture_is_its_prompt_and_its_seed(starter: Backbone, tmp_path: Path) -> None:
+    ledger = Counting(tmp_path, ClassifierJudge.load(WEIGHTS / "judge"))
+    listed = [
+        Case(prompt, seed, "pogo", "character", False)
+        for prompt, seed in (("pogo", 1), ("pogo", 2), ("pogo at night", 1))
+    ]
+
+    def look(cases: Sequence[Case]) -> list[Outcome]:
+        return ledger.outcomes("a/b", iter(cases), 3, starter, None)
+
+    found = look(listed)
+    assert (ledger.made, len({tuple(one.features) for one in found})) == (3, 3)
+    assert look(listed[::-1]) == found[::-1]
+    assert ledger.made == 3
+
+
 def seen(*frames: bool, valid: bool = True) -> Outcome:
     return Outcome(list(frames), [valid] * len(frames), 0.0, [])
 
