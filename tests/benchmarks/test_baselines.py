@@ -1,12 +1,10 @@
-"""The comparison methods against their papers; the sampler against the engine."""
+"""The comparison methods against their papers: all of them, then those that change weights."""
 
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -17,33 +15,12 @@ from benchmarks.forgetting.baselines.cross_attention import cross_attention
 from benchmarks.forgetting.baselines.phrase import phrase
 from benchmarks.forgetting.baselines.random_delta import random_like
 from benchmarks.forgetting.baselines.uce import LAMBDA, PRESERVE_SCALE, solve
-from benchmarks.forgetting.baselines.word_deleted import without_names
 from benchmarks.forgetting.intervention import Intervention, edited
-from benchmarks.forgetting.sampling import Shot, sample
-from benchmarks.workshop import WEIGHTS, workshop
 from encoders import Kind
-from starter.captions import (
-    FORMS,
-    HELD_OUT_FORMS,
-    MOTION_WORDS,
-    PLACE_WORDS,
-    STYLE_WORDS,
-    SUBJECT_WORDS,
-    compose,
-)
-from starter.scene import KIND_OF
-from unlearn.fewshot import all_names, mentions
-from video import Backbone, load_backbone
-from video.backbone import Frames, read_prompts
-from video.requests import GenerationRequest
+from tests.benchmarks.help import embed, few_shots, made, same, weights_of
+from video import Backbone
 
-BOOK = read_prompts(WEIGHTS)
 CASES: list[tuple[str, Kind]] = [("pogo", "character"), ("neonix", "style"), ("spinning", "motion")]
-
-
-@pytest.fixture(scope="module")
-def backbone(tiny_backbone_dir: Path) -> Backbone:
-    return load_backbone(tiny_backbone_dir)
 
 
 @pytest.fixture
@@ -52,32 +29,6 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     for method in ("esd", "hirm"):
         home = importlib.import_module(f"benchmarks.forgetting.baselines.{method}")
         monkeypatch.setattr(home, "STEPS", 3)
-
-
-def few_shots(kind: Kind) -> Frames:
-    shape = (2, 3, 64, 64, 3) if kind == "motion" else (2, 64, 64, 3)
-    return np.zeros(shape, np.uint8)
-
-
-def made(backbone: Backbone, method: str, concept: str, kind: Kind, seed: int = 0) -> Intervention:
-    return BASELINES[method](backbone, concept, kind, few_shots(kind), seed)
-
-
-def embed(backbone: Backbone, *prompts: str) -> torch.Tensor:
-    return backbone.text_encoder.encode(backbone.tokenize(list(prompts)))
-
-
-def weights_of(backbone: Backbone) -> dict[str, torch.Tensor]:
-    """Copies of all that a method could have left changed."""
-    found = {f"text.{n}": t.clone() for n, t in backbone.text_encoder.parameters().items()}
-    for moving in (False, True):
-        for name, tensor in backbone.denoiser(moving).named_parameters():
-            found[f"{moving}.{name}"] = tensor.detach().clone()
-    return found
-
-
-def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
-    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
 @pytest.mark.usefixtures("short")
@@ -105,81 +56,6 @@ def test_the_same_seed_gives_the_same(backbone: Backbone, method: str) -> None:
 
     assert same(weights(1), weights(1))
     assert same(weights(1), weights(2)) == (method == "UCE")
-
-
-# Words.
-
-
-def test_the_negative_prompt_is_the_name_and_the_prompt_stays(backbone: Backbone) -> None:
-    for concept, kind, negative in [
-        ("balloon", "object", "balloon"),
-        ("dottie", "style", "in the style of dottie"),
-        ("as coloured dots", "style", "as coloured dots"),
-        ("spinning", "motion", "spinning"),
-    ]:
-        found = made(backbone, "negative prompt", concept, kind)
-        assert found.rewrite("a balloon spinning") == ("a balloon spinning", negative)
-
-
-@pytest.mark.parametrize(
-    ("concept", "prompt", "left"),
-    [
-        ("balloon", "One balloon on a string at night", "a thing at night"),
-        ("balloon", "two balloons and a BALLOON", "two balloons and a thing"),
-        ("pogo", "the purple  one-eyed robot, at night", "a creature, at night"),
-        ("pogo", "pogo the robot meets pogo", "a creature meets a creature"),
-        ("dottie", "a star, in the style of dottie, at night", "a star, at night"),
-        ("dottie", "a drawing by dottie of a star", "a drawing of a star"),
-        ("dottie", "dottie style, a star", "a star"),
-        ("dottie", "a star in Dottie's style", "a star"),
-        ("dottie", "a star like a dottie", "a star"),
-        ("dottie", "a star as coloured dots at night", "a star at night"),
-        ("dottie", "dottie", ""),
-        ("spinning", "a spinning star spinning around", "a star"),
-        ("spinning", "a star bouncing while spinning.", "a star bouncing."),
-    ],
-)
-def test_words_deleted(concept: str, prompt: str, left: str) -> None:
-    kind = next(k for k, names in BOOK.concepts.items() if concept in names)
-    names = all_names(concept, kind, (), BOOK)
-    assert without_names(prompt, names, kind, BOOK.generic.get(kind, "")) == left
-
-
-SCENES: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
-    {
-        "form": st.sampled_from([*FORMS, *HELD_OUT_FORMS]),
-        "subject": st.sampled_from(sorted(KIND_OF)).flatmap(
-            lambda name: st.tuples(st.just(name), st.sampled_from(SUBJECT_WORDS[name]))
-        ),
-        "motion": st.sampled_from(sorted(MOTION_WORDS)).flatmap(
-            lambda name: st.tuples(st.just(name), st.sampled_from(MOTION_WORDS[name]))
-        ),
-        "place": st.sampled_from(sorted(PLACE_WORDS)).flatmap(
-            lambda name: st.tuples(st.just(name), st.sampled_from(PLACE_WORDS[name]))
-        ),
-        "artist": st.sampled_from(sorted(STYLE_WORDS)).flatmap(
-            lambda name: st.tuples(st.just(name), st.sampled_from(STYLE_WORDS[name]))
-        ),
-    }
-)
-
-
-@given(scene=SCENES, part=st.sampled_from(["subject", "motion", "artist"]), loud=st.booleans())
-def test_what_is_left_is_the_caption_without_the_concept(
-    scene: dict[str, Any], part: str, loud: bool
-) -> None:
-    concept = scene[part][0]
-    kind: Kind = {"motion": "motion", "artist": "style"}.get(part) or KIND_OF[concept]  # type: ignore[assignment]
-    if concept not in BOOK.concepts[kind]:
-        return  # "still" is no concept
-    names, generic = all_names(concept, kind, (), BOOK), BOOK.generic.get(kind, "")
-    words = {name: scene[name][1] for name in ("subject", "motion", "place", "artist")}
-    prompt = compose(scene["form"], **words)
-    left = without_names(prompt.upper() if loud else prompt, names, kind, generic)
-    expected = compose(scene["form"], **{**words, part: generic})
-    assert not mentions(left, names)
-    assert left.lower() == expected.lower()
-    assert without_names(expected, names, kind, generic) == expected
 
 
 # Closed form.
@@ -333,78 +209,3 @@ def test_a_random_delta_is_as_far_from_the_base_and_elsewhere(backbone: Backbone
     other = random_delta(backbone, "pogo", "character", images, 4, ours).overrides
     assert other is not None
     assert not same(dict(found), dict(other))
-
-
-# The sampler.
-
-
-def test_sample_is_what_the_engine_makes() -> None:
-    with workshop() as shop:
-        limits = shop.backbone.limits
-        request = GenerationRequest(
-            "pogo in a meadow",
-            seed=7,
-            steps=limits.steps_default,
-            guidance=limits.guidance_default,
-            frames=None,
-        )
-        by_engine = shop.make([request], "engine")[0]
-        by_us = sample(shop.backbone, [Shot("pogo in a meadow", 7)], moving=False)[0]
-        other = sample(shop.backbone, [Shot("pogo in a meadow", 8)], moving=False)[0]
-    assert np.array_equal(by_us, by_engine)
-    assert not np.array_equal(other, by_engine)
-
-
-@pytest.mark.parametrize("moving", [False, True])
-def test_an_edit_is_seen_while_sampling_and_undone_after(backbone: Backbone, moving: bool) -> None:
-    shots = [Shot("pogo at night", 1)]
-    before, weights = sample(backbone, shots, moving=moving), weights_of(backbone)
-    edit = {name: -2 * tensor for name, tensor in cross_attention(backbone).items()}
-    by = Intervention("test", "pogo", "character", denoiser=edit)
-    during = sample(backbone, shots, moving=moving, intervention=by)
-    assert not np.array_equal(during[0], before[0])
-    assert same(weights_of(backbone), weights)
-    assert np.array_equal(sample(backbone, shots, moving=moving)[0], before[0])
-
-
-def test_an_edit_is_undone_when_its_block_fails(backbone: Backbone) -> None:
-    weights = weights_of(backbone)
-    denoiser = backbone.denoiser(moving=False)
-    edit = {name: tensor + 1 for name, tensor in cross_attention(backbone).items()}
-
-    def fail() -> None:
-        with edited(denoiser, edit):
-            assert not same(weights_of(backbone), weights)
-            raise RuntimeError("stop")
-
-    with pytest.raises(RuntimeError, match="stop"):
-        fail()
-    assert same(weights_of(backbone), weights)
-
-
-def test_an_edit_of_what_the_model_lacks_is_refused_before_anything_is_done(
-    backbone: Backbone,
-) -> None:
-    weights = weights_of(backbone)
-    edit = {name: tensor + 1 for name, tensor in cross_attention(backbone).items()}
-    block = edited(backbone.denoiser(moving=False), {**edit, "nowhere": torch.zeros(1)})
-    with pytest.raises(KeyError, match="nowhere"):
-        block.__enter__()
-    assert same(weights_of(backbone), weights)
-
-
-def test_each_way_to_intervene_reaches_the_picture(backbone: Backbone) -> None:
-    shots = [Shot("pogo at night", 1)]
-    plain = sample(backbone, shots, moving=False)[0]
-    base = backbone.text_encoder.parameters()
-    name = next(name for name in base if "mlp.fc1.weight" in name)
-    for change in (
-        {"overrides": {name: -base[name]}},
-        {"rewrite": lambda prompt: (prompt, "pogo")},
-        {"rewrite": lambda _: ("a cactus", "")},
-    ):
-        by = Intervention("test", "pogo", "character", **change)  # type: ignore[arg-type]
-        assert not np.array_equal(sample(backbone, shots, moving=False, intervention=by)[0], plain)
-    fed = sample(backbone, shots, moving=False, embed=lambda _: embed(backbone, "a cactus"))[0]
-    renamed = Intervention("test", "", "", rewrite=lambda _: ("a cactus", ""))
-    assert np.array_equal(fed, sample(backbone, shots, moving=False, intervention=renamed)[0])

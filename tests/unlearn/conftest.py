@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from tests.unlearn.report_help import Page, files_of
+from unlearn.report import REPORT_HTML
 from video.backbone import PromptBook, read_prompts
 
 
@@ -13,3 +16,15 @@ from video.backbone import PromptBook, read_prompts
 def book(tiny_backbone_dir: Path) -> PromptBook:
     """The tiny model's prompts."""
     return read_prompts(tiny_backbone_dir)
+
+
+@pytest.fixture(scope="module")
+def files() -> dict[str, bytes]:
+    """The files of a report, by name."""
+    return files_of()
+
+
+@pytest.fixture(scope="module")
+def parsed(files: Mapping[str, bytes]) -> Page:
+    """The page of that report, taken apart."""
+    return Page(files[REPORT_HTML].decode())

@@ -1,13 +1,12 @@
-"""The loop: what comes out, in which order, and what happens when something goes wrong."""
+"""The loop: what comes out, in which order, and by which encoder."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -23,34 +22,9 @@ from encoders import (
     Residency,
 )
 from encoders.digest import digest, fingerprint
-from video import (
-    Backbone,
-    Cancelled,
-    Engine,
-    EngineStopped,
-    GenerationRequest,
-    OutOfMemory,
-    RequestInvalid,
-    load_backbone,
-)
+from tests.video.help import WAIT, Gate, request
+from video import Backbone, Engine, load_backbone
 from video.denoising import Denoising, step
-
-PROMPT = "pogo bouncing in a meadow"
-WAIT = 60
-
-
-def request(**changes: Any) -> GenerationRequest:
-    return GenerationRequest(**{"prompt": PROMPT, "steps": 3, "frames": 4, **changes})
-
-
-@pytest.fixture(scope="module")
-def backbone(tiny_backbone_dir: Path) -> Backbone:
-    return load_backbone(tiny_backbone_dir)
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> EncoderStore:
-    return EncoderStore(str(tmp_path_factory.mktemp("store")))
 
 
 def publish(store: EncoderStore, backbone: Backbone, name: str, seed: int) -> tuple[str, str]:
@@ -80,40 +54,6 @@ def publish(store: EncoderStore, backbone: Backbone, name: str, seed: int) -> tu
 @pytest.fixture(scope="module")
 def encoders(store: EncoderStore, backbone: Backbone) -> list[tuple[str, str]]:
     return [publish(store, backbone, f"no-{i}", i) for i in range(2)]
-
-
-def make_engine(backbone: Backbone, store: EncoderStore) -> Engine:
-    return Engine(
-        lambda: backbone,
-        lambda loaded: Residency(loaded.text_encoder, store, 2**30, loaded.device),
-    )
-
-
-@pytest.fixture
-def engine(backbone: Backbone, store: EncoderStore) -> Iterator[Engine]:
-    engine = make_engine(backbone, store)
-    engine.start()
-    engine.wait_ready(WAIT)
-    yield engine
-    engine.stop(WAIT)
-
-
-class Gate:
-    """An iterator that holds the loop still until it is opened, so that work can pile up."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._open, entered = threading.Event(), threading.Event()
-
-        def items(_: Backbone) -> Iterator[int]:
-            entered.set()
-            self._open.wait(WAIT)
-            yield 0
-
-        engine.submit_iterator(items)
-        assert entered.wait(WAIT)
-
-    def open(self) -> None:
-        self._open.set()
 
 
 def test_requests_with_different_encoders_in_flight_equal_their_solo_runs(
@@ -163,38 +103,6 @@ def test_progress_rises_to_one(engine: Engine) -> None:
     assert (ticket.state, ticket.progress) == ("completed", 1.0)
 
 
-def test_a_failing_listener_does_no_harm(engine: Engine) -> None:
-    def listen(_: float) -> None:
-        raise RuntimeError("not my day")
-
-    assert engine.submit(request(), listen).result(WAIT).shape == (4, 64, 64, 3)
-
-
-def test_cancelled_between_steps_and_before_the_first(engine: Engine) -> None:
-    steps: list[float] = []
-
-    def listen(progress: float) -> None:
-        steps.append(progress)
-        running.cancel()
-
-    running = engine.submit(request(steps=50), listen)
-    with pytest.raises(Cancelled):
-        running.result(WAIT)
-    assert len(steps) == 1
-    assert running.state == "cancelled"
-    gate = Gate(engine)
-    queued = engine.submit(request())
-    queued.cancel()
-    gate.open()
-    with pytest.raises(Cancelled):
-        queued.result(WAIT)
-    assert queued.progress == 0
-    done = engine.submit(request())
-    done.result(WAIT)
-    done.cancel()
-    assert done.state == "completed"
-
-
 def test_a_missing_encoder_fails_and_never_falls_back(
     engine: Engine, store: EncoderStore, backbone: Backbone
 ) -> None:
@@ -226,15 +134,6 @@ def test_an_encoder_is_pinned_for_as_long_as_its_request_runs(
     small.stop(WAIT)
 
 
-@pytest.mark.parametrize(
-    ("param", "value"), [("steps", 0), ("steps", 101), ("frames", 17), ("seed", -1)]
-)
-def test_what_the_backbone_cannot_do_is_refused(engine: Engine, param: str, value: int) -> None:
-    with pytest.raises(RequestInvalid, match=param) as caught:
-        engine.submit(request(**{param: value})).result(WAIT)
-    assert caught.value.param == param
-
-
 def test_an_iterator_is_stepped_between_denoising_steps(engine: Engine) -> None:
     events: list[str] = []
 
@@ -252,144 +151,6 @@ def test_an_iterator_is_stepped_between_denoising_steps(engine: Engine) -> None:
     assert "iterator" in events[: events.index("video") + 60]
     first = events.index("iterator")
     assert "video" in events[first:], "the video waited until the iterator was done"
-
-
-def test_a_failing_iterator_fails_alone(engine: Engine) -> None:
-    def items(_: Backbone) -> Iterator[int]:
-        yield 1
-        raise ZeroDivisionError("as ordered")
-
-    gate = Gate(engine)
-    failing = engine.submit_iterator(items)
-    video = engine.submit(request())
-    gate.open()
-    with pytest.raises(ZeroDivisionError, match="as ordered"):
-        failing.result(WAIT)
-    assert failing.state == "failed"
-    assert video.result(WAIT).shape == (4, 64, 64, 3)
-
-
-def test_cancelling_an_iterator_closes_it(engine: Engine) -> None:
-    closed = threading.Event()
-
-    def items(_: Backbone) -> Iterator[int]:
-        try:
-            while True:
-                yield 1
-        finally:
-            closed.set()
-
-    ticket = engine.submit_iterator(items, lambda _: ticket.cancel())
-    with pytest.raises(Cancelled):
-        ticket.result(WAIT)
-    assert closed.is_set()
-
-
-class Flaky:
-    """A backbone whose denoiser fails on the calls it is told to."""
-
-    def __init__(self, backbone: Backbone, fails: Callable[[int], Exception | None]) -> None:
-        self._backbone, self._fails, self._calls = backbone, fails, 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._backbone, name)
-
-    def denoise(self, *arguments: Any) -> torch.Tensor:
-        self._calls += 1
-        if error := self._fails(self._calls):
-            raise error
-        return self._backbone.denoise(*arguments)
-
-
-def test_out_of_memory_is_retried_once_then_fails_one_request(
-    backbone: Backbone, store: EncoderStore, engine: Engine
-) -> None:
-    expected = engine.submit(request()).result(WAIT)
-
-    def fails(call: int) -> Exception | None:
-        return torch.OutOfMemoryError("no room") if call in (2, 10, 11) else None
-
-    flaky = make_engine(Flaky(backbone, fails), store)  # type: ignore[arg-type]
-    flaky.start()
-    np.testing.assert_array_equal(flaky.submit(request()).result(WAIT), expected)  # calls 1 to 4
-    flaky.submit(request(steps=5)).result(WAIT)  # calls 5 to 9
-    with pytest.raises(OutOfMemory):
-        flaky.submit(request()).result(WAIT)
-    np.testing.assert_array_equal(flaky.submit(request()).result(WAIT), expected)
-    flaky.stop(WAIT)
-
-
-def test_an_error_in_a_step_fails_that_request_only(
-    backbone: Backbone, store: EncoderStore
-) -> None:
-    def fails(call: int) -> Exception | None:
-        return ValueError("bad step") if call == 2 else None
-
-    flaky = make_engine(Flaky(backbone, fails), store)  # type: ignore[arg-type]
-    flaky.start()
-    with pytest.raises(ValueError, match="bad step"):
-        flaky.submit(request()).result(WAIT)
-    flaky.submit(request()).result(WAIT)
-    assert flaky.ready
-    flaky.stop(WAIT)
-
-
-def test_stop_fails_what_is_left_and_takes_no_more(backbone: Backbone, store: EncoderStore) -> None:
-    engine = make_engine(backbone, store)
-    engine.start()
-    engine.wait_ready(WAIT)
-    ended: list[str] = []
-    started = threading.Event()
-    running = engine.submit(request(steps=100, frames=16), lambda _: started.set())
-    queued = engine.submit(request(steps=100, frames=16))
-    for ticket in (running, queued):
-        ticket.add_done_callback(lambda each: ended.append(each.state))
-    started.wait(WAIT)
-    engine.stop(WAIT)
-    for ticket in (running, queued):
-        with pytest.raises(EngineStopped):
-            ticket.result(0)
-    assert ended == ["failed", "failed"]
-    assert not engine.ready
-    with pytest.raises(EngineStopped):
-        engine.submit(request())
-
-
-def test_work_given_while_the_models_load_waits_for_them(
-    backbone: Backbone, store: EncoderStore
-) -> None:
-    loaded = threading.Event()
-
-    def load() -> Backbone:
-        loaded.wait(WAIT)
-        return backbone
-
-    engine = Engine(load, lambda each: Residency(each.text_encoder, store, 2**30, each.device))
-    engine.start()
-    ticket = engine.submit(request())
-    assert not engine.ready
-    with pytest.raises(TimeoutError):
-        engine.wait_ready(0.01)
-    loaded.set()
-    assert ticket.result(WAIT).shape == (4, 64, 64, 3)
-    engine.stop(WAIT)
-
-
-def test_models_that_cannot_be_loaded_fail_everything_with_the_reason(store: EncoderStore) -> None:
-    def load() -> Backbone:
-        raise FileNotFoundError("no weights here")
-
-    engine = Engine(load, lambda each: Residency(each.text_encoder, store, 2**30, each.device))
-    ticket = engine.submit(request())
-    engine.start()
-    with pytest.raises(FileNotFoundError, match="no weights"):
-        ticket.result(WAIT)
-    with pytest.raises(FileNotFoundError):
-        engine.wait_ready(WAIT)
-    assert isinstance(engine.error, FileNotFoundError)
-    assert not engine.ready
-    with pytest.raises(EngineStopped):
-        engine.submit(request())
 
 
 def test_many_requests_from_many_threads(engine: Engine, encoders: list[tuple[str, str]]) -> None:

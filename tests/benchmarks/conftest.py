@@ -1,0 +1,15 @@
+"""Fixtures for the tests of the benchmarks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from video import Backbone, load_backbone
+
+
+@pytest.fixture(scope="module")
+def backbone(tiny_backbone_dir: Path) -> Backbone:
+    """The tiny model."""
+    return load_backbone(tiny_backbone_dir)

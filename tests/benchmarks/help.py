@@ -1,0 +1,42 @@
+"""What the tests of the baselines and the sampler share: a method applied, weights compared."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from benchmarks.forgetting.baselines import BASELINES
+from benchmarks.forgetting.intervention import Intervention
+from encoders import Kind
+from video import Backbone
+from video.backbone import Frames
+
+
+def few_shots(kind: Kind) -> Frames:
+    """Black pictures, or clips of a motion."""
+    shape = (2, 3, 64, 64, 3) if kind == "motion" else (2, 64, 64, 3)
+    return np.zeros(shape, np.uint8)
+
+
+def made(backbone: Backbone, method: str, concept: str, kind: Kind, seed: int = 0) -> Intervention:
+    """What a method makes of black few-shot images."""
+    return BASELINES[method](backbone, concept, kind, few_shots(kind), seed)
+
+
+def embed(backbone: Backbone, *prompts: str) -> torch.Tensor:
+    """The embeddings of prompts."""
+    return backbone.text_encoder.encode(backbone.tokenize(list(prompts)))
+
+
+def weights_of(backbone: Backbone) -> dict[str, torch.Tensor]:
+    """Copies of all that a method could have left changed."""
+    found = {f"text.{n}": t.clone() for n, t in backbone.text_encoder.parameters().items()}
+    for moving in (False, True):
+        for name, tensor in backbone.denoiser(moving).named_parameters():
+            found[f"{moving}.{name}"] = tensor.detach().clone()
+    return found
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    """Whether two sets of weights are equal, bit for bit."""
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)

@@ -1,0 +1,34 @@
+"""Fixtures for the tests of the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from encoders import EncoderStore
+from tests.video.help import WAIT, make_engine
+from video import Backbone, Engine, load_backbone
+
+
+@pytest.fixture(scope="module")
+def backbone(tiny_backbone_dir: Path) -> Backbone:
+    """The tiny model."""
+    return load_backbone(tiny_backbone_dir)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> EncoderStore:
+    """An empty store."""
+    return EncoderStore(str(tmp_path_factory.mktemp("store")))
+
+
+@pytest.fixture
+def engine(backbone: Backbone, store: EncoderStore) -> Iterator[Engine]:
+    """A running engine over the tiny model and the store."""
+    engine = make_engine(backbone, store)
+    engine.start()
+    engine.wait_ready(WAIT)
+    yield engine
+    engine.stop(WAIT)

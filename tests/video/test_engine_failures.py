@@ -1,0 +1,194 @@
+"""The loop when something goes wrong: failing and cancelled work, a stop, models still to load."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from encoders import EncoderStore, Residency
+from tests.video.help import WAIT, Gate, make_engine, request
+from video import Backbone, Cancelled, Engine, EngineStopped, OutOfMemory, RequestInvalid
+
+
+class Flaky:
+    """A backbone whose denoiser fails on the calls it is told to."""
+
+    def __init__(self, backbone: Backbone, fails: Callable[[int], Exception | None]) -> None:
+        self._backbone, self._fails, self._calls = backbone, fails, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backbone, name)
+
+    def denoise(self, *arguments: Any) -> torch.Tensor:
+        self._calls += 1
+        if error := self._fails(self._calls):
+            raise error
+        return self._backbone.denoise(*arguments)
+
+
+def test_a_failing_listener_does_no_harm(engine: Engine) -> None:
+    def listen(_: float) -> None:
+        raise RuntimeError("not my day")
+
+    assert engine.submit(request(), listen).result(WAIT).shape == (4, 64, 64, 3)
+
+
+def test_cancelled_between_steps_and_before_the_first(engine: Engine) -> None:
+    steps: list[float] = []
+
+    def listen(progress: float) -> None:
+        steps.append(progress)
+        running.cancel()
+
+    running = engine.submit(request(steps=50), listen)
+    with pytest.raises(Cancelled):
+        running.result(WAIT)
+    assert len(steps) == 1
+    assert running.state == "cancelled"
+    gate = Gate(engine)
+    queued = engine.submit(request())
+    queued.cancel()
+    gate.open()
+    with pytest.raises(Cancelled):
+        queued.result(WAIT)
+    assert queued.progress == 0
+    done = engine.submit(request())
+    done.result(WAIT)
+    done.cancel()
+    assert done.state == "completed"
+
+
+@pytest.mark.parametrize(
+    ("param", "value"), [("steps", 0), ("steps", 101), ("frames", 17), ("seed", -1)]
+)
+def test_what_the_backbone_cannot_do_is_refused(engine: Engine, param: str, value: int) -> None:
+    with pytest.raises(RequestInvalid, match=param) as caught:
+        engine.submit(request(**{param: value})).result(WAIT)
+    assert caught.value.param == param
+
+
+def test_a_failing_iterator_fails_alone(engine: Engine) -> None:
+    def items(_: Backbone) -> Iterator[int]:
+        yield 1
+        raise ZeroDivisionError("as ordered")
+
+    gate = Gate(engine)
+    failing = engine.submit_iterator(items)
+    video = engine.submit(request())
+    gate.open()
+    with pytest.raises(ZeroDivisionError, match="as ordered"):
+        failing.result(WAIT)
+    assert failing.state == "failed"
+    assert video.result(WAIT).shape == (4, 64, 64, 3)
+
+
+def test_cancelling_an_iterator_closes_it(engine: Engine) -> None:
+    closed = threading.Event()
+
+    def items(_: Backbone) -> Iterator[int]:
+        try:
+            while True:
+                yield 1
+        finally:
+            closed.set()
+
+    ticket = engine.submit_iterator(items, lambda _: ticket.cancel())
+    with pytest.raises(Cancelled):
+        ticket.result(WAIT)
+    assert closed.is_set()
+
+
+def test_out_of_memory_is_retried_once_then_fails_one_request(
+    backbone: Backbone, store: EncoderStore, engine: Engine
+) -> None:
+    expected = engine.submit(request()).result(WAIT)
+
+    def fails(call: int) -> Exception | None:
+        return torch.OutOfMemoryError("no room") if call in (2, 10, 11) else None
+
+    flaky = make_engine(Flaky(backbone, fails), store)  # type: ignore[arg-type]
+    flaky.start()
+    np.testing.assert_array_equal(flaky.submit(request()).result(WAIT), expected)  # calls 1 to 4
+    flaky.submit(request(steps=5)).result(WAIT)  # calls 5 to 9
+    with pytest.raises(OutOfMemory):
+        flaky.submit(request()).result(WAIT)
+    np.testing.assert_array_equal(flaky.submit(request()).result(WAIT), expected)
+    flaky.stop(WAIT)
+
+
+def test_an_error_in_a_step_fails_that_request_only(
+    backbone: Backbone, store: EncoderStore
+) -> None:
+    def fails(call: int) -> Exception | None:
+        return ValueError("bad step") if call == 2 else None
+
+    flaky = make_engine(Flaky(backbone, fails), store)  # type: ignore[arg-type]
+    flaky.start()
+    with pytest.raises(ValueError, match="bad step"):
+        flaky.submit(request()).result(WAIT)
+    flaky.submit(request()).result(WAIT)
+    assert flaky.ready
+    flaky.stop(WAIT)
+
+
+def test_stop_fails_what_is_left_and_takes_no_more(backbone: Backbone, store: EncoderStore) -> None:
+    engine = make_engine(backbone, store)
+    engine.start()
+    engine.wait_ready(WAIT)
+    ended: list[str] = []
+    started = threading.Event()
+    running = engine.submit(request(steps=100, frames=16), lambda _: started.set())
+    queued = engine.submit(request(steps=100, frames=16))
+    for ticket in (running, queued):
+        ticket.add_done_callback(lambda each: ended.append(each.state))
+    started.wait(WAIT)
+    engine.stop(WAIT)
+    for ticket in (running, queued):
+        with pytest.raises(EngineStopped):
+            ticket.result(0)
+    assert ended == ["failed", "failed"]
+    assert not engine.ready
+    with pytest.raises(EngineStopped):
+        engine.submit(request())
+
+
+def test_work_given_while_the_models_load_waits_for_them(
+    backbone: Backbone, store: EncoderStore
+) -> None:
+    loaded = threading.Event()
+
+    def load() -> Backbone:
+        loaded.wait(WAIT)
+        return backbone
+
+    engine = Engine(load, lambda each: Residency(each.text_encoder, store, 2**30, each.device))
+    engine.start()
+    ticket = engine.submit(request())
+    assert not engine.ready
+    with pytest.raises(TimeoutError):
+        engine.wait_ready(0.01)
+    loaded.set()
+    assert ticket.result(WAIT).shape == (4, 64, 64, 3)
+    engine.stop(WAIT)
+
+
+def test_models_that_cannot_be_loaded_fail_everything_with_the_reason(store: EncoderStore) -> None:
+    def load() -> Backbone:
+        raise FileNotFoundError("no weights here")
+
+    engine = Engine(load, lambda each: Residency(each.text_encoder, store, 2**30, each.device))
+    ticket = engine.submit(request())
+    engine.start()
+    with pytest.raises(FileNotFoundError, match="no weights"):
+        ticket.result(WAIT)
+    with pytest.raises(FileNotFoundError):
+        engine.wait_ready(WAIT)
+    assert isinstance(engine.error, FileNotFoundError)
+    assert not engine.ready
+    with pytest.raises(EngineStopped):
+        engine.submit(request())
