@@ -2,10 +2,10 @@
 
 Whoever may choose an input embedding looks for a token that no word has, but with which the encoder
 reads the concept: in the place of its name, or before a sentence that names it. The encoder is
-trained against a few such tokens while they are being looked for: both sides take their step on one
-and the same forward pass ("free" adversarial training: Shafahi et al. 2019, arXiv 1904.12843), all
-of it at the encoder's output, without a denoiser (AdvUnlearn's lower level has one: Zhang et al.
-2024, arXiv 2405.15234).
+trained against a few such tokens while they are being looked for: one backward pass serves both
+sides ("free" adversarial training: Shafahi et al. 2019, arXiv 1904.12843), all of it at the
+encoder's output, without a denoiser (AdvUnlearn's lower level has one: Zhang et al. 2024, arXiv
+2405.15234).
 
 How much of the concept is read is a projection, not a distance: a denoiser draws a concept from
 embeddings far from any of its sentences, as long as enough of what is peculiar to it is in them.
@@ -39,6 +39,8 @@ RESTARTS = 25
 """One attacker begins anew every so many steps, on average: another way in is tried."""
 SENTENCES = 32
 """Of the concept's captions so many, drawn at random, are used for each sort of attacker."""
+BEATEN = 1e-3
+"""An attacker that reads nothing of the concept counts so much less, and still learns."""
 LEAST = 0.01
 """What is peculiar to a concept counts as no less than this share of it."""
 
@@ -97,28 +99,41 @@ class Adversary:
         self._tokens = self._near(self._words).requires_grad_()
         lengths = self._vocabulary.norm(dim=1)
         self._longest = lengths.max()
+        self._scale = torch.ones(ATTACKERS)
         self._adam = torch.optim.Adam([self._tokens], lr=LEARNING_RATE * lengths.mean().item())
 
     def __call__(self, overrides: Mapping[str, Tensor]) -> Tensor:
-        """The mean over the attackers of max(0, s) ‖τ₀(y) − τ₀(a)‖² with
+        """The mean over the attackers of max(0, s) ‖τ₀(y) − τ₀(a)‖² (and next to nothing of s < 0)
+        with
 
             s = ⟨τ_φ(y′) − τ₀(a), d⟩ / ‖d‖²
 
         y′ being y with an attacker's tokens in the name's place or before it, and d the `peculiar`
         part of τ₀(y) − τ₀(a), for tokens before y the whole of it: 1 for the base's own reading of
         y, 0 for the anchor's. Tokens before y stand before a and τ₀'s y too, there as the words
-        that they began as. The attackers move on: they maximise s.
+        that they began as. One backward pass of it serves both sides: the attackers, who maximise
+        s, take their step on it when they are called again.
         """
+        self._move()
+        read, apart = self._attack(overrides)
+        slope = torch.where(read > 0, 1.0, BEATEN)
+        self._scale = (slope * apart).detach().clamp(min=1e-12)
+        return (slope * read * apart).mean()
+
+    def _move(self) -> None:
+        """The attackers' own step, on what the backward pass of the last loss has left them."""
+        if self._tokens.grad is not None:
+            # Each attacker's gradient is that of its own s, once its weight in the loss is out.
+            self._tokens.grad /= -self._scale.view(-1, 1, 1)
+            self._adam.step()
+            self._adam.zero_grad()
+            with torch.no_grad():  # no longer than a word: see the module's docstring
+                length = self._tokens.norm(dim=-1, keepdim=True)
+                self._tokens *= (self._longest / length).clamp(max=1)
         if torch.rand((), generator=self._random) < 1 / RESTARTS:
             [one] = draw(ATTACKERS, 1, self._random)
             self._words[one] = self._some_words(self._words[one].shape)
             self._tokens.data[one] = self._near(self._words[one])
-        read, apart = self._attack(overrides)
-        (self._tokens.grad,) = torch.autograd.grad(-read.sum(), [self._tokens], retain_graph=True)
-        self._adam.step()
-        with torch.no_grad():  # no longer than a word: see the module's docstring
-            self._tokens *= (self._longest / self._tokens.norm(dim=-1, keepdim=True)).clamp(max=1)
-        return (read.relu() * apart).mean()
 
     @torch.no_grad()
     def read(self, overrides: Mapping[str, Tensor]) -> float:
