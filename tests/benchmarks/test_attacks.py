@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -63,11 +62,6 @@ RUNS: dict[str, Run] = {
 SOFT_RUNS = {name: run for name, run in RUNS.items() if name != "token search"}
 every_attack = pytest.mark.parametrize("run", list(RUNS.values()), ids=list(RUNS))
 soft_attacks = pytest.mark.parametrize("run", list(SOFT_RUNS.values()), ids=list(SOFT_RUNS))
-
-
-@pytest.fixture(scope="module")
-def backbone(tiny_backbone_dir: Path) -> Backbone:
-    return load_backbone(tiny_backbone_dir)
 
 
 @pytest.fixture
