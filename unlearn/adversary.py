@@ -2,10 +2,13 @@
 
 Whoever may choose an input embedding looks for a token that no word has, but with which the encoder
 reads the concept: in the place of its name, or before a sentence that names it. The encoder is
-trained against a few such tokens while they are being looked for: both sides take their step on one
-and the same forward pass ("free" adversarial training: Shafahi et al. 2019, arXiv 1904.12843), all
-of it at the encoder's output, without a denoiser (AdvUnlearn's lower level has one: Zhang et al.
-2024, arXiv 2405.15234).
+trained against a few such tokens while they are being looked for: one backward pass serves both
+sides ("free" adversarial training: Shafahi et al. 2019, arXiv 1904.12843), all of it at the
+encoder's output, without a denoiser (AdvUnlearn's lower level has one: Zhang et al. 2024, arXiv
+2405.15234).
+
+How much of the concept is read is a projection, not a distance: a denoiser draws a concept from
+embeddings far from any of its sentences, as long as enough of what is peculiar to it is in them.
 
 An attacker's token is no longer than the longest word's. A much longer one drowns what the layers
 add to it and goes through any text encoder as it is; whoever may send such a thing has no need of
@@ -23,12 +26,11 @@ from torch import Tensor
 
 from encoders import low_rank
 from unlearn.fewshot import Caption, draw
-from unlearn.objectives import distance
 
 if TYPE_CHECKING:
     from video.backbone import Backbone
 
-IN_PLACE, BEFORE = 8, 4
+IN_PLACE, BEFORE = 16, 8
 """Attackers at work at a time in the name's place, and before a whole sentence."""
 ATTACKERS = IN_PLACE + BEFORE
 LEARNING_RATE = 0.15
@@ -37,12 +39,10 @@ RESTARTS = 25
 """One attacker begins anew every so many steps, on average: another way in is tried."""
 SENTENCES = 32
 """Of the concept's captions so many, drawn at random, are used for each sort of attacker."""
-REACH = 1.2
-"""The nearer an attacker is to the concept, the more it counts; from so many times the distance of
-the anchor on, not at all: it has been beaten, and would only pull other words along."""
-ANOTHER = 2.0
-"""Nor does one in the name's place count once it is `REACH · ANOTHER` times nearer to another
-concept: it is read as that one, which is to stay."""
+BEATEN = 1e-3
+"""An attacker that reads nothing of the concept counts so much less, and still learns."""
+LEAST = 0.01
+"""What is peculiar to a concept counts as no less than this share of it."""
 
 
 class Adversary:
@@ -75,12 +75,12 @@ class Adversary:
         own, prompts = [own[i] for i in whole], prompts[whole]
         self._prompts, self._places = prompts, [place for place in found if place is not None]
         with torch.no_grad():
-            self._concept = self._encoder.encode(prompts)
             self._anchor = self._encoder.encode(backbone.tokenize([c.anchor for c in own]))
-            self._apart = (self._concept - self._anchor).square().mean()
+            self._towards = (self._encoder.encode(prompts) - self._anchor).float()
             said, *rest = phrases
             others = [[c.prompt.replace(said, other) for c in own] for other in rest]
-            self._others = [self._encoder.encode(backbone.tokenize(each)) for each in others]
+            away = [self._encoder.encode(backbone.tokenize(each)) - self._anchor for each in others]
+            self._peculiar = peculiar(self._towards, [each.float() for each in away])
         most = backbone.limits.prompt_tokens - 1  # one more comes before it
         shuffled = (captions[i] for i in draw(len(captions), len(captions), generator))
         fit = (
@@ -99,41 +99,49 @@ class Adversary:
         self._tokens = self._near(self._words).requires_grad_()
         lengths = self._vocabulary.norm(dim=1)
         self._longest = lengths.max()
+        self._scale = torch.ones(ATTACKERS)
         self._adam = torch.optim.Adam([self._tokens], lr=LEARNING_RATE * lengths.mean().item())
 
     def __call__(self, overrides: Mapping[str, Tensor]) -> Tensor:
-        """The mean over the attackers of w ‖τ_φ(y′) − τ₀(a)‖², y′ being y with an attacker's tokens
-        in the name's place or before it, and w between 0 and 1 by how much it is read as the
-        concept:
+        """The mean over the attackers of max(0, s) ‖τ₀(y) − τ₀(a)‖² (and next to nothing of s < 0)
+        with
 
-            w = REACH − ‖τ_φ(y′) − τ₀(y)‖² / min(‖τ₀(y) − τ₀(a)‖², ANOTHER · min ‖τ_φ(y′) − τ₀(o)‖²)
+            s = ⟨τ_φ(y′) − τ₀(a), d⟩ / ‖d‖²
 
-        with o for y with another concept in its place. Where the tokens stand before y, they do so
-        before o and a and τ₀'s y as well, there as the words that they began as. The attackers move
-        on: they minimise ‖τ_φ(y′) − τ₀(y)‖².
+        y′ being y with an attacker's tokens in the name's place or before it, and d the `peculiar`
+        part of τ₀(y) − τ₀(a), for tokens before y the whole of it: 1 for the base's own reading of
+        y, 0 for the anchor's. Tokens before y stand before a and τ₀'s y too, there as the words
+        that they began as. One backward pass of it serves both sides: the attackers, who maximise
+        s, take their step on it when they are called again.
         """
+        self._move()
+        read, apart = self._attack(overrides)
+        slope = torch.where(read > 0, 1.0, BEATEN)
+        self._scale = (slope * apart).detach().clamp(min=1e-12)
+        return (slope * read * apart).mean()
+
+    def _move(self) -> None:
+        """The attackers' own step, on what the backward pass of the last loss has left them."""
+        if self._tokens.grad is not None:
+            # Each attacker's gradient is that of its own s, once its weight in the loss is out.
+            self._tokens.grad /= -self._scale.view(-1, 1, 1)
+            self._adam.step()
+            self._adam.zero_grad()
+            with torch.no_grad():  # no longer than a word: see the module's docstring
+                length = self._tokens.norm(dim=-1, keepdim=True)
+                self._tokens *= (self._longest / length).clamp(max=1)
         if torch.rand((), generator=self._random) < 1 / RESTARTS:
             [one] = draw(ATTACKERS, 1, self._random)
             self._words[one] = self._some_words(self._words[one].shape)
             self._tokens.data[one] = self._near(self._words[one])
-        to_concept, to_anchor, far = self._attack(overrides)
-        (self._tokens.grad,) = torch.autograd.grad(
-            to_concept.sum(), [self._tokens], retain_graph=True
-        )
-        self._adam.step()
-        with torch.no_grad():  # no longer than a word: see the module's docstring
-            self._tokens *= (self._longest / self._tokens.norm(dim=-1, keepdim=True)).clamp(max=1)
-        near = (REACH - to_concept.detach() / far).clamp(0, 1)
-        return (near * to_anchor).mean()
 
     @torch.no_grad()
-    def distance(self, overrides: Mapping[str, Tensor]) -> float:
-        """The attackers' mean square distance from the concept, in some of its captions."""
+    def read(self, overrides: Mapping[str, Tensor]) -> float:
+        """How much of the concept the attackers' tokens have read in some of its captions: s."""
         return float(self._attack(overrides)[0].mean())
 
-    def _attack(self, overrides: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Each attacker's distances from concept and anchor, in a caption of its own, and what
-        counts as far."""
+    def _attack(self, overrides: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Each attacker's s in a caption of its own, and how far that is from its anchor."""
         chosen = self._some(len(self._prompts), IN_PLACE)
         rows = self._prompts[chosen].clone()
         for row, carriers, i in zip(rows, self._carriers, chosen, strict=False):
@@ -143,17 +151,13 @@ class Adversary:
         rows = torch.cat([rows, _before(said, self._carriers[IN_PLACE:, :1])])
         words = self._words[IN_PLACE:, :1].to(said)
         with torch.no_grad():
-            concept = self._encoder.encode(_before(said, words))
             anchor = self._encoder.encode(_before(meant, words))
-        concept = torch.cat([self._concept[chosen], concept])
+            towards = (self._encoder.encode(_before(said, words)) - anchor).float()
+        direction = torch.cat([self._peculiar[chosen], towards])
         anchor = torch.cat([self._anchor[chosen], anchor])
-        reached = self._encoder.encode(rows, self._laid(overrides))
-        far = distance(concept, anchor)
-        far[:IN_PLACE] = self._apart
-        for other in self._others:
-            nearer = ANOTHER * distance(reached.detach()[:IN_PLACE], other[chosen])
-            far[:IN_PLACE] = torch.minimum(far[:IN_PLACE], nearer)
-        return distance(reached, concept), distance(reached, anchor), far
+        apart = torch.cat([self._towards[chosen], towards]).square().mean((1, 2))
+        moved = self._encoder.encode(rows, self._laid(overrides)) - anchor
+        return shares(moved.float(), direction, apart), apart
 
     def _some(self, population: int, count: int) -> list[int]:
         return torch.randint(population, (count,), generator=self._random).tolist()
@@ -194,3 +198,28 @@ def find(name: Sequence[int], row: Sequence[int]) -> int | None:
     """Where a name's tokens begin in a prompt's; None if they are not in it."""
     starts = range(len(row) - len(name) + 1)
     return next((i for i in starts if list(row[i : i + len(name)]) == list(name)), None)
+
+
+def peculiar(towards: Tensor, away: Sequence[Tensor]) -> Tensor:
+    """What of a concept's directions is in no other concept's: τ₀(y) − τ₀(a) without its projection
+    on the span of τ₀(o) − τ₀(a), o being y with another concept in its place.
+
+    Along it no mixture of the others moves: taking it away leaves them be. A null-space projection
+    (Ravfogel et al. 2020, arXiv 2004.07667), of what is to stay.
+
+    Args:
+        towards: the concept's directions, one a sentence: (N,L,D).
+        away: the same of each other concept.
+    """
+    if not away:
+        return towards
+    span, _ = torch.linalg.qr(torch.stack([other.flatten(1) for other in away], 2))
+    flat = towards.flatten(1).unsqueeze(2)
+    return (flat - span @ (span.mT @ flat)).view_as(towards)
+
+
+def shares(moved: Tensor, direction: Tensor, apart: Tensor) -> Tensor:
+    """⟨m, d⟩ / ‖d‖² for each of (B,L,D); less where d is next to nothing beside the mean square
+    `apart`, as in a concept that has nothing of its own."""
+    least = torch.maximum(direction.square().mean((1, 2)), LEAST * apart).clamp(min=1e-12)
+    return (moved * direction).mean((1, 2)) / least

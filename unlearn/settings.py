@@ -71,7 +71,7 @@ class UnlearnSettings:
     """Redirect only: captions a step."""
     retain_weight: float = 12.0
     """Redirect only: weight of the drift on captions against the redirection."""
-    adversary_weight: float = 12.0
+    adversary_weight: float = 18.0
     """Redirect only: weight of the loss that attackers cause (`unlearn.adversary`); 0: none."""
 
     def __post_init__(self) -> None:
