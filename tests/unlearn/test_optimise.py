@@ -31,6 +31,10 @@ def starter() -> Backbone:
     return load_backbone(Path(__file__).parents[2] / "starter" / "weights")
 
 
+# The default's attackers need the default's steps beside them.
+SHORT = UnlearnSettings(steps=20, adversary_weight=6.0)
+
+
 def task(
     concept: str = "pogo",
     kind: Kind = "character",
@@ -228,7 +232,7 @@ def test_computes_in_bfloat16(tiny_backbone_dir: Path) -> None:
 
 def test_several_concepts_share_an_encoder(starter: Backbone) -> None:
     both = tuple(Concept(name=name, kind="character") for name in ("pogo", "zumi"))
-    run = finished(UnlearnTask(both, UnlearnSettings(steps=20)), starter)
+    run = finished(UnlearnTask(both, SHORT), starter)
     card = run.encoder.card
     assert (card.id, card.concepts) == ("no-pogo-zumi", both)
     assert len(run.losses) == 40  # the steps are each concept's
@@ -242,13 +246,13 @@ def test_several_concepts_share_an_encoder(starter: Backbone) -> None:
 def test_a_child_keeps_what_its_parent_forgot(starter: Backbone, rank: int) -> None:
     rate = {1: 2e-2, 0: 1e-3}[rank]
     first = finished(task("pogo", steps=20, rank=rank, learning_rate=rate), starter).encoder
-    child = finished(task("zumi", parent=first, steps=20), starter).encoder
+    child = finished(task("zumi", parent=first, **vars(SHORT)), starter).encoder
     assert child.card.parent == "no-pogo"
     assert [concept.name for concept in child.card.concepts] == ["pogo", "zumi"]
     starter.text_encoder.check(child.overrides)
     assert shift(starter, first, "zumi") > 0.9
     assert shift(starter, child, "zumi") < 0.75
-    assert shift(starter, child, "pogo") < shift(starter, first, "pogo") + 0.15
+    assert shift(starter, child, "pogo") < shift(starter, first, "pogo") + 0.1
     factors = {len(part) for name, part in child.overrides.items() if low_rank.A in name}
     assert factors == ({1 + 2} if rank else set())  # factors on whole tensors become part of them
 
