@@ -6,11 +6,12 @@ import re
 import secrets
 import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
 from encoders import AliasExists, Card, EncoderExists, EncoderNotFound
@@ -25,6 +26,7 @@ from server.bodies import (
     text_lists,
 )
 from server.errors import InvalidRequest, NotFound
+from server.following import events
 from server.guard import caller_of
 from server.keys import Caller
 from server.records import FAILED, PENDING, PUBLISHED, EncoderRecord
@@ -239,6 +241,16 @@ def get_encoder(encoder: VisibleEncoder, response: Response) -> Encoder:
     if encoder.status in PENDING:
         response.headers["openai-poll-after-ms"] = str(POLL_AFTER_MS)
     return encoder
+
+
+@router.get("/{encoder_id}/events", summary="Follow an encoder", response_class=EventSourceResponse)
+async def follow_encoder(
+    request: Request, encoder: VisibleEncoder
+) -> AsyncIterator[ServerSentEvent]:
+    """Server-sent events, named by the status, with the encoder as it is: at once, and then
+    whenever it has come further, until it has ended. `deleted` is the last one of one that was."""
+    async for event in events(lambda: visible_encoder(request, encoder.id)):
+        yield event
 
 
 @router.delete("/{encoder_id}", summary="Delete an encoder, or cancel it (an admin's key)")

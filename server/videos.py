@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import FileResponse
+from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
 from server.access import choose
 from server.bodies import check, idempotency_key, read_fields, request_hash
 from server.errors import Conflict, InvalidRequest, NotFound
 from server.files import Variant
+from server.following import events
 from server.guard import caller_of
 from server.keys import Caller
 from server.records import COMPLETED, FAILED, PENDING, VideoRecord
@@ -189,6 +191,14 @@ def get_video(record: OwnVideo, response: Response) -> Video:
     if record.status in PENDING:
         response.headers["openai-poll-after-ms"] = str(POLL_AFTER_MS)
     return video_object(record)
+
+
+@router.get("/{video_id}/events", summary="Follow a video", response_class=EventSourceResponse)
+async def follow_video(request: Request, record: OwnVideo) -> AsyncIterator[ServerSentEvent]:
+    """Server-sent events, named by the status, with the video as it is: at once, and then whenever
+    it has come further, until it has ended. `deleted` is the last one of a video that was."""
+    async for event in events(lambda: video_object(own_video(request, record.id))):
+        yield event
 
 
 @router.delete("/{video_id}", summary="Delete a video, or cancel it")
