@@ -112,6 +112,13 @@ class Unprocessable(ApiError):
     code = "idempotency_key_reused"
 
 
+class JobFailed(ApiError):
+    """The job that somebody waited for has ended without a result; the code is the job's."""
+
+    status = 500
+    code = "job_failed"
+
+
 class QueueFull(ApiError):
     """Too many jobs are waiting already."""
 
@@ -138,7 +145,8 @@ def error_body(
 def error_response(error: PalimpsestError) -> JSONResponse:
     """The answer for an error meant for the caller's eyes."""
     if isinstance(error, ApiError):
-        status, code, headers = error.status, error.reported_code, error.headers
+        code, headers = error.reported_code, error.headers
+        status = _STATUS_OF_CODE.get(code, error.status)
     else:
         status, code, headers = _STATUS_OF_CODE.get(error.code, 400), error.code, {}
     body = error_body(status, str(error), param=error.param, code=code)

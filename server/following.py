@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
+from fastapi import Request
 from fastapi.sse import ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
@@ -37,6 +38,37 @@ async def changes(look: Callable[[], Followed]) -> AsyncIterator[Followed]:
             yield now
         else:
             await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def to_end(look: Callable[[], Followed], request: Request) -> Followed:
+    """The job once it has ended, for a caller who waits for it.
+
+    Raises:
+        CallerGone: the caller has closed the connection.
+        NotFound, EncoderNotFound: the job was deleted.
+    """
+    ended, left = asyncio.ensure_future(_last(changes(look))), asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait((ended, left), return_when=asyncio.FIRST_COMPLETED)
+        if not ended.done():
+            raise CallerGone
+        return await ended
+    finally:
+        ended.cancel()
+        left.cancel()
+
+
+class CallerGone(Exception):
+    """Nobody waits for the answer any more."""
+
+
+async def _last(items: AsyncIterator[Followed]) -> Followed:
+    return [item async for item in items][-1]
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def events(look: Callable[[], Followed]) -> AsyncIterator[ServerSentEvent]:

@@ -89,6 +89,8 @@ class VideoRecord(Job):
     fps: Mapped[int]
     width: Mapped[int]
     height: Mapped[int]
+    inference_seconds: Mapped[float | None]
+    """From its first step to its frames."""
 
 
 class EncoderRecord(Job):

@@ -90,10 +90,23 @@ class VideoRequest(_Request):
     size: Annotated[str, AfterValidator(_check_size)] | None = Field(
         None, description="Delivered size, `<width>x<height>`"
     )
+    width: Annotated[int | None, Number] = Field(None, ge=1, description="`size`, in two fields")
+    height: Annotated[int | None, Number] = Field(None, ge=1)
+    user: str | None = Field(None, max_length=256, description="Who asks, to you; not used here")
     input_reference: Any = Field(None, description="Not supported; refused")
 
+    @model_validator(mode="after")
+    def _one_size(self) -> VideoRequest:
+        if (self.width is None) != (self.height is None):
+            raise ValueError("width and height go together, or give size")
+        if self.size is not None and self.width is not None:
+            raise ValueError("give size, or width and height, not both")
+        return self
+
     def pixels(self) -> tuple[int, int] | None:
-        """``size`` as (width, height)."""
+        """``size``, or width and height, if either was given."""
+        if self.width is not None and self.height is not None:
+            return self.width, self.height
         match = _SIZE.fullmatch(self.size or "")
         return (int(match[1]), int(match[2])) if match else None
 

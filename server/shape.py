@@ -88,9 +88,9 @@ def _size(request: VideoRequest, limits: Limits, settings: Settings) -> tuple[in
     if not fits:
         times = max(1, settings.max_side // max(native_width, native_height))
         raise InvalidRequest(
-            f"size {request.size} cannot be delivered: this model makes {native_width}x"
+            f"size {width}x{height} cannot be delivered: this model makes {native_width}x"
             f"{native_height}, delivered at even sizes of that shape up to "
             f"{native_width * times}x{native_height * times}.",
-            param="size",
+            param="size" if request.width is None else "width",
         )
     return width, height

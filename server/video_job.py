@@ -54,7 +54,9 @@ def render(jobs: Jobs, record: VideoRecord) -> None:
             "spritesheet": clip.spritesheet(frames),
         },
     )
-    if not jobs.end(record, status=COMPLETED, progress=100):
+    if not jobs.end(
+        record, status=COMPLETED, progress=100, inference_seconds=round(ticket.seconds, 3)
+    ):
         runtime.files.delete(record.id)
 
 

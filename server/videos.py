@@ -14,9 +14,9 @@ from starlette.concurrency import run_in_threadpool
 
 from server.access import choose
 from server.bodies import check, idempotency_key, read_fields, request_hash
-from server.errors import Conflict, InvalidRequest, NotFound
+from server.errors import Conflict, InvalidRequest, JobFailed, NotFound
 from server.files import Variant
-from server.following import events
+from server.following import CallerGone, events, to_end
 from server.guard import caller_of
 from server.keys import Caller
 from server.records import COMPLETED, FAILED, PENDING, VideoRecord
@@ -28,6 +28,8 @@ router = APIRouter(prefix="/v1/videos", tags=["videos"])
 
 POLL_AFTER_MS = 500
 """How long OpenAI's client waits between two looks at a job."""
+CLIENT_CLOSED_REQUEST = 499
+"""For the log and the metrics (nginx's code): nobody is there to read it."""
 
 _MEDIA_TYPES: Mapping[Variant, str] = {
     "video": "video/mp4",
@@ -141,14 +143,50 @@ _BODY = {
 @router.post("", summary="Make a video", openapi_extra=_BODY)
 async def create_video(request: Request, response: Response) -> Video:
     """Accepts a job and answers at once, with status `queued`."""
-    caller = caller_of(request)
-    fields = await read_fields(request, max_files=1)
-    checked = check(VideoRequest, fields)
-    record = await run_in_threadpool(
-        accept, runtime_of(request), caller, checked, idempotency_key(request)
-    )
+    record = await _accepted(request)
     response.headers["openai-poll-after-ms"] = str(POLL_AFTER_MS)
     return video_object(record)
+
+
+@router.post(
+    "/sync",
+    summary="Make a video and wait for it",
+    openapi_extra=_BODY,
+    response_class=FileResponse,
+    responses={200: {"content": {_MEDIA_TYPES["video"]: {}}}},
+)
+async def create_video_and_wait(request: Request) -> Response:
+    """The same, but the answer is the mp4. Its headers say which video it is (`x-video-id`), its
+    `x-model`, and how long it took from its first step on, `x-inference-time-s`. Whoever closes the
+    connection cancels the video."""
+    record = await _accepted(request)
+    runtime = runtime_of(request)
+    try:
+        video = await to_end(lambda: video_object(own_video(request, record.id)), request)
+    except CallerGone:
+        await run_in_threadpool(remove, runtime, record)
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
+    if video.error is not None:
+        raise JobFailed(f"Video {video.id} failed: {video.error.message}", code=video.error.code)
+    record = await run_in_threadpool(own_video, request, record.id)
+    return FileResponse(
+        runtime.files.path(record.id, "video"),
+        media_type=_MEDIA_TYPES["video"],
+        filename=f"{record.id}.mp4",
+        headers={
+            "x-video-id": record.id,
+            "x-model": record.model,
+            "x-inference-time-s": f"{record.inference_seconds:.3f}",
+        },
+    )
+
+
+async def _accepted(request: Request) -> VideoRecord:
+    fields = await read_fields(request, max_files=1)
+    checked = check(VideoRequest, fields)
+    return await run_in_threadpool(
+        accept, runtime_of(request), caller_of(request), checked, idempotency_key(request)
+    )
 
 
 def own_video(request: Request, video_id: str) -> VideoRecord:

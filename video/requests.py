@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from threading import Event
+from time import perf_counter
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from encoders import PalimpsestError
@@ -86,6 +87,8 @@ class Ticket(Generic[T]):
         self._cancel = Event()
         self._state: State = "queued"
         self._progress = 0.0
+        self._begun: float | None = None
+        self._ended: float | None = None
         self._wake: Callable[[], None] = lambda: None
 
     @property
@@ -97,6 +100,13 @@ class Ticket(Generic[T]):
     def progress(self) -> float:
         """Share of the work done, 0 to 1; never falls. An iterator's is 0 until it is done."""
         return self._progress
+
+    @property
+    def seconds(self) -> float:
+        """From its first step to its end, or to now; the turns of others among them included."""
+        if self._begun is None:
+            return 0.0
+        return (perf_counter() if self._ended is None else self._ended) - self._begun
 
     @property
     def cancel_requested(self) -> bool:
@@ -142,14 +152,16 @@ class Ticket(Generic[T]):
     def advance(self, progress: float) -> None:
         """The work has begun, or has come this far."""
         self._state = "running"
+        self._begun = perf_counter() if self._begun is None else self._begun
         self._progress = max(self._progress, progress)
 
     def complete(self, result: T) -> None:
         """The work is done."""
-        self._state, self._progress = "completed", 1.0
+        self._state, self._progress, self._ended = "completed", 1.0, perf_counter()
         self._future.set_result(result)
 
     def fail(self, error: BaseException) -> None:
         """The work has ended without a result."""
         self._state = "cancelled" if isinstance(error, Cancelled) else "failed"
+        self._ended = perf_counter()
         self._future.set_exception(error)

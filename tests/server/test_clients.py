@@ -25,6 +25,7 @@ from tests.server.help import (
     bearer,
     free_port,
     running,
+    wait_for,
     write_keys,
 )
 from video import clip
@@ -183,6 +184,57 @@ def test_curl_gets_a_clip_with_ranges(server: Server, tmp_path: Path) -> None:
     assert clip.decode_mp4(file.read_bytes()).shape[0] == 4
     assert "206" in curl("-o", "/dev/null", "-D", "-", "-r", "0-9", url).splitlines()[0]
     assert "content-length" in curl("-I", url).lower()
+
+
+def vllm_omni_form(**fields: str) -> dict[str, tuple[None, str]]:
+    """A multipart form as vLLM-Omni's documentation has its clients send it."""
+    every = {
+        "prompt": PROMPT,
+        "user": "somebody",
+        "width": "64",
+        "height": "64",
+        "num_frames": "4",
+        "fps": "8",
+        "num_inference_steps": "2",
+        "guidance_scale": "2.0",
+        "negative_prompt": "blurry",
+        "seed": "5",
+        **fields,
+    }
+    return {name: (None, value) for name, value in every.items()}
+
+
+def test_a_client_of_vllm_omni_finds_its_way(server: Server, tmp_path: Path) -> None:
+    client, key = server.client, bearer(BASE_KEY)
+    created = client.post("/v1/videos", files=vllm_omni_form(), headers=key).json()
+    assert created["status"] == "queued"
+    assert isinstance(created["created_at"], int)
+    done = wait_for(client, f"/v1/videos/{created['id']}", key=BASE_KEY)
+    assert (done["status"], done["size"], done["seconds"]) == ("completed", "64x64", "0.5")
+    content = client.get(f"/v1/videos/{created['id']}/content", headers=key)
+    now = client.post("/v1/videos/sync", files=vllm_omni_form(), headers=key)
+    assert now.status_code == 200, now.text
+    assert now.headers["content-type"] == "video/mp4"
+    assert {"x-request-id", "x-model", "x-inference-time-s"} <= set(now.headers)
+    assert (clip.decode_mp4(now.content) == clip.decode_mp4(content.content)).all()
+    listed = client.get("/v1/videos", headers=key).json()
+    assert {created["id"], now.headers["x-video-id"]} <= {one["id"] for one in listed["data"]}
+    deleted = client.delete(f"/v1/videos/{created['id']}", headers=key).json()
+    assert (deleted["id"], deleted["deleted"]) == (created["id"], True)
+    refused = client.post("/v1/videos/sync", files=vllm_omni_form(lora="{}"), headers=key)
+    assert_error(refused, 400, says="lora")
+
+
+def test_a_caller_that_waits_and_goes_away_cancels_its_video(server: Server) -> None:
+    client, key = server.client, bearer(BASE_KEY)
+    before = client.get("/v1/videos?limit=1", headers=key).json()["first_id"]
+    form = vllm_omni_form(num_inference_steps="100", num_frames="16")
+    with contextlib.suppress(httpx.TimeoutException):
+        client.post("/v1/videos/sync", files=form, headers=key, timeout=0.5)
+    until = time.monotonic() + PATIENCE
+    while client.get("/v1/videos?limit=1", headers=key).json()["first_id"] != before:
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def test_the_server_tells_probes_what_it_is_doing(server: Server) -> None:

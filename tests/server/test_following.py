@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
+import time
+from concurrent.futures import Future
 from typing import Any
 
 from tests.server.help import Client, assert_error, device_held, publish
+from video import clip
 
 QUICK = {"prompt": "pogo in a meadow", "steps": 8, "frames": 4, "seed": 1}
 
@@ -64,3 +68,69 @@ def test_what_is_not_there_or_anothers_cannot_be_followed(client: Client) -> Non
     assert_error(client.get("/v1/encoders/no-such/events"), 404, code="encoder_not_found")
     publish(client.runtime, "no-imported")
     assert [name for name, _ in follow(client, "/v1/encoders/no-imported/events")] == ["published"]
+
+
+def test_a_video_can_be_waited_for(client: Client) -> None:
+    answer = client.post("/v1/videos/sync", json=QUICK)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "video/mp4"
+    assert answer.headers["x-model"] == client.runtime.loaded.backbone.name
+    assert 0 < float(answer.headers["x-inference-time-s"]) < 600
+    video = answer.headers["x-video-id"]
+    assert client.get(f"/v1/videos/{video}/content").content == answer.content
+    assert clip.decode_mp4(answer.content).shape[0] == 4
+
+
+def test_a_video_that_fails_or_is_refused_is_an_error_to_who_waits(client: Client) -> None:
+    assert_error(client.post("/v1/videos/sync", json={"prompt": ""}), 400)
+    publish(client.runtime, "no-more")
+    with device_held(client.runtime):
+        waiting = Future[Any]()
+
+        def wait() -> None:
+            waiting.set_result(client.post("/v1/videos/sync", json={**QUICK, "encoder": "no-more"}))
+
+        threading.Thread(target=wait).start()
+        while not client.get("/v1/videos").json()["data"][0]["model"].endswith(":no-more"):
+            time.sleep(0.05)
+        assert client.delete("/v1/encoders/no-more").status_code == 200
+    assert_error(waiting.result(60), 404, code="encoder_not_found", says="failed")
+
+
+def test_whoever_waits_no_longer_cancels(client: Client) -> None:
+    gone = threading.Event()
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/videos/sync",
+        "query_string": b"",
+        "headers": [(b"content-type", b"application/json")],
+        "client": ("127.0.0.1", 50000),
+        "server": ("127.0.0.1", 3000),
+    }
+    body = json.dumps({**QUICK, "steps": 100}).encode()
+    messages: list[dict[str, Any]] = [{"type": "http.request", "body": body}]
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        if messages:
+            return messages.pop()
+        while not gone.is_set():
+            await asyncio.sleep(0.02)
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    before = len(client.get("/v1/videos?limit=100").json()["data"])
+    with device_held(client.runtime):
+        assert client.portal is not None
+        answered = client.portal.start_task_soon(client.app, scope, receive, send)
+        while len(client.get("/v1/videos?limit=100").json()["data"]) == before:
+            time.sleep(0.05)
+        assert not answered.done()
+        gone.set()
+        answered.result(30)
+        assert sent[0]["status"] == 499
+        assert len(client.get("/v1/videos?limit=100").json()["data"]) == before
+    assert client.runtime.loaded.engine.stats().in_flight == 0
