@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 from fastapi import Request
@@ -15,10 +15,11 @@ from server.errors import NotFound
 from server.records import PENDING
 from server.schemas import Encoder, Video
 
-PAUSE_SECONDS = 0.2
+PAUSE_SECONDS = 0.1
 """Between two looks. Whoever works on the job writes into its row, in this process or another."""
 
 Followed = TypeVar("Followed", Video, Encoder)
+Answer = TypeVar("Answer")
 
 
 async def changes(look: Callable[[], Followed]) -> AsyncIterator[Followed]:
@@ -40,30 +41,26 @@ async def changes(look: Callable[[], Followed]) -> AsyncIterator[Followed]:
             await asyncio.sleep(PAUSE_SECONDS)
 
 
-async def to_end(look: Callable[[], Followed], request: Request) -> Followed:
-    """The job once it has ended, for a caller who waits for it.
+async def while_heard(request: Request, answer: Awaitable[Answer]) -> Answer:
+    """What `answer` comes to, which is cancelled when the caller closes the connection.
 
     Raises:
-        CallerGone: the caller has closed the connection.
-        NotFound, EncoderNotFound: the job was deleted.
+        CallerGone: the caller has.
     """
-    ended, left = asyncio.ensure_future(_last(changes(look))), asyncio.ensure_future(_left(request))
+    working, left = asyncio.ensure_future(answer), asyncio.ensure_future(_left(request))
     try:
-        await asyncio.wait((ended, left), return_when=asyncio.FIRST_COMPLETED)
-        if not ended.done():
+        await asyncio.wait((working, left), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
             raise CallerGone
-        return await ended
+        return await working
     finally:
-        ended.cancel()
         left.cancel()
+        working.cancel()
+        await asyncio.wait((working, left))
 
 
 class CallerGone(Exception):
     """Nobody waits for the answer any more."""
-
-
-async def _last(items: AsyncIterator[Followed]) -> Followed:
-    return [item async for item in items][-1]
 
 
 async def _left(request: Request) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import uuid
 from collections.abc import AsyncIterator, Mapping
@@ -16,7 +17,7 @@ from server.access import choose
 from server.bodies import check, idempotency_key, read_fields, request_hash
 from server.errors import Conflict, InvalidRequest, JobFailed, NotFound
 from server.files import Variant
-from server.following import CallerGone, events, to_end
+from server.following import CallerGone, changes, events, while_heard
 from server.guard import caller_of
 from server.keys import Caller
 from server.records import COMPLETED, FAILED, PENDING, VideoRecord
@@ -108,6 +109,33 @@ def remove(runtime: Runtime, record: VideoRecord) -> None:
     runtime.files.delete(record.id)
 
 
+async def finished(runtime: Runtime, record: VideoRecord) -> VideoRecord:
+    """The video once it is completed. Cancelling this deletes it.
+
+    Raises:
+        JobFailed: it was not made, or it was deleted.
+    """
+
+    def look() -> Video:
+        nonlocal record
+        now = runtime.records.get(VideoRecord, VideoRecord.id == record.id)
+        if now is None:
+            raise JobFailed(f"Video {record.id} was deleted.", code="video_deleted")
+        record = now
+        return video_object(record)
+
+    try:
+        async for _ in changes(look):
+            pass
+    except asyncio.CancelledError:
+        remove(runtime, record)
+        raise
+    if record.status == FAILED:
+        message = f"Video {record.id} failed: {record.error_message}"
+        raise JobFailed(message, code=record.error_code)
+    return record
+
+
 def video_object(record: VideoRecord) -> Video:
     """The record as a client sees it."""
     error = None
@@ -159,16 +187,11 @@ async def create_video_and_wait(request: Request) -> Response:
     """The same, but the answer is the mp4. Its headers say which video it is (`x-video-id`), its
     `x-model`, and how long it took from its first step on, `x-inference-time-s`. Whoever closes the
     connection cancels the video."""
-    record = await _accepted(request)
     runtime = runtime_of(request)
     try:
-        video = await to_end(lambda: video_object(own_video(request, record.id)), request)
+        record = await while_heard(request, finished(runtime, await _accepted(request)))
     except CallerGone:
-        await run_in_threadpool(remove, runtime, record)
         return Response(status_code=CLIENT_CLOSED_REQUEST)
-    if video.error is not None:
-        raise JobFailed(f"Video {video.id} failed: {video.error.message}", code=video.error.code)
-    record = await run_in_threadpool(own_video, request, record.id)
     return FileResponse(
         runtime.files.path(record.id, "video"),
         media_type=_MEDIA_TYPES["video"],
