@@ -148,6 +148,8 @@ class Jobs:
     def end(self, record: VideoRecord | EncoderRecord, **values: Any) -> bool:
         """Write a job's end, and count it. False if it was deleted meanwhile."""
         now = int(time.time())
+        if isinstance(record, VideoRecord):
+            values["expires_at"] = now + record.lifetime
         if not self.runtime.records.change(record, completed_at=now, **values):
             return False
         kind = "video" if isinstance(record, VideoRecord) else "encoder"

@@ -25,7 +25,13 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    InstrumentedAttribute,
+    Mapped,
+    Session,
+    mapped_column,
+)
 
 from server.errors import Conflict, QueueFull, Unprocessable
 
@@ -91,6 +97,11 @@ class VideoRecord(Job):
     height: Mapped[int]
     inference_seconds: Mapped[float | None]
     """From its first step to its frames."""
+    lifetime: Mapped[int]
+    """Seconds from its end to its removal."""
+    expires_at: Mapped[int | None] = mapped_column(index=True)
+    bytes: Mapped[int | None]
+    """Of its files."""
 
 
 class EncoderRecord(Job):
@@ -215,6 +226,11 @@ class Records:
         """How many jobs are in this status."""
         with self._read() as session:
             return session.scalar(select(func.count()).where(table.status == status)) or 0
+
+    def total(self, column: InstrumentedAttribute[int | None]) -> int:
+        """The sum of a column."""
+        with self._read() as session:
+            return session.scalar(select(func.sum(column))) or 0
 
     def change(self, job: Job, **values: Any) -> bool:
         """Write ``values`` to a pending job; False if it has ended or was deleted meanwhile.

@@ -16,6 +16,7 @@ from fastapi import Request
 
 from server.errors import NotReady
 from server.files import VideoFiles
+from server.housekeeping import Housekeeping
 from server.jobs import Jobs, Stopped
 from server.metrics import Metrics, StateCollector
 from server.records import Records
@@ -56,6 +57,7 @@ class Runtime:
         """Why the models could not be loaded."""
         self.stopping = threading.Event()
         self._loaded: Loaded | None = None
+        self._housekeeping = Housekeeping(self)
         self._boot = threading.Thread(target=self._load, name="palimpsest-load", daemon=True)
 
     def start(self) -> None:
@@ -67,11 +69,13 @@ class Runtime:
         self._boot.start()
         self.jobs = Jobs(self)
         self.jobs.start()
+        self._housekeeping.start()
 
     def stop(self) -> None:
         """Stop computing. Jobs that are under way go on at the next start."""
         self.stopping.set()
         self._boot.join()
+        self._housekeeping.stop()
         if self._loaded is not None:
             self._loaded.engine.stop()
         self.jobs.stop()

@@ -92,6 +92,9 @@ class VideoRequest(_Request):
     )
     width: Annotated[int | None, Number] = Field(None, ge=1, description="`size`, in two fields")
     height: Annotated[int | None, Number] = Field(None, ge=1)
+    expires_after: Annotated[int | None, Number] = Field(
+        None, ge=1, description="Seconds from its end to its removal"
+    )
     user: str | None = Field(None, max_length=256, description="Who asks, to you; not used here")
     input_reference: Any = Field(None, description="Not supported; refused")
 

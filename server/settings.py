@@ -60,6 +60,12 @@ class Settings(BaseSettings):
     max_queued_videos: PositiveInt = 1000
     """Videos accepted and not yet finished; more are answered with 429."""
     max_queued_encoders: PositiveInt = 16
+    video_lifetime_seconds: PositiveInt = 7 * 86_400
+    """Videos are removed so long after their end, where a request does not say; encoders that could
+    not be made, too."""
+    max_video_lifetime_seconds: PositiveInt = 30 * 86_400
+    max_stored_bytes: PositiveInt = 20 << 30
+    """When finished videos take more, the oldest are removed before their time."""
     videos_in_flight: PositiveInt = 8
     """Videos handed to the engine at a time."""
 

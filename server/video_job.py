@@ -1,14 +1,16 @@
-"""Making one video: through the engine, into an mp4 that says how it was made, onto the disk."""
+"""Making one video, through the engine and into an mp4 that says how it was made; and removing it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from server.files import Variant
 from server.keys import BASE
-from server.records import COMPLETED, IN_PROGRESS, VideoRecord
+from server.records import COMPLETED, IN_PROGRESS, PENDING, VideoRecord
 
 if TYPE_CHECKING:
     from server.jobs import Jobs
+    from server.runtime import Runtime
     from video.backbone import Backbone
 
 
@@ -46,18 +48,28 @@ def render(jobs: Jobs, record: VideoRecord) -> None:
     frames = jobs.follow(record.id, [ticket], report)[0]
     size = (record.width, record.height)
     said = provenance(record, loaded.backbone)
-    runtime.files.write(
-        record.id,
-        {
-            "video": clip.encode_mp4(frames, record.fps, size, said),
-            "thumbnail": clip.thumbnail(frames),
-            "spritesheet": clip.spritesheet(frames),
-        },
-    )
+    contents: dict[Variant, bytes] = {
+        "video": clip.encode_mp4(frames, record.fps, size, said),
+        "thumbnail": clip.thumbnail(frames),
+        "spritesheet": clip.spritesheet(frames),
+    }
+    runtime.files.write(record.id, contents)
     if not jobs.end(
-        record, status=COMPLETED, progress=100, inference_seconds=round(ticket.seconds, 3)
+        record,
+        status=COMPLETED,
+        progress=100,
+        inference_seconds=round(ticket.seconds, 3),
+        bytes=sum(map(len, contents.values())),
     ):
         runtime.files.delete(record.id)
+
+
+def remove(runtime: Runtime, record: VideoRecord) -> None:
+    """Delete a video: its row, its work if it is under way, its files."""
+    runtime.records.remove(record)
+    if record.status in PENDING:
+        runtime.jobs.cancel(record)
+    runtime.files.delete(record.id)
 
 
 def provenance(record: VideoRecord, backbone: Backbone) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from server.records import COMPLETED, FAILED, PENDING, VideoRecord
 from server.runtime import Runtime, runtime_of
 from server.schemas import Deleted, Page, Video, VideoError, VideoRequest, page_of
 from server.shape import shape_of
+from server.video_job import remove
 
 router = APIRouter(prefix="/v1/videos", tags=["videos"])
 
@@ -73,6 +74,13 @@ def accept(runtime: Runtime, caller: Caller, request: VideoRequest, key: str | N
                 "and would ignore the rest.",
                 param=param,
             )
+    most_seconds = runtime.settings.max_video_lifetime_seconds
+    if request.expires_after is not None and request.expires_after > most_seconds:
+        raise InvalidRequest(
+            f"expires_after is {request.expires_after}; videos are kept {most_seconds} seconds at "
+            "most.",
+            param="expires_after",
+        )
     shape = shape_of(request, loaded.backbone.limits, runtime.settings)
     choice = choose(caller, loaded.store, loaded.backbone, request.model, request.encoder)
     root = loaded.backbone.name
@@ -94,19 +102,12 @@ def accept(runtime: Runtime, caller: Caller, request: VideoRequest, key: str | N
             fps=shape.fps,
             width=shape.width,
             height=shape.height,
+            lifetime=request.expires_after or runtime.settings.video_lifetime_seconds,
         ),
         limit=runtime.settings.max_queued_videos,
     )
     runtime.jobs.submit(record)
     return record
-
-
-def remove(runtime: Runtime, record: VideoRecord) -> None:
-    """Delete a video: its row, its work if it is under way, its files."""
-    runtime.records.remove(record)
-    if record.status in PENDING:
-        runtime.jobs.cancel(record)
-    runtime.files.delete(record.id)
 
 
 async def finished(runtime: Runtime, record: VideoRecord) -> VideoRecord:
@@ -149,6 +150,7 @@ def video_object(record: VideoRecord) -> Video:
             "progress": record.progress,
             "created_at": record.created_at,
             "completed_at": record.completed_at,
+            "expires_at": record.expires_at,
             "prompt": record.prompt,
             "seconds": f"{record.frames / record.fps:g}",
             "size": f"{record.width}x{record.height}",

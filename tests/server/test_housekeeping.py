@@ -1,0 +1,112 @@
+"""What is removed by itself: nothing grows for ever, and nothing goes before its time."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dbos import DBOS
+
+from server import housekeeping
+from server.housekeeping import sweep
+from tests.server.conftest import MakeClient
+from tests.server.help import Client, assert_error, device_held, wait_for
+
+QUICK = {"prompt": "pogo in a meadow", "steps": 1, "frames": 2, "seed": 1}
+
+
+def made(client: Client, **fields: Any) -> dict[str, Any]:
+    video = client.post("/v1/videos", json={**QUICK, **fields}).json()
+    return wait_for(client, f"/v1/videos/{video['id']}")
+
+
+def left(client: Client) -> set[str]:
+    return {video["id"] for video in client.get("/v1/videos?limit=100").json()["data"]}
+
+
+def folders(client: Client) -> set[str]:
+    data: Path = client.runtime.settings.data_dir
+    return {path.name for path in (data / "videos").iterdir() if path.name[0] != "."}
+
+
+def test_a_video_goes_when_it_expires(make_client: MakeClient) -> None:
+    client = make_client(video_lifetime_seconds=1000, max_video_lifetime_seconds=2000)
+    usual, longer = made(client), made(client, expires_after=2000)
+    assert usual["expires_at"] == usual["completed_at"] + 1000
+    assert longer["expires_at"] == longer["completed_at"] + 2000
+    with device_held(client.runtime):
+        waiting = client.post("/v1/videos", json=QUICK).json()
+        assert waiting["expires_at"] is None
+        sweep(client.runtime, now=usual["expires_at"] - 1)
+        assert left(client) == {usual["id"], longer["id"], waiting["id"]}
+        sweep(client.runtime, now=longer["expires_at"] - 1)
+        assert left(client) == {longer["id"], waiting["id"]}
+        assert folders(client) == {longer["id"]}
+        assert_error(client.get(f"/v1/videos/{usual['id']}/content"), 404)
+    assert wait_for(client, f"/v1/videos/{waiting['id']}")["status"] == "completed"
+    for seconds in (0, 2001, True, "soon"):
+        answer = client.post("/v1/videos", json={**QUICK, "expires_after": seconds})
+        assert_error(answer, 400)
+        assert answer.json()["error"]["param"] == "expires_after"
+
+
+def test_the_oldest_go_when_the_disk_is_full(make_client: MakeClient) -> None:
+    client = make_client(max_stored_bytes=1)
+    first = made(client)
+    size = sum(
+        path.stat().st_size
+        for path in (client.runtime.settings.data_dir / "videos" / first["id"]).iterdir()
+    )
+    sweep(client.runtime, now=time.time())
+    assert left(client) == folders(client) == set()
+    client = make_client(max_stored_bytes=2 * size + size // 2)
+    videos = [made(client)["id"] for _ in range(4)]
+    sweep(client.runtime, now=time.time())
+    assert left(client) == folders(client) == set(videos[2:])
+
+
+def test_an_encoder_that_was_not_made_is_forgotten_in_time(make_client: MakeClient) -> None:
+    client = make_client(video_lifetime_seconds=1000, min_forget_rate=1.0, min_base_rate=1.0)
+    body = {"id": "no-pogo", "concept": "pogo", "kind": "character", "settings": {"steps": 1}}
+    assert client.post("/v1/encoders", json=body).status_code == 200
+    failed = wait_for(client, "/v1/encoders/no-pogo")
+    assert failed["status"] == "failed"
+    sweep(client.runtime, now=failed["completed_at"] + 999)
+    assert client.get("/v1/encoders/no-pogo").status_code == 200
+    sweep(client.runtime, now=failed["completed_at"] + 1000)
+    assert_error(client.get("/v1/encoders/no-pogo"), 404, code="encoder_not_found")
+
+
+def test_workflows_that_have_ended_are_forgotten(make_client: MakeClient) -> None:
+    client = make_client()
+    video = made(client)
+    with device_held(client.runtime):
+        client.post("/v1/videos", json=QUICK)
+        until = time.monotonic() + 60
+        while len(DBOS.list_workflows(status="SUCCESS")) < 1:
+            assert time.monotonic() < until
+        sweep(client.runtime, now=time.time())
+        assert len(DBOS.list_workflows()) == 2
+        sweep(client.runtime, now=time.time() + 3700)
+        assert [flow.status for flow in DBOS.list_workflows()] in (["PENDING"], ["ENQUEUED"])
+    assert client.get(f"/v1/videos/{video['id']}").json()["status"] == "completed"
+
+
+def test_a_sweep_that_fails_is_tried_again(
+    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(housekeeping, "EVERY_SECONDS", 0.02)
+    times: list[float] = []
+
+    def failing(runtime: object, now: float) -> None:
+        times.append(now)
+        raise OSError("away")
+
+    monkeypatch.setattr(housekeeping, "sweep", failing)
+    make_client()
+    until = time.monotonic() + 30
+    while len(times) < 3:
+        assert time.monotonic() < until
+        time.sleep(0.02)
