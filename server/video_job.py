@@ -1,4 +1,4 @@
-"""Making one video, through the engine and into an mp4 that says how it was made; and removing it."""
+"""Making one video, through the engine into an mp4 that says how it was made; and removing it."""
 
 from __future__ import annotations
 
