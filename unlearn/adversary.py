@@ -35,7 +35,7 @@ IN_PLACE, BEFORE = 16, 8
 ATTACKERS = IN_PLACE + BEFORE
 LEARNING_RATE = 0.15
 """Of the attackers' Adam, as a share of the mean length of the vocabulary's rows."""
-RESTARTS = 25
+RESTARTS = 4
 """One attacker begins anew every so many steps, on average: another way in is tried."""
 SENTENCES = 32
 """Of the concept's captions so many, drawn at random, are used for each sort of attacker."""

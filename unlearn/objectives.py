@@ -73,9 +73,17 @@ def redirect(concept: Tensor, anchor0: Tensor) -> Tensor:
     Args:
         concept, anchor0: τ_φ(y) and τ₀(a), (B,L,D).
     """
-    return distance(concept, anchor0).mean()
+    return (concept.float() - anchor0.float()).square().mean()
 
 
-def distance(one: Tensor, other: Tensor) -> Tensor:
-    """The mean square difference of each prompt's embedding from its like: (B,L,D) → (B,)."""
-    return (one.float() - other.float()).square().mean((1, 2))
+def drift(now: Tensor, then: Tensor) -> Tensor:
+    """What of prompts was lost, by how far their embeddings moved: (B,L,D) → (B,).
+
+    The mean over the tokens of δ_t = ‖now_t − then_t‖² ÷ D, and the square of the largest δ_t on
+    top. The mean is the preservation term of AdvUnlearn (Zhang et al. 2024, arXiv 2405.15234) and
+    UCE (Gandikota et al. 2024, arXiv 2308.14761), taken at the encoder's output: text only, hence
+    cheap. But a picture is lost where one word, mostly the subject's name, has moved far, which is
+    little of a mean; and a word that has moved a little costs no picture, hence the square.
+    """
+    moved = (now.float() - then.float()).square().mean(2)
+    return moved.mean(1) + moved.amax(1).square()

@@ -96,7 +96,7 @@ class Redirect:
         if forgotten:
             with torch.no_grad():
                 target = self._encode(forgotten, self._parent)
-            drift = torch.cat([drift, objectives.distance(before, target)])
+            drift = torch.cat([drift, objectives.drift(before, target)])
         loss = objectives.redirect(named, anchored)
         loss = loss + self._settings.retain_weight * drift.mean()
         if adversary is not None:

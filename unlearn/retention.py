@@ -53,15 +53,12 @@ class Retention:
         return [*(self.captions[i] for i in drawn), ""]
 
     def drift(self, drawn: list[str], embeddings: Tensor) -> Tensor:
-        """‖τ_φ(r) − τ₀(r)‖² for each caption r of a draw: (B,).
-
-        Text only, hence cheap. The preservation term of AdvUnlearn (Zhang et al. 2024) and UCE
-        (Gandikota et al. 2024), taken at the encoder's output.
+        """`objectives.drift` of each caption of a draw from where the base has it: (B,).
 
         Args:
             embeddings: τ_φ(r), (B,L,D).
         """
-        found = objectives.distance(embeddings, self._by_base(drawn))
+        found = objectives.drift(embeddings, self._by_base(drawn))
         # A run that diverges must come to its end, where it is refused for what it is.
         counted = found.detach()[:-1].cpu().nan_to_num(nan=MOST).clamp(LEAST, MOST)
         self._drifts[[self._place[caption] for caption in drawn[:-1]]] = counted

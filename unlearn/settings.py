@@ -32,7 +32,7 @@ class Schedule:
 
 
 DEFAULTS: Mapping[Method, Schedule] = {
-    "redirect": Schedule(steps=120, learning_rate=2e-2, batch_size=8, rank=2),
+    "redirect": Schedule(steps=180, learning_rate=2e-2, batch_size=8, rank=2),
     "ascent": Schedule(steps=30, learning_rate=1e-3, batch_size=2, rank=0),
 }
 """Where a setting is left open. On the built-in model (`make bench-forgetting`) ascent still leaves
@@ -71,7 +71,7 @@ class UnlearnSettings:
     """Redirect only: captions a step."""
     retain_weight: float = 12.0
     """Redirect only: weight of the drift on captions against the redirection."""
-    adversary_weight: float = 18.0
+    adversary_weight: float = 54.0
     """Redirect only: weight of the loss that attackers cause (`unlearn.adversary`); 0: none."""
 
     def __post_init__(self) -> None:

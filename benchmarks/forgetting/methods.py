@@ -108,11 +108,11 @@ COMPARED: Mapping[str, Baseline] = {
 }
 """What stands in the table."""
 VARIANTS: Mapping[str, UnlearnSettings] = {
-    "60 steps": UnlearnSettings(steps=60),
-    "240 steps": UnlearnSettings(steps=240),
+    "90 steps": UnlearnSettings(steps=90),
+    "360 steps": UnlearnSettings(steps=360),
     "no adversary": UnlearnSettings(adversary_weight=0),
-    "adversary x 1/3": UnlearnSettings(adversary_weight=6),
-    "adversary x 3": UnlearnSettings(adversary_weight=54),
+    "adversary x 1/3": UnlearnSettings(adversary_weight=18),
+    "adversary x 3": UnlearnSettings(adversary_weight=162),
     "no retention": UnlearnSettings(retain_weight=0),
     "retention x 1/3": UnlearnSettings(retain_weight=4),
     "rank 1": UnlearnSettings(rank=1),

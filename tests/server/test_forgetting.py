@@ -80,6 +80,7 @@ def test_one_concept_of_each_kind_is_forgotten_and_the_rest_is_kept(
     body = {
         "id": "no-five",
         "concepts": [{"concept": name, "kind": kind} for kind, name in FORGOTTEN.items()],
+        "settings": {"steps": 60},  # of each concept; enough where the same encoder has five
         "gate": {"max_probes": 1},
     }
     assert client.post("/v1/encoders", json=body).status_code == 200

@@ -60,8 +60,16 @@ def test_ascent_is_minus_the_diffusion_loss(backbone: Backbone, shape: tuple[int
     torch.testing.assert_close(loss, -(error**2).mean())
 
 
-def test_redirection_and_distance_are_mean_squares() -> None:
+def test_redirection_is_the_mean_square() -> None:
     a, b = torch.zeros(2, 3, 4), torch.full((2, 3, 4), 2.0)
     assert objectives.redirect(a, b) == 4.0
-    assert objectives.distance(a, b).tolist() == [4.0, 4.0]
     assert objectives.redirect(a.bfloat16(), b.bfloat16()).dtype == torch.float32
+
+
+def test_of_two_drifts_with_the_same_mean_the_one_on_a_single_word_counts_more() -> None:
+    then = torch.zeros(2, 4, 8)
+    now = then.clone()
+    now[0] += 0.5  # a quarter on each of four tokens
+    now[1, 2] += 1.0  # all of it on one
+    assert objectives.drift(now, then).tolist() == [0.25 + 0.25**2, 0.25 + 1.0]
+    assert objectives.drift(now.bfloat16(), then.bfloat16()).dtype == torch.float32

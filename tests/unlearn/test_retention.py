@@ -37,7 +37,7 @@ def test_drift_is_from_the_base_and_by_caption(backbone: Backbone) -> None:
         now = embed(backbone, drawn)
         torch.testing.assert_close(held.drift(drawn, now), torch.zeros(5), rtol=0, atol=1e-6)
         now[1] += 2
-        torch.testing.assert_close(held.drift(drawn, now), torch.tensor([0, 4.0, 0, 0, 0]))
+        torch.testing.assert_close(held.drift(drawn, now), torch.tensor([0, 4.0 + 16.0, 0, 0, 0]))
 
 
 def test_what_has_drifted_is_drawn_more_often(backbone: Backbone) -> None:
