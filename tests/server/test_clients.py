@@ -204,7 +204,7 @@ def vllm_omni_form(**fields: str) -> dict[str, tuple[None, str]]:
     return {name: (None, value) for name, value in every.items()}
 
 
-def test_a_client_of_vllm_omni_finds_its_way(server: Server, tmp_path: Path) -> None:
+def test_a_client_of_vllm_omni_finds_its_way(server: Server) -> None:
     client, key = server.client, bearer(BASE_KEY)
     created = client.post("/v1/videos", files=vllm_omni_form(), headers=key).json()
     assert created["status"] == "queued"
