@@ -1,8 +1,8 @@
 """The whole comparison: `make bench-forgetting`; `QUICK=1` for a coarse table.
 
 Everything made and seen stays in the work folder, so that a stopped run goes on where it was, and
-several processes may share the work by concepts and parts: `--only pogo,mira --parts table`. The
-results are of what is on file for all of them.
+several processes may share the work: `--only pogo,mira --parts table`. What concerns all concepts
+and methods is written to a file a part, with the machine that it was made on.
 """
 
 from __future__ import annotations
@@ -27,15 +27,17 @@ def main(
         ".work/bench-forgetting"
     ),
     only: Annotated[str, typer.Option(help="Make what these concepts need, no results.")] = "",
-    chosen: Annotated[str, typer.Option("--parts", help="Make these parts, no results.")] = "",
+    chosen: Annotated[str, typer.Option("--parts", help="Make these parts; none: all.")] = "",
     methods: Annotated[str, typer.Option(help="Make these methods' rows, no results.")] = "",
     threads: Annotated[int, typer.Option(help="Threads of the CPU to use.")] = 2,
+    device: Annotated[str, typer.Option(help="Where the models run.")] = "cpu",
 ) -> None:
-    """Compare the methods and write `benchmarks/results/forgetting.json` and its pictures."""
+    """Compare the methods and write `benchmarks/results/forgetting-….json`, a file a part, and the
+    pictures."""
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     quick = bool(os.environ.get("QUICK"))
-    bench = Bench(work)
+    bench = Bench(work, device)
     wanted = parts.Wanted(
         concepts={
             kind: tuple(
@@ -50,13 +52,16 @@ def main(
     )
     names = chosen.split(",") if chosen else ["table"] if quick else list(parts.PARTS)
     found: dict[str, Any] = {name: parts.PARTS[name](bench, wanted) for name in names}
-    if only or chosen or methods:
+    if only or methods:
         return
     tables.show_all(found)
-    if not quick:
+    if quick:
+        return
+    for part, figures in found.items():
+        write(f"forgetting-{part}", figures)
+    if "table" in found:
         for concept in KIND_OF:
             save_picture(bench, OURS, concept, RESULTS / "forgetting")
-        write("forgetting", found)
 
 
 if __name__ == "__main__":

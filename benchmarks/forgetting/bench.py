@@ -49,9 +49,9 @@ class Bench:
     what they were; what was seen under it, as long as it is the same intervention.
     """
 
-    def __init__(self, work: Path) -> None:
+    def __init__(self, work: Path, device: str = "cpu") -> None:
         self.judge = ClassifierJudge.load(WEIGHTS / "judge")
-        self.backbone = load_backbone(WEIGHTS)
+        self.backbone = load_backbone(WEIGHTS, device=device)
         self._apart: Backbone | None = None
         self._work = work / weights_mark()
         self._ledger = Ledger(self._work / "outcomes", self.judge)

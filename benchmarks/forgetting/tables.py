@@ -24,8 +24,8 @@ def show_all(found: dict[str, Any]) -> None:
             show(method, COLUMNS, [[kind, *_cells(one)] for kind, one in of_kind.items()])
         print(f"Fréchet distance between renders (the floor): {found['table']['floor']}")
         if OURS in methods:
-            found["size"] = size(methods[OURS])
-            print(f"S6, bytes of an encoder ÷ its base's: {100 * found['size']['share']:.3f} %")
+            found["table"]["size"] = of_ours = size(methods[OURS])
+            print(f"S6, bytes of an encoder ÷ its base's: {100 * of_ours['share']:.3f} %")
     if "four" in found:
         _show_lines(
             "Four concepts in one encoder (F7)",

@@ -1,0 +1,204 @@
+"""Seconds and memory at the sizes of Stable Diffusion 1.5 and AnimateDiff: `make bench-true-sizes`,
+on a GPU.
+
+The weights are random: time and room depend on shapes alone. What such a model forgets cannot be
+seen, so that each method runs for the steps it takes by default, and the published procedure for
+its own ten (Fuchi & Takagi's code, as `ascent` follows it). Every figure is of a second run, with
+kernels chosen and memory asked for; the first one's is beside it.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from time import perf_counter
+from typing import Any, TypeVar, cast
+
+import torch
+import typer
+from diffusers import AutoencoderKL, DDIMScheduler, MotionAdapter, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from benchmarks.forgetting.sampling import Shot, sample
+from benchmarks.results import show, write
+from benchmarks.workshop import WEIGHTS
+from encoders import Concept
+from unlearn import UnlearnSettings, UnlearnTask, few_shot_requests, unlearn
+from video.animatediff import AnimateDiff
+from video.backbone import Backbone, read_prompts
+from video.precision import best_dtype
+
+T = TypeVar("T")
+CONCEPT = Concept(name="pogo", kind="character")
+PUBLISHED = UnlearnSettings(method="ascent", steps=10, learning_rate=1e-5)
+METHODS: Mapping[str, UnlearnSettings] = {
+    "redirect": UnlearnSettings(),
+    "redirect, no adversary": UnlearnSettings(adversary_weight=0),
+    "ascent, ten steps": PUBLISHED,
+}
+WIDTHS = (320, 640, 1280, 1280)
+CLIP_FRAMES, STEPS, GUIDANCE = 16, 25, 7.5
+EMBEDDINGS = 100
+"""Prompts embedded for one figure."""
+
+
+def main() -> None:
+    """Write `benchmarks/results/true-sizes.json`."""
+    if not torch.cuda.is_available():
+        raise SystemExit("True sizes are measured on a GPU, and torch sees none here.")
+    write("true-sizes", measure(stable_diffusion("cuda")))
+
+
+def stable_diffusion(device: str) -> Backbone:
+    """CLIP ViT-L/14, the U-Net and autoencoder of Stable Diffusion 1.5, AnimateDiff's motion
+    modules v1.5.2; weights at random, tokenizer and prompts of the built-in model."""
+    dtype = best_dtype(device)
+    widths: Any = WIDTHS  # diffusers' annotations are of its defaults
+    blocks: Any = ("DownEncoderBlock2D",) * 4, ("UpDecoderBlock2D",) * 4
+    with torch.device(device):
+        text_encoder = CLIPTextModel(
+            CLIPTextConfig(
+                vocab_size=49408,
+                hidden_size=768,
+                intermediate_size=3072,
+                projection_dim=768,
+                num_hidden_layers=12,
+                num_attention_heads=12,
+            )
+        )
+        vae = AutoencoderKL(
+            down_block_types=blocks[0],
+            up_block_types=blocks[1],
+            block_out_channels=cast(Any, (128, 256, 512, 512)),
+            layers_per_block=2,
+            sample_size=512,
+        )
+        unet: Any = UNet2DConditionModel(
+            sample_size=64, block_out_channels=widths, cross_attention_dim=768
+        )
+        adapter: Any = MotionAdapter(block_out_channels=widths, motion_max_seq_length=32)
+    return AnimateDiff(
+        name="stable diffusion 1.5 and animatediff, random weights",
+        tokenizer=CLIPTokenizer.from_pretrained(WEIGHTS / "tokenizer", model_max_length=77),
+        text_encoder=text_encoder,
+        vae=vae,
+        unet=unet.to(dtype),
+        motion_adapter=adapter.to(dtype),
+        scheduler=DDIMScheduler(
+            beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False
+        ),
+        prompts=read_prompts(WEIGHTS),
+        defaults={
+            "frames_default": CLIP_FRAMES,
+            "steps_default": STEPS,
+            "guidance_default": GUIDANCE,
+        },
+        device=torch.device(device),
+        dtype=dtype,
+    )
+
+
+def measure(backbone: Backbone, methods: Mapping[str, UnlearnSettings] = METHODS) -> dict[str, Any]:
+    """Making an encoder by each of the methods, with the published procedure's images; a clip; and
+    what another encoder costs a request."""
+    requests = few_shot_requests(
+        CONCEPT.name, CONCEPT.kind, limits=backbone.limits, book=backbone.prompts
+    )
+    shots = [Shot(request.prompt, request.seed) for request in requests]
+    images, pictures = measured(lambda: sample(backbone, shots, moving=False))
+    stills = torch.cat([torch.from_numpy(one) for one in pictures]).numpy()
+    found: dict[str, Any] = {"weights": _gib(backbone), "few-shot images": images, "making": {}}
+    overrides: Mapping[str, torch.Tensor] = {}
+    for name, settings in methods.items():
+        given = (stills,) if settings.method == "ascent" else ()
+        task = UnlearnTask((CONCEPT,), settings, given)
+        short = replace(task, settings=replace(settings, steps=3))
+        one, overrides = measured(lambda task=task: _make(backbone, task), _first(backbone, short))
+        steps = settings.schedule().steps
+        found["making"][name] = {**one, "steps": steps, "a step": one["seconds"] / steps}
+    clip, _ = measured(lambda: sample(backbone, shots[:1], moving=True))
+    found["clip"] = {**clip, "frames": CLIP_FRAMES, "steps": STEPS}
+    resident = {name: tensor.to(backbone.device) for name, tensor in overrides.items()}
+    found["embedding a prompt"] = {
+        name: measured(lambda laid=laid: _embed(backbone, laid))[0]["seconds"] / EMBEDDINGS
+        for name, laid in (("base", {}), ("encoder", resident))
+    }
+    _show(found)
+    return found
+
+
+def measured(
+    action: Callable[[], T], first: Callable[[], object] | None = None
+) -> tuple[dict[str, Any], T]:
+    """Seconds and the peak of the device's memory of an action's second run; `first` stands in for
+    the first one where that need not be whole."""
+    before = _clock(first or action)[0]
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    seconds, result = _clock(action)
+    peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
+    return {"seconds": seconds, "first": before, "peak GiB": round(peak / 2**30, 2)}, result
+
+
+def _clock(action: Callable[[], T]) -> tuple[float, T]:
+    _synchronize()
+    began = perf_counter()
+    result = action()
+    _synchronize()
+    return round(perf_counter() - began, 4), result
+
+
+def _synchronize() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def _first(backbone: Backbone, task: UnlearnTask) -> Callable[[], object]:
+    return lambda: _make(backbone, task)
+
+
+def _make(backbone: Backbone, task: UnlearnTask) -> Mapping[str, torch.Tensor]:
+    run = unlearn(task, backbone)
+    for _ in run:
+        pass
+    return run.encoder.overrides
+
+
+@torch.no_grad()
+def _embed(backbone: Backbone, overrides: Mapping[str, torch.Tensor]) -> None:
+    tokens = backbone.tokenize(["a picture of pogo at night"])
+    for _ in range(EMBEDDINGS):
+        backbone.text_encoder.encode(tokens, overrides)
+
+
+def _gib(backbone: Backbone) -> dict[str, Any]:
+    if backbone.device.type != "cuda":
+        return {}
+    return {
+        "GiB": round(torch.cuda.memory_allocated() / 2**30, 2),
+        "dtype": str(best_dtype("cuda")),
+    }
+
+
+def _show(found: Mapping[str, Any]) -> None:
+    timed = {
+        "few-shot images": found["few-shot images"],
+        **found["making"],
+        f"a clip of {CLIP_FRAMES} frames": found["clip"],
+    }
+    show(
+        "At the sizes of Stable Diffusion 1.5",
+        ("", "seconds", "the first time", "peak GiB"),
+        [
+            [name, str(one["seconds"]), str(one["first"]), str(one["peak GiB"])]
+            for name, one in timed.items()
+        ],
+    )
+    print({name: f"{1e3 * one:.2f} ms" for name, one in found["embedding a prompt"].items()})
+
+
+if __name__ == "__main__":
+    typer.run(main)
