@@ -13,7 +13,7 @@ from benchmarks.forgetting.attacks import ATTACKS
 from benchmarks.forgetting.bench import BASE, Bench
 from benchmarks.forgetting.methods import COMPARED, OURS, VARIANTS
 from benchmarks.forgetting.outcomes import features
-from benchmarks.forgetting.row import Row, attacked, composed, row, transfer
+from benchmarks.forgetting.row import Reader, Row, attacked, composed, row, transfer
 from benchmarks.forgetting.sizes import BASELINE, COARSE, FULL, VARIANT
 from encoders import Kind
 from starter.scene import sample_scene
@@ -23,6 +23,8 @@ COMMON = "soft prefix"
 """The attack that every method is put to."""
 BOUNDED = ("soft prefix", "pseudo-token", "token search")
 """Those whose tokens are words, or no longer than one."""
+WITHOUT = "word deleted"
+"""The method that leaves the model as it is and asks for something else."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,17 @@ def attacks(bench: Bench, wanted: Wanted) -> dict[str, Any]:
     return found
 
 
+def floor(bench: Bench, wanted: Wanted) -> dict[str, Any]:
+    """How many clips show nothing of the concept, in the judge's eyes, where nothing of it was
+    asked for: the kind's generic word in its name's place, and nothing done to the model. No method
+    can be measured to forget much more. Of the kinds that a still shows."""
+    return {
+        kind: {"UA": figures.forgotten(Reader(bench, names, FULL).clips(WITHOUT))}
+        for kind, names in wanted.concepts.items()
+        if kind != "motion" and names
+    }
+
+
 def ablation(bench: Bench, wanted: Wanted) -> dict[str, Any]:
     """Ours at its defaults and with one thing different, on stills, for one concept a kind."""
     concepts = wanted.first()
@@ -116,6 +129,7 @@ PARTS: Mapping[str, Callable[[Bench, Wanted], dict[str, Any]]] = {
     "four": four,
     "apart": apart,
     "attacks": attacks,
+    "floor": floor,
     "ablation": ablation,
 }
 

@@ -35,6 +35,8 @@ def show_all(found: dict[str, Any]) -> None:
     if "apart" in found:
         columns = ("UA, twin", "UA, apart", "base shows it, apart", "gap")
         _show_lines("A video model trained apart (F4), by frames", columns, found["apart"])
+    if "floor" in found:
+        _show_lines("Clips that did not ask for it (the judge's floor)", ("UA",), found["floor"])
     if "attacks" in found:
         lines = [
             [f"{method}, {attack}", percent(one), str(one["concepts"])]
