@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from time import perf_counter
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from encoders import Residency
 from video.backbone import Backbone, Frames
 from video.denoising import Denoising, step
+from video.loads import Held, Loads
 from video.requests import GenerationRequest, OutOfMemory
 
 T = TypeVar("T")
@@ -28,38 +29,42 @@ class Device:
     def __init__(self, backbone: Backbone, residency: Residency) -> None:
         self.backbone = backbone
         self.residency = residency
+        self.loads = Loads(residency)
         self.steps = 0
         self.denoise_seconds = 0.0
         self._embeddings: OrderedDict[tuple[str | None, str], Tensor] = OrderedDict()
         self._embedding_bytes = 0
 
-    def begin(self, request: GenerationRequest, held: ExitStack) -> Denoising:
-        """Starts a request. Its encoder stays resident until `held` is closed.
+    def begin(self, request: GenerationRequest, held: Future[Held]) -> Denoising:
+        """Starts a request with the encoder that is held for it.
 
         Raises:
             RequestInvalid: the backbone cannot do it.
             EncoderNotFound, EncoderInvalid: its encoder has gone, or is not what it was when the
                 request was accepted. There is no falling back to the base.
+            OutOfMemory: there was no room for it.
         """
         request.check(self.backbone.limits)
-        overrides: Mapping[str, Tensor] | None = None
-        digest: str | None = None
-        if request.encoder is not None:
-            encoder_id, digest = request.encoder
-            overrides = held.enter_context(self.residency.use(encoder_id, digest))
-
+        try:
+            encoder = held.result()
+        except Exception as error:
+            raise _told(error) from error
         prompts = [request.prompt]
         if request.guidance > 1:
             prompts.insert(0, request.negative_prompt)
 
         def start() -> Denoising:
-            embeddings = [self._embed(prompt, digest, overrides) for prompt in prompts]
+            embeddings = [self._embed(prompt, encoder) for prompt in prompts]
             return Denoising(request, self.backbone, torch.cat(embeddings))
 
         return self._retry_out_of_memory(start)
 
     def step(self, batch: Sequence[Denoising]) -> None:
-        """Advances requests by one step each. Raises OutOfMemory."""
+        """Advances requests of one shape by one step each.
+
+        Raises:
+            OutOfMemory: there was no room for it; none of them has moved.
+        """
         started = perf_counter()
         self._retry_out_of_memory(lambda: step(self.backbone, batch))
         self.denoise_seconds += perf_counter() - started
@@ -70,18 +75,16 @@ class Device:
         return self._retry_out_of_memory(lambda: self.backbone.decode(denoising.latents))
 
     @torch.no_grad()
-    def _embed(
-        self, prompt: str, digest: str | None, overrides: Mapping[str, Tensor] | None
-    ) -> Tensor:
+    def _embed(self, prompt: str, encoder: Held) -> Tensor:
         """The prompt's embedding (1,L,D), kept under (digest, prompt): an id may come to name
         another encoder, a digest never does.
 
         One prompt at a time: in bfloat16 a batch gives other numbers than each prompt alone.
         """
-        key = (digest, prompt)
+        key = (encoder.digest, prompt)
         if key not in self._embeddings:
             tokens = self.backbone.tokenize([prompt])
-            embedding = self.backbone.text_encoder.encode(tokens, overrides)
+            embedding = self.backbone.text_encoder.encode(tokens, encoder.overrides)
             self._embeddings[key] = embedding
             self._embedding_bytes += embedding.nbytes
         self._embeddings.move_to_end(key)
@@ -108,11 +111,16 @@ class Device:
         try:
             return action()
         except Exception as error:
-            if not _is_out_of_memory(error):
-                raise
-            raise OutOfMemory(
-                "The device is out of memory for this request: ask for fewer frames, or later."
-            ) from error
+            raise _told(error) from error
+
+
+def _told(error: Exception) -> Exception:
+    """The error for whoever asked."""
+    if not _is_out_of_memory(error):
+        return error
+    return OutOfMemory(
+        "The device is out of memory for this request: ask for fewer frames, or later."
+    )
 
 
 def _is_out_of_memory(error: Exception) -> bool:

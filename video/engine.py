@@ -2,23 +2,30 @@
 
 One thread loads the models and does everything that is done on the device. Each turn of its loop
 asks the scheduler whose turn it is and advances that work by one step: one denoising step of a
-request, or one item of an iterator (unlearning is one). Between two steps is where requests join
-and leave, where progress is told and where cancellation happens. What goes wrong in a step ends the
-work it belongs to, never the loop.
+request or of a batch of them, or one item of an iterator (unlearning is one). Between two steps is
+where requests join and leave, where progress is told and where cancellation happens. What goes
+wrong in a step ends the work it belongs to, never the loop nor the rest of a batch.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from threading import Condition, Event, Thread
 from time import perf_counter
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
-from video.requests import Cancelled, EngineStopped, GenerationRequest, Ticket
+from video.requests import (
+    Cancelled,
+    DeadlineExceeded,
+    EngineStopped,
+    GenerationRequest,
+    OutOfMemory,
+    Ticket,
+)
 from video.scheduler import Scheduler
-from video.work import Generation, Iteration, Work
+from video.work import Generation, Iteration, Work, step_together
 
 if TYPE_CHECKING:
     from encoders import Residency
@@ -59,14 +66,15 @@ class Engine:
     ) -> None:
         self._load = load
         self._make_residency = make_residency
-        self._scheduler = scheduler or Scheduler[Work]()
+        # An empty scheduler is falsy.
+        self._scheduler = Scheduler[Work]() if scheduler is None else scheduler
         self._device: Device | None = None
         self._error: Exception | None = None
         self._busy_seconds = 0.0
         self._settled = Event()  # loaded, or failed to
         self._stopping = False
         self._closed = False
-        self._changed = Condition()  # guards the scheduler, _stopping and _closed
+        self._changed = Condition()  # guards the scheduler, _device, _stopping and _closed
         self._thread = Thread(target=self._run, name="engine", daemon=True)
 
     def start(self) -> None:
@@ -171,6 +179,8 @@ class Engine:
         with self._changed:
             if self._stopping or self._closed:
                 raise EngineStopped("The engine has stopped and takes no more work.")
+            if self._device is not None:
+                work.arrive(self._device, self._notify)
             self._scheduler.add(work)
             self._changed.notify()
 
@@ -192,10 +202,14 @@ class Engine:
             from video.device import Device
 
             backbone = self._load()
-            self._device = Device(backbone, self._make_residency(backbone))
+            device = Device(backbone, self._make_residency(backbone))
+            with self._changed:
+                self._device = device
+                for work in self._scheduler:
+                    work.arrive(device, self._notify)
             self._settled.set()
-            while (work := self._next()) is not None:
-                self._tick(work)
+            while batch := self._next():
+                self._tick(batch)
         except Exception as error:
             log.exception("The engine cannot go on.")
             self._error = reason = error
@@ -203,34 +217,48 @@ class Engine:
             self._close(reason)
             self._settled.set()
 
-    def _next(self) -> Work | None:
-        """Waits for work and returns whose turn it is; None when the engine is to stop."""
+    def _next(self) -> list[Work]:
+        """Waits for work and returns whose turn it is; nothing when the engine is to stop."""
         while True:
             with self._changed:
-                cancelled = [work for work in self._scheduler if work.ticket.cancel_requested]
+                ended = [(work, reason) for work in self._scheduler if (reason := _over(work))]
                 if self._stopping:
-                    return None
-                if not cancelled:
-                    work = self._scheduler.next()
-                    if work is not None:
-                        return work
-                    self._changed.wait()
-            for work in cancelled:
-                self._end(work, Cancelled("Cancelled on request."))
+                    return []
+                if not ended:
+                    if batch := self._scheduler.next():
+                        return batch
+                    self._changed.wait(_until_deadline(self._scheduler))
+            for work, reason in ended:
+                self._end(work, reason)
 
-    def _tick(self, work: Work) -> None:
+    def _tick(self, batch: list[Work]) -> None:
         started = perf_counter()
-        done, failure = False, None
+        stepped = batch[0].phase == "step"
         try:
-            done = work.tick(self._loaded())
-        except Exception as error:
-            failure = error
+            if len(batch) == 1:
+                self._alone(batch[0])
+            else:
+                step_together(cast(list[Generation], batch), self._loaded())
+        except OutOfMemory:  # a batch's: fewer of them the next time, and none has moved
+            stepped = False
+            with self._changed:
+                self._scheduler.no_room(batch)
+        except Exception:  # somebody's in it: each by itself, and only that one ends
+            stepped = False
+            for work in batch:
+                self._alone(work)
         seconds = perf_counter() - started
         self._busy_seconds += seconds
         with self._changed:
-            self._scheduler.spent(work, seconds)
-        if done or failure is not None:
-            self._end(work, failure)
+            self._scheduler.spent(batch, seconds, stepped=stepped)
+
+    def _alone(self, work: Work) -> None:
+        """One work's own turn; it ends if that was its last, or failed."""
+        try:
+            if work.tick(self._loaded()):
+                self._end(work, None)
+        except Exception as error:
+            self._end(work, error)
 
     def _end(self, work: Work, failure: Exception | None) -> None:
         """Takes work out: what it holds is let go of before anybody hears that it has ended."""
@@ -252,3 +280,20 @@ class Engine:
             left = list(self._scheduler)
         for work in left:
             self._end(work, reason)
+        if self._device is not None:
+            self._device.loads.stop()
+
+
+def _over(work: Work) -> Exception | None:
+    """Why work is not to go on, if it is not."""
+    if work.ticket.cancel_requested:
+        return Cancelled("Cancelled on request.")
+    if work.deadline is not None and perf_counter() >= work.deadline:
+        return DeadlineExceeded("It was not done in the time it was given.")
+    return None
+
+
+def _until_deadline(works: Iterable[Work]) -> float | None:
+    """Seconds until the first deadline; None if there is none."""
+    deadlines = [work.deadline for work in works if work.deadline is not None]
+    return max(0.0, min(deadlines) - perf_counter()) if deadlines else None

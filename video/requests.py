@@ -31,6 +31,12 @@ class Cancelled(PalimpsestError):
     code = "cancelled"
 
 
+class DeadlineExceeded(PalimpsestError):
+    """The request was not done in the time that it was given."""
+
+    code = "deadline_exceeded"
+
+
 class EngineStopped(PalimpsestError):
     """The engine was stopped, or never came up, before the request was done."""
 
@@ -48,7 +54,8 @@ class GenerationRequest:
     """A clip, or for `frames=None` one still of the image twin.
 
     `encoder` is (id, digest) as resolved when the request was accepted; None is the unmodified
-    encoder. `guidance` up to 1 means none. `low_priority` work runs in spare moments.
+    encoder. `guidance` up to 1 means none. `low_priority` work runs in spare moments. `deadline` is
+    when it is of no more use, on `time.perf_counter`'s clock.
     """
 
     prompt: str
@@ -59,6 +66,7 @@ class GenerationRequest:
     guidance: float = 3.5
     frames: int | None = 12
     low_priority: bool = False
+    deadline: float | None = None
 
     def check(self, limits: Limits) -> None:
         """Raises RequestInvalid if a backbone with these limits cannot do it."""

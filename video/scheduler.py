@@ -1,15 +1,24 @@
-"""Who runs next. Decides that and nothing else: it never touches a tensor and reads no clock.
+"""Who runs next, and with whom. Decides that and nothing else: it never touches a tensor and reads
+no clock.
 
-Two rules. *Between two classes of work*: as long as normal work waits, low-priority work gets
+Three rules. *Between two classes of work*: as long as normal work waits, low-priority work gets
 `low_share` of the device's time and no more; alone, either gets everything. *Within a class*: the
 shortest remaining work first, so that short requests overtake long ones and equal ones finish one
 after the other; and every `oldest_every`-th turn goes to the oldest, so that nothing starves.
+*Together*: whoever has the turn takes along work of the same shape, at whatever step it is, as far
+as a larger batch has proved worth it (`BatchSizes`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Generic, Literal, Protocol, TypeVar
+
+from video.batching import BatchSizes
+
+Phase = Literal["waiting", "begin", "step", "alone"]
+"""What a work's next turn is: none, since it waits for something off the device; getting ready to
+be stepped; a step that others of its shape can share; anything else."""
 
 
 class Work(Protocol):
@@ -25,6 +34,16 @@ class Work(Protocol):
         """How much is left to do, in any unit common to all work."""
         ...
 
+    @property
+    def phase(self) -> Phase:
+        """What its next turn is."""
+        ...
+
+    @property
+    def shape(self) -> Hashable:
+        """What it must share with others to be stepped with them."""
+        ...
+
 
 W = TypeVar("W", bound=Work)
 
@@ -35,9 +54,16 @@ class Scheduler(Generic[W]):
     Args:
         low_share: share of the time for low-priority work while normal work waits, in [0, 1).
         oldest_every: one turn in this many goes to the oldest work of its class.
+        sizes: how large a batch may be.
     """
 
-    def __init__(self, *, low_share: float = 0.15, oldest_every: int = 4) -> None:
+    def __init__(
+        self,
+        *,
+        low_share: float = 0.15,
+        oldest_every: int = 4,
+        sizes: BatchSizes | None = None,
+    ) -> None:
         if not 0 <= low_share < 1 or oldest_every < 1:
             raise ValueError(
                 f"low_share must be in [0, 1) and oldest_every at least 1, "
@@ -45,6 +71,7 @@ class Scheduler(Generic[W]):
             )
         self._low_share = low_share
         self._oldest_every = oldest_every
+        self._sizes = sizes or BatchSizes()
         self._work: list[W] = []  # in the order of arrival
         self._turns = {False: 0, True: 0}
         self._credit = 0.0  # seconds that low-priority work may take before normal work
@@ -63,24 +90,45 @@ class Scheduler(Generic[W]):
         """Forgets work that is done. Raises ValueError if it is not here."""
         self._work.remove(work)
 
-    def next(self) -> W | None:
-        """Whose turn it is, or None if there is no work. Report its cost with `spent`."""
-        normal = [work for work in self._work if not work.low_priority]
-        low = [work for work in self._work if work.low_priority]
+    def next(self) -> list[W]:
+        """Whose turn it is: one, or several for a step together; none if there is no work that
+        could go on. Report what it cost with `spent`."""
+        able = [work for work in self._work if work.phase != "waiting"]
+        normal = [work for work in able if not work.low_priority]
+        low = [work for work in able if work.low_priority]
         if not normal or not low:
             self._credit = 0.0  # neither class saves up time while the other is away
         waiting = low if low and (not normal or self._credit > 0) else normal
         if not waiting:
-            return None
+            return []
         low_priority = waiting is low
         self._turns[low_priority] += 1
-        if self._turns[low_priority] % self._oldest_every == 0:
-            return waiting[0]
-        return min(waiting, key=lambda work: work.remaining)  # the first of equals is the oldest
+        by_age = self._turns[low_priority] % self._oldest_every == 0
+        # The first of equals is the oldest.
+        first = waiting[0] if by_age else min(waiting, key=lambda work: work.remaining)
+        return self._with_others(first, waiting) if first.phase == "step" else [first]
 
-    def spent(self, work: W, seconds: float) -> None:
-        """Says how long the turn of `work` took."""
-        if work.low_priority:
+    def spent(self, batch: Sequence[W], seconds: float, *, stepped: bool = False) -> None:
+        """Says how long the turn of `batch` took; `stepped` if it was one of the shared kind."""
+        if batch[0].low_priority:
             self._credit -= seconds
         else:
             self._credit += seconds * self._low_share / (1 - self._low_share)
+        if stepped:
+            self._sizes.took(batch[0].shape, len(batch), seconds)
+
+    def no_room(self, batch: Sequence[W]) -> None:
+        """Says that the step of a batch did not fit on the device: fewer the next time."""
+        self._sizes.no_room(batch[0].shape, len(batch))
+
+    def _with_others(self, first: W, waiting: Sequence[W]) -> list[W]:
+        """A batch around `first`; or, if there is room in it for work that has to get ready for it
+        first, that."""
+        most = self._sizes.limit(first.shape)
+        others = [work for work in waiting if work is not first and work.shape == first.shape]
+        ready = sorted((w for w in others if w.phase == "step"), key=lambda work: work.remaining)
+        if 1 + len(ready) < most:
+            for work in others:
+                if work.phase == "begin":
+                    return [work]
+        return [first, *ready[: most - 1]]

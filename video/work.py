@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from video.loads import let_go
 from video.requests import GenerationRequest, Ticket
+from video.scheduler import Phase
 
 if TYPE_CHECKING:
     from video.backbone import Backbone, Frames
     from video.denoising import Denoising
     from video.device import Device
+    from video.loads import Held
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -23,6 +26,8 @@ class Work(Protocol):
 
     ticket: Ticket[Any]
     result: Any
+    deadline: float | None
+    """On `perf_counter`'s clock; work that is not done by then has failed."""
 
     @property
     def low_priority(self) -> bool:
@@ -32,6 +37,21 @@ class Work(Protocol):
     @property
     def remaining(self) -> float:
         """What is left to do, in frames times steps."""
+        ...
+
+    @property
+    def phase(self) -> Phase:
+        """What its next turn is."""
+        ...
+
+    @property
+    def shape(self) -> Hashable:
+        """What it must share with others to be stepped with them."""
+        ...
+
+    def arrive(self, device: Device, wake: Callable[[], None]) -> None:
+        """Called once, before anything else and on any thread: what can be got ready beside the
+        loop begins to be, and `wake` is called when it is."""
         ...
 
     def tick(self, device: Device) -> bool:
@@ -44,7 +64,7 @@ class Work(Protocol):
 
 
 class Generation:
-    """A request on its way: begin, a denoising step a tick, decode."""
+    """A request on its way: its encoder is loaded, it begins, a denoising step a turn, decode."""
 
     def __init__(
         self, request: GenerationRequest, on_progress: Callable[[float], None] | None
@@ -52,9 +72,11 @@ class Generation:
         self.ticket: Ticket[Frames] = Ticket()
         self.result: Frames | None = None
         self.low_priority = request.low_priority
+        self.deadline = request.deadline
+        self.shape: Hashable = request.frames
         self._request = request
         self._on_progress = on_progress
-        self._held = ExitStack()  # the pin on its encoder
+        self._held: Future[Held] | None = None
         self._denoising: Denoising | None = None
 
     @property
@@ -62,14 +84,22 @@ class Generation:
         done = self._denoising.step if self._denoising else 0
         return (self._request.steps + 1 - done) * (self._request.frames or 1)
 
+    @property
+    def phase(self) -> Phase:
+        if self._denoising is None:
+            return "begin" if self._held is not None and self._held.done() else "waiting"
+        return "step" if self._denoising.step < self._denoising.steps else "alone"
+
+    def arrive(self, device: Device, wake: Callable[[], None]) -> None:
+        self._held = device.loads.hold(self._request.encoder)
+        self._held.add_done_callback(lambda _: wake())
+
     def tick(self, device: Device) -> bool:
         if self._denoising is None:
-            self._denoising = device.begin(self._request, self._held)
+            self._denoising = device.begin(self._request, self.held)
             self.ticket.advance(0.0)
         elif self._denoising.step < self._denoising.steps:
-            device.step([self._denoising])
-            self.ticket.advance(self._denoising.step / (self._denoising.steps + 1))
-            notify(self._on_progress, self.ticket.progress)
+            step_together([self], device)
         else:
             self.result = device.decode(self._denoising)
             notify(self._on_progress, 1.0)
@@ -77,7 +107,34 @@ class Generation:
 
     def close(self) -> None:
         self._denoising = None
-        self._held.close()
+        if self._held is not None:
+            let_go(self._held)
+
+    @property
+    def held(self) -> Future[Held]:
+        """Its encoder, or what is to become of it. RuntimeError before it has arrived."""
+        if self._held is None:
+            raise RuntimeError("the request has not arrived")
+        return self._held
+
+    @property
+    def denoising(self) -> Denoising:
+        """Where it is. RuntimeError before it has begun."""
+        if self._denoising is None:
+            raise RuntimeError("the request has not begun")
+        return self._denoising
+
+    def moved(self) -> None:
+        """A step has been taken."""
+        self.ticket.advance(self.denoising.step / (self.denoising.steps + 1))
+        notify(self._on_progress, self.ticket.progress)
+
+
+def step_together(batch: Sequence[Generation], device: Device) -> None:
+    """One denoising step of requests of the same shape. If it fails none of them has moved."""
+    device.step([work.denoising for work in batch])
+    for work in batch:
+        work.moved()
 
 
 class Iteration(Generic[T]):
@@ -89,6 +146,8 @@ class Iteration(Generic[T]):
 
     low_priority = True
     remaining = 1.0
+    phase: Phase = "alone"
+    deadline: float | None = None
 
     def __init__(
         self,
@@ -97,9 +156,13 @@ class Iteration(Generic[T]):
     ) -> None:
         self.ticket: Ticket[T] = Ticket()
         self.result: T | None = None
+        self.shape: Hashable = self
         self._make = make
         self._on_progress = on_progress
         self._iterator: Iterator[T] | None = None
+
+    def arrive(self, device: Device, wake: Callable[[], None]) -> None:
+        """It has nothing to get ready."""
 
     def tick(self, device: Device) -> bool:
         if self._iterator is None:

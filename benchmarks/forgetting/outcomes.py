@@ -127,6 +127,8 @@ class Ledger:
         seen: dict[int, Outcome] = {}
         for moving in (False, True):
             chosen = [i for i, case in enumerate(cases) if case.moving == moving]
+            if not chosen:
+                continue  # a model need not draw both
             shots = [Shot(cases[i].prompt, cases[i].seed) for i in chosen]
             pictures = sample(backbone, shots, moving=moving, intervention=intervention)
             for i, frames in zip(chosen, pictures, strict=True):

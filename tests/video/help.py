@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
-from encoders import EncoderStore, Residency
+import numpy as np
+import torch
+
+from encoders import Card, Concept, Encoder, EncoderStore, Residency
+from encoders.digest import digest, fingerprint
 from video import Backbone, Engine, GenerationRequest
+from video.backbone import Frames
+from video.batching import BatchSizes
+from video.scheduler import Scheduler
+from video.work import Work
 
 PROMPT = "pogo bouncing in a meadow"
 WAIT = 60
@@ -18,12 +27,79 @@ def request(**changes: Any) -> GenerationRequest:
     return GenerationRequest(**{"prompt": PROMPT, "steps": 3, "frames": 4, **changes})
 
 
-def make_engine(backbone: Backbone, store: EncoderStore) -> Engine:
-    """An engine that is not started yet."""
+def make_engine(backbone: Backbone, store: EncoderStore, *, at_most: int | None = None) -> Engine:
+    """An engine that is not started yet; with `at_most`, one that takes batches of so many as soon
+    as there are."""
     return Engine(
         lambda: backbone,
         lambda loaded: Residency(loaded.text_encoder, store, 2**30, loaded.device),
+        Scheduler[Work](sizes=AtMost(at_most)) if at_most else None,
     )
+
+
+class AtMost(BatchSizes):
+    """Batches of so many, whatever they take; fewer once they did not fit."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count = count
+
+    def limit(self, shape: object) -> int:
+        return self.count
+
+    def no_room(self, shape: object, count: int) -> None:
+        self.count = min(self.count, count // 2)
+
+
+class Flaky:
+    """A backbone whose denoiser fails where it is told to: `fails` has the call's number and how
+    many samples it is for."""
+
+    def __init__(
+        self, backbone: Backbone, fails: Callable[[int, int], Exception | None] = lambda *_: None
+    ) -> None:
+        self._backbone, self._fails = backbone, fails
+        self.samples: list[int] = []
+        """Of every call so far."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backbone, name)
+
+    def denoise(self, latents: torch.Tensor, *arguments: Any) -> torch.Tensor:
+        self.samples.append(len(latents))
+        if error := self._fails(len(self.samples), len(latents)):
+            raise error
+        return self._backbone.denoise(latents, *arguments)
+
+
+def publish(store: EncoderStore, backbone: Backbone, name: str, seed: int) -> tuple[str, str]:
+    """An encoder whose weights are the base's with noise; returns what a request names it by."""
+    torch.manual_seed(seed)
+    base = backbone.text_encoder.parameters()
+    overrides = {
+        parameter: tensor + 0.5 * torch.randn_like(tensor)
+        for parameter, tensor in base.items()
+        if "mlp" in parameter
+    }
+    overrides = backbone.text_encoder.effective(overrides)
+    card = Card(
+        id=name,
+        concepts=(Concept(name="pogo", kind="character"),),
+        method="test",
+        seed=seed,
+        base=backbone.text_encoder.fingerprint,
+        digest=digest(base, overrides),
+        stored=fingerprint(overrides),
+        created_at=datetime.now(UTC),
+    )
+    store.publish(Encoder(card, overrides))
+    return name, card.digest
+
+
+def assert_same(frames: Frames, others: Frames) -> None:
+    """The same clip: in a batch a sum is taken in another order, which may tip a rounding."""
+    assert frames.shape == others.shape
+    assert np.abs(frames.astype(int) - others.astype(int)).max() <= 1
 
 
 class Gate:

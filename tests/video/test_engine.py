@@ -5,50 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from encoders import (
-    Card,
-    Concept,
-    Encoder,
-    EncoderInvalid,
-    EncoderNotFound,
-    EncoderStore,
-    Residency,
-)
-from encoders.digest import digest, fingerprint
-from tests.video.help import WAIT, Gate, request
+from encoders import EncoderInvalid, EncoderNotFound, EncoderStore, Residency
+from tests.video.help import WAIT, Gate, assert_same, publish, request
 from video import Backbone, Engine, load_backbone
 from video.denoising import Denoising, step
-
-
-def publish(store: EncoderStore, backbone: Backbone, name: str, seed: int) -> tuple[str, str]:
-    """An encoder whose weights are the base's with noise; returns what a request names it by."""
-    torch.manual_seed(seed)
-    base = backbone.text_encoder.parameters()
-    overrides = {
-        parameter: tensor + 0.5 * torch.randn_like(tensor)
-        for parameter, tensor in base.items()
-        if "mlp" in parameter
-    }
-    overrides = backbone.text_encoder.effective(overrides)
-    card = Card(
-        id=name,
-        concepts=(Concept(name="pogo", kind="character"),),
-        method="test",
-        seed=seed,
-        base=backbone.text_encoder.fingerprint,
-        digest=digest(base, overrides),
-        stored=fingerprint(overrides),
-        created_at=datetime.now(UTC),
-    )
-    store.publish(Encoder(card, overrides))
-    return name, card.digest
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +37,7 @@ def test_requests_with_different_encoders_in_flight_equal_their_solo_runs(
     assert {ticket.state for ticket in tickets} == {"queued"}
     gate.open()
     for ticket, alone in zip(tickets, solo, strict=True):
-        np.testing.assert_array_equal(ticket.result(WAIT), alone)
+        assert_same(ticket.result(WAIT), alone)
     assert solo[0].shape == (4, 64, 64, 3)
     assert solo[3].shape == (1, 64, 64, 3)
     assert not np.array_equal(solo[0], engine.submit(request(seed=1)).result(WAIT))
@@ -170,7 +136,7 @@ def test_many_requests_from_many_threads(engine: Engine, encoders: list[tuple[st
     for thread in threads:
         thread.join(WAIT)
     for i, alone in enumerate(solo):
-        np.testing.assert_array_equal(results[i], alone)
+        assert_same(results[i], alone)
     stats = engine.stats()
     assert stats.in_flight == 0
     assert stats.steps == 2 * sum(each.steps for each in requests)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from video.scheduler import Scheduler
+from video.batching import BatchSizes
+from video.scheduler import Phase, Scheduler
 
 
 @dataclass(eq=False)
@@ -16,29 +17,43 @@ class Job:
     remaining: float = 10
     low_priority: bool = False
     cost: float = 1.0
+    phase: Phase = "step"
+    shape: int = 0
 
 
 def run(scheduler: Scheduler[Job], turns: int | None = None) -> list[str]:
     """Lets the scheduler's jobs run, for so many turns or until all are done."""
     order: list[str] = []
-    while (turns is None or len(order) < turns) and (job := scheduler.next()):
+    while (turns is None or len(order) < turns) and (batch := scheduler.next()):
+        [job] = batch
         order.append(job.name)
-        scheduler.spent(job, job.cost)
+        scheduler.spent(batch, job.cost, stepped=job.phase == "step")
         job.remaining -= 1
         if job.remaining <= 0:
             scheduler.remove(job)
     return order
 
 
-def of(*jobs: Job, **options: float) -> Scheduler[Job]:
-    scheduler: Scheduler[Job] = Scheduler(**options)  # type: ignore[arg-type]
+class AtMost(BatchSizes):
+    """Batches of so many, whatever they take."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count = count
+
+    def limit(self, shape: object) -> int:
+        return self.count
+
+
+def of(*jobs: Job, at_most: int = 1, **options: float) -> Scheduler[Job]:
+    scheduler: Scheduler[Job] = Scheduler(sizes=AtMost(at_most), **options)  # type: ignore[arg-type]
     for job in jobs:
         scheduler.add(job)
     return scheduler
 
 
 def test_nobody_is_next_when_there_is_no_work() -> None:
-    assert of().next() is None
+    assert of().next() == []
 
 
 def test_equal_work_finishes_one_after_the_other_in_order_of_arrival() -> None:
@@ -107,3 +122,40 @@ def test_settings_out_of_range_are_refused() -> None:
         Scheduler(low_share=1.0)
     with pytest.raises(ValueError, match="oldest_every"):
         Scheduler(oldest_every=0)
+
+
+def names(scheduler: Scheduler[Job]) -> list[str]:
+    return [job.name for job in scheduler.next()]
+
+
+def test_work_of_one_shape_is_stepped_together_as_far_as_is_worth_it() -> None:
+    jobs = [Job(f"short {i}", 5) for i in range(3)]
+    others = [Job("other shape", 9, shape=1), Job("low", 5, low_priority=True)]
+    assert names(of(*others, *jobs, at_most=8)) == ["short 0", "short 1", "short 2"]
+    assert names(of(*others, *jobs, at_most=2)) == ["short 0", "short 1"]
+    assert names(of(*others, *jobs, at_most=1)) == ["short 0"]
+
+
+def test_what_can_join_a_batch_gets_ready_first_if_there_is_room() -> None:
+    running, new = Job("running", 3), Job("new", 9, phase="begin")
+    stranger = Job("stranger", 8, phase="begin", shape=1)
+    assert names(of(running, stranger, new, at_most=2)) == ["new"]
+    assert names(of(running, stranger, new, at_most=1)) == ["running"]
+    full = of(running, Job("also running", 4), new, at_most=2)
+    assert names(full) == ["running", "also running"]
+
+
+def test_what_waits_for_its_encoder_holds_up_nobody() -> None:
+    waiting = Job("waiting", 1, phase="waiting")
+    scheduler = of(waiting, Job("long", 50))
+    assert set(run(scheduler, 10)) == {"long"}
+    waiting.phase = "begin"
+    assert names(scheduler) == ["waiting"]
+    assert of(Job("waiting", phase="waiting")).next() == []
+
+
+def test_shapes_take_turns_however_large_the_batches_of_one_are() -> None:
+    jobs = [Job(f"short {i}", 2) for i in range(4)]
+    scheduler = of(Job("long", 100, shape=1), *jobs, at_most=4)
+    turns = Counter(names(scheduler)[0] for _ in range(40))
+    assert turns["long"] == 10

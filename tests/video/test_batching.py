@@ -1,0 +1,85 @@
+"""How large a batch may get, by what steps are seen to take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from video.batching import AGAIN, SAMPLES, BatchSizes
+
+
+def drive(sizes: BatchSizes, seconds: Callable[[int], float], steps: int, shape: int = 0) -> None:
+    """Steps as large as they may be."""
+    for _ in range(steps):
+        count = sizes.limit(shape)
+        sizes.took(shape, count, seconds(count))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "limit"),
+    [
+        (lambda n: 1.0 * n, 1),  # a CPU: nothing is gained
+        (lambda n: 0.95 * n if n > 1 else 1.0, 1),  # hardly anything
+        (lambda n: 1.0, 32),  # a GPU that is never full
+        (lambda n: max(1.0, n / 8), 8),  # one that is full at eight
+        (lambda n: 2.0 + n, 16),  # each doubling gains less
+    ],
+)
+def test_a_batch_grows_as_long_as_that_is_worth_it(
+    seconds: Callable[[int], float], limit: int
+) -> None:
+    sizes = BatchSizes()
+    drive(sizes, seconds, 200)
+    assert sizes.limit(0) == limit
+    assert sizes.limit("another shape") == 1
+
+
+def test_the_first_step_of_a_size_is_not_held_against_it() -> None:
+    seen: set[int] = set()
+
+    def seconds(count: int) -> float:
+        first = count not in seen
+        seen.add(count)
+        return 60.0 if first else max(1.0, count / 4)
+
+    sizes = BatchSizes()
+    drive(sizes, seconds, 200)
+    assert sizes.limit(0) == 4
+
+
+def test_one_slow_step_does_not_decide() -> None:
+    steps = iter(range(10**6))
+    sizes = BatchSizes()
+    drive(sizes, lambda n: 30.0 if next(steps) % 5 == 3 else max(1.0, n / 4), 200)
+    assert sizes.limit(0) == 4
+
+
+def test_a_size_that_is_never_full_is_not_passed() -> None:
+    sizes = BatchSizes()
+    for _ in range(SAMPLES + 1):
+        sizes.took(0, 1, 1.0)
+    assert sizes.limit(0) == 2
+    for _ in range(50):
+        sizes.took(0, 1, 1.0)
+    assert sizes.limit(0) == 2
+
+
+def test_what_did_not_fit_is_not_tried_for_a_while() -> None:
+    sizes = BatchSizes()
+    drive(sizes, lambda n: 1.0, 20)
+    assert sizes.limit(0) == 16
+    sizes.no_room(0, 11)
+    assert sizes.limit(0) == 4
+    drive(sizes, lambda n: 1.0, AGAIN - 1)
+    assert sizes.limit(0) == 4
+    sizes.no_room(0, 1)
+    assert sizes.limit(0) == 1
+
+
+def test_a_judgement_is_made_again_after_a_time() -> None:
+    sizes = BatchSizes()
+    drive(sizes, lambda n: 1.0 * n, 50)
+    assert sizes.limit(0) == 1
+    drive(sizes, lambda n: 1.0, AGAIN + 60)
+    assert sizes.limit(0) == 32

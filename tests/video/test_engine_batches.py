@@ -1,0 +1,255 @@
+"""Requests that share their steps, and what each has to do with what befalls another."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from time import perf_counter
+from typing import Any
+
+import pytest
+import torch
+
+from encoders import Encoder, EncoderInvalid, EncoderNotFound, EncoderStore
+from tests.video.help import WAIT, Flaky, Gate, assert_same, make_engine, publish, request
+from video import Backbone, Cancelled, Engine, GenerationRequest, Ticket
+from video.backbone import Frames
+from video.denoising import Denoising
+from video.requests import DeadlineExceeded
+
+
+@pytest.fixture(scope="module")
+def encoders(store: EncoderStore, backbone: Backbone) -> list[tuple[str, str]]:
+    return [publish(store, backbone, f"without-{i}", i) for i in range(2)]
+
+
+@pytest.fixture
+def requests(encoders: list[tuple[str, str]]) -> list[GenerationRequest]:
+    """Of one shape, and in nothing else alike."""
+    return [
+        request(seed=1, encoder=encoders[0], steps=4),
+        request(seed=2, encoder=encoders[1], steps=7),
+        request(seed=3, guidance=1.0, steps=5),
+        request(seed=4, negative_prompt="a cactus", guidance=6.0, prompt="otto", steps=3),
+    ]
+
+
+@pytest.fixture
+def alone(engine: Engine, requests: list[GenerationRequest]) -> list[Frames]:
+    """What each of them gets by itself."""
+    return [engine.submit(each).result(WAIT) for each in requests]
+
+
+def at_once(
+    engine: Engine,
+    requests: list[GenerationRequest],
+    listen: Callable[[int, float], None] = lambda *_: None,
+) -> list[Ticket[Frames]]:
+    """All of them, with their encoders there before any begins; `listen` hears whose progress."""
+    gate = Gate(engine)
+    tickets = [engine.submit(each, partial(listen, i)) for i, each in enumerate(requests)]
+    wanted = sum(each.encoder is not None for each in requests)
+    deadline = perf_counter() + WAIT
+    while (stats := engine.residency.stats()).hits + stats.resident < wanted:
+        assert perf_counter() < deadline
+        time.sleep(0.01)
+    time.sleep(0.05)
+    gate.open()
+    return tickets
+
+
+def test_a_mixed_batch_gives_each_what_it_gets_alone(
+    backbone: Backbone,
+    store: EncoderStore,
+    requests: list[GenerationRequest],
+    alone: list[Frames],
+) -> None:
+    counted = Flaky(backbone)
+    engine = make_engine(counted, store, at_most=8)  # type: ignore[arg-type]
+    engine.start()
+    tickets = at_once(engine, requests)
+    for ticket, expected in zip(tickets, alone, strict=True):
+        assert_same(ticket.result(WAIT), expected)
+    assert max(counted.samples) == 7, "two samples each, one without guidance"
+    assert len(counted.samples) <= 7 + 3, "the longest request's steps, and a few before all joined"
+    engine.stop(WAIT)
+
+
+def test_a_batch_that_does_not_fit_is_halved_and_nobody_loses_a_step(
+    backbone: Backbone,
+    store: EncoderStore,
+    requests: list[GenerationRequest],
+    alone: list[Frames],
+) -> None:
+    def fails(call: int, samples: int) -> Exception | None:
+        return torch.OutOfMemoryError("no room") if samples > 4 else None
+
+    small = Flaky(backbone, fails)
+    engine = make_engine(small, store, at_most=8)  # type: ignore[arg-type]
+    engine.start()
+    seen: list[float] = []
+    tickets = at_once(
+        engine, requests, lambda i, progress: seen.append(progress) if not i else None
+    )
+    for ticket, expected in zip(tickets, alone, strict=True):
+        assert_same(ticket.result(WAIT), expected)
+    assert seen == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert max(small.samples) > 4
+    assert small.samples[-1] <= 4
+    engine.stop(WAIT)
+
+
+def test_one_that_breaks_the_step_ends_alone(
+    backbone: Backbone,
+    store: EncoderStore,
+    requests: list[GenerationRequest],
+    alone: list[Frames],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    inputs = Denoising.inputs
+
+    def broken(self: Denoising) -> Any:
+        if self.steps == 7 and self.step == 2:
+            raise ValueError("bad step")
+        return inputs(self)
+
+    monkeypatch.setattr(Denoising, "inputs", broken)
+    engine = make_engine(backbone, store, at_most=8)
+    engine.start()
+    tickets = at_once(engine, requests)
+    with pytest.raises(ValueError, match="bad step"):
+        tickets[1].result(WAIT)
+    for i in (0, 2, 3):
+        assert_same(tickets[i].result(WAIT), alone[i])
+    engine.stop(WAIT)
+
+
+def test_one_that_is_cancelled_leaves_the_batch_and_the_rest_goes_on(
+    backbone: Backbone,
+    store: EncoderStore,
+    requests: list[GenerationRequest],
+    alone: list[Frames],
+) -> None:
+    engine = make_engine(backbone, store, at_most=8)
+    engine.start()
+    seen: list[float] = []
+    there = threading.Event()
+
+    def cancel(i: int, progress: float) -> None:
+        if i == 1:
+            seen.append(progress)
+            assert there.wait(WAIT)
+            tickets[1].cancel()
+
+    tickets = at_once(engine, requests, cancel)
+    there.set()
+    with pytest.raises(Cancelled):
+        tickets[1].result(WAIT)
+    assert len(seen) == 1
+    for i in (0, 2, 3):
+        assert_same(tickets[i].result(WAIT), alone[i])
+    engine.stop(WAIT)
+
+
+class Slow:
+    """A store whose encoders take until they are let go."""
+
+    def __init__(self, store: EncoderStore) -> None:
+        self._store = store
+        self.go, self.asked = threading.Event(), threading.Event()
+        self.error: Exception | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def load(self, encoder_id: str) -> Encoder:
+        self.asked.set()
+        assert self.go.wait(WAIT)
+        if self.error:
+            raise self.error
+        return self._store.load(encoder_id)
+
+
+@pytest.fixture
+def slow(store: EncoderStore) -> Slow:
+    return Slow(store)
+
+
+@pytest.fixture
+def waiting(backbone: Backbone, slow: Slow) -> Iterator[Engine]:
+    """An engine over the slow store."""
+    engine = make_engine(backbone, slow)  # type: ignore[arg-type]
+    engine.start()
+    yield engine
+    slow.go.set()
+    engine.stop(WAIT)
+
+
+def test_a_cold_encoder_holds_up_nobody(
+    waiting: Engine, slow: Slow, requests: list[GenerationRequest], alone: list[Frames]
+) -> None:
+    cold = waiting.submit(requests[0])
+    assert slow.asked.wait(WAIT)
+    assert_same(waiting.submit(requests[2]).result(WAIT), alone[2])
+    assert cold.state == "queued"
+    slow.go.set()
+    assert_same(cold.result(WAIT), alone[0])
+
+
+def test_an_encoder_that_cannot_be_loaded_fails_its_own_and_is_never_the_base(
+    waiting: Engine, slow: Slow, requests: list[GenerationRequest], alone: list[Frames]
+) -> None:
+    slow.error = EncoderInvalid("overrides.safetensors is damaged")
+    tickets = [waiting.submit(each) for each in (requests[0], requests[0], requests[2])]
+    slow.go.set()
+    for ticket in tickets[:2]:
+        with pytest.raises(EncoderInvalid, match="damaged"):
+            ticket.result(WAIT)
+    assert_same(tickets[2].result(WAIT), alone[2])
+    slow.error = None
+    assert_same(waiting.submit(requests[0]).result(WAIT), alone[0])
+
+
+def test_an_encoder_deleted_while_it_loads_fails_its_own(
+    waiting: Engine, slow: Slow, store: EncoderStore, backbone: Backbone
+) -> None:
+    named = publish(store, backbone, "going", 5)
+    ticket = waiting.submit(request(encoder=named))
+    assert slow.asked.wait(WAIT)
+    store.delete("going")
+    slow.go.set()
+    with pytest.raises(EncoderNotFound):
+        ticket.result(WAIT)
+
+
+def test_cancelled_while_its_encoder_loads_nothing_stays_pinned(
+    waiting: Engine, slow: Slow, requests: list[GenerationRequest]
+) -> None:
+    ticket = waiting.submit(requests[0])
+    assert slow.asked.wait(WAIT)
+    ticket.cancel()
+    with pytest.raises(Cancelled):
+        ticket.result(WAIT)
+    slow.go.set()
+    waiting.submit(requests[0]).result(WAIT)
+    entries = waiting.residency._entries  # pyright: ignore[reportPrivateUsage]
+    deadline = perf_counter() + WAIT
+    while any(entry.pins for entry in entries.values()) and perf_counter() < deadline:
+        time.sleep(0.01)
+    assert [entry.pins for entry in entries.values()] == [0]
+
+
+def test_past_its_deadline_a_request_ends_wherever_it_is(
+    engine: Engine, waiting: Engine, slow: Slow, requests: list[GenerationRequest]
+) -> None:
+    soon = perf_counter() + 0.3
+    running = engine.submit(request(steps=100, frames=16, deadline=soon))
+    loading = waiting.submit(request(encoder=requests[0].encoder, deadline=soon))
+    for ticket in (running, loading):
+        with pytest.raises(DeadlineExceeded):
+            ticket.result(WAIT)
+        assert ticket.state == "failed"
+    assert 0 < running.progress < 1
+    assert engine.submit(request(deadline=perf_counter() + WAIT)).result(WAIT).shape[0] == 4
