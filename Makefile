@@ -2,6 +2,7 @@
 # make serve   the server on http://127.0.0.1:3000
 # make test    the whole suite: lint, types, imports, tests
 # make bench-starter, make bench-forgetting    what is claimed of the built-in model and of unlearning
+# make bench-true-sizes    seconds and memory at the sizes of Stable Diffusion 1.5, on a GPU
 #
 # Each installs what it needs into .venv first: Python 3.11 or newer and make are enough.
 
@@ -13,7 +14,7 @@ INSTALLED := $(VENV)/.installed
 export BENTOML_DO_NOT_TRACK := True
 export BENTOML_HOME ?= $(CURDIR)/data/bentoml
 
-.PHONY: demo serve test test-slow lint format bench-starter bench-forgetting clean
+.PHONY: demo serve test test-slow lint format bench-starter bench-forgetting bench-true-sizes clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m demo
@@ -44,6 +45,9 @@ bench-starter: $(INSTALLED)
 bench-forgetting: $(INSTALLED)
 	$(BIN)/python -m benchmarks.forgetting
 	test -n "$$QUICK" || $(BIN)/python -m benchmarks.forgetting.speed
+
+bench-true-sizes: $(INSTALLED)
+	$(BIN)/python -m benchmarks.true_sizes
 
 # torch first and by itself: with a CPU-only index or wheel at hand, this is the line that uses it.
 $(INSTALLED): pyproject.toml constraints.txt

@@ -10,7 +10,10 @@ from server.runtime import Loaded
 from server.settings import Settings
 from unlearn.judge import load_judge
 from video import Backbone, Engine, load_backbone
+from video.batching import BatchSizes
 from video.precision import best_dtype
+from video.scheduler import Scheduler
+from video.work import Work
 
 
 def load(settings: Settings) -> Loaded:
@@ -41,7 +44,10 @@ def load(settings: Settings) -> Loaded:
             backbone.text_encoder, drafts, settings.encoder_cache_bytes, settings.device
         )
 
-    engine = Engine(backbone, residency)
+    scheduler = Scheduler[Work](
+        low_share=settings.making_share, sizes=BatchSizes(settings.max_batch)
+    )
+    engine = Engine(backbone, residency, scheduler)
     engine.start()
     engine.wait_ready()
     own = directory / "judge"

@@ -48,7 +48,7 @@ class BatchSizes:
     """The largest batch worth taking, for each shape. Not thread safe.
 
     Args:
-        most: the largest batch ever taken, a power of two.
+        most: no batch is larger.
     """
 
     def __init__(self, most: int = 32) -> None:
@@ -88,7 +88,7 @@ class BatchSizes:
             if together > (1 - GAIN) * alone:
                 known.limit, known.settled, known.since = known.limit // 2, True, 0
                 return
-        if known.limit == self._most:
+        if 2 * known.limit > self._most:
             known.settled, known.since = True, 0
         else:
             known.limit *= 2

@@ -74,7 +74,7 @@ class Engine:
         self._settled = Event()  # loaded, or failed to
         self._stopping = False
         self._closed = False
-        self._changed = Condition()  # guards the scheduler, _device, _stopping and _closed
+        self._changed = Condition()  # guards the scheduler, _stopping and _closed
         self._thread = Thread(target=self._run, name="engine", daemon=True)
 
     def start(self) -> None:
@@ -148,7 +148,7 @@ class Engine:
         Raises:
             EngineStopped: the engine takes no more work.
         """
-        work = Generation(request, on_progress)
+        work = Generation(request, on_progress, self._notify)
         self._add(work)
         return work.ticket
 
@@ -179,8 +179,6 @@ class Engine:
         with self._changed:
             if self._stopping or self._closed:
                 raise EngineStopped("The engine has stopped and takes no more work.")
-            if self._device is not None:
-                work.arrive(self._device, self._notify)
             self._scheduler.add(work)
             self._changed.notify()
 
@@ -202,11 +200,7 @@ class Engine:
             from video.device import Device
 
             backbone = self._load()
-            device = Device(backbone, self._make_residency(backbone))
-            with self._changed:
-                self._device = device
-                for work in self._scheduler:
-                    work.arrive(device, self._notify)
+            self._device = Device(backbone, self._make_residency(backbone))
             self._settled.set()
             while batch := self._next():
                 self._tick(batch)

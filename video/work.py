@@ -49,11 +49,6 @@ class Work(Protocol):
         """What it must share with others to be stepped with them."""
         ...
 
-    def arrive(self, device: Device, wake: Callable[[], None]) -> None:
-        """Called once, before anything else and on any thread: what can be got ready beside the
-        loop begins to be, and `wake` is called when it is."""
-        ...
-
     def tick(self, device: Device) -> bool:
         """Does the next step; returns whether that was the last, and `result` is there."""
         ...
@@ -64,10 +59,21 @@ class Work(Protocol):
 
 
 class Generation:
-    """A request on its way: its encoder is loaded, it begins, a denoising step a turn, decode."""
+    """A request on its way: its encoder is held, it begins, a denoising step a turn, decode.
+
+    Its encoder is asked for when its first turn comes, not before: until then it can be deleted.
+
+    Args:
+        request: what to make.
+        on_progress: told the share done.
+        wake: called when its encoder is there, on any thread.
+    """
 
     def __init__(
-        self, request: GenerationRequest, on_progress: Callable[[float], None] | None
+        self,
+        request: GenerationRequest,
+        on_progress: Callable[[float], None] | None,
+        wake: Callable[[], None],
     ) -> None:
         self.ticket: Ticket[Frames] = Ticket()
         self.result: Frames | None = None
@@ -76,6 +82,7 @@ class Generation:
         self.shape: Hashable = request.frames
         self._request = request
         self._on_progress = on_progress
+        self._wake = wake
         self._held: Future[Held] | None = None
         self._denoising: Denoising | None = None
 
@@ -87,16 +94,15 @@ class Generation:
     @property
     def phase(self) -> Phase:
         if self._denoising is None:
-            return "begin" if self._held is not None and self._held.done() else "waiting"
+            return "begin" if self._held is None or self._held.done() else "waiting"
         return "step" if self._denoising.step < self._denoising.steps else "alone"
 
-    def arrive(self, device: Device, wake: Callable[[], None]) -> None:
-        self._held = device.loads.hold(self._request.encoder)
-        self._held.add_done_callback(lambda _: wake())
-
     def tick(self, device: Device) -> bool:
-        if self._denoising is None:
-            self._denoising = device.begin(self._request, self.held)
+        if self._held is None:
+            self._held = device.loads.hold(self._request.encoder)
+            self._held.add_done_callback(lambda _: self._wake())
+        elif self._denoising is None:
+            self._denoising = device.begin(self._request, self._held)
             self.ticket.advance(0.0)
         elif self._denoising.step < self._denoising.steps:
             step_together([self], device)
@@ -109,13 +115,6 @@ class Generation:
         self._denoising = None
         if self._held is not None:
             let_go(self._held)
-
-    @property
-    def held(self) -> Future[Held]:
-        """Its encoder, or what is to become of it. RuntimeError before it has arrived."""
-        if self._held is None:
-            raise RuntimeError("the request has not arrived")
-        return self._held
 
     @property
     def denoising(self) -> Denoising:
@@ -160,9 +159,6 @@ class Iteration(Generic[T]):
         self._make = make
         self._on_progress = on_progress
         self._iterator: Iterator[T] | None = None
-
-    def arrive(self, device: Device, wake: Callable[[], None]) -> None:
-        """It has nothing to get ready."""
 
     def tick(self, device: Device) -> bool:
         if self._iterator is None:

@@ -43,6 +43,7 @@ def settings_for(backbone: Path, data: Path, **changes: Any) -> Settings:
         "min_forget_rate": 0.0,
         "max_retain_drop": 1.0,
         "threads": 1,
+        "max_batch": 1,  # to the bit the same, whatever else is going on
     }
     return Settings.model_validate({**values, **changes})
 

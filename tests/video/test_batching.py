@@ -35,6 +35,13 @@ def test_a_batch_grows_as_long_as_that_is_worth_it(
     assert sizes.limit("another shape") == 1
 
 
+def test_no_batch_is_larger_than_may_be() -> None:
+    for most, limit in ((1, 1), (6, 4), (8, 8)):
+        sizes = BatchSizes(most)
+        drive(sizes, lambda n: 1.0, 200)
+        assert sizes.limit(0) == limit
+
+
 def test_the_first_step_of_a_size_is_not_held_against_it() -> None:
     seen: set[int] = set()
 
