@@ -153,7 +153,9 @@ class Jobs:
         if not self.runtime.records.change(record, completed_at=now, **values):
             return False
         kind = "video" if isinstance(record, VideoRecord) else "encoder"
-        self.runtime.metrics.jobs_ended.labels(kind, values["status"]).inc()
+        self.runtime.metrics.jobs_ended.labels(
+            kind, values["status"], values.get("error_code") or ""
+        ).inc()
         self.runtime.metrics.job_seconds.labels(kind).observe(now - record.created_at)
         return True
 

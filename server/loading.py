@@ -11,12 +11,13 @@ from server.settings import Settings
 from unlearn.judge import load_judge
 from video import Backbone, Engine, load_backbone
 from video.batching import BatchSizes
+from video.observer import Observer
 from video.precision import best_dtype
 from video.scheduler import Scheduler
 from video.work import Work
 
 
-def load(settings: Settings) -> Loaded:
+def load(settings: Settings, observer: Observer) -> Loaded:
     """Load everything and return when the engine takes requests.
 
     Raises whatever stood in the way: a missing directory, weights that do not fit, no such device.
@@ -47,7 +48,7 @@ def load(settings: Settings) -> Loaded:
     scheduler = Scheduler[Work](
         low_share=settings.making_share, sizes=BatchSizes(settings.max_batch)
     )
-    engine = Engine(backbone, residency, scheduler)
+    engine = Engine(backbone, residency, scheduler, observer)
     engine.start()
     engine.wait_ready()
     own = directory / "judge"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.types import Scope
 
@@ -39,8 +39,8 @@ class Metrics:
         )
         self.jobs_ended = Counter(
             "palimpsest_jobs_ended",
-            "Videos and encoders that ended, by how",
-            ["kind", "status"],
+            "Videos and encoders that ended, by how, and why if not as they should",
+            ["kind", "status", "reason"],
             registry=self.registry,
         )
         self.job_seconds = Histogram(
@@ -51,12 +51,57 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.engine = EngineMetrics(self.registry)
+
     def observe(self, scope: Scope, status: int, seconds: float) -> None:
         """Count one answered request, under the template of its route."""
         route = getattr(scope.get("route"), "path", None) or _native_route(scope)
         method = scope["method"] if scope["method"] in _METHODS else "other"
         self.requests.labels(method, route, str(status)).inc()
         self.request_seconds.labels(route).observe(seconds)
+
+
+class EngineMetrics:
+    """What the loop tells (:class:`video.observer.Observer`)."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def seconds(name: str, text: str) -> Histogram:
+            return Histogram(
+                f"palimpsest_{name}_seconds", text, buckets=_SECONDS, registry=registry
+            )
+
+        self._wait = seconds("wait", "Seconds from the loop's taking a request to its first step")
+        self._encode = seconds("encode", "Seconds a request's prompts took to embed")
+        self._step = seconds("step", "Seconds of a denoising step, of a request or a batch")
+        self._decode = seconds("decode", "Seconds a request's frames took to decode")
+        self._unlearning = seconds("unlearning_step", "Seconds of a step of unlearning")
+        self._batch = Histogram(
+            "palimpsest_batch_size",
+            "Requests that shared a denoising step",
+            buckets=(1, 2, 4, 8, 16, 32, 64),
+            registry=registry,
+        )
+
+    def waited(self, seconds: float) -> None:
+        """A request begins."""
+        self._wait.observe(seconds)
+
+    def encoded(self, seconds: float) -> None:
+        """Its prompts are embedded."""
+        self._encode.observe(seconds)
+
+    def stepped(self, seconds: float, batch: int) -> None:
+        """A step is taken."""
+        self._step.observe(seconds)
+        self._batch.observe(batch)
+
+    def decoded(self, seconds: float) -> None:
+        """A request's frames are there."""
+        self._decode.observe(seconds)
+
+    def iterated(self, seconds: float) -> None:
+        """A step of unlearning is taken."""
+        self._unlearning.observe(seconds)
 
 
 class StateCollector(Collector):
@@ -81,11 +126,18 @@ class StateCollector(Collector):
             for name, text, value in (
                 ("resident_encoders", "Encoders on the device", stats.resident),
                 ("resident_bytes", "Bytes of overrides on the device", stats.resident_bytes),
-                ("encoder_hits", "Uses of an encoder that was resident", stats.hits),
-                ("encoder_misses", "Uses of an encoder that was not resident", stats.misses),
-                ("encoder_evictions", "Encoders evicted", stats.evictions),
             ):
                 yield GaugeMetricFamily(f"palimpsest_{name}", text, float(value))
+            engine = runtime.loaded.engine.stats()
+            for name, text, value in (
+                ("encoder_hits", "Uses of an encoder that was resident", stats.hits),
+                ("encoder_misses", "Uses of an encoder that had to be loaded", stats.misses),
+                ("encoder_evictions", "Encoders evicted", stats.evictions),
+                ("loop_busy_seconds", "Seconds of the loop's turns", engine.busy_seconds),
+                ("denoise_seconds", "Of those, seconds in the denoiser", engine.denoise_seconds),
+                ("denoise_steps", "Steps of requests, in batches or not", engine.steps),
+            ):
+                yield CounterMetricFamily(f"palimpsest_{name}", text, float(value))
 
 
 def _native_route(scope: Scope) -> str:

@@ -100,6 +100,8 @@ class VideoRecord(Job):
     lifetime: Mapped[int]
     """Seconds from its end to its removal."""
     expires_at: Mapped[int | None] = mapped_column(index=True)
+    deadline: Mapped[int | None]
+    """When it is of no more use."""
     bytes: Mapped[int | None]
     """Of its files."""
 

@@ -117,7 +117,7 @@ class Runtime:
         try:
             from server.loading import load
 
-            loaded = load(self.settings)
+            loaded = load(self.settings, self.metrics.engine)
             self._loaded = loaded
         except Exception as error:
             log.exception("the model could not be loaded")

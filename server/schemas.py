@@ -95,6 +95,9 @@ class VideoRequest(_Request):
     expires_after: Annotated[int | None, Number] = Field(
         None, ge=1, description="Seconds from its end to its removal"
     )
+    deadline_after: Annotated[int | None, Number] = Field(
+        None, ge=1, le=7 * 86_400, description="Seconds in which it is to be made, or it fails"
+    )
     user: str | None = Field(None, max_length=256, description="Who asks, to you; not used here")
     input_reference: Any = Field(None, description="Not supported; refused")
 

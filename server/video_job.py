@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from server.files import Variant
@@ -35,6 +36,7 @@ def render(jobs: Jobs, record: VideoRecord) -> None:
             steps=record.steps,
             guidance=record.guidance,
             frames=record.frames,
+            deadline=_on_the_loops_clock(record.deadline),
         )
     )
 
@@ -70,6 +72,11 @@ def remove(runtime: Runtime, record: VideoRecord) -> None:
     if record.status in PENDING:
         runtime.jobs.cancel(record)
     runtime.files.delete(record.id)
+
+
+def _on_the_loops_clock(deadline: int | None) -> float | None:
+    """Unix seconds → `perf_counter`'s."""
+    return None if deadline is None else time.perf_counter() + deadline - time.time()
 
 
 def provenance(record: VideoRecord, backbone: Backbone) -> dict[str, Any]:

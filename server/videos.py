@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Literal
@@ -102,6 +103,7 @@ def accept(runtime: Runtime, caller: Caller, request: VideoRequest, key: str | N
             fps=shape.fps,
             width=shape.width,
             height=shape.height,
+            deadline=request.deadline_after and int(time.time()) + request.deadline_after,
             lifetime=request.expires_after or runtime.settings.video_lifetime_seconds,
         ),
         limit=runtime.settings.max_queued_videos,

@@ -15,6 +15,7 @@ from encoders import Residency
 from video.backbone import Backbone, Frames
 from video.denoising import Denoising, step
 from video.loads import Held, Loads
+from video.observer import Observer
 from video.requests import GenerationRequest, OutOfMemory
 
 T = TypeVar("T")
@@ -26,9 +27,10 @@ EMBEDDING_BYTES = 64 * 2**20
 class Device:
     """Belongs to the loop's thread, like everything on it."""
 
-    def __init__(self, backbone: Backbone, residency: Residency) -> None:
+    def __init__(self, backbone: Backbone, residency: Residency, observer: Observer) -> None:
         self.backbone = backbone
         self.residency = residency
+        self.observer = observer
         self.loads = Loads(residency)
         self.steps = 0
         self.denoise_seconds = 0.0
@@ -57,7 +59,10 @@ class Device:
             embeddings = [self._embed(prompt, encoder) for prompt in prompts]
             return Denoising(request, self.backbone, torch.cat(embeddings))
 
-        return self._retry_out_of_memory(start)
+        started = perf_counter()
+        denoising = self._retry_out_of_memory(start)
+        self.observer.encoded(perf_counter() - started)
+        return denoising
 
     def step(self, batch: Sequence[Denoising]) -> None:
         """Advances requests of one shape by one step each.
@@ -67,12 +72,17 @@ class Device:
         """
         started = perf_counter()
         self._retry_out_of_memory(lambda: step(self.backbone, batch))
-        self.denoise_seconds += perf_counter() - started
+        seconds = perf_counter() - started
+        self.denoise_seconds += seconds
         self.steps += len(batch)
+        self.observer.stepped(seconds, len(batch))
 
     def decode(self, denoising: Denoising) -> Frames:
         """The frames of a request whose steps are done. Raises OutOfMemory."""
-        return self._retry_out_of_memory(lambda: self.backbone.decode(denoising.latents))
+        started = perf_counter()
+        frames = self._retry_out_of_memory(lambda: self.backbone.decode(denoising.latents))
+        self.observer.decoded(perf_counter() - started)
+        return frames
 
     @torch.no_grad()
     def _embed(self, prompt: str, encoder: Held) -> Tensor:

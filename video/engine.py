@@ -16,6 +16,7 @@ from threading import Condition, Event, Thread
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from video.observer import Nobody, Observer
 from video.requests import (
     Cancelled,
     DeadlineExceeded,
@@ -56,6 +57,7 @@ class Engine:
         load: loads the models. Called on the loop's thread, so that `start` returns at once.
         make_residency: makes the residency for the backbone's text encoder.
         scheduler: decides whose turn it is.
+        observer: is told how long everything takes.
     """
 
     def __init__(
@@ -63,11 +65,13 @@ class Engine:
         load: Callable[[], Backbone],
         make_residency: Callable[[Backbone], Residency],
         scheduler: Scheduler[Work] | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self._load = load
         self._make_residency = make_residency
         # An empty scheduler is falsy.
         self._scheduler = Scheduler[Work]() if scheduler is None else scheduler
+        self._observer = observer or Nobody()
         self._device: Device | None = None
         self._error: Exception | None = None
         self._busy_seconds = 0.0
@@ -200,7 +204,7 @@ class Engine:
             from video.device import Device
 
             backbone = self._load()
-            self._device = Device(backbone, self._make_residency(backbone))
+            self._device = Device(backbone, self._make_residency(backbone), self._observer)
             self._settled.set()
             while batch := self._next():
                 self._tick(batch)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from video.loads import let_go
@@ -83,6 +84,7 @@ class Generation:
         self._request = request
         self._on_progress = on_progress
         self._wake = wake
+        self._handed_in = perf_counter()
         self._held: Future[Held] | None = None
         self._denoising: Denoising | None = None
 
@@ -103,6 +105,7 @@ class Generation:
             self._held.add_done_callback(lambda _: self._wake())
         elif self._denoising is None:
             self._denoising = device.begin(self._request, self._held)
+            device.observer.waited(perf_counter() - self._handed_in)
             self.ticket.advance(0.0)
         elif self._denoising.step < self._denoising.steps:
             step_together([self], device)
@@ -161,6 +164,7 @@ class Iteration(Generic[T]):
         self._iterator: Iterator[T] | None = None
 
     def tick(self, device: Device) -> bool:
+        started = perf_counter()
         if self._iterator is None:
             self.ticket.advance(0.0)
             self._iterator = iter(self._make(device.backbone))
@@ -168,6 +172,7 @@ class Iteration(Generic[T]):
             self.result = next(self._iterator)
         except StopIteration:
             return True
+        device.observer.iterated(perf_counter() - started)
         notify(self._on_progress, self.result)
         return False
 
