@@ -1,0 +1,1 @@
+"""How the server serves, against servers that one would write without it: `make bench-serving`."""
