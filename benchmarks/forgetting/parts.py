@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -63,7 +63,7 @@ def table(bench: Bench, wanted: Wanted) -> dict[str, Any]:
 def four(bench: Bench, wanted: Wanted) -> dict[str, Any]:
     """F7, by kind."""
     return {
-        kind: composed(bench, names, BASELINE)
+        kind: composed(bench, names, replace(BASELINE, decide=False))
         for kind, names in wanted.concepts.items()
         if kind != "motion" and names
     }

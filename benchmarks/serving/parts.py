@@ -80,7 +80,8 @@ def overhead(place: Place) -> dict[str, Any]:
                     )
                 ]
             )
-            for count in (1, 10, 100, place.sizes.encoders)
+            for count in (1, 10, 100, 1000)
+            if count <= place.sizes.encoders
         }
     return found
 
@@ -145,7 +146,10 @@ def knee(place: Place) -> dict[str, Any]:
     with ours(data, place.threads, videos_in_flight=64) as url:
         drive(sync(url), burst([body(i, i, steps=1) for i in range(2)]))
         for count in (1, 2, 4, 8, 16, 32):
-            bodies = [body(i, 20_000 + 100 * count + i, steps=4) for i in range(max(count, 4))]
+            bodies = [
+                body(i % CONCURRENT, 20_000 + 100 * count + i, steps=4)
+                for i in range(max(count, 4))
+            ]
             seen: list[Answer] = []
             began = perf_counter()
             for start in range(0, len(bodies), count):
