@@ -1,0 +1,75 @@
+"""A crowd of requests at once: each gets what it gets alone (goal H2)."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from encoders import EncoderStore
+from tests.video.help import WAIT, Flaky, make_engine, publish, request
+from video import Backbone, Engine, GenerationRequest
+
+ENCODERS, THREADS = 6, 16
+PROMPTS = ("pogo bouncing", "otto by the sea", "a cactus", "mira in a meadow")
+
+
+class Latents(Flaky):
+    """The backbone with its latents as they are, in place of frames: rounding to pixels would hide
+    small differences."""
+
+    def decode(self, latents: torch.Tensor) -> Any:
+        return latents.numpy()
+
+
+def crowd(count: int, encoders: list[tuple[str, str]]) -> list[GenerationRequest]:
+    """Requests alike in their length only, drawn at random."""
+    rng = np.random.default_rng(0)
+    return [
+        request(
+            prompt=str(rng.choice(PROMPTS)),
+            encoder=[None, *encoders][rng.integers(len(encoders) + 1)],
+            seed=int(rng.integers(2**31)),
+            steps=int(rng.integers(2, 5)),
+            guidance=float(rng.choice([1.0, 2.5, 7.0])),
+        )
+        for _ in range(count)
+    ]
+
+
+def together(engine: Engine, asked: list[GenerationRequest]) -> list[np.ndarray]:
+    """Handed in by many threads at once."""
+    found: dict[int, Any] = {}
+
+    def ask(first: int) -> None:
+        mine = range(first, len(asked), THREADS)
+        tickets = [engine.submit(asked[i]) for i in mine]
+        found.update(zip(mine, (ticket.result(10 * WAIT) for ticket in tickets), strict=True))
+
+    threads = [threading.Thread(target=ask, args=(first,)) for first in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10 * WAIT)
+    return [found[i] for i in range(len(asked))]
+
+
+@pytest.mark.parametrize("count", [80, pytest.param(1000, marks=pytest.mark.slow)])
+def test_each_of_a_crowd_gets_what_it_gets_alone(
+    backbone: Backbone, store: EncoderStore, count: int
+) -> None:
+    encoders = [publish(store, backbone, f"crowd-{count}-{i}", i) for i in range(ENCODERS)]
+    asked = crowd(count, encoders)
+    watched = Latents(backbone)
+    engine = make_engine(watched, store, at_most=8)  # type: ignore[arg-type]
+    engine.start()
+    crowded = together(engine, asked)
+    assert max(watched.samples) > 8, "they were stepped together"
+    for one, latents in zip(asked, crowded, strict=True):
+        alone = engine.submit(one).result(WAIT)
+        np.testing.assert_allclose(latents, alone, atol=1e-3, rtol=0)
+    assert engine.stats().in_flight == 0
+    engine.stop(WAIT)
