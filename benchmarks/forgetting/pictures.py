@@ -14,23 +14,27 @@ from benchmarks.forgetting.sampling import Shot, sample
 from video.backbone import Frames
 
 TARGETS, OTHERS = 6, 3
+FRAMES = 3
+"""Of a clip that is about a motion; of others the middle one."""
 SCALE = 2
 GAP = 4
 
 
 def picture(bench: Bench, method: str, concept: str) -> Image.Image:
-    """Middle frames of clips that ask for the concept, then stills of others of its kind, then of
-    other kinds: the first of those that the figures count."""
+    """Frames of clips that ask for the concept, then of others of its kind, then stills of other
+    kinds: the first of those that the figures count."""
     kind = KIND_OF[concept]
+    moves = kind == "motion"
+    each = FRAMES if moves else 1
     asked: list[list[Case]] = [
-        first(cases(concept, kind, "target", bench.backbone, moving=True), TARGETS),
-        first(cases(concept, kind, "same kind", bench.backbone, moving=False), OTHERS),
+        first(cases(concept, kind, "target", bench.backbone, moving=True), TARGETS // each),
+        first(cases(concept, kind, "same kind", bench.backbone, moving=moves), OTHERS // each),
         first(cases(concept, kind, "other kinds", bench.backbone, moving=False), OTHERS),
     ]
     rows: list[Frames] = []
     for intervention in (None, bench.intervention(method, concept)):
         blocks = [
-            np.concatenate([_middle(bench, case, intervention) for case in block], axis=1)
+            np.concatenate([_frames(bench, case, intervention) for case in block], axis=1)
             for block in asked
         ]
         gap = np.full((len(blocks[0]), GAP, 3), 255, np.uint8)
@@ -48,7 +52,10 @@ def save_picture(bench: Bench, method: str, concept: str, folder: Path) -> Path:
     return path
 
 
-def _middle(bench: Bench, case: Case, intervention: Intervention | None) -> Frames:
+def _frames(bench: Bench, case: Case, intervention: Intervention | None) -> Frames:
+    """The middle frame, or where it is about a motion some from end to end, side by side."""
     shot = Shot(case.prompt, case.seed)
     [frames] = sample(bench.backbone, [shot], moving=case.moving, intervention=intervention)
-    return frames[len(frames) // 2]
+    count = FRAMES if case.kind == "motion" and case.moving else 1
+    chosen = [int((i + 0.5) * len(frames) / count) for i in range(count)]
+    return np.concatenate(frames[chosen], axis=1)

@@ -94,7 +94,7 @@ def row(bench: Bench, method: str, concepts: Sequence[str], sizes: Sizes) -> Row
     found["valid, base"] = figures.valid([one for group in rest for one in base[group]])
     found["features"] = np.array([one.features for group in rest for one in by[group]])
     made = [bench.intervention(method, concept) for concept in concepts]
-    found["seconds"] = round(float(np.mean([one.seconds for one in made if one])), 2)
+    found["seconds"] = round(float(np.median([one.seconds for one in made if one])), 2)
     found["bytes"] = [len(to_bytes(one.overrides)) for one in made if one and one.overrides]
     if sizes.target_clips:
         found |= _clips(read, method, sizes)
