@@ -66,7 +66,7 @@ class Settings(BaseSettings):
     max_video_lifetime_seconds: PositiveInt = 30 * 86_400
     max_stored_bytes: PositiveInt = 20 << 30
     """When finished videos take more, the oldest are removed before their time."""
-    videos_in_flight: PositiveInt = 8
+    videos_in_flight: PositiveInt = 32
     """Videos handed to the engine at a time."""
     max_batch: PositiveInt = 32
     """Requests that share a denoising step, at most; how many do is learned from what steps take.

@@ -131,7 +131,7 @@ def _round(name: str, url: str, address: str, turn: int, sizes: Sizes) -> dict[s
     if name == "ours":
         after, wall = read_metrics(url), max(one.ended for one in together)
         found["denoiser's share"] = round(_rise(before, after, "denoise_seconds_total") / wall, 4)
-        found["batches"] = _batches(before, after)
+        found["batches"] = batches(before, after)
     long = burst([body(i, seed + 100 + i) for i in range(CONCURRENT - 4)], "long")
     brief = [body(i % CONCURRENT, seed + 200 + i, steps=2, frames=4) for i in range(sizes.short)]
     mixed = drive(address, [*long, *poisson(brief, 0.5, turn, "short")])
@@ -253,7 +253,7 @@ def _rise(before: Mapping[str, float], after: Mapping[str, float], name: str) ->
     return after[f"palimpsest_{name}"] - before[f"palimpsest_{name}"]
 
 
-def _batches(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, int]:
+def batches(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, int]:
     """Steps by the size of their batch, from the histogram's cumulated counts."""
     pattern = re.compile(r'palimpsest_batch_size_bucket\{le="([\d.]+)"\}')
     edges = sorted((float(m[1]), name) for name in after if (m := pattern.fullmatch(name)))

@@ -1,0 +1,161 @@
+"""The benchmark of serving: what it compares with is the same work, and what it counts is right."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from starlette.testclient import TestClient
+from transformers import CLIPTextModel
+
+from benchmarks.serving.encoders import name_of, publish, save_whole
+from benchmarks.serving.load import Answer, Arrival, burst, drive, latency, poisson, throughput
+from benchmarks.serving.parts import batches
+from benchmarks.serving.place import body, prompt
+from benchmarks.serving.rivals import Way, app_of
+from benchmarks.workshop import WEIGHTS
+from encoders import EncoderStore
+from tests.video.help import WAIT, make_engine
+from video import Backbone, GenerationRequest, load_backbone
+from video.clip import decode_mp4
+
+COUNT = 2
+
+
+@pytest.fixture(scope="module")
+def backbone() -> Backbone:
+    return load_backbone(WEIGHTS)
+
+
+@pytest.fixture(scope="module")
+def store(backbone: Backbone, tmp_path_factory: pytest.TempPathFactory) -> EncoderStore:
+    return publish(backbone, tmp_path_factory.mktemp("store"), COUNT)
+
+
+@pytest.fixture(scope="module")
+def whole(
+    backbone: Backbone, store: EncoderStore, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    save_whole(backbone, store, folder, COUNT)
+    return folder
+
+
+def test_encoders_are_published_once_and_each_is_another(
+    backbone: Backbone, store: EncoderStore, tmp_path: Path
+) -> None:
+    cards = store.cards()
+    assert len({card.digest for card in cards}) == COUNT
+    assert [card.digest for card in publish(backbone, tmp_path, COUNT).cards()] == [
+        card.digest for card in cards
+    ]
+
+
+def test_a_whole_encoder_embeds_as_its_overrides_do(
+    backbone: Backbone, store: EncoderStore, whole: Path
+) -> None:
+    tokens = backbone.tokenize(["pogo in a meadow"])
+    for number in range(COUNT):
+        overrides = store.load(name_of(number)).overrides
+        module = CLIPTextModel.from_pretrained(whole / name_of(number), dtype=torch.float32)
+        with torch.no_grad():
+            expected = backbone.text_encoder.encode(tokens, overrides)
+            base = backbone.text_encoder.encode(tokens)
+            found = module(tokens).last_hidden_state
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+        assert (found - base).abs().max() > 1e-3
+
+
+def test_all_the_servers_make_the_same_clips(
+    backbone: Backbone, store: EncoderStore, whole: Path
+) -> None:
+    asked = [body(number, 7, steps=2, frames=2) for number in range(COUNT)]
+    engine = make_engine(backbone, store)
+    engine.start()
+    ours = [
+        engine.submit(
+            GenerationRequest(
+                one["prompt"],
+                encoder=(one["encoder"], store.card(one["encoder"]).digest),
+                seed=7,
+                steps=2,
+                guidance=2.0,
+                frames=2,
+            )
+        ).result(WAIT)
+        for one in asked
+    ]
+    engine.stop(WAIT)
+    ways: tuple[Way, ...] = ("reload", "kept", "scoped")
+    for way in ways:
+        with TestClient(app_of(way, whole)) as client:
+            for one, expected in zip(asked, ours, strict=True):
+                answer = client.post("/videos", json=one)
+                assert answer.status_code == 200
+                frames = decode_mp4(answer.content).astype(int)
+                # H.264 rounds: the same picture, not the same bytes.
+                assert np.abs(frames - expected.astype(int)).mean() < 8, way
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(503 if self.path == "/broken" else 200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+def test_requests_come_when_they_come(url: str) -> None:
+    answers = drive(url, [Arrival(0.3, {}, "late"), *burst([{}, {}], "early")])
+    assert [one.arrival.sort for one in answers] == ["late", "early", "early"]
+    assert answers[0].ended >= 0.3
+    assert max(one.seconds for one in answers) < 0.3
+    assert throughput(answers) <= 3 / 0.3
+
+
+def test_what_fails_is_not_counted_as_fast(url: str) -> None:
+    with pytest.raises(RuntimeError, match="503"):
+        drive(f"{url}/broken", burst([{}]))
+
+
+def test_arrivals_are_as_many_a_second_as_was_asked() -> None:
+    arrivals = poisson([{}] * 4000, 5.0, seed=1)
+    assert arrivals[-1].at == pytest.approx(800, rel=0.1)
+    gaps = np.diff([one.at for one in arrivals])
+    assert gaps.min() >= 0
+    assert gaps.std() == pytest.approx(gaps.mean(), rel=0.1)
+
+
+def test_latencies_are_percentiles() -> None:
+    answers = [Answer(Arrival(0, {}), float(i), float(i)) for i in range(101)]
+    assert latency(answers) == {"mean": 50.0, "p50": 50.0, "p95": 95.0, "p99": 99.0}
+
+
+def test_batches_are_read_from_cumulated_counts() -> None:
+    def counts(*values: float) -> dict[str, float]:
+        edges = ("1.0", "2.0", "4.0", "+Inf")
+        return {
+            f'palimpsest_batch_size_bucket{{le="{edge}"}}': value
+            for edge, value in zip(edges, values, strict=True)
+        }
+
+    assert batches(counts(5, 5, 5, 5), counts(8, 8, 15, 15)) == {"1": 3, "4": 7}
+
+
+def test_no_prompt_is_asked_twice() -> None:
+    assert len({prompt(number) for number in range(3000)}) == 3000
