@@ -18,7 +18,7 @@ from benchmarks.forgetting.sizes import BASELINE, COARSE, FULL, VARIANT
 from encoders import Kind
 from starter.scene import sample_scene
 
-RENDERS, FLOOR = 3000, 500
+RENDERS, COARSE_RENDERS, FLOOR = 3000, 1000, 500
 COMMON = "soft prefix"
 """The attack that every method is put to."""
 BOUNDED = ("soft prefix", "pseudo-token", "token search")
@@ -47,7 +47,8 @@ class Wanted:
 
 def table(bench: Bench, wanted: Wanted) -> dict[str, Any]:
     """F1 to F3, F5, F8: every method by kind, and the floor of the Fréchet distance."""
-    frechet = None if wanted.methods else _frechet(bench)
+    renders = COARSE_RENDERS if wanted.quick else RENDERS
+    frechet = None if wanted.methods else _frechet(bench, renders)
     found: dict[str, Any] = {"floor": frechet.floor(FLOOR) if frechet else None, "methods": {}}
     for kind, names in wanted.concepts.items():
         for method in wanted.compared() if names else ():
@@ -134,13 +135,13 @@ PARTS: Mapping[str, Callable[[Bench, Wanted], dict[str, Any]]] = {
 }
 
 
-def _frechet(bench: Bench) -> figures.Frechet:
+def _frechet(bench: Bench, renders: int) -> figures.Frechet:
     """Distances to renders of random scenes."""
     rng = np.random.default_rng(2_027)
-    frames = [sample_scene(rng).frame(float(rng.random())) for _ in range(RENDERS)]
+    frames = [sample_scene(rng).frame(float(rng.random())) for _ in range(renders)]
     found = [
         one
-        for start in range(0, RENDERS, 100)
+        for start in range(0, renders, 100)
         for one in features(bench.judge, np.stack(frames[start : start + 100]))
     ]
     return figures.Frechet(np.array(found))
