@@ -10,7 +10,7 @@ kernels chosen and memory asked for; the first one's is beside it.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from time import perf_counter
 from typing import Any, TypeVar, cast
@@ -20,13 +20,15 @@ import typer
 from diffusers import AutoencoderKL, DDIMScheduler, MotionAdapter, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from benchmarks.forgetting.intervention import Intervention
+from benchmarks.forgetting.methods import encoder_of
 from benchmarks.forgetting.sampling import Shot, sample
 from benchmarks.results import show, write
 from benchmarks.workshop import WEIGHTS
-from encoders import Concept
-from unlearn import UnlearnSettings, UnlearnTask, few_shot_requests, unlearn
+from encoders import Concept, Kind
+from unlearn import UnlearnSettings, few_shot_requests
 from video.animatediff import AnimateDiff
-from video.backbone import Backbone, read_prompts
+from video.backbone import Backbone, Frames, read_prompts
 from video.precision import best_dtype
 
 T = TypeVar("T")
@@ -112,9 +114,9 @@ def measure(backbone: Backbone, methods: Mapping[str, UnlearnSettings] = METHODS
     overrides: Mapping[str, torch.Tensor] = {}
     for name, settings in methods.items():
         given = (stills,) if settings.method == "ascent" else ()
-        task = UnlearnTask((CONCEPT,), settings, given)
-        short = replace(task, settings=replace(settings, steps=3))
-        one, overrides = measured(lambda task=task: _make(backbone, task), _first(backbone, short))
+        short = _making(backbone, replace(settings, steps=3), given)
+        one, made = measured(_making(backbone, settings, given), short)
+        overrides = made.overrides or {}
         steps = settings.schedule().steps
         found["making"][name] = {**one, "steps": steps, "a step": one["seconds"] / steps}
     clip, _ = measured(lambda: sample(backbone, shots[:1], moving=True))
@@ -156,15 +158,11 @@ def _synchronize() -> None:
         torch.cuda.synchronize()
 
 
-def _first(backbone: Backbone, task: UnlearnTask) -> Callable[[], object]:
-    return lambda: _make(backbone, task)
-
-
-def _make(backbone: Backbone, task: UnlearnTask) -> Mapping[str, torch.Tensor]:
-    run = unlearn(task, backbone)
-    for _ in run:
-        pass
-    return run.encoder.overrides
+def _making(
+    backbone: Backbone, settings: UnlearnSettings, images: Sequence[Frames]
+) -> Callable[[], Intervention]:
+    named: list[tuple[str, Kind]] = [(CONCEPT.name, CONCEPT.kind)]
+    return lambda: encoder_of(backbone, settings, named, images)
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from starlette.types import Scope
 
 from server.records import IN_PROGRESS, QUEUED, EncoderRecord, VideoRecord
+from video.observer import Observer
 
 if TYPE_CHECKING:
     from server.runtime import Runtime
@@ -61,8 +62,8 @@ class Metrics:
         self.request_seconds.labels(route).observe(seconds)
 
 
-class EngineMetrics:
-    """What the loop tells (:class:`video.observer.Observer`)."""
+class EngineMetrics(Observer):
+    """What the loop tells."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def seconds(name: str, text: str) -> Histogram:

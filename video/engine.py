@@ -16,7 +16,7 @@ from threading import Condition, Event, Thread
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from video.observer import Nobody, Observer
+from video.observer import Observer
 from video.requests import (
     Cancelled,
     DeadlineExceeded,
@@ -71,7 +71,7 @@ class Engine:
         self._make_residency = make_residency
         # An empty scheduler is falsy.
         self._scheduler = Scheduler[Work]() if scheduler is None else scheduler
-        self._observer = observer or Nobody()
+        self._observer = observer or Observer()
         self._device: Device | None = None
         self._error: Exception | None = None
         self._busy_seconds = 0.0

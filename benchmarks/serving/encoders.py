@@ -3,7 +3,6 @@ and small enough that the pictures stay pictures."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -38,7 +37,7 @@ def random_encoder(backbone: Backbone, number: int) -> Encoder:
         id=name_of(number),
         concepts=(CONCEPT,),
         method="random",
-        settings=replace(settings).to_json(),
+        settings=settings.to_json(),
         seed=number,
         base=base.fingerprint,
         digest=digest(base.parameters(), stored),

@@ -13,7 +13,7 @@ from tests import tiny
 from tests.server.conftest import MakeClient
 from tests.server.help import assert_error, wait_for
 from unlearn import ClassifierJudge, ClipJudge, Judge
-from video.observer import Nobody
+from video.observer import Observer
 
 FAST = {"min_base_rate": 0.0, "max_probes": 2, "judged_videos": 1}
 STEPS = {"settings": {"steps": 2}}
@@ -61,7 +61,7 @@ def test_the_setting_goes_before_the_models_own_judge(
     judges: list[Judge | None] = []
     for source in ("", str(tiny_clip_dir)):
         monkeypatch.setenv("PALIMPSEST_JUDGE", source)
-        loaded = load(Settings(), Nobody())
+        loaded = load(Settings(), Observer())
         loaded.engine.stop()
         judges.append(loaded.judge)
     own, named = judges

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from video.batching import BatchSizes
+from tests.video.help import AtMost
 from video.scheduler import Phase, Scheduler
 
 
@@ -32,17 +32,6 @@ def run(scheduler: Scheduler[Job], turns: int | None = None) -> list[str]:
         if job.remaining <= 0:
             scheduler.remove(job)
     return order
-
-
-class AtMost(BatchSizes):
-    """Batches of so many, whatever they take."""
-
-    def __init__(self, count: int) -> None:
-        super().__init__()
-        self.count = count
-
-    def limit(self, shape: object) -> int:
-        return self.count
 
 
 def of(*jobs: Job, at_most: int = 1, **options: float) -> Scheduler[Job]:
