@@ -29,6 +29,7 @@ die_with_parent()
     name="palimpsest",
     workers=1,
     metrics={"enabled": False},
+    logging={"access": {"enabled": False}},  # the guard's lines say more (server.logs)
     traffic={"timeout": 86_400},
     http={"host": str(settings.host), "port": settings.port},  # pyright: ignore[reportArgumentType]
 )

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from encoders.version import VERSION
-from server import aliases, encoders, errors, health, models, page, reports, videos
+from server import aliases, encoders, errors, health, logs, models, page, reports, videos
 from server.keys import Keyring
 from server.runtime import Runtime
 from server.schemas import ErrorAnswer
@@ -32,6 +32,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        logs.set_up()
         await run_in_threadpool(runtime.start)
         yield
         await run_in_threadpool(runtime.stop)

@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 
 from encoders.errors import PalimpsestError
 
-log = logging.getLogger("bentoml.palimpsest")
+log = logging.getLogger(__name__)
 
 _STATUS_OF_CODE = {
     "encoder_not_found": 404,

@@ -1,7 +1,7 @@
 """The one door: every request passes here first, whichever app behind it would answer.
 
-It gives the request an id, finds out who is calling, bounds the body (chunked ones too), counts and
-times the answer, and puts errors that others wrote (the router, BentoML) into our shape. BentoML's
+It gives the request an id, finds out who is calling, bounds the body (chunked ones too), counts,
+times and logs the answer, and puts errors that others wrote (the router, BentoML) into our shape. BentoML's
 native routes stand beside our FastAPI app, so this wraps the service, not the app.
 """
 
@@ -22,8 +22,9 @@ from encoders.errors import PalimpsestError
 from server.address import is_loopback
 from server.errors import BodyTooLarge, Forbidden, InvalidRequest, error_body, error_response
 from server.keys import LOCAL, Caller, Keyring
+from server.logs import REQUEST_ID
 
-log = logging.getLogger("bentoml.palimpsest")
+log = logging.getLogger(__name__)
 
 PUBLIC_PATHS = frozenset(
     {"/", "/livez", "/readyz", "/healthz", "/health", "/docs", "/openapi.json"}
@@ -31,6 +32,9 @@ PUBLIC_PATHS = frozenset(
 """What needs no key: probes, and pages that are the same for everybody."""
 PUBLIC_PREFIX = "/static_content/"
 """BentoML's copy of Swagger UI, which /docs uses."""
+
+NOT_LOGGED = frozenset({"/livez", "/readyz", "/healthz", "/health", "/metrics"})
+"""What is asked every few seconds for as long as the server runs."""
 
 _CALLER = "palimpsest.caller"
 
@@ -59,7 +63,9 @@ class Guard:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
-        answer = _Answer(send, head=scope["method"] == "HEAD")
+        request_id = f"req_{uuid.uuid4().hex}"
+        REQUEST_ID.set(request_id)
+        answer = _Answer(send, request_id, head=scope["method"] == "HEAD")
         try:
             self._admit(scope)
             replay = await self._read_body(scope, receive)
@@ -67,7 +73,10 @@ class Guard:
         except PalimpsestError as error:
             await error_response(error)(scope, receive, answer.send)
         finally:
-            self._observe(scope, answer.status, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            self._observe(scope, answer.status, seconds)
+            if scope["path"] not in NOT_LOGGED:
+                _log(scope, answer.status, seconds)
 
     def _admit(self, scope: Scope) -> None:
         """Leave in the scope who is calling. Raises Unauthorized or Forbidden."""
@@ -121,11 +130,11 @@ class Guard:
 class _Answer:
     """Sends an answer on, with a request id, and with errors in the one shape."""
 
-    def __init__(self, send: Send, *, head: bool) -> None:
+    def __init__(self, send: Send, request_id: str, *, head: bool) -> None:
         self.status = 500
         self._send = send
         self._head = head
-        self._request_id = f"req_{uuid.uuid4().hex}"
+        self._request_id = request_id
         self._held: Message | None = None
         self._body = b""
 
@@ -158,6 +167,19 @@ def caller_of(connection: HTTPConnection) -> Caller:
     if not isinstance(caller, Caller):
         raise Forbidden("The request did not come through the server's guard.")
     return caller
+
+
+def _log(scope: Scope, status: int, seconds: float) -> None:
+    """A line for an answer. Without its query, where somebody may have put a key."""
+    caller = scope.get(_CALLER)
+    said = {
+        "method": scope["method"],
+        "path": scope["path"],
+        "status": status,
+        "seconds": round(seconds, 4),
+        "caller": caller.id if isinstance(caller, Caller) else None,
+    }
+    log.info("answered", extra=said)
 
 
 def in_shape(status: int, body: bytes) -> bytes:

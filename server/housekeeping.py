@@ -17,7 +17,7 @@ from server.video_job import remove
 if TYPE_CHECKING:
     from server.runtime import Runtime
 
-log = logging.getLogger("bentoml.palimpsest")
+log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 30.0
 WORKFLOWS_KEPT = timedelta(hours=1)

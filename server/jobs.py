@@ -18,13 +18,14 @@ from dbos import DBOS, DBOSConfig, SetWorkflowID
 
 from encoders import PalimpsestError
 from server import encoder_job, making, video_job
+from server.logs import REQUEST_ID
 from server.records import FAILED, IN_PROGRESS, PENDING, EncoderRecord, VideoRecord
 
 if TYPE_CHECKING:
     from server.runtime import Runtime
     from video import Ticket
 
-log = logging.getLogger("bentoml.palimpsest")
+log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -153,10 +154,11 @@ class Jobs:
         if not self.runtime.records.change(record, completed_at=now, **values):
             return False
         kind = "video" if isinstance(record, VideoRecord) else "encoder"
-        self.runtime.metrics.jobs_ended.labels(
-            kind, values["status"], values.get("error_code") or ""
-        ).inc()
+        status, reason = values["status"], values.get("error_code") or ""
+        self.runtime.metrics.jobs_ended.labels(kind, status, reason).inc()
         self.runtime.metrics.job_seconds.labels(kind).observe(now - record.created_at)
+        ended = {"kind": kind, "job": _job_id(record), "status": status, "reason": reason}
+        log.info("job ended", extra={**ended, "seconds": now - record.created_at})
         return True
 
     def _take_up(self, record: VideoRecord | EncoderRecord) -> None:
@@ -239,6 +241,7 @@ def _guarded(jobs: Jobs, record: VideoRecord | EncoderRecord, work: Callable[[],
     """Whether the work was done. If not: the job has ended or is gone, or the server stops, and
     the next start takes up the job, whose row is still pending.
     """
+    REQUEST_ID.set(record.request_id)
     try:
         work()
     except (Gone, Stopped):

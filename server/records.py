@@ -34,6 +34,7 @@ from sqlalchemy.orm import (
 )
 
 from server.errors import Conflict, QueueFull, Unprocessable
+from server.logs import REQUEST_ID
 
 QUEUED, IN_PROGRESS, COMPLETED, PUBLISHED, FAILED = (
     "queued",
@@ -74,6 +75,8 @@ class Job(_Base):
     error_message: Mapped[str | None]
     idempotency_key: Mapped[str | None]
     request_hash: Mapped[str]
+    request_id: Mapped[str | None] = mapped_column(default=lambda: REQUEST_ID.get())
+    """Of the request that was accepted, for the log."""
 
 
 class VideoRecord(Job):

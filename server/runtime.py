@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from unlearn.judge import Judge
     from video import Backbone, Engine
 
-log = logging.getLogger("bentoml.palimpsest")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

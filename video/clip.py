@@ -70,7 +70,7 @@ def encode_mp4(
                 container.metadata["comment"] = json.dumps(provenance, sort_keys=True)
             rate = Fraction(fps).limit_denominator(1001)
             # One thread: what several write depends on how many there are.
-            options = {"crf": "16", "preset": "medium", "tune": "animation", "threads": "1"}
+            options = {"crf": "16", "preset": "veryfast", "tune": "animation", "threads": "1"}
             stream = container.add_stream("libx264", rate=rate, options=options)
             stream.width, stream.height = pictures.shape[2], pictures.shape[1]
             stream.pix_fmt = "yuv420p"

@@ -1,8 +1,9 @@
 """Who runs next, and with whom. Decides that and nothing else: it never touches a tensor and reads
 no clock.
 
-Three rules. *Between two classes of work*: as long as normal work waits, low-priority work gets
-`low_share` of the device's time and no more; alone, either gets everything. *Within a class*: the
+Three rules. *Between two classes of work*: low-priority work takes the spare moments, and a turn
+before normal work only where those come to less than `low_share` of the device's time over the last
+`WINDOW`; alone, either gets everything. *Within a class*: the
 shortest remaining work first, so that short requests overtake long ones and equal ones finish one
 after the other; and every `oldest_every`-th turn goes to the oldest, so that nothing starves.
 *Together*: whoever has the turn takes along work of the same shape, at whatever step it is, as far
@@ -15,6 +16,9 @@ from collections.abc import Hashable, Iterator, Sequence
 from typing import Generic, Literal, Protocol, TypeVar
 
 from video.batching import BatchSizes
+
+WINDOW = 60.0
+"""Seconds of the device's time over which low-priority work is owed its share."""
 
 Phase = Literal["waiting", "begin", "step", "alone"]
 """What a work's next turn is: none, since it waits for something off the device; getting ready to
@@ -52,7 +56,7 @@ class Scheduler(Generic[W]):
     """Keeps the work in flight and picks whose turn it is. Not thread safe.
 
     Args:
-        low_share: share of the time for low-priority work while normal work waits, in [0, 1).
+        low_share: share of the time that low-priority work gets at least, in [0, 1).
         oldest_every: one turn in this many goes to the oldest work of its class.
         sizes: how large a batch may be.
     """
@@ -74,7 +78,7 @@ class Scheduler(Generic[W]):
         self._sizes = sizes or BatchSizes()
         self._work: list[W] = []  # in the order of arrival
         self._turns = {False: 0, True: 0}
-        self._credit = 0.0  # seconds that low-priority work may take before normal work
+        self._credit = 0.0  # seconds that low-priority work is owed
 
     def __len__(self) -> int:
         return len(self._work)
@@ -96,8 +100,8 @@ class Scheduler(Generic[W]):
         able = [work for work in self._work if work.phase != "waiting"]
         normal = [work for work in able if not work.low_priority]
         low = [work for work in able if work.low_priority]
-        if not normal or not low:
-            self._credit = 0.0  # neither class saves up time while the other is away
+        if not low:
+            self._credit = 0.0  # nobody is owed anything while away
         waiting = low if low and (not normal or self._credit > 0) else normal
         if not waiting:
             return []
@@ -111,7 +115,7 @@ class Scheduler(Generic[W]):
     def spent(self, batch: Sequence[W], seconds: float, *, stepped: bool = False) -> None:
         """Says how long the turn of `batch` took; `stepped` if it was one of the shared kind."""
         if batch[0].low_priority:
-            self._credit -= seconds
+            self._credit = max(self._credit - seconds, -WINDOW * self._low_share)
         else:
             self._credit += seconds * self._low_share / (1 - self._low_share)
         if stepped:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.video.help import AtMost
-from video.scheduler import Phase, Scheduler
+from video.scheduler import WINDOW, Phase, Scheduler
 
 
 @dataclass(eq=False)
@@ -84,16 +84,29 @@ def test_no_share_means_only_spare_moments() -> None:
     assert order == ["normal"] * 3 + ["low"] * 2
 
 
-def test_neither_class_saves_up_time_while_the_other_is_away() -> None:
+def test_low_priority_work_saves_up_no_time_while_it_is_away() -> None:
     scheduler = of(Job("normal", 1000), low_share=0.5)
     run(scheduler, 500)
     scheduler.add(Job("low", 1000, low_priority=True))
     turns = Counter(run(scheduler, 20))
     assert 9 <= turns["low"] <= 11
-    alone = of(Job("low", 1000, low_priority=True), low_share=0.5)
-    run(alone, 500)
-    alone.add(Job("normal", 1000))
-    assert 9 <= Counter(run(alone, 20))["low"] <= 11
+
+
+def test_spare_moments_count_towards_the_share() -> None:
+    scheduler = of(Job("low", 10**6, low_priority=True), low_share=0.2)
+    for _ in range(50):  # the device is busy with normal work for half of the time
+        run(scheduler, 5)
+        scheduler.add(Job("normal", 5))
+        assert run(scheduler, 5) == ["normal"] * 5
+
+
+def test_spare_moments_long_ago_do_not_count() -> None:
+    scheduler = of(Job("low", 10**6, low_priority=True), low_share=0.2)
+    run(scheduler, 5000)
+    scheduler.add(Job("normal", 10**6))
+    assert set(run(scheduler, int(0.7 * WINDOW))) == {"normal"}
+    run(scheduler, int(0.3 * WINDOW))
+    assert Counter(run(scheduler, 100))["low"] == 20
 
 
 def test_a_normal_request_never_waits_for_more_than_one_low_turn() -> None:
