@@ -12,33 +12,38 @@ from starlette.concurrency import run_in_threadpool
 
 from encoders import EncoderNotFound
 from server.errors import NotFound
+from server.listeners import Listeners
 from server.records import PENDING
 from server.schemas import Encoder, Video
-
-PAUSE_SECONDS = 0.1
-"""Between two looks. Whoever works on the job writes into its row, in this process or another."""
 
 Followed = TypeVar("Followed", Video, Encoder)
 Answer = TypeVar("Answer")
 
 
-async def changes(look: Callable[[], Followed]) -> AsyncIterator[Followed]:
+async def changes(
+    listeners: Listeners, job_id: str, look: Callable[[], Followed]
+) -> AsyncIterator[Followed]:
     """The job as it is, and then each time that it has changed; the last one has ended.
 
     Args:
+        listeners: told of every change to the job's row.
+        job_id: the row's id.
         look: the job now; blocks briefly.
 
     Raises:
         NotFound, EncoderNotFound: it was deleted.
     """
     told: Followed | None = None
-    while told is None or told.status in PENDING:
-        now = await run_in_threadpool(look)
-        if now != told:
-            told = now
-            yield now
-        else:
-            await asyncio.sleep(PAUSE_SECONDS)
+    with listeners.listening(job_id) as changed:
+        while True:
+            changed.clear()
+            now = await run_in_threadpool(look)
+            if now != told:
+                told = now
+                yield now
+            if now.status not in PENDING:
+                return
+            await changed.wait()
 
 
 async def while_heard(request: Request, answer: Awaitable[Answer]) -> Answer:
@@ -68,10 +73,12 @@ async def _left(request: Request) -> None:
         pass
 
 
-async def events(look: Callable[[], Followed]) -> AsyncIterator[ServerSentEvent]:
+async def events(
+    listeners: Listeners, job_id: str, look: Callable[[], Followed]
+) -> AsyncIterator[ServerSentEvent]:
     """`changes` as server-sent events, named by the job's status; or `deleted`, the last."""
     try:
-        async for now in changes(look):
+        async for now in changes(listeners, job_id, look):
             yield ServerSentEvent(event=now.status, data=now)
     except (NotFound, EncoderNotFound):
         yield ServerSentEvent(event="deleted", data=None)

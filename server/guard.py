@@ -1,8 +1,8 @@
 """The one door: every request passes here first, whichever app behind it would answer.
 
 It gives the request an id, finds out who is calling, bounds the body (chunked ones too), counts,
-times and logs the answer, and puts errors that others wrote (the router, BentoML) into our shape. BentoML's
-native routes stand beside our FastAPI app, so this wraps the service, not the app.
+times and logs the answer, and puts errors that others wrote (the router, BentoML) into our shape.
+BentoML's native routes stand beside our FastAPI app, so this wraps the service, not the app.
 """
 
 from __future__ import annotations

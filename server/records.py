@@ -34,6 +34,7 @@ from sqlalchemy.orm import (
 )
 
 from server.errors import Conflict, QueueFull, Unprocessable
+from server.listeners import Listeners
 from server.logs import REQUEST_ID
 
 QUEUED, IN_PROGRESS, COMPLETED, PUBLISHED, FAILED = (
@@ -143,6 +144,8 @@ class Records:
         # Writers take SQLite's lock at once: one that began by reading could not wait for it.
         self._writer = self._engine.execution_options(immediate=True)
         _Base.metadata.create_all(self._writer)
+        self.listeners = Listeners()
+        """Of the jobs by their ids; told of every change."""
 
     def close(self) -> None:
         """Close every connection."""
@@ -245,8 +248,11 @@ class Records:
         table = type(job)
         still = (table.sequence == job.sequence, table.id == job.id, table.status.in_(PENDING))
         with self._write() as session:
-            changed = session.execute(update(table).where(*still).values(**values))
-            return bool(changed.rowcount)  # pyright: ignore[reportAttributeAccessIssue]
+            done = session.execute(update(table).where(*still).values(**values))
+            changed = bool(done.rowcount)  # pyright: ignore[reportAttributeAccessIssue]
+        if changed:
+            self.listeners.tell(job.id)
+        return changed
 
     def pending(self, job: Job) -> bool:
         """Whether it is still to be done: neither ended nor deleted."""
@@ -258,6 +264,7 @@ class Records:
         """Delete the row; its idempotency key is free again."""
         with self._write() as session:
             session.execute(delete(type(job)).where(type(job).sequence == job.sequence))
+        self.listeners.tell(job.id)
 
 
 def _repeated(

@@ -128,7 +128,7 @@ async def finished(runtime: Runtime, record: VideoRecord) -> VideoRecord:
         return video_object(record)
 
     try:
-        async for _ in changes(look):
+        async for _ in changes(runtime.records.listeners, record.id, look):
             pass
     except asyncio.CancelledError:
         remove(runtime, record)
@@ -262,7 +262,12 @@ def get_video(record: OwnVideo, response: Response) -> Video:
 async def follow_video(request: Request, record: OwnVideo) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events, named by the status, with the video as it is: at once, and then whenever
     it has come further, until it has ended. `deleted` is the last one of a video that was."""
-    async for event in events(lambda: video_object(own_video(request, record.id))):
+    listeners = runtime_of(request).records.listeners
+
+    def look() -> Video:
+        return video_object(own_video(request, record.id))
+
+    async for event in events(listeners, record.id, look):
         yield event
 
 

@@ -1,10 +1,10 @@
-"""What the loop does on the device: the models, the embeddings kept, the steps and their cost."""
+"""What is done on the device: the models, the embeddings kept, the steps and their cost."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from time import perf_counter
 from typing import TypeVar
 
@@ -25,7 +25,8 @@ EMBEDDING_BYTES = 64 * 2**20
 
 
 class Device:
-    """Belongs to the loop's thread, like everything on it."""
+    """Belongs to the loop's thread. Encoders are loaded and frames decoded in threads beside it, so
+    that neither holds up the steps of others."""
 
     def __init__(self, backbone: Backbone, residency: Residency, observer: Observer) -> None:
         self.backbone = backbone
@@ -36,6 +37,12 @@ class Device:
         self.denoise_seconds = 0.0
         self._embeddings: OrderedDict[tuple[str | None, str], Tensor] = OrderedDict()
         self._embedding_bytes = 0
+        self._decoder = ThreadPoolExecutor(1, thread_name_prefix="decode")
+
+    def stop(self) -> None:
+        """Ends the threads after what they are at; what has not begun is cancelled."""
+        self.loads.stop()
+        self._decoder.shutdown(wait=True, cancel_futures=True)
 
     def begin(self, request: GenerationRequest, held: Future[Held]) -> Denoising:
         """Starts a request with the encoder that is held for it.
@@ -77,10 +84,26 @@ class Device:
         self.steps += len(batch)
         self.observer.stepped(seconds, len(batch))
 
+    def decode_beside(self, denoising: Denoising) -> Future[Frames | None]:
+        """The frames of a request whose steps are done, made beside the loop; None if there was no
+        room for that, and `decode` may find some."""
+        return self._decoder.submit(self._try_to_decode, denoising)
+
     def decode(self, denoising: Denoising) -> Frames:
-        """The frames of a request whose steps are done. Raises OutOfMemory."""
+        """The same, now, while nobody takes a step. Raises OutOfMemory."""
+        return self._retry_out_of_memory(lambda: self._decode(denoising))
+
+    def _try_to_decode(self, denoising: Denoising) -> Frames | None:
+        try:
+            return self._decode(denoising)
+        except Exception as error:
+            if not _is_out_of_memory(error):
+                raise
+        return None  # not the error: it would keep tensors alive
+
+    def _decode(self, denoising: Denoising) -> Frames:
         started = perf_counter()
-        frames = self._retry_out_of_memory(lambda: self.backbone.decode(denoising.latents))
+        frames = self.backbone.decode(denoising.latents)
         self.observer.decoded(perf_counter() - started)
         return frames
 

@@ -1,10 +1,11 @@
 """The loop that owns the device.
 
-One thread loads the models and does everything that is done on the device. Each turn of its loop
-asks the scheduler whose turn it is and advances that work by one step: one denoising step of a
-request or of a batch of them, or one item of an iterator (unlearning is one). Between two steps is
-where requests join and leave, where progress is told and where cancellation happens. What goes
-wrong in a step ends the work it belongs to, never the loop nor the rest of a batch.
+One thread loads the models and takes every step; what can go on beside steps (loading an encoder,
+decoding frames) does so in threads of its own. Each turn of the loop asks the scheduler whose turn
+it is and advances that work by one step: one denoising step of a request or of a batch of them, or
+one item of an iterator (unlearning is one). Between two steps is where requests join and leave,
+where progress is told and where cancellation happens. What goes wrong in a step ends the work it
+belongs to, never the loop nor the rest of a batch.
 """
 
 from __future__ import annotations
@@ -279,7 +280,7 @@ class Engine:
         for work in left:
             self._end(work, reason)
         if self._device is not None:
-            self._device.loads.stop()
+            self._device.stop()
 
 
 def _over(work: Work) -> Exception | None:

@@ -60,14 +60,15 @@ class Work(Protocol):
 
 
 class Generation:
-    """A request on its way: its encoder is held, it begins, a denoising step a turn, decode.
+    """A request on its way: its encoder is held, it begins, a denoising step a turn, its frames.
 
     Its encoder is asked for when its first turn comes, not before: until then it can be deleted.
+    Loading it and decoding the frames go on beside the loop; until they are done it has no turn.
 
     Args:
         request: what to make.
         on_progress: told the share done.
-        wake: called when its encoder is there, on any thread.
+        wake: called when its encoder or its frames are there, on any thread.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Generation:
         self._handed_in = perf_counter()
         self._held: Future[Held] | None = None
         self._denoising: Denoising | None = None
+        self._frames: Future[Frames | None] | None = None
 
     @property
     def remaining(self) -> float:
@@ -97,7 +99,9 @@ class Generation:
     def phase(self) -> Phase:
         if self._denoising is None:
             return "begin" if self._held is None or self._held.done() else "waiting"
-        return "step" if self._denoising.step < self._denoising.steps else "alone"
+        if self._denoising.step < self._denoising.steps:
+            return "step"
+        return "alone" if self._frames is None or self._frames.done() else "waiting"
 
     def tick(self, device: Device) -> bool:
         if self._held is None:
@@ -109,13 +113,17 @@ class Generation:
             self.ticket.advance(0.0)
         elif self._denoising.step < self._denoising.steps:
             step_together([self], device)
+        elif self._frames is None:
+            self._frames = device.decode_beside(self._denoising)
+            self._frames.add_done_callback(lambda _: self._wake())
         else:
-            self.result = device.decode(self._denoising)
+            frames = self._frames.result()
+            self.result = device.decode(self._denoising) if frames is None else frames
             notify(self._on_progress, 1.0)
         return self.result is not None
 
     def close(self) -> None:
-        self._denoising = None
+        self._denoising = self._frames = None
         if self._held is not None:
             let_go(self._held)
 
