@@ -1,7 +1,8 @@
 """Palimpsest as a BentoML service: ``bentoml serve service:Palimpsest``.
 
-The HTTP API is a FastAPI app (:mod:`server.app`); models load in the thread that owns the device,
-so that nothing here imports torch. Settings are environment variables (:mod:`server.settings`).
+The HTTP API is a FastAPI app (:mod:`server.app`), put together where and when it is served
+(:mod:`server.site`); models load in the thread that owns the device. So nothing here imports torch,
+nor much else. Settings are environment variables (:mod:`server.settings`).
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ import bentoml
 from bentoml.validators import ContentType
 
 from encoders import PalimpsestError
-from server import address, native
-from server.app import create_app
+from server import address
 from server.errors import error_response
 from server.guard import Guard, caller_of
+from server.keys import keyring_of
 from server.parent import announce_parent, die_with_parent
 from server.settings import Settings
+from server.site import Site
 
 settings = Settings()
-app = create_app(settings)
+keyring = keyring_of(settings.keys_file)
+site = Site(settings)
 die_with_parent()
 
 
@@ -33,7 +36,7 @@ die_with_parent()
     traffic={"timeout": 86_400},
     http={"host": str(settings.host), "port": settings.port},  # pyright: ignore[reportArgumentType]
 )
-@bentoml.asgi_app(app, path="/")
+@bentoml.asgi_app(site, path="/")
 class Palimpsest:
     """A text-to-video model that can forget: base and unlearned encoders, side by side."""
 
@@ -46,7 +49,7 @@ class Palimpsest:
 
     async def __is_ready__(self) -> bool:
         """Whether the models are loaded."""
-        return app.state.runtime.ready
+        return site.ready
 
     @bentoml.api
     async def generate(
@@ -58,8 +61,10 @@ class Palimpsest:
     ) -> Annotated[Path, ContentType("video/mp4")]:
         """Makes one video and returns its mp4."""
         try:
-            caller = caller_of(ctx.request)
-            return await native.generate(app.state.runtime, caller, prompt, encoder, seed)
+            runtime, caller = site.runtime, caller_of(ctx.request)
+            from server import native  # part of the app: see server.site
+
+            return await native.generate(runtime, caller, prompt, encoder, seed)
         except PalimpsestError as error:
             # BentoML sends a Response as it is, so the error keeps its shape.
             answer = error_response(error)
@@ -67,5 +72,9 @@ class Palimpsest:
             return cast(Path, answer)
 
 
-# BentoML types the middleware as its instance; what it wants is the class.
-Palimpsest.add_asgi_middleware(Guard, **app.state.guard)  # pyright: ignore[reportArgumentType]
+Palimpsest.add_asgi_middleware(
+    Guard,  # pyright: ignore[reportArgumentType]  # typed as its instance; it wants the class
+    keyring=keyring,
+    max_body_bytes=settings.max_body_bytes,
+    observe=site.observe,
+)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from encoders.version import VERSION
-from server import aliases, encoders, errors, health, logs, models, page, reports, videos
-from server.keys import Keyring
+from server import aliases, encoders, errors, health, models, page, reports, videos
 from server.runtime import Runtime
 from server.schemas import ErrorAnswer
 from server.settings import Settings
@@ -24,15 +22,12 @@ unlearned encoders: `starter:no-pogo`. Errors look like
 def create_app(settings: Settings) -> FastAPI:
     """The app for these settings; its lifespan starts and stops the :class:`Runtime`.
 
-    ``app.state.runtime`` is the runtime, ``app.state.guard`` the options of the guard to put
-    around it. Raises KeysInvalid when there is a keys file that cannot be used.
+    ``app.state.runtime`` is the runtime.
     """
     runtime = Runtime(settings)
-    keyring = Keyring.read(settings.keys_file) if settings.keys_file is not None else None
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        logs.set_up()
         await run_in_threadpool(runtime.start)
         yield
         await run_in_threadpool(runtime.stop)
@@ -52,17 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
         },
     )
     app.state.runtime = runtime
-    app.state.guard = guard_options(runtime, keyring)
     errors.install(app)
     for room in (videos, encoders, reports, aliases, models, health, page):
         app.include_router(room.router)
     return app
-
-
-def guard_options(runtime: Runtime, keyring: Keyring | None) -> dict[str, Any]:
-    """Keyword arguments for the guard of one server."""
-    return {
-        "keyring": keyring,
-        "max_body_bytes": runtime.settings.max_body_bytes,
-        "observe": runtime.metrics.observe,
-    }

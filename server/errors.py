@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
 
 from encoders.errors import PalimpsestError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 log = logging.getLogger(__name__)
 
@@ -168,6 +169,9 @@ def validation_error(errors: list[Any]) -> InvalidRequest:
 
 def install(app: FastAPI) -> None:
     """Give ``app`` the handlers that put every error into the one shape."""
+    # Here and not above, since the rest of this module is wanted before the app is there.
+    from fastapi.exceptions import RequestValidationError
+    from sqlalchemy.exc import OperationalError
 
     async def palimpsest(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, PalimpsestError)

@@ -32,7 +32,6 @@ Result = TypeVar("Result")
 VIDEOS, ENCODERS = "videos", "encoders"
 # Recovery looks for workflows of this version and executor; it must not change with the code.
 _VERSION, _EXECUTOR = "1", "palimpsest"
-_POLL_SECONDS = 0.1
 _MAX_INTERRUPTIONS = 20
 """A job under which the server went down so often is given up: it may be what brings it down."""
 
@@ -65,10 +64,9 @@ class Jobs:
         DBOS(config=config)
         DBOS.launch()
         in_flight = self.runtime.settings.videos_in_flight
-        for name, concurrency in ((VIDEOS, in_flight), (ENCODERS, 1)):
-            DBOS.register_queue(
-                name, worker_concurrency=concurrency, polling_interval_sec=_POLL_SECONDS
-            )
+        # An encoder takes a minute: looking ten times a second for the next is not worth it.
+        for name, concurrency, pause in ((VIDEOS, in_flight, 0.1), (ENCODERS, 1, 1.0)):
+            DBOS.register_queue(name, worker_concurrency=concurrency, polling_interval_sec=pause)
         for record in self._pending():
             self._take_up(record)
 

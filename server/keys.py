@@ -133,6 +133,11 @@ class Keyring:
         return found
 
 
+def keyring_of(path: Path | None) -> Keyring | None:
+    """The keys in a keys file; None where there is none. Raises KeysInvalid."""
+    return None if path is None else Keyring.read(path)
+
+
 def hash_key(secret: str) -> str:
     """SHA-256 of a key, in hex. Keys are 256 random bits, so a slow hash would add nothing."""
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.types import Scope
@@ -51,8 +51,8 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
-
         self.engine = EngineMetrics(self.registry)
+        ProcessCollector(registry=self.registry)
 
     def observe(self, scope: Scope, status: int, seconds: float) -> None:
         """Count one answered request, under the template of its route."""

@@ -22,6 +22,7 @@ from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from encoders import TextEncoder
+from video.attention import SharedText
 from video.backbone import (
     Backbone,
     BackboneInvalid,
@@ -115,12 +116,7 @@ class AnimateDiff(Backbone):
         return torch.randn(shape, generator=generator).to(self.device)
 
     def denoise(self, latents: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
-        is_video = latents.ndim == 5
-        unet: Any = self.denoiser(is_video)
-        if (
-            is_video
-        ):  # the motion U-Net lays the frames along the batch and wants embeddings for each
-            embeddings = embeddings.repeat_interleave(latents.shape[2], dim=0)
+        unet: Any = self.denoiser(latents.ndim == 5)
         prediction = unet(
             latents.to(self.dtype),
             timesteps.to(self.device),
@@ -156,7 +152,8 @@ class AnimateDiff(Backbone):
 
 
 def video_unet(unet: UNet2DConditionModel, adapter: MotionAdapter) -> Any:
-    """The stock motion U-Net, holding the very tensors of `unet` and `adapter`, not copies.
+    """The stock motion U-Net, holding the very tensors of `unet` and `adapter`, not copies. It
+    takes a text's embedding once for all frames of a clip.
 
     Raises:
         BackboneInvalid: the adapter was made for a U-Net of another shape.
@@ -170,6 +167,7 @@ def video_unet(unet: UNet2DConditionModel, adapter: MotionAdapter) -> Any:
             raise BackboneInvalid(f"the motion adapter does not fit the U-Net at {name}")
         owner, _, leaf = name.rpartition(".")
         setattr(motion.get_submodule(owner), leaf, tensor)
+    motion.set_attn_processor(SharedText())
     return motion.eval()
 
 

@@ -132,6 +132,7 @@ def _round(name: str, url: str, address: str, turn: int, sizes: Sizes) -> dict[s
         after, wall = read_metrics(url), max(one.ended for one in together)
         found["denoiser's share"] = round(_rise(before, after, "denoise_seconds_total") / wall, 4)
         found["batches"] = batches(before, after)
+        found["memory, MiB"] = round(after["process_resident_memory_bytes"] / 2**20)
     long = burst([body(i, seed + 100 + i) for i in range(CONCURRENT - 4)], "long")
     brief = [body(i % CONCURRENT, seed + 200 + i, steps=2, frames=4) for i in range(sizes.short)]
     mixed = drive(address, [*long, *poisson(brief, 0.5, turn, "short")])

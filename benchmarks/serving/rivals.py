@@ -27,7 +27,7 @@ from benchmarks.workshop import WEIGHTS
 from video.clip import encode_mp4
 
 Way = Literal["reload", "kept", "scoped"]
-FPS, SIDE = 8, 64
+FPS, SIDE = 8, 512
 
 
 class Asked(BaseModel):

@@ -24,7 +24,7 @@ from encoders import Card, Concept, Encoder
 from encoders.digest import digest, fingerprint
 from server.app import create_app
 from server.guard import Guard
-from server.keys import Key, hash_key
+from server.keys import Key, hash_key, keyring_of
 from server.runtime import Runtime
 from server.settings import Settings
 
@@ -55,7 +55,12 @@ class Client(TestClient):
         app = create_app(settings)
         self.runtime: Runtime = app.state.runtime
         super().__init__(
-            Guard(app, **app.state.guard),
+            Guard(
+                app,
+                keyring=keyring_of(settings.keys_file),
+                max_body_bytes=settings.max_body_bytes,
+                observe=self.runtime.metrics.observe,
+            ),
             base_url="http://127.0.0.1",
             client=("127.0.0.1", 50000),
             raise_server_exceptions=False,

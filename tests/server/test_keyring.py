@@ -10,10 +10,8 @@ from typing import Any
 
 import pytest
 
-from server.app import create_app
 from server.errors import Unauthorized
-from server.keys import BASE, Keyring, KeysInvalid, hash_key
-from server.settings import Settings
+from server.keys import BASE, Keyring, KeysInvalid, hash_key, keyring_of
 from tests.server.help import ROOT
 
 HASH = hash_key("secret")
@@ -98,12 +96,12 @@ def test_a_keys_file_that_is_not_right_stops_the_start(tmp_path: Path, document:
     path = tmp_path / "keys.json"
     path.write_text(document)
     with pytest.raises(KeysInvalid, match=r"keys\.json"):
-        create_app(Settings(data_dir=tmp_path, keys_file=path))
+        keyring_of(path)
 
 
 def test_a_missing_keys_file_stops_the_start(tmp_path: Path) -> None:
     with pytest.raises(KeysInvalid):
-        create_app(Settings(data_dir=tmp_path, keys_file=tmp_path / "none.json"))
+        keyring_of(tmp_path / "none.json")
 
 
 def test_the_command_makes_a_key_that_works(tmp_path: Path) -> None:
