@@ -11,7 +11,7 @@ from pythonjsonlogger.json import JsonFormatter
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The request that is being answered, or whose job is being worked on."""
 
-_ROOMS = ("palimpsest", "encoders", "server", "unlearn", "video")
+ROOMS = ("palimpsest", "encoders", "server", "unlearn", "video")
 """Of these we write the lines; what other packages log goes where BentoML puts it."""
 
 
@@ -22,7 +22,7 @@ def set_up() -> None:
         rename_fields={"levelname": "level", "name": "logger"},
         timestamp="time",
     )
-    for room in _ROOMS:
+    for room in ROOMS:
         logger = logging.getLogger(room)
         handler = logging.StreamHandler()
         handler.setFormatter(formatter)

@@ -3,15 +3,19 @@ and small enough that the pictures stay pictures."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import torch
 from rich.progress import track
 from torch import Tensor
+from transformers import CLIPTextConfig, CLIPTextModel
 
 from encoders import Card, Concept, Encoder, EncoderStore, low_rank
-from encoders.digest import digest, fingerprint
+from encoders.digest import canonical, digest, fingerprint
 from encoders.text_encoder import TextEncoder
 from unlearn import UnlearnSettings, UnlearnTask
 from unlearn.optimise import trainable
@@ -22,29 +26,59 @@ SIZE = 0.003
 """Of a factor's entries: an encoder moves an embedding by about a tenth of what ours do."""
 
 
-def random_encoder(backbone: Backbone, number: int) -> Encoder:
-    """The number's encoder: always the same."""
-    settings = UnlearnSettings(seed=number)
-    trained = trainable(UnlearnTask((CONCEPT,), settings), backbone)
+def random_factors(text_encoder: TextEncoder, number: int) -> dict[str, Tensor]:
+    """What the number's encoder changes: always the same."""
+    task = UnlearnTask((CONCEPT,), UnlearnSettings(seed=number))
+    trained = trainable(task, cast(Backbone, SimpleNamespace(text_encoder=text_encoder)))
     generator = torch.Generator().manual_seed(number)
     for name, factor in trained.items():
         if name.endswith(low_rank.B):
             with torch.no_grad():
                 factor.copy_(SIZE * torch.randn(factor.shape, generator=generator))
-    base: TextEncoder = backbone.text_encoder
-    stored = base.effective({name: factor.detach() for name, factor in trained.items()})
+    return {name: factor.detach() for name, factor in trained.items()}
+
+
+def encoder_of(base: TextEncoder, number: int, stored: dict[str, Tensor], of: str) -> Encoder:
+    """An encoder of what is stored, whose digest is `of`."""
     card = Card(
         id=name_of(number),
         concepts=(CONCEPT,),
         method="random",
-        settings=settings.to_json(),
         seed=number,
         base=base.fingerprint,
-        digest=digest(base.parameters(), stored),
+        digest=of,
         stored=fingerprint(stored),
         created_at=datetime.now(UTC),
     )
     return Encoder(card, stored)
+
+
+def random_encoder(text_encoder: TextEncoder, number: int) -> Encoder:
+    """The number's encoder."""
+    stored = text_encoder.effective(random_factors(text_encoder, number))
+    return encoder_of(text_encoder, number, stored, digest(text_encoder.parameters(), stored))
+
+
+def large_encoder(text_encoder: TextEncoder, number: int) -> Encoder:
+    """The same for a text encoder whose matrices take long to multiply out: its digest is that of
+    the factors, which nobody here compares with another's."""
+    stored = {
+        name: canonical(factor) for name, factor in random_factors(text_encoder, number).items()
+    }
+    return encoder_of(text_encoder, number, stored, fingerprint(stored))
+
+
+def clip_vit_l() -> TextEncoder:
+    """A text encoder of the sizes of CLIP ViT-L/14, which Stable Diffusion 1.x has."""
+    config = CLIPTextConfig(
+        vocab_size=49408,
+        hidden_size=768,
+        intermediate_size=3072,
+        projection_dim=768,
+        num_hidden_layers=12,
+        num_attention_heads=12,
+    )
+    return TextEncoder(CLIPTextModel(config))
 
 
 def name_of(number: int) -> str:
@@ -52,13 +86,18 @@ def name_of(number: int) -> str:
     return f"random-{number}"
 
 
-def publish(backbone: Backbone, folder: Path, count: int) -> EncoderStore:
+def publish(
+    text_encoder: TextEncoder,
+    folder: Path,
+    count: int,
+    make: Callable[[TextEncoder, int], Encoder] = random_encoder,
+) -> EncoderStore:
     """A store with so many of them; those that it has already are left."""
     store = EncoderStore(folder)
     there = {card.id for card in store.cards()}
     missing = [number for number in range(count) if name_of(number) not in there]
     for number in track(missing, description="publishing encoders", transient=True):
-        store.publish(random_encoder(backbone, number))
+        store.publish(make(text_encoder, number))
     return store
 
 

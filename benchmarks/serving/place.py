@@ -28,8 +28,8 @@ class Sizes:
     repeats: int = 3
     short: int = 10
     """Short requests among `CONCURRENT` long ones."""
-    playing: int = 40
-    """Requests while an encoder is made, and as many while none is."""
+    playing: int = 100
+    """Requests while encoders are made, and as many while none is."""
     starts: int = 5
     swaps: int = 10_000
 
@@ -54,7 +54,7 @@ def store_of(place: Place, count: int) -> Path:
     """A data folder whose store has so many encoders."""
     data = place.work / "data"
     data.mkdir(parents=True, exist_ok=True)
-    publish(load_backbone(WEIGHTS), data / "encoders", count)
+    publish(load_backbone(WEIGHTS).text_encoder, data / "encoders", count)
     return data
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -117,6 +119,32 @@ def test_an_iterator_is_stepped_between_denoising_steps(engine: Engine) -> None:
     assert "iterator" in events[: events.index("video") + 60]
     first = events.index("iterator")
     assert "video" in events[first:], "the video waited until the iterator was done"
+
+
+@pytest.mark.parametrize("end", ["done", "cancelled", "failed"])
+def test_what_an_iterator_holds_is_let_go_of_when_it_ends(engine: Engine, end: str) -> None:
+    """An optimiser's state is large, and the next clip wants the room."""
+    held: list[weakref.ref[torch.Tensor]] = []
+
+    def items(_: Backbone) -> Iterator[int]:
+        state = torch.zeros(1000)
+        held.append(weakref.ref(state))
+        yield len(state)
+        if end == "failed":
+            raise ValueError("injected")
+        yield from range(10_000 if end == "cancelled" else 1)
+
+    begun = threading.Event()
+    ticket = engine.submit_iterator(items, lambda _: begun.set())
+    assert begun.wait(WAIT)
+    if end == "cancelled":
+        ticket.cancel()
+    ticket.wait(WAIT)
+    assert ticket.state == end.replace("done", "completed")
+    engine.submit(request(steps=1)).result(WAIT)  # the loop has gone on since
+    del ticket
+    gc.collect()
+    assert held[0]() is None
 
 
 def test_many_requests_from_many_threads(engine: Engine, encoders: list[tuple[str, str]]) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from encoders import Encoder, EncoderInvalid, EncoderNotFound, EncoderStore
+from encoders import EncoderStore
 from tests.video.help import WAIT, Flaky, Gate, assert_same, make_engine, publish, request
 from video import Backbone, Cancelled, Engine, GenerationRequest, Ticket
 from video.backbone import Frames
@@ -147,104 +147,21 @@ def test_one_that_is_cancelled_leaves_the_batch_and_the_rest_goes_on(
     engine.stop(WAIT)
 
 
-class Slow:
-    """A store whose encoders take until they are let go."""
-
-    def __init__(self, store: EncoderStore) -> None:
-        self._store = store
-        self.go, self.asked = threading.Event(), threading.Event()
-        self.error: Exception | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-    def load(self, encoder_id: str) -> Encoder:
-        self.asked.set()
-        assert self.go.wait(WAIT)
-        if self.error:
-            raise self.error
-        return self._store.load(encoder_id)
-
-
-@pytest.fixture
-def slow(store: EncoderStore) -> Slow:
-    return Slow(store)
-
-
-@pytest.fixture
-def waiting(backbone: Backbone, slow: Slow) -> Iterator[Engine]:
-    """An engine over the slow store."""
-    engine = make_engine(backbone, slow)  # type: ignore[arg-type]
+def test_past_its_deadline_a_request_ends_and_the_rest_of_its_batch_goes_on(
+    backbone: Backbone,
+    store: EncoderStore,
+    requests: list[GenerationRequest],
+    alone: list[Frames],
+) -> None:
+    engine = make_engine(backbone, store, at_most=8)
     engine.start()
-    yield engine
-    slow.go.set()
-    engine.stop(WAIT)
-
-
-def test_a_cold_encoder_holds_up_nobody(
-    waiting: Engine, slow: Slow, requests: list[GenerationRequest], alone: list[Frames]
-) -> None:
-    cold = waiting.submit(requests[0])
-    assert slow.asked.wait(WAIT)
-    assert_same(waiting.submit(requests[2]).result(WAIT), alone[2])
-    assert cold.state == "queued"
-    slow.go.set()
-    assert_same(cold.result(WAIT), alone[0])
-
-
-def test_an_encoder_that_cannot_be_loaded_fails_its_own_and_is_never_the_base(
-    waiting: Engine, slow: Slow, requests: list[GenerationRequest], alone: list[Frames]
-) -> None:
-    slow.error = EncoderInvalid("overrides.safetensors is damaged")
-    tickets = [waiting.submit(each) for each in (requests[0], requests[0], requests[2])]
-    slow.go.set()
-    for ticket in tickets[:2]:
-        with pytest.raises(EncoderInvalid, match="damaged"):
-            ticket.result(WAIT)
-    assert_same(tickets[2].result(WAIT), alone[2])
-    slow.error = None
-    assert_same(waiting.submit(requests[0]).result(WAIT), alone[0])
-
-
-def test_an_encoder_deleted_while_it_loads_fails_its_own(
-    waiting: Engine, slow: Slow, store: EncoderStore, backbone: Backbone
-) -> None:
-    """Whatever has begun keeps its encoder; what has not is not begun."""
-    named = publish(store, backbone, "going", 5)
-    ticket = waiting.submit(request(encoder=named))
-    assert slow.asked.wait(WAIT)
-    store.delete("going")
-    slow.go.set()
-    with pytest.raises(EncoderNotFound):
-        ticket.result(WAIT)
-
-
-def test_cancelled_while_its_encoder_loads_nothing_stays_pinned(
-    waiting: Engine, slow: Slow, requests: list[GenerationRequest]
-) -> None:
-    ticket = waiting.submit(requests[0])
-    assert slow.asked.wait(WAIT)
-    ticket.cancel()
-    with pytest.raises(Cancelled):
-        ticket.result(WAIT)
-    slow.go.set()
-    waiting.submit(requests[0]).result(WAIT)
-    entries = waiting.residency._entries  # pyright: ignore[reportPrivateUsage]
-    deadline = perf_counter() + WAIT
-    while any(entry.pins for entry in entries.values()) and perf_counter() < deadline:
-        time.sleep(0.01)
-    assert [entry.pins for entry in entries.values()] == [0]
-
-
-def test_past_its_deadline_a_request_ends_wherever_it_is(
-    engine: Engine, waiting: Engine, slow: Slow, requests: list[GenerationRequest]
-) -> None:
-    soon = perf_counter() + 0.3
-    running = engine.submit(request(steps=100, frames=16, deadline=soon))
-    loading = waiting.submit(request(encoder=requests[0].encoder, deadline=soon))
-    for ticket in (running, loading):
-        with pytest.raises(DeadlineExceeded):
-            ticket.result(WAIT)
-        assert ticket.state == "failed"
+    soon = replace(requests[0], steps=100, deadline=perf_counter() + 0.5)
+    running, *others = at_once(engine, [soon, *requests[1:]])
+    with pytest.raises(DeadlineExceeded):
+        running.result(WAIT)
+    assert running.state == "failed"
     assert 0 < running.progress < 1
+    for ticket, expected in zip(others, alone[1:], strict=True):
+        assert_same(ticket.result(WAIT), expected)
     assert engine.submit(request(deadline=perf_counter() + WAIT)).result(WAIT).shape[0] == 4
+    engine.stop(WAIT)

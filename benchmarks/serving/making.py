@@ -1,0 +1,86 @@
+"""Serving while encoders are made: S7."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from threading import Event, Thread
+from time import sleep, time_ns
+from typing import Any
+
+import httpx
+import numpy as np
+
+from benchmarks.results import ratio
+from benchmarks.serving.load import burst, drive, poisson
+from benchmarks.serving.place import Place, body, read_metrics, store_of, sync
+from benchmarks.serving.servers import ours
+
+MADE = 'palimpsest_jobs_ended_total{kind="encoder",reason="",status="published"}'
+
+
+def making(place: Place) -> dict[str, Any]:
+    """S7: the same requests while encoders are made (images, optimisation, judging), one after the
+    other, and while none is."""
+    data = store_of(place, place.sizes.encoders)
+    with ours(data, place.threads) as url:
+        drive(sync(url), burst([body(i, i, steps=1) for i in range(2)]))
+        bodies = [body(i, 30_000 + i, steps=4, frames=8) for i in range(place.sizes.playing)]
+        alone = [drive(sync(url), burst([one]))[0].seconds for one in bodies[:4]]
+        rate = 0.5 / float(np.median(alone))
+        arrivals = poisson(bodies, rate, seed=7)
+        without = [one.seconds for one in drive(sync(url), arrivals)]
+        with _makers(url) as seen:
+            during = [one.seconds for one in drive(sync(url), arrivals)]
+        metrics = read_metrics(url)
+    p95 = {
+        name: round(float(np.percentile(each, 95)), 4)
+        for name, each in (("without", without), ("with", during))
+    }
+    return {
+        "alone": ratio(alone),
+        "requests a second": round(rate, 3),
+        "p95": p95,
+        "seconds in each phase of making": dict(seen),
+        "encoders made meanwhile": metrics.get(MADE, 0),
+        "S7: p95 with ÷ without": _quantile_ratio(during, without),
+        "mean with ÷ without": ratio(during, without),
+    }
+
+
+@contextmanager
+def _makers(url: str) -> Generator[Counter[str]]:
+    """Has an encoder made, and the next when it is done, for as long as the `with` lasts; about the
+    seconds that were spent in each phase."""
+    seen, over = Counter[str](), Event()
+
+    def make() -> None:
+        while not over.is_set():
+            asked = {"id": f"made-{time_ns()}", "concept": "pogo", "kind": "character"}
+            state = httpx.post(f"{url}/v1/encoders", json=asked).raise_for_status().json()
+            while state["status"] in ("queued", "in_progress") and not over.wait(1):
+                state = httpx.get(f"{url}/v1/encoders/{asked['id']}").json()
+                seen[state["phase"]] += 1
+
+    thread = Thread(target=make)
+    thread.start()
+    while not seen.total():
+        sleep(0.1)
+    yield seen
+    over.set()
+    thread.join()
+
+
+def _quantile_ratio(values: Sequence[float], others: Sequence[float]) -> dict[str, Any]:
+    """Of two 95th percentiles, with a bootstrap interval over the pairs."""
+    pairs = np.array([values, others])
+    draws = np.random.default_rng(0).integers(len(values), size=(2000, len(values)))
+    high = np.percentile(pairs[:, draws], 95, axis=2)
+    low, up = np.percentile(high[0] / high[1], [2.5, 97.5])
+    now = np.percentile(pairs, 95, axis=1)
+    return {
+        "mean": round(float(now[0] / now[1]), 4),
+        "interval": [round(float(low), 4), round(float(up), 4)],
+        "n": len(values),
+    }

@@ -1,0 +1,77 @@
+"""A process that is alive before its app is there."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from server import site
+from server.app import create_app
+from server.guard import Guard
+from server.settings import Settings
+from server.site import Site
+from tests.server.help import PATIENCE, assert_error, settings_for, wait_ready
+
+
+def client_of(settings: Settings) -> tuple[Site, TestClient]:
+    served = Site(settings)
+    guard = Guard(
+        served, keyring=None, max_body_bytes=settings.max_body_bytes, observe=served.observe
+    )
+    client = TestClient(guard, base_url="http://127.0.0.1", client=("127.0.0.1", 1))
+    return served, client
+
+
+def test_until_the_app_is_there_every_answer_says_so(
+    tiny_backbone_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = threading.Event()
+
+    def create(settings: Settings) -> FastAPI:
+        assert go.wait(PATIENCE)
+        return create_app(settings)
+
+    monkeypatch.setattr(site, "_create", create)
+    served, client = client_of(settings_for(tiny_backbone_dir, tmp_path))
+    with client:
+        for path in ("/health", "/v1/models", "/nope"):
+            answer = client.get(path)
+            assert_error(answer, 503, code="loading")
+            assert answer.headers["retry-after"] == "2"
+        assert not served.ready
+        go.set()
+        wait_ready(client)
+        assert served.ready
+        assert client.get("/v1/models").status_code == 200
+        assert_error(client.get("/nope"), 404)
+        runtime = served.runtime
+        counted = client.get("/metrics").text
+        assert 'route="/v1/models",status="200"} 1.0' in counted
+    assert runtime.stopping.is_set()
+
+
+def test_a_process_that_cannot_start_ends_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BentoML's parent starts another, which may have better luck."""
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "kill", lambda *arguments: told.append(arguments))
+
+    def create(_: Settings) -> FastAPI:
+        raise OSError("no room")
+
+    monkeypatch.setattr(site, "_create", create)
+    _, client = client_of(Settings(data_dir=tmp_path))
+    with client:
+        until = time.monotonic() + PATIENCE
+        while not told and time.monotonic() < until:
+            time.sleep(0.01)
+        assert told == [(os.getpid(), signal.SIGTERM)]
+        assert_error(client.get("/v1/models"), 503)

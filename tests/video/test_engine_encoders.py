@@ -1,0 +1,207 @@
+"""Encoders under pressure: cold, damaged, deleted, evicted. Each befalls its own requests only, and
+nobody is ever served the base instead."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import pytest
+
+from encoders import Encoder, EncoderInvalid, EncoderNotFound, EncoderStore, Residency
+from tests.video.help import WAIT, assert_same, make_engine, publish, request
+from video import Backbone, Cancelled, Engine, GenerationRequest
+from video.backbone import Frames
+from video.requests import DeadlineExceeded
+
+COUNT = 5
+
+
+@pytest.fixture(scope="module")
+def encoders(store: EncoderStore, backbone: Backbone) -> list[tuple[str, str]]:
+    return [publish(store, backbone, f"pressed-{i}", i) for i in range(COUNT)]
+
+
+@pytest.fixture
+def requests(encoders: list[tuple[str, str]]) -> list[GenerationRequest]:
+    """One of each encoder, and the last of the base."""
+    return [request(seed=1, steps=6, encoder=encoder) for encoder in (*encoders, None)]
+
+
+@pytest.fixture
+def alone(engine: Engine, requests: list[GenerationRequest]) -> list[Frames]:
+    """What each gets by itself; no encoder's is the base's."""
+    frames = [engine.submit(each).result(WAIT) for each in requests]
+    assert not any((each == frames[-1]).all() for each in frames[:-1])
+    return frames
+
+
+class Slow:
+    """A store whose encoders take until they are let go."""
+
+    def __init__(self, store: EncoderStore) -> None:
+        self._store = store
+        self.go, self.asked = threading.Event(), threading.Event()
+        self.error: Exception | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def load(self, encoder_id: str) -> Encoder:
+        self.asked.set()
+        assert self.go.wait(WAIT)
+        if self.error:
+            raise self.error
+        return self._store.load(encoder_id)
+
+
+@pytest.fixture
+def slow(store: EncoderStore) -> Slow:
+    return Slow(store)
+
+
+@pytest.fixture
+def waiting(backbone: Backbone, slow: Slow) -> Iterator[Engine]:
+    """An engine over the slow store."""
+    engine = make_engine(backbone, slow)  # type: ignore[arg-type]
+    engine.start()
+    yield engine
+    slow.go.set()
+    engine.stop(WAIT)
+
+
+def test_a_cold_encoder_holds_up_nobody(
+    waiting: Engine, slow: Slow, requests: list[GenerationRequest], alone: list[Frames]
+) -> None:
+    cold = waiting.submit(requests[0])
+    assert slow.asked.wait(WAIT)
+    assert_same(waiting.submit(requests[-1]).result(WAIT), alone[-1])
+    assert cold.state == "queued"
+    slow.go.set()
+    assert_same(cold.result(WAIT), alone[0])
+
+
+def test_an_encoder_that_cannot_be_loaded_fails_its_own_and_is_never_the_base(
+    waiting: Engine, slow: Slow, requests: list[GenerationRequest], alone: list[Frames]
+) -> None:
+    slow.error = EncoderInvalid("overrides.safetensors is damaged")
+    tickets = [waiting.submit(each) for each in (requests[0], requests[0], requests[-1])]
+    slow.go.set()
+    for ticket in tickets[:2]:
+        with pytest.raises(EncoderInvalid, match="damaged"):
+            ticket.result(WAIT)
+    assert_same(tickets[2].result(WAIT), alone[-1])
+    slow.error = None
+    assert_same(waiting.submit(requests[0]).result(WAIT), alone[0])
+
+
+def test_an_encoder_deleted_while_it_loads_fails_its_own(
+    waiting: Engine,
+    slow: Slow,
+    store: EncoderStore,
+    backbone: Backbone,
+    requests: list[GenerationRequest],
+    alone: list[Frames],
+) -> None:
+    """What has not begun is not begun; the others go on."""
+    named = publish(store, backbone, "going", 5)
+    ticket, other = waiting.submit(request(encoder=named)), waiting.submit(requests[0])
+    assert slow.asked.wait(WAIT)
+    store.delete("going")
+    slow.go.set()
+    with pytest.raises(EncoderNotFound):
+        ticket.result(WAIT)
+    assert_same(other.result(WAIT), alone[0])
+
+
+def test_an_encoder_deleted_while_in_use_stays_until_its_requests_are_done(
+    engine: Engine, store: EncoderStore, backbone: Backbone
+) -> None:
+    named = publish(store, backbone, "leaving", 6)
+    expected = engine.submit(request(encoder=named, steps=40)).result(WAIT)
+    begun = threading.Event()
+    running = engine.submit(request(encoder=named, steps=40), lambda _: begun.set())
+    assert begun.wait(WAIT)
+    store.delete("leaving")
+    late = engine.submit(request(encoder=named))
+    with pytest.raises(EncoderNotFound):
+        late.result(WAIT)
+    assert_same(running.result(WAIT), expected)
+
+
+def test_cancelled_while_its_encoder_loads_nothing_stays_pinned(
+    waiting: Engine, slow: Slow, requests: list[GenerationRequest]
+) -> None:
+    ticket = waiting.submit(requests[0])
+    assert slow.asked.wait(WAIT)
+    ticket.cancel()
+    with pytest.raises(Cancelled):
+        ticket.result(WAIT)
+    slow.go.set()
+    waiting.submit(requests[0]).result(WAIT)
+    entries = waiting.residency._entries  # pyright: ignore[reportPrivateUsage]
+    deadline = perf_counter() + WAIT
+    while any(entry.pins for entry in entries.values()) and perf_counter() < deadline:
+        time.sleep(0.01)
+    assert [entry.pins for entry in entries.values()] == [0]
+
+
+def test_past_its_deadline_a_request_ends_even_while_its_encoder_loads(
+    waiting: Engine, slow: Slow, requests: list[GenerationRequest], alone: list[Frames]
+) -> None:
+    soon = perf_counter() + 0.3
+    loading = waiting.submit(request(encoder=requests[0].encoder, deadline=soon))
+    with pytest.raises(DeadlineExceeded):
+        loading.result(WAIT)
+    assert_same(waiting.submit(requests[-1]).result(WAIT), alone[-1])
+
+
+def test_with_room_for_one_encoder_only_everybody_gets_their_own(
+    backbone: Backbone,
+    store: EncoderStore,
+    requests: list[GenerationRequest],
+    alone: list[Frames],
+) -> None:
+    def cramped(loaded: Backbone) -> Residency:
+        return Residency(loaded.text_encoder, store, 1, loaded.device)
+
+    engine = Engine(lambda: backbone, cramped)
+    engine.start()
+    tickets = [engine.submit(each) for _ in range(4) for each in requests]
+    for ticket, expected in zip(tickets, 4 * alone, strict=True):
+        assert_same(ticket.result(WAIT), expected)
+    stats = engine.residency.stats()
+    assert stats.evictions >= COUNT
+    assert stats.resident == 0, "nobody uses one, and none fits"
+    engine.stop(WAIT)
+
+
+@pytest.mark.parametrize("damage", ["cut off", "other bytes", "gone"])
+def test_a_file_damaged_on_disk_fails_its_own_requests_only(
+    backbone: Backbone,
+    encoders: list[tuple[str, str]],
+    requests: list[GenerationRequest],
+    alone: list[Frames],
+    tmp_path: Path,
+    damage: str,
+) -> None:
+    store = EncoderStore(tmp_path)
+    named = [publish(store, backbone, f"pressed-{i}", i) for i in range(COUNT)]
+    assert named == encoders
+    file = next((tmp_path / "pressed-0").rglob("overrides.safetensors"))
+    whole = file.read_bytes()
+    file.unlink()
+    if damage != "gone":
+        file.write_bytes(whole[:-8] + (b"" if damage == "cut off" else 8 * b"\x01"))
+    engine = make_engine(backbone, store)
+    engine.start()
+    tickets = [engine.submit(each) for each in requests]
+    with pytest.raises((EncoderInvalid, EncoderNotFound)):
+        tickets[0].result(WAIT)
+    for ticket, expected in zip(tickets[1:], alone[1:], strict=True):
+        assert_same(ticket.result(WAIT), expected)
+    engine.stop(WAIT)
