@@ -1,5 +1,6 @@
-"""What is removed by itself, so that nothing grows for ever: videos that have expired or that the
-disk has no room for, encoders that were not made, and the ledger of workflows that have ended."""
+"""What ends by itself, so that nothing grows for ever: videos that wait past their deadline, that
+have expired or that the disk has no room for, encoders that were not made, and the ledger of
+workflows that have ended."""
 
 from __future__ import annotations
 
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from dbos import DBOS
 
-from server.records import COMPLETED, FAILED, EncoderRecord, VideoRecord
+from server.records import COMPLETED, FAILED, QUEUED, EncoderRecord, VideoRecord
 from server.video_job import remove
+from video.requests import DeadlineExceeded
 
 if TYPE_CHECKING:
     from server.runtime import Runtime
@@ -50,8 +52,14 @@ class Housekeeping:
 
 
 def sweep(runtime: Runtime, now: float) -> None:
-    """Remove what is due at `now`, in Unix seconds."""
+    """End and remove what is due at `now`, in Unix seconds."""
     records, settings = runtime.records, runtime.settings
+    # One that has reached the engine is ended there, to the step.
+    for video in records.all(
+        VideoRecord, VideoRecord.status == QUEUED, VideoRecord.deadline <= int(now)
+    ):
+        runtime.jobs.fail(video, DeadlineExceeded("It was not begun in the time it was given."))
+        runtime.jobs.cancel(video)
     for video in records.all(VideoRecord, VideoRecord.expires_at <= int(now)):
         remove(runtime, video)
     over = records.total(VideoRecord.bytes) - settings.max_stored_bytes

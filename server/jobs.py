@@ -8,9 +8,11 @@ starts one for every pending row that has none. Steps are idempotent; a job's ro
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -46,6 +48,9 @@ class Jobs:
         self.runtime = runtime
         self._tickets: dict[str, Sequence[Ticket[Any]]] = {}
         self._lock = threading.Lock()
+        # No more clips are put into files at a time than there are cores for it, however many are
+        # done at once: each takes a core, and some room.
+        self._encoding = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="encode")
 
     def start(self) -> None:
         """Begin to work: on what was left unfinished, and on what is submitted."""
@@ -75,6 +80,7 @@ class Jobs:
         global _running
         _running = None
         DBOS.destroy(workflow_completion_timeout_sec=5)
+        self._encoding.shutdown(cancel_futures=True)
 
     def submit(self, record: VideoRecord | EncoderRecord) -> None:
         """Start the workflow of an accepted job. Doing it twice starts one."""
@@ -127,6 +133,10 @@ class Jobs:
                 self._tickets.pop(job_id, None)
             for ticket in tickets:
                 ticket.cancel()
+
+    def encoded(self, encode: Callable[[], Result]) -> Result:
+        """What `encode` makes of a finished clip, once it is its turn."""
+        return self._encoding.submit(encode).result()
 
     def fail(self, record: VideoRecord | EncoderRecord, error: Exception) -> None:
         """End a job with the reason a caller may see."""

@@ -50,11 +50,15 @@ def render(jobs: Jobs, record: VideoRecord) -> None:
     frames = jobs.follow(record.id, [ticket], report)[0]
     size = (record.width, record.height)
     said = provenance(record, loaded.backbone)
-    contents: dict[Variant, bytes] = {
-        "video": clip.encode_mp4(frames, record.fps, size, said),
-        "thumbnail": clip.thumbnail(frames),
-        "spritesheet": clip.spritesheet(frames),
-    }
+
+    def encode() -> dict[Variant, bytes]:
+        return {
+            "video": clip.encode_mp4(frames, record.fps, size, said),
+            "thumbnail": clip.thumbnail(frames),
+            "spritesheet": clip.spritesheet(frames),
+        }
+
+    contents = jobs.encoded(encode)
     runtime.files.write(record.id, contents)
     if not jobs.end(
         record,

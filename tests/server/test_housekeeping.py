@@ -52,6 +52,23 @@ def test_a_video_goes_when_it_expires(make_client: MakeClient) -> None:
         assert answer.json()["error"]["param"] == "expires_after"
 
 
+def test_a_video_that_waits_past_its_deadline_fails_before_its_turn(
+    make_client: MakeClient,
+) -> None:
+    client = make_client(videos_in_flight=1)
+    with device_held(client.runtime):
+        first = client.post("/v1/videos", json=QUICK).json()
+        late = client.post("/v1/videos", json={**QUICK, "deadline_after": 5}).json()
+        soon = client.post("/v1/videos", json={**QUICK, "deadline_after": 500}).json()
+        sweep(client.runtime, now=time.time() + 6)
+        failed = client.get(f"/v1/videos/{late['id']}").json()
+        assert (failed["status"], failed["error"]["code"]) == ("failed", "deadline_exceeded")
+        assert client.get(f"/v1/videos/{first['id']}").json()["status"] == "queued"
+    for video in (first, soon):
+        assert wait_for(client, f"/v1/videos/{video['id']}")["status"] == "completed"
+    assert client.get(f"/v1/videos/{late['id']}").json() == failed
+
+
 def test_the_oldest_go_when_the_disk_is_full(make_client: MakeClient) -> None:
     client = make_client(max_stored_bytes=1)
     first = made(client)

@@ -44,7 +44,7 @@ class AtMost(BatchSizes):
         super().__init__()
         self.count = count
 
-    def limit(self, shape: object) -> int:
+    def limit(self, shape: object, among: int) -> int:
         return self.count
 
     def no_room(self, shape: object, count: int) -> None:
