@@ -45,7 +45,9 @@ class Site(Starlette):
         self._app: FastAPI | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._app is None:
+        if scope["type"] == "lifespan":
+            await super().__call__(scope, receive, send)
+        elif self._app is None:
             await error_response(_starting())(scope, receive, send)
         else:
             await self._app(scope, receive, send)

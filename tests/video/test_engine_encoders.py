@@ -192,7 +192,7 @@ def test_a_file_damaged_on_disk_fails_its_own_requests_only(
     store = EncoderStore(tmp_path)
     named = [publish(store, backbone, f"pressed-{i}", i) for i in range(COUNT)]
     assert named == encoders
-    file = next((tmp_path / "pressed-0").rglob("overrides.safetensors"))
+    file = next(tmp_path.rglob("pressed-0/**/overrides.safetensors"))
     whole = file.read_bytes()
     file.unlink()
     if damage != "gone":
