@@ -38,8 +38,10 @@ def overhead(place: Place) -> dict[str, Any]:
         ours(beside(data), place.threads, encoder_cache_bytes=1) as cold,
     ):
         tiny = [body(i, i, steps=1, frames=1) for i in range(place.sizes.encoders)]
+        memory = [_mebibytes(warm)]
         for start in range(0, len(tiny), CONCURRENT):  # all of them resident from now on
             drive(sync(warm), burst(tiny[start : start + CONCURRENT]))
+            memory += [_mebibytes(warm)] if start % (10 * CONCURRENT) == 0 else []
         drive(sync(cold), burst([body(0, 0)]))
         metrics = read_metrics(warm)
         found["resident"] = {
@@ -75,6 +77,7 @@ def overhead(place: Place) -> dict[str, Any]:
             for count in (1, 10, 100, 1000)
             if count <= place.sizes.encoders
         }
+        found["memory of the warm server, MiB"] = [*memory, _mebibytes(warm)]
     return found
 
 
@@ -135,3 +138,8 @@ def memory(place: Place) -> dict[str, Any]:
         "MiB": [[swaps, round(size / 2**20, 1)] for swaps, size in seen],
         "S9: growth after warm-up": round(warm[-1] / warm[0] - 1, 4),
     }
+
+
+def _mebibytes(url: str) -> int:
+    """What the server at an address takes."""
+    return round(read_metrics(url)["process_resident_memory_bytes"] / 2**20)
