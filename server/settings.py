@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     """Requests that share a denoising step, at most; how many do is learned from what steps take.
     With 1 a request's pixels are the same to the bit whatever else is going on."""
     making_share: Annotated[float, Field(ge=0, lt=1)] = 0.15
-    """Share of the device's time for making encoders while videos wait."""
+    """Share of the device's time that making encoders gets at least, spare moments included."""
 
     min_forget_rate: Rate = 0.9
     """The gate, where a request does not say: an encoder must make each concept disappear from this

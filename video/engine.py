@@ -19,20 +19,22 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from video.observer import Observer
 from video.requests import (
-    Cancelled,
-    DeadlineExceeded,
     EngineStopped,
     GenerationRequest,
     OutOfMemory,
     Ticket,
 )
 from video.scheduler import Scheduler
-from video.work import Generation, Iteration, Work, step_together
+from video.work import Generation, Iteration, Work, over, step_together
 
 if TYPE_CHECKING:
     from encoders import Residency
     from video.backbone import Backbone, Frames
     from video.device import Device
+
+PATIENCE = 0.25
+"""Seconds that the device stands idle before work of low priority is begun though a request waits
+for its encoder or its frames: both take less as a rule."""
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -218,15 +220,16 @@ class Engine:
 
     def _next(self) -> list[Work]:
         """Waits for work and returns whose turn it is; nothing when the engine is to stop."""
+        idle = False
         while True:
             with self._changed:
-                ended = [(work, reason) for work in self._scheduler if (reason := _over(work))]
+                ended = [(work, reason) for work in self._scheduler if (reason := over(work))]
                 if self._stopping:
                     return []
                 if not ended:
-                    if batch := self._scheduler.next():
+                    if batch := self._scheduler.next(idle=idle):
                         return batch
-                    self._changed.wait(_until_deadline(self._scheduler))
+                    idle = not self._changed.wait(_until(self._scheduler))
             for work, reason in ended:
                 self._end(work, reason)
 
@@ -283,16 +286,10 @@ class Engine:
             self._device.stop()
 
 
-def _over(work: Work) -> Exception | None:
-    """Why work is not to go on, if it is not."""
-    if work.ticket.cancel_requested:
-        return Cancelled("Cancelled on request.")
-    if work.deadline is not None and perf_counter() >= work.deadline:
-        return DeadlineExceeded("It was not done in the time it was given.")
-    return None
-
-
-def _until_deadline(works: Iterable[Work]) -> float | None:
-    """Seconds until the first deadline; None if there is none."""
-    deadlines = [work.deadline for work in works if work.deadline is not None]
-    return max(0.0, min(deadlines) - perf_counter()) if deadlines else None
+def _until(works: Iterable[Work]) -> float | None:
+    """Seconds until something is to be done though nobody calls: none, if there is no work."""
+    moments = [
+        PATIENCE if work.deadline is None else min(PATIENCE, work.deadline - perf_counter())
+        for work in works
+    ]
+    return max(0.0, min(moments)) if moments else None

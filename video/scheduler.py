@@ -3,7 +3,8 @@ no clock.
 
 Three rules. *Between two classes of work*: low-priority work takes the spare moments, and a turn
 before normal work only where those come to less than `low_share` of the device's time over the last
-`WINDOW`; alone, either gets everything. *Within a class*: the
+`WINDOW`; alone, either gets everything. A moment in which normal work waits for something that it
+will have at once is not spare: a low turn would make it wait longer. *Within a class*: the
 shortest remaining work first, so that short requests overtake long ones and equal ones finish one
 after the other; and every `oldest_every`-th turn goes to the oldest, so that nothing starves.
 *Together*: whoever has the turn takes along work of the same shape, at whatever step it is, as far
@@ -79,6 +80,7 @@ class Scheduler(Generic[W]):
         self._work: list[W] = []  # in the order of arrival
         self._turns = {False: 0, True: 0}
         self._credit = 0.0  # seconds that low-priority work is owed
+        self._idle = False
 
     def __len__(self) -> int:
         return len(self._work)
@@ -94,18 +96,26 @@ class Scheduler(Generic[W]):
         """Forgets work that is done. Raises ValueError if it is not here."""
         self._work.remove(work)
 
-    def next(self) -> list[W]:
+    def next(self, *, idle: bool = False) -> list[W]:
         """Whose turn it is: one, or several for a step together; none if there is no work that
-        could go on. Report what it cost with `spent`."""
+        could go on. Report what it cost with `spent`.
+
+        Args:
+            idle: the device has had nothing to do for a moment: until normal work goes on, moments
+                are spare even though it waits for something.
+        """
         able = [work for work in self._work if work.phase != "waiting"]
         normal = [work for work in able if not work.low_priority]
         low = [work for work in able if work.low_priority]
         if not low:
             self._credit = 0.0  # nobody is owed anything while away
-        waiting = low if low and (not normal or self._credit > 0) else normal
+        self._idle |= idle
+        is_spare = self._idle or all(work.low_priority for work in self._work)
+        waiting = low if low and (self._credit > 0 or (is_spare and not normal)) else normal
         if not waiting:
             return []
         low_priority = waiting is low
+        self._idle &= low_priority
         self._turns[low_priority] += 1
         by_age = self._turns[low_priority] % self._oldest_every == 0
         # The first of equals is the oldest.

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from video.loads import let_go
-from video.requests import GenerationRequest, Ticket
+from video.requests import Cancelled, DeadlineExceeded, GenerationRequest, Ticket
 from video.scheduler import Phase
 
 if TYPE_CHECKING:
@@ -188,6 +188,15 @@ class Iteration(Generic[T]):
         iterator, self._iterator = self._iterator, None
         if close := getattr(iterator, "close", None):  # generators have it, iterators need not
             close()
+
+
+def over(work: Work) -> Exception | None:
+    """Why work is not to go on, if it is not."""
+    if work.ticket.cancel_requested:
+        return Cancelled("Cancelled on request.")
+    if work.deadline is not None and perf_counter() >= work.deadline:
+        return DeadlineExceeded("It was not done in the time it was given.")
+    return None
 
 
 def notify(callback: Callable[[T], None] | None, value: T) -> None:

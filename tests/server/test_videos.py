@@ -129,37 +129,6 @@ def test_a_video_whose_encoder_has_gone_fails_and_is_never_the_bases(client: Cli
         assert answer.headers["x-should-retry"] == "false"
 
 
-def test_what_a_video_took_is_counted_and_why_one_failed(client: Client) -> None:
-    def count(name: str) -> float:
-        lines = client.get("/metrics").text.splitlines()
-        return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
-
-    publish(client.runtime, "counted", seed=8)
-    failures = (
-        'palimpsest_jobs_ended_total{kind="video",reason="encoder_not_found",status="failed"}'
-    )
-    names = (
-        "palimpsest_wait_seconds_count",
-        "palimpsest_encode_seconds_count",
-        "palimpsest_decode_seconds_count",
-        "palimpsest_step_seconds_count",
-        "palimpsest_batch_size_sum",
-        "palimpsest_denoise_steps_total",
-        "palimpsest_encoder_misses_total",
-        failures,
-    )
-    before = {name: count(name) for name in names}
-    body = {**QUICK, "steps": 3, "encoder": "counted"}
-    wait_for(client, f"/v1/videos/{client.post('/v1/videos', json=body).json()['id']}")
-    with device_held(client.runtime):
-        gone = client.post("/v1/videos", json=body).json()["id"]
-        client.delete("/v1/encoders/counted")
-    wait_for(client, f"/v1/videos/{gone}")
-    rise = [count(name) - before[name] for name in names]
-    assert rise == [1, 1, 1, 3, 3, 3, 1, 1]
-    assert 0 < count("palimpsest_denoise_seconds_total") < count("palimpsest_loop_busy_seconds")
-
-
 def test_a_video_is_made_in_the_time_it_is_given_or_fails(client: Client) -> None:
     with device_held(client.runtime):
         late = client.post("/v1/videos", json={**QUICK, "deadline_after": 1}).json()["id"]

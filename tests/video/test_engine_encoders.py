@@ -85,6 +85,15 @@ def test_a_cold_encoder_holds_up_nobody(
     assert_same(cold.result(WAIT), alone[0])
 
 
+def test_a_cold_encoder_that_takes_long_does_not_keep_others_from_being_made(
+    waiting: Engine, slow: Slow, requests: list[GenerationRequest]
+) -> None:
+    cold = waiting.submit(requests[0])
+    assert slow.asked.wait(WAIT)
+    assert waiting.submit_iterator(lambda _: iter(range(5))).result(WAIT) == 4
+    assert cold.state == "queued"
+
+
 def test_an_encoder_that_cannot_be_loaded_fails_its_own_and_is_never_the_base(
     waiting: Engine, slow: Slow, requests: list[GenerationRequest], alone: list[Frames]
 ) -> None:

@@ -147,6 +147,19 @@ def test_what_can_join_a_batch_gets_ready_first_if_there_is_room() -> None:
     assert names(full) == ["running", "also running"]
 
 
+def test_no_moment_is_spare_in_which_normal_work_is_about_to_go_on() -> None:
+    waiting, low = Job("waiting", 1, phase="waiting"), Job("low", 50, low_priority=True)
+    scheduler = of(waiting, low)
+    assert scheduler.next() == []
+    assert scheduler.next(idle=True) == [low]
+    assert scheduler.next() == [low], "until the other goes on"
+    waiting.phase = "step"
+    assert scheduler.next(idle=True) == [waiting]
+    scheduler.spent([waiting], 1.0)
+    waiting.phase = "waiting"
+    assert scheduler.next() == [low], "it is owed a turn"
+
+
 def test_what_waits_for_its_encoder_holds_up_nobody() -> None:
     waiting = Job("waiting", 1, phase="waiting")
     scheduler = of(waiting, Job("long", 50))

@@ -1,0 +1,49 @@
+"""What an operator watches."""
+
+from __future__ import annotations
+
+import re
+
+from tests.server.help import ROOT, Client, device_held, publish, wait_for
+
+QUICK = {"prompt": "pogo in a meadow", "steps": 2, "frames": 2, "seed": 1}
+
+
+def test_what_a_video_took_is_counted_and_why_one_failed(client: Client) -> None:
+    def count(name: str) -> float:
+        lines = client.get("/metrics").text.splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
+
+    publish(client.runtime, "counted", seed=8)
+    failures = (
+        'palimpsest_jobs_ended_total{kind="video",reason="encoder_not_found",status="failed"}'
+    )
+    names = (
+        "palimpsest_wait_seconds_count",
+        "palimpsest_encode_seconds_count",
+        "palimpsest_decode_seconds_count",
+        "palimpsest_step_seconds_count",
+        "palimpsest_batch_size_sum",
+        "palimpsest_denoise_steps_total",
+        "palimpsest_encoder_misses_total",
+        failures,
+    )
+    before = {name: count(name) for name in names}
+    body = {**QUICK, "steps": 3, "encoder": "counted"}
+    wait_for(client, f"/v1/videos/{client.post('/v1/videos', json=body).json()['id']}")
+    with device_held(client.runtime):
+        gone = client.post("/v1/videos", json=body).json()["id"]
+        client.delete("/v1/encoders/counted")
+    wait_for(client, f"/v1/videos/{gone}")
+    rise = [count(name) - before[name] for name in names]
+    assert rise == [1, 1, 1, 3, 3, 3, 1, 1]
+    assert 0 < count("palimpsest_denoise_seconds_total") < count("palimpsest_loop_busy_seconds")
+
+
+def test_what_the_documentation_has_one_watch_is_there(client: Client) -> None:
+    page = (ROOT / "docs" / "SERVING.md").read_text()
+    rows = [row.split("|")[1] for row in page.splitlines() if row.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"(?:palimpsest|process)_\w+", row)}
+    assert len(named) > 20
+    shown = client.get("/metrics").text
+    assert not [name for name in named if not re.search(rf"^{name}(_count)?[ {{]", shown, re.M)]
