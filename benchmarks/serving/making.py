@@ -62,6 +62,7 @@ def _makers(url: str) -> Generator[Counter[str]]:
             while state["status"] in ("queued", "in_progress") and not over.wait(1):
                 state = httpx.get(f"{url}/v1/encoders/{asked['id']}").json()
                 seen[state["phase"]] += 1
+            httpx.delete(f"{url}/v1/encoders/{asked['id']}").raise_for_status()
 
     thread = Thread(target=make)
     thread.start()
