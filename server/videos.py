@@ -262,12 +262,8 @@ def get_video(record: OwnVideo, response: Response) -> Video:
 async def follow_video(request: Request, record: OwnVideo) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events, named by the status, with the video as it is: at once, and then whenever
     it has come further, until it has ended. `deleted` is the last one of a video that was."""
-    listeners = runtime_of(request).records.listeners
-
-    def look() -> Video:
-        return video_object(own_video(request, record.id))
-
-    async for event in events(listeners, record.id, look):
+    listeners, video = runtime_of(request).records.listeners, record.id
+    async for event in events(listeners, video, lambda: video_object(own_video(request, video))):
         yield event
 
 
