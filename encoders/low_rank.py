@@ -8,12 +8,15 @@ and no more.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
 A, B = ".lora_A", ".lora_B"
+ROWS = 64
+"""Of a matrix multiplied out at a time: a hundredth of the memory of all at once."""
 
 
 def parameter_of(name: str) -> str:
@@ -55,6 +58,37 @@ def exact(base: Mapping[str, Tensor], overrides: Mapping[str, Tensor]) -> dict[s
         for name in needed
     }
     return {name: tensor.half().contiguous() for name, tensor in meet(below, wide).items()}
+
+
+def exact_rows(
+    base: Mapping[str, Tensor], overrides: Mapping[str, Tensor], parameter: str
+) -> Iterator[tuple[Any, Tensor]]:
+    """`exact` of one parameter, some rows at a time: it takes little memory, and whoever has seen
+    enough stops. Yields where in the parameter they are, and the rows."""
+    below = base[parameter]
+    parts = [slice(row, row + ROWS) for row in range(0, len(below), ROWS)] if below.ndim else [...]
+    mine = {name for name in (parameter, parameter + A, parameter + B) if name in overrides}
+    for part in parts:
+        cut = {n: overrides[n] if n.endswith(A) else overrides[n][part] for n in mine}
+        yield part, exact({parameter: below[part]}, cut)[parameter]
+
+
+def reach(overrides: Mapping[str, Tensor], parameter: str, below: float) -> float:
+    """No entry of a parameter is larger than this; NaN if one of its overrides has a NaN.
+
+    Args:
+        below: the largest magnitude in the base's parameter.
+    """
+    if parameter in overrides:
+        return largest(overrides[parameter])
+    a, b = overrides[parameter + A], overrides[parameter + B]
+    return below + len(a) * largest(a) * largest(b)
+
+
+def largest(tensor: Tensor) -> float:
+    """The largest magnitude in a tensor; NaN if it has one."""
+    low, high = tensor.detach().aminmax()
+    return float(torch.maximum(-low, high))
 
 
 def stack(

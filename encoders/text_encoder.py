@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
+MOST = torch.finfo(CANONICAL_DTYPE).max
+
+
 class TextEncoder:
     """A text model (CLIP, T5, …) to which an encoder's overrides are laid for the length of a call.
 
@@ -55,6 +58,7 @@ class TextEncoder:
             name for name, own in self._own_names.items() if module.get_parameter(own) is vectors
         )
         """Canonical name of the matrix (V, D) that has a row for each token."""
+        self._largest: dict[str, float] = {}  # magnitude in each parameter, as far as asked for
         # functional_call swaps the module's tensors for the length of the call: two threads in it
         # at once would see each other's encoder.
         self._lock = Lock()
@@ -119,15 +123,33 @@ class TextEncoder:
         """
         for name, tensor in overrides.items():
             self._check_tensor(name, tensor, overrides)
-        changed = low_rank.exact(self._parameters, overrides)
-        if not any(self._differs(name, tensor) for name, tensor in changed.items()):
+        differs = False
+        for parameter in dict.fromkeys(map(low_rank.parameter_of, overrides)):
+            is_finite = self._reach(parameter, overrides) < MOST
+            # Once one differs, and as far as none can leave float16, no product need be made: of a
+            # large encoder they take most of the time of loading it.
+            if differs and is_finite:
+                continue
+            half = own = False
+            for rows, tensor in low_rank.exact_rows(self._parameters, overrides, parameter):
+                if not torch.isfinite(tensor).all():
+                    raise EncoderInvalid(f"Tensor {parameter!r} is not finite in float16.")
+                base = self._parameters[parameter][rows].cpu()
+                half |= not torch.equal(tensor, base.to(CANONICAL_DTYPE))
+                own |= not torch.equal(tensor.to(base.dtype), base)
+                if half and own and is_finite:
+                    break
+            differs |= half and own
+        if not differs:
             raise EncoderInvalid(
                 "The overrides change nothing: every tensor equals the base's in float16 or in the "
                 "precision the base is computed in."
             )
-        for name, tensor in changed.items():
-            if not torch.isfinite(tensor).all():
-                raise EncoderInvalid(f"Tensor {name!r} is not finite in float16.")
+
+    def _reach(self, parameter: str, overrides: Mapping[str, Tensor]) -> float:
+        if parameter not in self._largest:
+            self._largest[parameter] = low_rank.largest(self._parameters[parameter])
+        return low_rank.reach(overrides, parameter, self._largest[parameter])
 
     def _check_tensor(self, name: str, tensor: Tensor, overrides: Mapping[str, Tensor]) -> None:
         parameter = low_rank.parameter_of(name)
@@ -167,14 +189,6 @@ class TextEncoder:
                 f"their product has to have its shape {tuple(expected)}, and a rank from 1 to the "
                 "smaller side."
             )
-
-    def _differs(self, name: str, rounded: Tensor) -> bool:
-        """Whether a float16 tensor on the CPU is another one than the base's."""
-        base = self._parameters[name].cpu()
-        return not (
-            torch.equal(rounded, base.to(CANONICAL_DTYPE))
-            or torch.equal(rounded.to(base.dtype), base)
-        )
 
     def _named(self, module: PreTrainedModel) -> dict[str, Tensor]:
         own = dict(module.named_parameters())

@@ -138,3 +138,39 @@ def test_truncation_is_the_best_there_is(seed: int, rank: int) -> None:
     # The error of the best approximation is what the singular values beyond the rank hold.
     left = torch.linalg.svdvals(change)[rank:].square().sum().sqrt()
     assert torch.allclose((change - b @ a).norm(), left, atol=1e-4)
+
+
+@given(rows=st.integers(1, 70), seed=st.integers(0, 100))
+def test_row_by_row_the_bits_are_the_same(rows: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    base = {"w": torch.randn(150, 9, generator=generator), "b": torch.randn(150)}
+    overrides = {
+        "w.lora_A": torch.randn(2, 9, generator=generator),
+        "w.lora_B": torch.randn(150, 2, generator=generator),
+        "b": torch.randn(150, generator=generator),
+    }
+    at_once = low_rank.exact(base, overrides)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(low_rank, "ROWS", rows)
+        for name, expected in at_once.items():
+            parts = list(low_rank.exact_rows(base, overrides, name))
+            assert len(parts) == -(-150 // rows)
+            assert torch.equal(torch.cat([part for _, part in parts]), expected)
+            assert all(torch.equal(expected[at], part) for at, part in parts)
+            bound = low_rank.reach(overrides, name, low_rank.largest(base[name]))
+            assert expected.abs().max() <= bound * 1.001
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 6e4])
+@pytest.mark.parametrize("part", [".lora_A", ".lora_B"])
+def test_one_bad_number_in_the_last_factors_is_found(
+    text_encoder: TextEncoder, value: float, part: str
+) -> None:
+    overrides = factors(text_encoder)
+    last = max(name for name in overrides if name.endswith(part))
+    overrides[last].fill_(1.0)
+    overrides[last][-1, -1] = value
+    other = last.replace(part, ".lora_A" if part == ".lora_B" else ".lora_B")
+    overrides[other].fill_(2.0)
+    with pytest.raises(EncoderInvalid, match="finite"):
+        text_encoder.check(overrides)
