@@ -69,7 +69,8 @@ def large_encoder(text_encoder: TextEncoder, number: int) -> Encoder:
 
 
 def clip_vit_l() -> TextEncoder:
-    """A text encoder of the sizes of CLIP ViT-L/14, which Stable Diffusion 1.x has."""
+    """A text encoder of the sizes of CLIP ViT-L/14, which Stable Diffusion 1.x has; always the
+    same."""
     config = CLIPTextConfig(
         vocab_size=49408,
         hidden_size=768,
@@ -78,7 +79,9 @@ def clip_vit_l() -> TextEncoder:
         num_hidden_layers=12,
         num_attention_heads=12,
     )
-    return TextEncoder(CLIPTextModel(config))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return TextEncoder(CLIPTextModel(config))
 
 
 def name_of(number: int) -> str:
