@@ -18,13 +18,13 @@ from typing import Any, TypeVar, cast
 import torch
 import typer
 from diffusers import AutoencoderKL, DDIMScheduler, MotionAdapter, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from benchmarks.forgetting.intervention import Intervention
 from benchmarks.forgetting.methods import encoder_of
 from benchmarks.forgetting.sampling import Shot, sample
 from benchmarks.results import show, write
-from benchmarks.workshop import WEIGHTS
+from benchmarks.workshop import WEIGHTS, clip_vit_l_config
 from encoders import Concept, Kind
 from unlearn import UnlearnSettings, few_shot_requests
 from video.animatediff import AnimateDiff
@@ -59,16 +59,7 @@ def stable_diffusion(device: str) -> Backbone:
     widths: Any = WIDTHS  # diffusers' annotations are of its defaults
     blocks: Any = ("DownEncoderBlock2D",) * 4, ("UpDecoderBlock2D",) * 4
     with torch.device(device):
-        text_encoder = CLIPTextModel(
-            CLIPTextConfig(
-                vocab_size=49408,
-                hidden_size=768,
-                intermediate_size=3072,
-                projection_dim=768,
-                num_hidden_layers=12,
-                num_attention_heads=12,
-            )
-        )
+        text_encoder = CLIPTextModel(clip_vit_l_config())
         vae = AutoencoderKL(
             down_block_types=blocks[0],
             up_block_types=blocks[1],

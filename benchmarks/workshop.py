@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from rich.progress import track
+from transformers import CLIPTextConfig
 
 from encoders import EncoderStore, Residency
 from unlearn.judge import ClassifierJudge
@@ -23,6 +24,18 @@ if TYPE_CHECKING:
     from video.requests import GenerationRequest
 
 WEIGHTS = Path(__file__).parents[1] / "starter" / "weights"
+
+
+def clip_vit_l_config() -> CLIPTextConfig:
+    """The sizes of CLIP ViT-L/14's text encoder, which Stable Diffusion 1.x has."""
+    return CLIPTextConfig(
+        vocab_size=49408,
+        hidden_size=768,
+        intermediate_size=3072,
+        projection_dim=768,
+        num_hidden_layers=12,
+        num_attention_heads=12,
+    )
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 MOST = torch.finfo(CANONICAL_DTYPE).max
+"""The largest number that an encoder can be stored with."""
 
 
 class TextEncoder:

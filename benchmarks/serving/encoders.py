@@ -12,8 +12,9 @@ from typing import cast
 import torch
 from rich.progress import track
 from torch import Tensor
-from transformers import CLIPTextConfig, CLIPTextModel
+from transformers import CLIPTextModel
 
+from benchmarks.workshop import clip_vit_l_config
 from encoders import Card, Concept, Encoder, EncoderStore, low_rank
 from encoders.digest import canonical, digest, fingerprint
 from encoders.text_encoder import TextEncoder
@@ -71,17 +72,9 @@ def large_encoder(text_encoder: TextEncoder, number: int) -> Encoder:
 def clip_vit_l() -> TextEncoder:
     """A text encoder of the sizes of CLIP ViT-L/14, which Stable Diffusion 1.x has; always the
     same."""
-    config = CLIPTextConfig(
-        vocab_size=49408,
-        hidden_size=768,
-        intermediate_size=3072,
-        projection_dim=768,
-        num_hidden_layers=12,
-        num_attention_heads=12,
-    )
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return TextEncoder(CLIPTextModel(config))
+        return TextEncoder(CLIPTextModel(clip_vit_l_config()))
 
 
 def name_of(number: int) -> str:
