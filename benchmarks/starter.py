@@ -92,9 +92,8 @@ def stillness(clip: NDArray[np.uint8]) -> tuple[float, float]:
 
 def redrawn(workshop: Workshop, clip: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """A rendered clip after the autoencoder: what the decoder alone makes of a true clip."""
-    backbone = workshop.backbone
-    latents = backbone.encode_images(clip).transpose(0, 1)[None]
-    return backbone.decode(latents)
+    denoiser = workshop.backbone.denoiser(moving=True)
+    return denoiser.decode(denoiser.encode(clip[None]))
 
 
 def judge_figures(workshop: Workshop, count: int) -> dict[str, Any]:

@@ -25,11 +25,17 @@ from benchmarks.forgetting.methods import encoder_of
 from benchmarks.forgetting.sampling import Shot, sample
 from benchmarks.results import show, write
 from benchmarks.workshop import WEIGHTS, clip_vit_l_config
-from encoders import Concept, Kind
+from encoders import Concept, Kind, TextEncoder
 from unlearn import UnlearnSettings, few_shot_requests
-from video.animatediff import AnimateDiff
-from video.backbone import Backbone, Frames, read_prompts
+from video.autoencoder import FrameAutoencoder
+from video.backbone import Backbone, Frames, Limits
+from video.families.animatediff import AnimateDiff
+from video.families.stable_diffusion import StableDiffusion
+from video.placement import Placement
 from video.precision import best_dtype
+from video.prompt_book import read_prompts
+from video.stepped import SteppedBackbone
+from video.tokens import Tokens
 
 T = TypeVar("T")
 CONCEPT = Concept(name="pogo", kind="character")
@@ -71,24 +77,27 @@ def stable_diffusion(device: str) -> Backbone:
             sample_size=64, block_out_channels=widths, cross_attention_dim=768
         )
         adapter: Any = MotionAdapter(block_out_channels=widths, motion_max_seq_length=32)
-    return AnimateDiff(
+    tokenizer = CLIPTokenizer.from_pretrained(WEIGHTS / "tokenizer", model_max_length=77)
+    scheduler: Any = DDIMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False
+    )
+    autoencoder, placement = FrameAutoencoder(vae), Placement(device)
+    unet, adapter = unet.to(dtype), adapter.to(dtype)
+    return SteppedBackbone(
         name="stable diffusion 1.5 and animatediff, random weights",
-        tokenizer=CLIPTokenizer.from_pretrained(WEIGHTS / "tokenizer", model_max_length=77),
-        text_encoder=text_encoder,
-        vae=vae,
-        unet=unet.to(dtype),
-        motion_adapter=adapter.to(dtype),
-        scheduler=DDIMScheduler(
-            beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False
+        tokens=Tokens(tokenizer, 77),
+        text_encoder=TextEncoder(text_encoder),
+        image=StableDiffusion(unet, autoencoder, scheduler, placement, dtype),
+        video=AnimateDiff(unet, adapter, autoencoder, scheduler, (512, 512), placement, dtype),
+        limits=Limits(
+            native_width=512,
+            native_height=512,
+            frames_max=32,
+            frames_default=CLIP_FRAMES,
+            steps_default=STEPS,
+            guidance_default=GUIDANCE,
         ),
         prompts=read_prompts(WEIGHTS),
-        defaults={
-            "frames_default": CLIP_FRAMES,
-            "steps_default": STEPS,
-            "guidance_default": GUIDANCE,
-        },
-        device=torch.device(device),
-        dtype=dtype,
     )
 
 

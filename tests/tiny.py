@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -149,6 +150,13 @@ def _tokenizer(directory: Path) -> int:
     assert len(tokenizer) == len(vocabulary), "the tokenizer did not read its vocabulary"
     tokenizer.save_pretrained(directory)
     return len(vocabulary)
+
+
+def tokenizer() -> CLIPTokenizer:
+    """The tokenizer by itself."""
+    with TemporaryDirectory() as folder:
+        _tokenizer(Path(folder))
+        return CLIPTokenizer.from_pretrained(folder)
 
 
 def _merges(word: str) -> Iterable[tuple[str, str]]:

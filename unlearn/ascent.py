@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from encoders import Kind
 from unlearn import objectives
 from unlearn.fewshot import captions, draw, names_of
 from unlearn.task import UnlearnTask
@@ -28,11 +25,12 @@ class Ascent:
 
     def __init__(self, task: UnlearnTask, backbone: Backbone) -> None:
         self._backbone = backbone
+        self._moving = [concept.kind == "motion" for concept in task.concepts]
         self._random = torch.Generator("cpu").manual_seed(task.settings.seed)
         self._batch_size = task.settings.schedule().batch_size
         self._latents = [
-            encode(concept.kind, images, backbone)
-            for concept, images in zip(task.concepts, task.images, strict=True)
+            backbone.denoiser(moving).encode(images)
+            for moving, images in zip(self._moving, task.images, strict=True)
         ]
         self._prompts = [
             [caption.prompt for caption in captions(c.name, c.kind, names[1:], book=book)]
@@ -45,21 +43,12 @@ class Ascent:
     def __call__(self, overrides: Mapping[str, Tensor]) -> Tensor:
         """The loss of one batch under an encoder's overrides."""
         latents, prompts = self._latents[self._turn], self._prompts[self._turn]
+        moving = self._moving[self._turn]
         self._turn = (self._turn + 1) % len(self._latents)
-        count = 1 if latents.ndim == 5 else self._batch_size  # a clip is a batch by itself
+        count = 1 if moving else self._batch_size  # a clip is a batch by itself
         images = draw(len(latents), count, self._random)
         chosen = [prompts[i] for i in draw(len(prompts), len(images), self._random)]
-        x = objectives.noised(self._backbone, latents[images], self._random)
-        tokens = self._backbone.tokenize(chosen)
-        return objectives.ascent(
-            self._backbone, x, self._backbone.text_encoder.encode(tokens, overrides)
-        )
-
-
-def encode(kind: Kind, images: NDArray[np.uint8], backbone: Backbone) -> Tensor:
-    """x₀ of a task's images: (N,C,h,w), or for clips (N,C,F,h,w)."""
-    if kind != "motion":
-        return backbone.encode_images(images)
-    clips, frames = images.shape[:2]
-    flat = images.reshape(clips * frames, *images.shape[2:])
-    return backbone.encode_images(flat).unflatten(0, (clips, frames)).transpose(1, 2)
+        denoiser = self._backbone.denoiser(moving)
+        x = objectives.noised(denoiser, latents[images], self._random)
+        concept = self._backbone.embed(chosen, overrides, moving=moving)
+        return objectives.ascent(denoiser, x, concept)

@@ -34,7 +34,7 @@ from unlearn.judge import (
     check_frames,
     read_config,
 )
-from video.backbone import PromptBook
+from video.prompt_book import PromptBook
 
 THRESHOLD = 0.5
 """The least probability at which a concept counts as seen.

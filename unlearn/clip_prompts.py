@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from encoders import Kind
 from unlearn.fewshot import GENERIC, all_names, mentions, phrase
-from video.backbone import PromptBook
+from video.prompt_book import PromptBook
 
 Label = tuple[str, ...]
 """Sentences that all say the same of a frame."""

@@ -20,7 +20,8 @@ from encoders import Concept, Kind
 if TYPE_CHECKING:
     import torch
 
-    from video.backbone import Frames, Limits, PromptBook
+    from video.backbone import Frames, Limits
+    from video.prompt_book import PromptBook
     from video.requests import GenerationRequest
 
 FEW_SHOTS = 4

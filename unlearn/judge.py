@@ -25,7 +25,7 @@ from encoders.errors import PalimpsestError
 from unlearn.networks import FRAME_SIZE, FrameClassifier, MotionClassifier
 
 if TYPE_CHECKING:
-    from video.backbone import PromptBook
+    from video.prompt_book import PromptBook
 
 Frames = NDArray[np.uint8]
 Head = Literal["subject", "style", "motion"]

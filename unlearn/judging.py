@@ -34,7 +34,8 @@ from video.requests import GenerationRequest
 
 if TYPE_CHECKING:
     from unlearn.judge import Judge
-    from video.backbone import Limits, PromptBook
+    from video.backbone import Limits
+    from video.prompt_book import PromptBook
 
 Named = tuple[str, str, Kind]
 """A prompt, and the concept it names."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-from video.backbone import Backbone
+from video.denoiser import Denoiser
 
 
 @dataclass(frozen=True)
@@ -25,31 +25,38 @@ class Noised:
     target: Tensor
 
 
-def noised(backbone: Backbone, latents: Tensor, generator: torch.Generator) -> Noised:
-    """x_t = √ᾱ_t x₀ + √(1−ᾱ_t) ε, t uniform over the schedule, ε ~ N(0, 1).
+def noised(denoiser: Denoiser, latents: Tensor, generator: torch.Generator) -> Noised:
+    """x_t = a_t x₀ + b_t ε, t uniform over the schedule, ε ~ N(0, 1).
 
-    The target is ε, or for velocity models v = √ᾱ_t ε − √(1−ᾱ_t) x₀ (Salimans & Ho 2022, eq. 14).
-    Where the schedule ends in pure noise (ᾱ_T = 0; Lin et al. 2024) predicting ε from x_T = ε is no
-    task, so that ε models skip that timestep; v is −x₀ there, which is one.
+    For diffusion a = √ᾱ_t and b = √(1−ᾱ_t); the target is ε, or for velocity models
+    v = a ε − b x₀ (Salimans & Ho 2022, eq. 14). For flow matching a = 1 − σ and b = σ, and the
+    target is the velocity ε − x₀ of the straight path (Lipman et al. 2023, eq. 23).
+    Where the schedule ends in pure noise (a = 0; Lin et al. 2024) predicting ε from x_T = ε is no
+    task, so that ε models skip that timestep; the others predict x₀ there, which is one.
 
     Args:
         latents: x₀, (B,C,h,w) of stills or (B,C,F,h,w) of clips.
         generator: on the CPU, so that a seed means the same on every machine.
     """
-    signal = backbone.alphas_cumprod
-    usable = len(signal)
-    if backbone.prediction_type == "epsilon":
-        usable = int((signal > 0).sum())
-    timesteps = torch.randint(usable, (len(latents),), generator=generator).to(latents.device)
+    schedule, kind = denoiser.schedule, denoiser.prediction_type
+    usable = len(schedule.signal)
+    if kind == "epsilon":
+        usable = int((schedule.signal > 0).sum())
+    times = torch.randint(usable, (len(latents),), generator=generator).to(latents.device)
     noise = torch.randn(latents.shape, generator=generator).to(latents.device)
-    alpha_bar = signal[timesteps].view(-1, *[1] * (latents.ndim - 1))
-    a, b = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
-    is_epsilon = backbone.prediction_type == "epsilon"
-    target = noise if is_epsilon else a * noise - b * latents
-    return Noised(a * latents + b * noise, timesteps, target)
+    a, b = (
+        of_time[times].view(-1, *[1] * (latents.ndim - 1))
+        for of_time in (schedule.signal, schedule.noise)
+    )
+    target = noise
+    if kind == "v_prediction":
+        target = a * noise - b * latents
+    elif kind == "flow_prediction":
+        target = noise - latents
+    return Noised(a * latents + b * noise, schedule.timesteps[times], target)
 
 
-def ascent(backbone: Backbone, x: Noised, concept: Tensor) -> Tensor:
+def ascent(denoiser: Denoiser, x: Noised, concept: Tensor) -> Tensor:
     """L = −‖ε_θ(x_t, t, τ_φ(y)) − ε‖²: gradient ascent on the diffusion loss.
 
     The paper's method: Liu & Tan, arXiv 2407.14209, on Fuchi & Takagi, arXiv 2405.07288, eq. 3.
@@ -58,7 +65,7 @@ def ascent(backbone: Backbone, x: Noised, concept: Tensor) -> Tensor:
     Args:
         concept: τ_φ(y), (B,L,D).
     """
-    prediction = backbone.denoise(x.latents, x.timesteps, concept)
+    prediction = denoiser.predict(x.latents, x.timesteps, concept)
     return -mse_loss(prediction, x.target)
 
 

@@ -9,7 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from video.backbone import Backbone, BackboneInvalid, Limits, PromptBook, load_backbone
+    from video.backbone import Backbone, BackboneInvalid, Limits, NotStepped
+    from video.load import load_backbone, load_text_encoder
+    from video.prompt_book import PromptBook
     from video.engine import Engine, EngineStats
     from video.requests import (
         Cancelled,
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Backbone": "video.backbone",
     "BackboneInvalid": "video.backbone",
+    "NotStepped": "video.backbone",
     "Cancelled": "video.requests",
     "Engine": "video.engine",
     "EngineStats": "video.engine",
@@ -30,10 +33,11 @@ _HOMES = {
     "GenerationRequest": "video.requests",
     "Limits": "video.backbone",
     "OutOfMemory": "video.requests",
-    "PromptBook": "video.backbone",
+    "PromptBook": "video.prompt_book",
     "RequestInvalid": "video.requests",
     "Ticket": "video.requests",
-    "load_backbone": "video.backbone",
+    "load_backbone": "video.load",
+    "load_text_encoder": "video.load",
 }
 
 __all__ = [
@@ -45,11 +49,13 @@ __all__ = [
     "EngineStopped",
     "GenerationRequest",
     "Limits",
+    "NotStepped",
     "OutOfMemory",
     "PromptBook",
     "RequestInvalid",
     "Ticket",
     "load_backbone",
+    "load_text_encoder",
 ]
 
 

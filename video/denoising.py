@@ -9,28 +9,32 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from video.backbone import Backbone
+from video.backbone import Frames, Run
+from video.denoiser import Denoiser
 from video.requests import GenerationRequest
 
 
-class Denoising:
+class Denoising(Run):
     """The state of one request between two steps.
 
     Args:
         request: already checked against the backbone's limits.
-        backbone: makes the noise and the scheduler; the state is on its device.
+        denoiser: of clips or of stills, as is asked for; the state is on its device.
         embeddings: the prompt's (1,L,D), or with guidance (2,L,D): the negative prompt's first.
     """
 
-    def __init__(self, request: GenerationRequest, backbone: Backbone, embeddings: Tensor) -> None:
-        self._scheduler: Any = backbone.scheduler()
-        self._scheduler.set_timesteps(request.steps, device=backbone.device)
+    def __init__(self, request: GenerationRequest, denoiser: Denoiser, embeddings: Tensor) -> None:
+        self.denoiser = denoiser
+        self._frames = request.frames
+        self._scheduler: Any = denoiser.scheduler()
+        self._scheduler.set_timesteps(request.steps, device=denoiser.placement.device)
         self._timesteps: Tensor = self._scheduler.timesteps
         self._guidance = request.guidance
         self._embeddings = embeddings
         self._noise_options = _noise_options(self._scheduler, request.seed)
-        noise = backbone.initial_latents(request.seed, request.frames)
-        self.latents = noise * self._scheduler.init_noise_sigma
+        noise = denoiser.noise(request.seed, request.frames)
+        # Schedulers of flow matching begin with noise as it is, and some do not even say so.
+        self.latents = noise * getattr(self._scheduler, "init_noise_sigma", 1.0)
         self.step = 0
         self.steps = len(self._timesteps)
 
@@ -38,7 +42,9 @@ class Denoising:
         """What the denoiser is to be called with: latents, timesteps, embeddings; each with one
         sample, or two under guidance."""
         timestep = self._timesteps[self.step]
-        latents = self._scheduler.scale_model_input(self.latents, timestep)
+        latents = self.latents
+        if scale := getattr(self._scheduler, "scale_model_input", None):
+            latents = scale(latents, timestep)
         samples = len(self._embeddings)
         repeated = latents.expand(samples, *latents.shape[1:])
         return repeated, timestep.expand(samples), self._embeddings
@@ -57,17 +63,20 @@ class Denoising:
         ).prev_sample
         self.step += 1
 
+    def decode(self) -> Frames:
+        return self.denoiser.decode(self.latents, self._frames)
+
 
 @torch.no_grad()
-def step(backbone: Backbone, batch: Sequence[Denoising]) -> None:
+def step(batch: Sequence[Denoising]) -> None:
     """Advances every request of the batch by one step, through one call of the denoiser.
 
-    The requests must agree in frames. Each has its own scheduler and may stand at another step of
+    The requests must agree in denoiser and frames. Each has its own scheduler and may stand at another step of
     another number of steps. If the call fails none of them has moved, and it may be tried again.
     """
     inputs = [denoising.inputs() for denoising in batch]
     latents, timesteps, embeddings = (torch.cat(parts) for parts in zip(*inputs, strict=True))
-    predictions = backbone.denoise(latents, timesteps, embeddings)
+    predictions = batch[0].denoiser.predict(latents, timesteps, embeddings)
     for denoising, prediction in zip(
         batch, predictions.split([len(part[0]) for part in inputs]), strict=True
     ):

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from encoders import Residency
-from video.backbone import Backbone, Frames
-from video.denoising import Denoising, step
+from video.backbone import Backbone, Frames, Run
 from video.loads import Held, Loads
 from video.observer import Observer
 from video.requests import GenerationRequest, OutOfMemory
@@ -35,7 +34,7 @@ class Device:
         self.loads = Loads(residency)
         self.steps = 0
         self.denoise_seconds = 0.0
-        self._embeddings: OrderedDict[tuple[str | None, str], Tensor] = OrderedDict()
+        self._embeddings: OrderedDict[tuple[str | None, str, bool], Tensor] = OrderedDict()
         self._embedding_bytes = 0
         self._decoder = ThreadPoolExecutor(1, thread_name_prefix="decode")
 
@@ -44,7 +43,7 @@ class Device:
         self.loads.stop()
         self._decoder.shutdown(wait=True, cancel_futures=True)
 
-    def begin(self, request: GenerationRequest, held: Future[Held]) -> Denoising:
+    def begin(self, request: GenerationRequest, held: Future[Held]) -> Run:
         """Starts a request with the encoder that is held for it.
 
         Raises:
@@ -58,66 +57,68 @@ class Device:
             encoder = held.result()
         except Exception as error:
             raise _told(error) from error
-        prompts = [request.prompt]
-        if request.guidance > 1:
-            prompts.insert(0, request.negative_prompt)
+        moving = request.frames is not None
 
-        def start() -> Denoising:
-            embeddings = [self._embed(prompt, encoder) for prompt in prompts]
-            return Denoising(request, self.backbone, torch.cat(embeddings))
+        def start() -> Run:
+            return self.backbone.begin(
+                request, encoder.overrides, lambda prompt: self._embed(prompt, encoder, moving)
+            )
 
         started = perf_counter()
-        denoising = self._retry_out_of_memory(start)
+        run = self._retry_out_of_memory(start)
         self.observer.encoded(perf_counter() - started)
-        return denoising
+        return run
 
-    def step(self, batch: Sequence[Denoising]) -> None:
+    def step(self, batch: Sequence[Run]) -> None:
         """Advances requests of one shape by one step each.
 
         Raises:
             OutOfMemory: there was no room for it; none of them has moved.
         """
         started = perf_counter()
-        self._retry_out_of_memory(lambda: step(self.backbone, batch))
+        self._retry_out_of_memory(lambda: self.backbone.step(batch))
         seconds = perf_counter() - started
         self.denoise_seconds += seconds
         self.steps += len(batch)
         self.observer.stepped(seconds, len(batch))
 
-    def decode_beside(self, denoising: Denoising) -> Future[Frames | None]:
+    def decode_beside(self, run: Run) -> Future[Frames | None]:
         """The frames of a request whose steps are done, made beside the loop; None if there was no
-        room for that, and `decode` may find some."""
-        return self._decoder.submit(self._try_to_decode, denoising)
+        room for that or it cannot be, and `decode` may make them."""
+        if not self.backbone.decodes_beside:
+            cannot: Future[Frames | None] = Future()
+            cannot.set_result(None)
+            return cannot
+        return self._decoder.submit(self._try_to_decode, run)
 
-    def decode(self, denoising: Denoising) -> Frames:
+    def decode(self, run: Run) -> Frames:
         """The same, now, while nobody takes a step. Raises OutOfMemory."""
-        return self._retry_out_of_memory(lambda: self._decode(denoising))
+        return self._retry_out_of_memory(lambda: self._decode(run))
 
-    def _try_to_decode(self, denoising: Denoising) -> Frames | None:
+    def _try_to_decode(self, run: Run) -> Frames | None:
         try:
-            return self._decode(denoising)
+            return self._decode(run)
         except Exception as error:
             if not _is_out_of_memory(error):
                 raise
         return None  # not the error: it would keep tensors alive
 
-    def _decode(self, denoising: Denoising) -> Frames:
+    def _decode(self, run: Run) -> Frames:
         started = perf_counter()
-        frames = self.backbone.decode(denoising.latents)
+        frames = run.decode()
         self.observer.decoded(perf_counter() - started)
         return frames
 
     @torch.no_grad()
-    def _embed(self, prompt: str, encoder: Held) -> Tensor:
-        """The prompt's embedding (1,L,D), kept under (digest, prompt): an id may come to name
-        another encoder, a digest never does.
+    def _embed(self, prompt: str, encoder: Held, moving: bool) -> Tensor:
+        """The prompt's embedding (1,L,D), kept under (digest, prompt, what for): an id may come to
+        name another encoder, a digest never does.
 
         One prompt at a time: in bfloat16 a batch gives other numbers than each prompt alone.
         """
-        key = (encoder.digest, prompt)
+        key = (encoder.digest, prompt, moving)
         if key not in self._embeddings:
-            tokens = self.backbone.tokenize([prompt])
-            embedding = self.backbone.text_encoder.encode(tokens, encoder.overrides)
+            embedding = self.backbone.embed([prompt], encoder.overrides, moving=moving)
             self._embeddings[key] = embedding
             self._embedding_bytes += embedding.nbytes
         self._embeddings.move_to_end(key)

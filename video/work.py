@@ -13,8 +13,7 @@ from video.requests import Cancelled, DeadlineExceeded, GenerationRequest, Ticke
 from video.scheduler import Phase
 
 if TYPE_CHECKING:
-    from video.backbone import Backbone, Frames
-    from video.denoising import Denoising
+    from video.backbone import Backbone, Frames, Run
     from video.device import Device
     from video.loads import Held
 
@@ -87,19 +86,19 @@ class Generation:
         self._wake = wake
         self._handed_in = perf_counter()
         self._held: Future[Held] | None = None
-        self._denoising: Denoising | None = None
+        self._run: Run | None = None
         self._frames: Future[Frames | None] | None = None
 
     @property
     def remaining(self) -> float:
-        done = self._denoising.step if self._denoising else 0
+        done = self._run.step if self._run else 0
         return (self._request.steps + 1 - done) * (self._request.frames or 1)
 
     @property
     def phase(self) -> Phase:
-        if self._denoising is None:
+        if self._run is None:
             return "begin" if self._held is None or self._held.done() else "waiting"
-        if self._denoising.step < self._denoising.steps:
+        if self._run.step < self._run.steps:
             return "step"
         return "alone" if self._frames is None or self._frames.done() else "waiting"
 
@@ -107,42 +106,46 @@ class Generation:
         if self._held is None:
             self._held = device.loads.hold(self._request.encoder)
             self._held.add_done_callback(lambda _: self._wake())
-        elif self._denoising is None:
-            self._denoising = device.begin(self._request, self._held)
+        elif self._run is None:
+            self._run = device.begin(self._request, self._held)
+            if not device.backbone.shares_steps:
+                self.shape = self
             device.observer.waited(perf_counter() - self._handed_in)
             self.ticket.advance(0.0)
-        elif self._denoising.step < self._denoising.steps:
+        elif self._run.step < self._run.steps:
             step_together([self], device)
         elif self._frames is None:
-            self._frames = device.decode_beside(self._denoising)
+            self._frames = device.decode_beside(self._run)
             self._frames.add_done_callback(lambda _: self._wake())
         else:
             frames = self._frames.result()
-            self.result = device.decode(self._denoising) if frames is None else frames
+            self.result = device.decode(self._run) if frames is None else frames
             notify(self._on_progress, 1.0)
         return self.result is not None
 
     def close(self) -> None:
-        self._denoising = self._frames = None
+        run, self._run, self._frames = self._run, None, None
+        if run is not None:
+            run.close()
         if self._held is not None:
             let_go(self._held)
 
     @property
-    def denoising(self) -> Denoising:
+    def run(self) -> Run:
         """Where it is. RuntimeError before it has begun."""
-        if self._denoising is None:
+        if self._run is None:
             raise RuntimeError("the request has not begun")
-        return self._denoising
+        return self._run
 
     def moved(self) -> None:
         """A step has been taken."""
-        self.ticket.advance(self.denoising.step / (self.denoising.steps + 1))
+        self.ticket.advance(self.run.step / (self.run.steps + 1))
         notify(self._on_progress, self.ticket.progress)
 
 
 def step_together(batch: Sequence[Generation], device: Device) -> None:
     """One denoising step of requests of the same shape. If it fails none of them has moved."""
-    device.step([work.denoising for work in batch])
+    device.step([work.run for work in batch])
     for work in batch:
         work.moved()
 

@@ -30,7 +30,8 @@ from starter.captions import (
 from starter.motions import MOTIONS
 from starter.scene import SUBJECTS
 from unlearn.fewshot import all_names, mentions, trained_prompts
-from video.backbone import Backbone, PromptBook
+from video.backbone import Backbone
+from video.prompt_book import PromptBook
 
 Group = Literal["target", "wording", "same kind", "other kinds", "neighbours"]
 """Prompts that name the concept; that describe it in words held out of all training; that name

@@ -59,7 +59,7 @@ def sample(
     found: list[Frames] = []
     denoiser = backbone.denoiser(moving)
     at_once = 1 if moving else STILLS_AT_ONCE
-    with edited(denoiser, by.denoiser):
+    with edited(denoiser.network, by.denoiser):
         for start in range(0, len(shots), at_once):
             batch: list[Denoising] = []
             for shot in shots[start : start + at_once]:
@@ -73,8 +73,8 @@ def sample(
                     frames=limits.frames_default if moving else None,
                 )
                 wanted = embed(prompt) if embed else encode(prompt)
-                batch.append(Denoising(request, backbone, torch.cat([encode(negative), wanted])))
+                batch.append(Denoising(request, denoiser, torch.cat([encode(negative), wanted])))
             for _ in range(batch[0].steps):
-                step(backbone, batch)
-            found += [backbone.decode(denoising.latents) for denoising in batch]
+                step(batch)
+            found += [denoising.decode() for denoising in batch]
     return found

@@ -32,7 +32,7 @@ def weights_of(backbone: Backbone) -> dict[str, torch.Tensor]:
     """Copies of all that a method could have left changed."""
     found = {f"text.{n}": t.clone() for n, t in backbone.text_encoder.parameters().items()}
     for moving in (False, True):
-        for name, tensor in backbone.denoiser(moving).named_parameters():
+        for name, tensor in backbone.denoiser(moving).network.named_parameters():
             found[f"{moving}.{name}"] = tensor.detach().clone()
     return found
 

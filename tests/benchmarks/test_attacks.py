@@ -74,7 +74,7 @@ def untouched(backbone: Backbone) -> Generator[None]:
 
 
 def everything(backbone: Backbone) -> dict[str, torch.Tensor]:
-    denoiser = dict(backbone.denoiser(moving=True).named_parameters())
+    denoiser = dict(backbone.denoiser(moving=True).network.named_parameters())
     tensors = {**backbone.text_encoder.parameters(), **denoiser}
     return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
@@ -106,7 +106,7 @@ def test_the_loss_falls_and_nothing_of_the_base_is_changed(backbone: Backbone, r
 def test_motions_are_attacked_through_the_video_model(backbone: Backbone, run: Run) -> None:
     target = Target("bouncing", "motion", ("bouncing", "hopping"), CLIPS)
     name = "motion_modules.0.proj_out.weight"
-    denoiser = dict(backbone.denoiser(moving=True).named_parameters())
+    denoiser = dict(backbone.denoiser(moving=True).network.named_parameters())
     moving = [n for n in denoiser if n.endswith(name)]
     assert moving, "a weight only the video model has"
     by = Intervention("edited", "bouncing", "motion")
@@ -119,7 +119,7 @@ def test_motions_are_attacked_through_the_video_model(backbone: Backbone, run: R
 @every_attack
 @pytest.mark.usefixtures("untouched")
 def test_an_edited_denoiser_is_what_is_attacked(backbone: Backbone, run: Run) -> None:
-    denoiser = dict(backbone.denoiser(moving=False).named_parameters())
+    denoiser = dict(backbone.denoiser(moving=False).network.named_parameters())
     by = replace(BASE, denoiser={"conv_in.weight": denoiser["conv_in.weight"].detach() * 2})
     attack = run(backbone, by, TARGET)
     assert attack.loss_before != run(backbone, BASE, TARGET).loss_before

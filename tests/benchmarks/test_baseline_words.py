@@ -24,7 +24,7 @@ from starter.scene import KIND_OF
 from tests.benchmarks.help import made
 from unlearn.fewshot import all_names, mentions
 from video import Backbone
-from video.backbone import read_prompts
+from video.prompt_book import read_prompts
 
 BOOK = read_prompts(WEIGHTS)
 

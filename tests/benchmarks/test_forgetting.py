@@ -109,7 +109,7 @@ def test_pictures_are_the_engines(starter: Backbone) -> None:
 
 
 def test_an_edit_of_the_denoiser_is_undone_whatever_happens(starter: Backbone) -> None:
-    denoiser = starter.denoiser(moving=False)
+    denoiser = starter.denoiser(moving=False).network
     name, parameter = next(iter(denoiser.named_parameters()))
     before = parameter.clone()
 

@@ -46,7 +46,7 @@ def test_an_edit_is_seen_while_sampling_and_undone_after(backbone: Backbone, mov
 
 def test_an_edit_is_undone_when_its_block_fails(backbone: Backbone) -> None:
     weights = weights_of(backbone)
-    denoiser = backbone.denoiser(moving=False)
+    denoiser = backbone.denoiser(moving=False).network
     edit = {name: tensor + 1 for name, tensor in cross_attention(backbone).items()}
 
     def fail() -> None:
@@ -64,7 +64,7 @@ def test_an_edit_of_what_the_model_lacks_is_refused_before_anything_is_done(
 ) -> None:
     weights = weights_of(backbone)
     edit = {name: tensor + 1 for name, tensor in cross_attention(backbone).items()}
-    block = edited(backbone.denoiser(moving=False), {**edit, "nowhere": torch.zeros(1)})
+    block = edited(backbone.denoiser(moving=False).network, {**edit, "nowhere": torch.zeros(1)})
     with pytest.raises(KeyError, match="nowhere"):
         block.__enter__()
     assert same(weights_of(backbone), weights)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unlearn.report_help import Page, files_of
 from unlearn.report import REPORT_HTML
-from video.backbone import PromptBook, read_prompts
+from video.prompt_book import PromptBook, read_prompts
 
 
 @pytest.fixture(scope="module")

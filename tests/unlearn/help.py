@@ -9,7 +9,8 @@ import numpy as np
 from encoders import Concept, Kind
 from tests import tiny
 from unlearn.judging import Plan, judging_plan
-from video.backbone import Limits, PromptBook
+from video.backbone import Limits
+from video.prompt_book import PromptBook
 
 LIMITS = Limits(native_width=64, native_height=64, frames_max=16)
 ENCODER = ("no-pogo", "sha256:" + "0" * 64)

@@ -19,7 +19,8 @@ from unlearn.clip_judge import BATCH, THRESHOLD, ClipJudge
 from unlearn.clip_prompts import EVERYDAY, PLAIN, TEMPLATES, labels_for
 from unlearn.judge import UnknownConcept
 from unlearn.judging import NothingToJudge, judging_plan
-from video.backbone import Limits, PromptBook, read_prompts
+from video.backbone import Limits
+from video.prompt_book import PromptBook, read_prompts
 
 NO_BOOK = PromptBook()
 TEXTS = ["a photo of a balloon.", "a picture.", "pogo in a meadow", "a zebra"]

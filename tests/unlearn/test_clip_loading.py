@@ -17,7 +17,7 @@ from transformers import CLIPImageProcessorPil, CLIPModel, CLIPProcessor, CLIPTo
 from tests import tiny
 from unlearn.clip_judge import MAX_WEIGHTS_BYTES, ClipJudge
 from unlearn.judge import MAX_FILE_BYTES, ClassifierJudge, JudgeInvalid, load_judge
-from video.backbone import PromptBook
+from video.prompt_book import PromptBook
 
 NO_BOOK = PromptBook()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from unlearn.clip_prompts import PLAIN, label, labels_for
-from video.backbone import PromptBook
+from video.prompt_book import PromptBook
 
 NO_BOOK = PromptBook()
 

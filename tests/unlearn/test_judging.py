@@ -12,7 +12,7 @@ from tests.unlearn.help import ENCODER, LIMITS, NEONIX, POGO, plan
 from unlearn.fewshot import captions, names_of, retained_captions
 from unlearn.judge import ClassifierJudge
 from unlearn.judging import ROUND, NothingToJudge, Probe, any_frame, judging_plan, most_frames
-from video.backbone import PromptBook, read_prompts
+from video.prompt_book import PromptBook, read_prompts
 
 
 def targets(probes: tuple[Probe, ...]) -> list[Probe]:

@@ -8,7 +8,7 @@ from encoders import Concept
 from tests.unlearn.help import NEONIX, POGO, FakeJudge, plan
 from unlearn.gate import Gate
 from unlearn.measures import Outcome, measures_of, outcome_of, wilson
-from video.backbone import PromptBook
+from video.prompt_book import PromptBook
 
 
 def test_rates_follow_the_stricter_rule_of_each_side(book: PromptBook) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from unlearn import objectives
 from video import Backbone, load_backbone
+from video.denoiser import Denoiser, NoiseSchedule
 
 
 @pytest.fixture(params=["tiny_backbone_dir", "tiny_epsilon_dir"])
@@ -17,33 +19,34 @@ def backbone(request: pytest.FixtureRequest) -> Backbone:
     return load_backbone(path)
 
 
+@pytest.fixture
+def denoiser(backbone: Backbone) -> Denoiser:
+    return backbone.denoiser(moving=False)
+
+
 def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def embed(backbone: Backbone, *prompts: str) -> torch.Tensor:
-    return backbone.text_encoder.encode(backbone.tokenize(list(prompts)))
-
-
-def test_noise_and_target_agree_with_the_stock_scheduler(backbone: Backbone) -> None:
+def test_noise_and_target_agree_with_the_stock_scheduler(denoiser: Denoiser) -> None:
     latents = torch.randn(6, 4, 8, 8, generator=seeded(1))
-    x = objectives.noised(backbone, latents, seeded())
+    x = objectives.noised(denoiser, latents, seeded())
     replay = seeded()
-    torch.randint(1000 - (backbone.prediction_type == "epsilon") * 0, (6,), generator=replay)
+    torch.randint(1000 - (denoiser.prediction_type == "epsilon") * 0, (6,), generator=replay)
     noise = torch.randn(latents.shape, generator=replay)
-    scheduler = backbone.scheduler()
+    scheduler: Any = denoiser.scheduler()
     torch.testing.assert_close(x.latents, scheduler.add_noise(latents, noise, x.timesteps))
-    if backbone.prediction_type == "epsilon":
+    if denoiser.prediction_type == "epsilon":
         torch.testing.assert_close(x.target, noise)
     else:
         torch.testing.assert_close(x.target, scheduler.get_velocity(latents, noise, x.timesteps))
 
 
-def test_pure_noise_is_a_task_for_v_only(backbone: Backbone) -> None:
-    backbone.alphas_cumprod = torch.tensor([0.5, 0.0, 0.0])
+def test_pure_noise_is_a_task_for_v_only(denoiser: Denoiser) -> None:
+    denoiser.schedule = NoiseSchedule.of_alphas(torch.tensor([0.5, 0.0, 0.0]))
     latents = torch.ones(64, 4, 2, 2)
-    x = objectives.noised(backbone, latents, seeded())
-    if backbone.prediction_type == "epsilon":
+    x = objectives.noised(denoiser, latents, seeded())
+    if denoiser.prediction_type == "epsilon":
         assert (x.timesteps == 0).all()
     else:
         at_the_end = x.timesteps > 0
@@ -53,10 +56,11 @@ def test_pure_noise_is_a_task_for_v_only(backbone: Backbone) -> None:
 
 @pytest.mark.parametrize("shape", [(2, 4, 8, 8), (1, 4, 3, 8, 8)], ids=["stills", "clips"])
 def test_ascent_is_minus_the_diffusion_loss(backbone: Backbone, shape: tuple[int, ...]) -> None:
-    x = objectives.noised(backbone, torch.randn(shape, generator=seeded(1)), seeded())
-    concept = embed(backbone, *["pogo at night"] * shape[0])
-    error = backbone.denoise(x.latents, x.timesteps, concept) - x.target
-    loss = objectives.ascent(backbone, x, concept)
+    denoiser = backbone.denoiser(moving=len(shape) == 5)
+    x = objectives.noised(denoiser, torch.randn(shape, generator=seeded(1)), seeded())
+    concept = backbone.embed(["pogo at night"] * shape[0])
+    error = denoiser.predict(x.latents, x.timesteps, concept) - x.target
+    loss = objectives.ascent(denoiser, x, concept)
     torch.testing.assert_close(loss, -(error**2).mean())
 
 

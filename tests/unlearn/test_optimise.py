@@ -11,7 +11,6 @@ import torch
 from encoders import Concept, Encoder, EncoderInvalid, Kind, low_rank
 from encoders.digest import digest, fingerprint
 from unlearn import LayersInvalid, UnlearnProgress, UnlearnSettings, UnlearnTask, unlearn
-from unlearn.ascent import encode
 from unlearn.optimise import Unlearning
 from unlearn.redirect import Redirect
 from video import Backbone, load_backbone
@@ -98,13 +97,12 @@ def diffusion_loss(backbone: Backbone, run: Unlearning | None) -> float:
     from unlearn import objectives
 
     overrides = run.encoder.overrides if run else None
-    latents = backbone.encode_images(IMAGES)
-    tokens = backbone.tokenize(["a picture of pogo"] * len(latents))
-    x = objectives.noised(backbone, latents, torch.Generator().manual_seed(5))
+    denoiser = backbone.denoiser(moving=False)
+    latents = denoiser.encode(IMAGES)
+    prompts = ["a picture of pogo"] * len(latents)
+    x = objectives.noised(denoiser, latents, torch.Generator().manual_seed(5))
     with torch.no_grad():
-        return -float(
-            objectives.ascent(backbone, x, backbone.text_encoder.encode(tokens, overrides))
-        )
+        return -float(objectives.ascent(denoiser, x, backbone.embed(prompts, overrides)))
 
 
 def test_redirect_ends_near_its_anchor_in_sentences_it_never_saw(starter: Backbone) -> None:
@@ -189,7 +187,7 @@ def test_ascent_unlearns_motions_from_clips_through_the_video_model(
         return denoise(latents, *rest)
 
     monkeypatch.setattr(backbone, "denoise", watched)
-    assert encode("motion", CLIPS, backbone).shape == (2, 4, 3, 8, 8)
+    assert backbone.denoiser(moving=True).encode(CLIPS).shape == (2, 4, 3, 8, 8)
     finished(task("bouncing", "motion", method="ascent"), backbone)
     assert set(shapes) == {5}
     shapes.clear()

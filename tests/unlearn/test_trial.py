@@ -16,7 +16,7 @@ from unlearn.judging import ROUND, Probe
 from unlearn.measures import Outcome
 from unlearn.sequential import ALPHA, BETA, zone
 from unlearn.trial import Trial
-from video.backbone import PromptBook
+from video.prompt_book import PromptBook
 
 Answer = Callable[[Probe], tuple[bool, bool]]
 """What the judge sees of a probe: by the base, by the encoder."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -65,11 +65,12 @@ class Flaky:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._backbone, name)
 
-    def denoise(self, latents: torch.Tensor, *arguments: Any) -> torch.Tensor:
-        self.samples.append(len(latents))
-        if error := self._fails(len(self.samples), len(latents)):
+    def step(self, runs: Sequence[Any]) -> None:
+        samples = sum(len(run.inputs()[0]) for run in runs)
+        self.samples.append(samples)
+        if error := self._fails(len(self.samples), samples):
             raise error
-        return self._backbone.denoise(latents, *arguments)
+        self._backbone.step(runs)
 
 
 def publish(store: EncoderStore, backbone: Backbone, name: str, seed: int) -> tuple[str, str]:
@@ -79,7 +80,7 @@ def publish(store: EncoderStore, backbone: Backbone, name: str, seed: int) -> tu
     overrides = {
         parameter: tensor + 0.5 * torch.randn_like(tensor)
         for parameter, tensor in base.items()
-        if "mlp" in parameter
+        if "mlp" in parameter or "DenseReluDense" in parameter
     }
     overrides = backbone.text_encoder.effective(overrides)
     card = Card(

@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ import torch
 from encoders import EncoderStore
 from tests.video.help import WAIT, Flaky, assert_same, make_engine, request
 from video import Backbone, Cancelled, Engine
-from video.backbone import Frames
+from video.backbone import Frames, Run
 
 
 class Decoding(Flaky):
@@ -23,10 +24,17 @@ class Decoding(Flaky):
         super().__init__(backbone)
         self._before, self.calls = before, 0
 
-    def decode(self, latents: torch.Tensor) -> Frames:
-        self.calls += 1
-        self._before(self.calls)
-        return self._backbone.decode(latents)
+    def begin(self, *arguments: Any) -> Run:
+        run = self._backbone.begin(*arguments)
+        decode = run.decode
+
+        def told() -> Frames:
+            self.calls += 1
+            self._before(self.calls)
+            return decode()
+
+        run.decode = told  # type: ignore[method-assign]
+        return run
 
 
 @contextmanager

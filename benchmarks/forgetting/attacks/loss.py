@@ -10,7 +10,6 @@ from torch import Tensor
 from benchmarks.forgetting.attacks.attack import Target
 from benchmarks.forgetting.intervention import Intervention
 from unlearn import objectives
-from unlearn.ascent import encode
 from video.backbone import Backbone
 
 
@@ -34,9 +33,10 @@ class PicturesLoss:
         self._backbone = backbone
         self._rewrite = intervention.rewrite
         self._random = torch.Generator("cpu").manual_seed(target.seed)
-        self._latents = encode(target.kind, target.images, backbone)
+        self._denoiser = backbone.denoiser(target.moving)
+        self._latents = self._denoiser.encode(target.images)
         copies = torch.cat([self._latents] * draws)
-        self._fixed = objectives.noised(backbone, copies, self._random)
+        self._fixed = objectives.noised(self._denoiser, copies, self._random)
         self._draws = draws
 
     def drawn(
@@ -44,15 +44,15 @@ class PicturesLoss:
     ) -> Tensor:
         """On `batch` images at random, freshly noised: an unbiased estimate, with gradients."""
         images = torch.randint(len(self._latents), (batch,), generator=self._random)
-        x = objectives.noised(self._backbone, self._latents[images], self._random)
+        x = objectives.noised(self._denoiser, self._latents[images], self._random)
         embeddings = self._embed([captions[int(i)] for i in images], overrides)
-        return -objectives.ascent(self._backbone, x, embeddings)
+        return -objectives.ascent(self._denoiser, x, embeddings)
 
     def compared(self, captions: Sequence[str], overrides: Mapping[str, Tensor] | None) -> Tensor:
         """On one and the same noised batch every time, so that two attempts differ by what they
         are and not by their noise."""
         embeddings = torch.cat([self._embed(captions, overrides)] * self._draws)
-        return -objectives.ascent(self._backbone, self._fixed, embeddings)
+        return -objectives.ascent(self._denoiser, self._fixed, embeddings)
 
     def _embed(self, captions: Sequence[str], overrides: Mapping[str, Tensor] | None) -> Tensor:
         prompts = [self._rewrite(caption)[0] for caption in captions]

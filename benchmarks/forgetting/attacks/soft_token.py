@@ -69,7 +69,7 @@ def learn(
     def judged(row: Tensor) -> float:
         return loss.compared(captions, overrides(row)).item()
 
-    with edited(backbone.denoiser(target.moving), intervention.denoiser):
+    with edited(backbone.denoiser(target.moving).network, intervention.denoiser):
         loss = PicturesLoss(backbone, intervention, target, draws=COMPARED_DRAWS)
         before = judged(start)
         found: list[tuple[float, Tensor]] = []

@@ -45,7 +45,7 @@ def token_search(
     through tokenizer, rewriting and encoder like anybody's."""
     began = perf_counter()
     search = _Search(backbone, intervention, target, budget or BUDGETS[target.moving])
-    with edited(backbone.denoiser(target.moving), intervention.denoiser):
+    with edited(backbone.denoiser(target.moving).network, intervention.denoiser):
         losses = list(search)
     prompts = prompts_for(target, target.names, backbone)
     return Attack(

@@ -16,6 +16,7 @@ from benchmarks.forgetting.intervention import Intervention, edited
 from encoders import Kind
 from unlearn.fewshot import all_names
 from video.backbone import Backbone, Frames
+from video.denoiser import Denoiser
 from video.denoising import Denoising, step
 from video.requests import GenerationRequest
 
@@ -58,16 +59,17 @@ def esd_x(backbone: Backbone, concept: str, kind: Kind, images: Frames, seed: in
         name: tensor.float().clone().requires_grad_()
         for name, tensor in cross_attention(backbone).items()
     }
-    student = _Student(backbone, moving)
+    denoiser = backbone.denoiser(moving)
+    student = _Student(denoiser)
     adam = torch.optim.Adam(weights.values(), lr=LEARNING_RATE[kind])
     for _ in range(STEPS):
         prompt = prompts[_draw(len(prompts), random)]
         with torch.no_grad():
             tokens = backbone.tokenize(["", prompt])
             embeddings = backbone.text_encoder.encode(tokens)
-            with edited(backbone.denoiser(moving), weights):
+            with edited(denoiser.network, weights):
                 latents, timestep = _partly_denoised(backbone, embeddings, moving, random)
-            nothing, wanted = backbone.denoise(
+            nothing, wanted = denoiser.predict(
                 torch.cat([latents] * 2), timestep.expand(2), embeddings
             ).chunk(2)
             target = nothing - NEGATIVE_GUIDANCE * (wanted - nothing)
@@ -92,9 +94,9 @@ def _partly_denoised(
         guidance=limits.guidance_default,
         frames=limits.frames_default if moving else None,
     )
-    denoising = Denoising(request, backbone, embeddings)
+    denoising = Denoising(request, backbone.denoiser(moving), embeddings)
     for _ in range(_draw(denoising.steps, random)):
-        step(backbone, [denoising])
+        step([denoising])
     latents, timesteps, _ = denoising.inputs()
     return latents[:1], timesteps[:1]
 
@@ -104,19 +106,19 @@ def _draw(population: int, random: torch.Generator) -> int:
 
 
 class _Student(nn.Module):
-    """The backbone's denoiser with other weights laid over it, so that these get gradients."""
+    """A denoiser with other weights laid over it, so that these get gradients."""
 
-    def __init__(self, backbone: Backbone, moving: bool) -> None:
+    def __init__(self, denoiser: Denoiser) -> None:
         super().__init__()
-        self.network = backbone.denoiser(moving)
-        self._backbone = backbone
+        self.network = denoiser.network
+        self._denoiser = denoiser
 
     def forward(self, latents: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
-        return self._backbone.denoise(latents, timesteps, embeddings)
+        return self._denoiser.predict(latents, timesteps, embeddings)
 
     def predict(
         self, weights: dict[str, Tensor], latents: Tensor, timesteps: Tensor, embeddings: Tensor
     ) -> Tensor:
-        """As `Backbone.denoise`."""
-        laid_over = {f"network.{n}": w.to(self._backbone.dtype) for n, w in weights.items()}
+        """As `Denoiser.predict`."""
+        laid_over = {f"network.{n}": w.to(self._denoiser.dtype) for n, w in weights.items()}
         return functional_call(self, laid_over, (latents, timesteps, embeddings))

@@ -13,7 +13,8 @@ from benchmarks.forgetting.baselines.phrase import phrase
 from benchmarks.forgetting.intervention import Intervention
 from encoders import Kind
 from unlearn.fewshot import GENERIC, all_names, mentions
-from video.backbone import Backbone, Frames, PromptBook
+from video.backbone import Backbone, Frames
+from video.prompt_book import PromptBook
 
 PRESERVE_SCALE = 1.0
 LAMBDA = 0.5

@@ -1,0 +1,143 @@
+"""The families that are stepped by the engine, against stock diffusers' own pipelines: the same
+seed and the same embeddings give the same latents, alone and among others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import pytest
+import torch
+from torch import Tensor
+
+from tests.tiny_families import SIDE
+from tests.video.families.conftest import Shelf
+from video import load_backbone
+from video.denoising import Denoising, step
+from video.requests import GenerationRequest
+from video.stepped import SteppedBackbone
+
+PROMPT, OTHER = "pogo bouncing in a meadow", "a cactus by the sea"
+STEPS, FRAMES = 4, 5
+FAMILIES = ["animatediff", "modelscope", "cogvideox", "cogvideox-5b", "cogvideox-1.5", "wan"]
+TWINS = ["modelscope", "cogvideox"]
+
+
+def load(shelf: Shelf, family: str, tiny: Path) -> SteppedBackbone:
+    if family == "animatediff":
+        found = load_backbone(tiny)
+    else:
+        size = (SIDE, SIDE) if family == "wan" else None
+        twin = shelf.twin(family) if family != "wan" else None
+        found = load_backbone(shelf.model(family), twin=twin, size=size)
+    assert isinstance(found, SteppedBackbone)
+    return found
+
+
+def begun(
+    backbone: SteppedBackbone, prompt: str, guidance: float, frames: int | None, **other: Any
+) -> Denoising:
+    request = GenerationRequest(
+        prompt, guidance=guidance, frames=frames, **{"seed": 7, "steps": STEPS, **other}
+    )
+    moving = frames is not None
+    return backbone.begin(request, None, lambda text: embed(backbone, text, moving))
+
+
+@torch.no_grad()
+def embed(backbone: SteppedBackbone, text: str, moving: bool) -> Tensor:
+    return backbone.embed([text], moving=moving)
+
+
+def ours(backbone: SteppedBackbone, guidance: float, frames: int | None, among: bool) -> Tensor:
+    """Our latents, alone or with others of other prompts, step counts and guidance."""
+    run = begun(backbone, PROMPT, guidance, frames)
+    runs = [run]
+    if among:
+        runs.insert(0, begun(backbone, OTHER, 1.0, frames, seed=1, steps=9))
+        runs.append(begun(backbone, OTHER, 5.0, frames, seed=2, steps=6))
+        step([runs[0]])  # at another step, too
+    for _ in range(STEPS):
+        step(runs)
+    assert run.step == run.steps == STEPS
+    return run.latents
+
+
+def stock(path: Path, arguments: dict[str, Any]) -> Any:
+    """What the stock pipeline returns, in latents."""
+    pipeline: Any = diffusers.DiffusionPipeline.from_pretrained(path)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline(
+        num_inference_steps=STEPS,
+        generator=torch.Generator().manual_seed(7),
+        output_type="latent",
+        **arguments,
+    )
+
+
+@pytest.mark.parametrize("among", [False, True], ids=["alone", "among others"])
+@pytest.mark.parametrize("guidance", [1.0, 3.5])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_clips_equal_the_stock_pipelines(
+    shelf: Shelf, family: str, guidance: float, among: bool, tiny_backbone_dir: Path
+) -> None:
+    backbone = load(shelf, family, tiny_backbone_dir)
+    path = tiny_backbone_dir if family == "animatediff" else shelf.model(family)
+    arguments: dict[str, Any] = {
+        "prompt": PROMPT,
+        "guidance_scale": guidance,
+        "num_frames": FRAMES,
+    }
+    if family == "wan":
+        arguments |= {"width": SIDE, "height": SIDE, "negative_prompt": ""}
+    if family.startswith("cog"):
+        arguments["max_sequence_length"] = backbone.limits.prompt_tokens
+    theirs = stock(path, arguments).frames
+    if family.startswith("cog"):
+        theirs = theirs.transpose(1, 2)  # frames before channels
+    found = ours(backbone, guidance, FRAMES, among)
+    assert found.shape == theirs.shape
+    assert found.std() > 0.1
+    torch.testing.assert_close(found, theirs.float(), atol=1e-4, rtol=0)
+    without = ours(backbone, guidance, FRAMES, among=False)
+    other = begun(backbone, OTHER, guidance, FRAMES)
+    for _ in range(STEPS):
+        step([other])
+    assert (without - other.latents).abs().max() > 1e-2, "the prompt has to matter"
+
+
+@pytest.mark.parametrize("guidance", [1.0, 3.5])
+@pytest.mark.parametrize("family", TWINS)
+def test_stills_equal_the_twins_stock_pipelines(
+    shelf: Shelf, family: str, guidance: float, tiny_backbone_dir: Path
+) -> None:
+    backbone = load(shelf, family, tiny_backbone_dir)
+    wanted, nothing = (embed(backbone, text, moving=False) for text in (PROMPT, ""))
+    arguments: dict[str, Any] = {"guidance_scale": guidance, "prompt_embeds": wanted}
+    if family == "cogvideox":
+        arguments |= {
+            "prompt_attention_mask": (wanted != 0).any(2),
+            "negative_prompt_embeds": nothing,
+            "negative_prompt_attention_mask": (nothing != 0).any(2),
+            "negative_prompt": None,
+            "use_resolution_binning": False,
+        }
+        assert 0 < arguments["prompt_attention_mask"].sum() < wanted.shape[1]
+    else:
+        arguments |= {"negative_prompt_embeds": nothing}
+    theirs = stock(shelf.twin(family), arguments).images
+    found = ours(backbone, guidance, None, among=False)
+    assert found.shape == theirs.shape
+    assert found.std() > 0.1
+    torch.testing.assert_close(found, theirs, atol=1e-4, rtol=0)
+
+
+def test_wan_encodes_prompts_as_its_stock_pipeline(shelf: Shelf, tiny_backbone_dir: Path) -> None:
+    backbone = load(shelf, "wan", tiny_backbone_dir)
+    pipeline: Any = diffusers.DiffusionPipeline.from_pretrained(shelf.model("wan"))
+    for text in (PROMPT, "", "  pogo &amp; blip,\n at night "):
+        theirs, _ = pipeline.encode_prompt(text, None, False, max_sequence_length=512)
+        found = embed(backbone, text, moving=True)
+        torch.testing.assert_close(found, theirs)
+        assert (found[0, -1] == 0).all()

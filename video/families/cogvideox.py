@@ -1,0 +1,154 @@
+"""The CogVideoX family: a transformer over text and clip behind T5 v1.1 XXL. Its image twin is
+PixArt-α, which has the same encoder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl_cogvideox import AutoencoderKLCogVideoX
+from diffusers.models.embeddings import get_3d_rotary_pos_embed
+from diffusers.models.transformers.cogvideox_transformer_3d import CogVideoXTransformer3DModel
+from diffusers.pipelines.cogvideo.pipeline_cogvideox import get_resize_crop_region_for_grid
+from torch import Tensor
+from transformers import T5EncoderModel
+
+from encoders import TextEncoder
+from video.autoencoder import ClipAutoencoder
+from video.backbone import Frames, Limits
+from video.denoiser import Denoiser
+from video.families import FAMILIES
+from video.families.options import Options, size_of, text_dtype
+from video.families.twin import twin_of
+from video.model_files import ModelFiles
+from video.prompt_book import read_defaults, read_prompts
+from video.stepped import SteppedBackbone
+from video.tokens import Tokens
+
+FOLDERS = ("tokenizer", "text_encoder", "vae", "transformer", "scheduler")
+FRAMES_MAX = 161
+DEFAULTS: dict[str, Any] = {"steps_default": 50, "guidance_default": 6.0, "fps_default": 8}
+
+
+class CogVideoX(Denoiser):
+    """`CogVideoXTransformer3DModel`. It wants the frames before the channels."""
+
+    def _draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        frames, *plane = shape
+        frames += -frames % self._frames_to_a_patch
+        drawn = torch.randn(1, frames, self.autoencoder.channels, *plane, generator=generator)
+        return drawn.transpose(1, 2)
+
+    def _predict(self, latents: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
+        transformer: Any = self.network
+        return transformer(
+            hidden_states=latents.transpose(1, 2),
+            encoder_hidden_states=embeddings,
+            timestep=timesteps,
+            image_rotary_emb=self._rotary(latents.shape[2]),
+        ).sample.transpose(1, 2)
+
+    def decode(self, latents: Tensor, frames: int | None = None) -> Frames:
+        if frames is not None:
+            wanted = self.autoencoder.latent_size(frames, self.size)[0]
+            latents = latents[:, :, latents.shape[2] - wanted :]
+        return super().decode(latents, frames)
+
+    @property
+    def _frames_to_a_patch(self) -> int:
+        """CogVideoX 1.5 takes latent frames together. What is made beyond the frames that were
+        asked for comes first, and is left out again."""
+        network: Any = self.network
+        return network.config.patch_size_t or 1
+
+    def _rotary(self, frames: int) -> tuple[Tensor, Tensor] | None:
+        """Where each patch is (Su et al. 2021, arXiv 2104.09864), as the stock pipeline has it; the
+        2b model has learned positions instead."""
+        network: Any = self.network
+        config = network.config
+        if not config.use_rotary_positional_embeddings:
+            return None
+        _, height, width = self.autoencoder.latent_size(1, self.size)
+        grid = (height // config.patch_size, width // config.patch_size)
+        native = (
+            config.sample_height // config.patch_size,
+            config.sample_width // config.patch_size,
+        )
+        place: dict[str, Any]
+        if config.patch_size_t is None:
+            region = get_resize_crop_region_for_grid(grid, native[1], native[0])
+            place = {"crops_coords": region, "temporal_size": frames}
+        else:
+            times = (frames + config.patch_size_t - 1) // config.patch_size_t
+            place = {
+                "crops_coords": None,
+                "temporal_size": times,
+                "grid_type": "slice",
+                "max_size": native,
+            }
+        return get_3d_rotary_pos_embed(
+            embed_dim=config.attention_head_dim,
+            grid_size=grid,
+            device=self.placement.device,
+            **place,
+        )
+
+
+def load_text_encoder(files: ModelFiles, options: Options) -> tuple[Tokens, TextEncoder]:
+    """The tokenizer and T5's encoder; padding is like any other token to both. Raises
+    BackboneInvalid."""
+    tokenizer = files.tokenizer("T5Tokenizer", "T5TokenizerFast")
+    dtype = text_dtype(options)
+    module = files.load("text_encoder", T5EncoderModel, dtype)
+    length = int(files.config("transformer").get("max_text_seq_length", 226))
+    return Tokens(tokenizer, length), TextEncoder(module, device=options.placement.device)
+
+
+def load(files: ModelFiles, options: Options) -> SteppedBackbone:
+    """A `CogVideoXPipeline` and its image twin. Raises BackboneInvalid."""
+    # Its other solver, DPM, wants the step before as well, which no other scheduler does.
+    files.require("scheduler", "CogVideoXDDIMScheduler")
+    tokens, text_encoder = load_text_encoder(files, options)
+    vae: Any = files.load("vae", AutoencoderKLCogVideoX, options.dtype)
+    vae.enable_slicing()
+    vae.enable_tiling()
+    pixels = 2 ** (len(vae.config.block_out_channels) - 1)
+    autoencoder = ClipAutoencoder(
+        vae,
+        channels=int(vae.config.latent_channels),
+        shrinks=(pixels, int(vae.config.temporal_compression_ratio)),
+        mean=0.0,
+        std=1 / vae.config.scaling_factor,
+    )
+    transformer: Any = files.load("transformer", CogVideoXTransformer3DModel, options.dtype)
+    config = transformer.config
+    native = (config.sample_width * pixels, config.sample_height * pixels)
+    width, height = size_of(options, native, pixels * config.patch_size)
+    video = CogVideoX(
+        transformer,
+        autoencoder,
+        files.scheduler(),
+        (width, height),
+        options.placement,
+        options.dtype,
+    )
+    usual = next(family.twin for family in FAMILIES if files.pipeline in family.pipelines)
+    return SteppedBackbone(
+        name=options.name,
+        tokens=tokens,
+        text_encoder=text_encoder,
+        video=video,
+        image=twin_of(video, text_encoder, options, str(usual)),
+        limits=Limits(
+            native_width=width,
+            native_height=height,
+            frames_max=FRAMES_MAX,
+            prompt_tokens=tokens.length,
+            **{
+                "frames_default": int(config.sample_frames),
+                **DEFAULTS,
+                **read_defaults(files.directory),
+            },
+        ),
+        prompts=read_prompts(files.directory),
+    )

@@ -1,0 +1,67 @@
+"""The ModelScope family, ZeroScope among it: a 3-D U-Net behind the text encoder of Stable
+Diffusion 2.x, which is its image twin. Nothing else is shared: the two denoisers were trained apart.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.unets.unet_3d_condition import UNet3DConditionModel
+from torch import Tensor
+
+from video.autoencoder import FrameAutoencoder
+from video.backbone import Limits
+from video.denoiser import Denoiser
+from video.families import FAMILIES
+from video.families.animatediff import load_text_encoder
+from video.families.options import Options, size_of
+from video.families.stable_diffusion import native_side
+from video.families.twin import twin_of
+from video.model_files import ModelFiles
+from video.prompt_book import read_defaults, read_prompts
+from video.stepped import SteppedBackbone
+
+__all__ = ["FOLDERS", "UNet3D", "load", "load_text_encoder"]
+
+FOLDERS = ("tokenizer", "text_encoder", "vae", "unet", "scheduler")
+FRAMES_MAX = 128
+DEFAULTS: dict[str, Any] = {"frames_default": 16, "steps_default": 25, "guidance_default": 9.0}
+
+
+class UNet3D(Denoiser):
+    """`UNet3DConditionModel`, which repeats a clip's embedding for each frame itself."""
+
+    def _predict(self, latents: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
+        unet: Any = self.network
+        return unet(latents, timesteps, encoder_hidden_states=embeddings).sample
+
+
+def load(files: ModelFiles, options: Options) -> SteppedBackbone:
+    """A `TextToVideoSDPipeline` and its image twin. Raises BackboneInvalid."""
+    tokens, text_encoder = load_text_encoder(files, options)
+    autoencoder = FrameAutoencoder(files.load("vae", AutoencoderKL, torch.float32))
+    unet: Any = files.load("unet", UNet3DConditionModel, options.dtype)
+    side = native_side(unet, autoencoder)
+    multiple = autoencoder.shrinks * 2 ** (len(unet.config.block_out_channels) - 1)
+    width, height = size_of(options, (side, side), multiple)
+    video = UNet3D(
+        unet, autoencoder, files.scheduler(), (width, height), options.placement, options.dtype
+    )
+    usual = next(family.twin for family in FAMILIES if files.pipeline in family.pipelines)
+    return SteppedBackbone(
+        name=options.name,
+        tokens=tokens,
+        text_encoder=text_encoder,
+        video=video,
+        image=twin_of(video, text_encoder, options, str(usual)),
+        limits=Limits(
+            native_width=width,
+            native_height=height,
+            frames_max=FRAMES_MAX,
+            prompt_tokens=tokens.length,
+            **{**DEFAULTS, **read_defaults(files.directory)},
+        ),
+        prompts=read_prompts(files.directory),
+    )

@@ -1,0 +1,55 @@
+"""How a model is to be loaded, beside its name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from video.backbone import BackboneInvalid
+from video.placement import Placement
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a family's `load` is given."""
+
+    name: str
+    placement: Placement = field(default_factory=lambda: Placement("cpu"))
+    dtype: torch.dtype = torch.float32
+    """The denoisers'."""
+    twin: str | Path | None = None
+    """An image model instead of the family's; `SELF` for the video model at one frame."""
+    twin_difference: float = 0.0
+    """How far the twin's text encoder may be from the video model's (`video.families.twin`)."""
+    motion_adapter: str | Path | None = None
+    """AnimateDiff's, for a model that has none of its own."""
+    size: tuple[int, int] | None = None
+    """Width and height of clips, where a family makes more than one."""
+    pickles: bool = False
+
+
+SELF = "self"
+"""The twin that is the video model itself, at one frame."""
+
+
+def text_dtype(options: Options) -> torch.dtype:
+    """The precision of a text encoder of billions of parameters: the denoiser's, but for float16,
+    which the activations of T5 leave."""
+    return torch.bfloat16 if options.dtype == torch.float16 else options.dtype
+
+
+def size_of(options: Options, native: tuple[int, int], multiple: int) -> tuple[int, int]:
+    """Width and height of clips: the ones asked for, or the model's own.
+
+    Raises:
+        BackboneInvalid: sides that are no multiples of what the denoiser works in.
+    """
+    width, height = options.size or native
+    if width % multiple or height % multiple:
+        raise BackboneInvalid(
+            f"Clips of {width}x{height} cannot be made: this model's sides are multiples of "
+            f"{multiple}."
+        )
+    return width, height

@@ -1,0 +1,321 @@
+"""Families that run as stock pipelines: a pipeline object for each request, whose text encoder is a
+stand-in that lays the request's overrides over the base.
+
+All weights are shared, no state is. Requests take turns at their schedulers' steps, but share none.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import diffusers
+import torch
+import transformers
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor, nn
+from transformers import PreTrainedModel, T5EncoderModel, UMT5EncoderModel
+
+from encoders import TextEncoder
+from encoders.text_encoder import Padding
+from video.backbone import Backbone, BackboneInvalid, Limits, NotStepped
+from video.denoiser import Denoiser
+from video.families import wan
+from video.families.options import Options, size_of, text_dtype
+from video.model_files import ModelFiles
+from video.pipeline_run import PipelineRun
+from video.placement import Placement
+from video.prompt_book import read_defaults, read_prompts
+from video.requests import GenerationRequest
+from video.tokens import Tokens
+
+FOLDERS = ("tokenizer", "text_encoder", "vae", "transformer", "transformer_2", "scheduler")
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What a pipeline that was tried wants to be called with."""
+
+    encoder: type[PreTrainedModel]
+    prompt_tokens: int
+    padding: Padding
+    size: tuple[int, int]
+    multiple: int
+    """Sides are multiples of it."""
+    makes: Callable[[int], int]
+    """How many frames it can make that are at least so many; what is beyond is cut off."""
+    defaults: Mapping[str, Any]
+    frames: str = "num_frames"
+    arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    clean: Callable[[str], str] = lambda prompt: prompt
+    full_precision: tuple[str, ...] = ()
+    """Components that are computed in float32."""
+
+
+def packed(together: int) -> Callable[[int], int]:
+    """Of a model that packs frames into latents, but for the first: it makes k·n + 1."""
+    return lambda frames: frames + (1 - frames) % together
+
+
+def lowered(prompt: str) -> str:
+    """What Latte does to every prompt."""
+    return prompt.lower().strip()
+
+
+TRIED: Mapping[str, Tried] = {
+    "LTXPipeline": Tried(
+        encoder=T5EncoderModel,
+        prompt_tokens=128,
+        padding="dropped",
+        size=(704, 512),
+        multiple=32,
+        makes=packed(8),
+        defaults={
+            "frames_default": 161,
+            "frames_max": 257,
+            "fps_default": 25,
+            "steps_default": 50,
+            "guidance_default": 3.0,
+        },
+        arguments={"max_sequence_length": 128},
+    ),
+    "LattePipeline": Tried(
+        encoder=T5EncoderModel,
+        prompt_tokens=120,
+        padding="masked",
+        size=(512, 512),
+        multiple=16,
+        makes=lambda frames: 1 if frames == 1 else 16,  # it has learned positions for these
+        defaults={
+            "frames_default": 16,
+            "frames_max": 16,
+            "fps_default": 8,
+            "steps_default": 50,
+            "guidance_default": 7.5,
+        },
+        frames="video_length",
+        arguments={"clean_caption": False},
+        clean=lowered,
+    ),
+    "MochiPipeline": Tried(
+        encoder=T5EncoderModel,
+        prompt_tokens=256,
+        padding="masked",
+        size=(848, 480),
+        multiple=16,
+        makes=packed(6),
+        defaults={
+            "frames_default": 85,
+            "frames_max": 163,
+            "fps_default": 30,
+            "steps_default": 64,
+            "guidance_default": 4.5,
+        },
+        arguments={"max_sequence_length": 256},
+    ),
+    "WanPipeline": Tried(
+        encoder=UMT5EncoderModel,
+        prompt_tokens=wan.PROMPT_TOKENS,
+        padding="masked",
+        size=wan.SIZE,
+        multiple=16,
+        makes=packed(4),
+        defaults={**wan.DEFAULTS, "frames_max": wan.FRAMES_MAX},
+        arguments={"max_sequence_length": wan.PROMPT_TOKENS},
+        clean=wan.clean,
+        full_precision=("vae",),
+    ),
+}
+"""By the pipeline's class."""
+
+
+class PipelineBackbone(Backbone):
+    """A text-to-video pipeline of which each request has an object of its own."""
+
+    shares_steps = False
+    decodes_beside = False  # the pipeline decodes in its own call
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        pipeline: type[Any],
+        components: Mapping[str, Any],
+        tried: Tried,
+        tokens: Tokens,
+        text_encoder: TextEncoder,
+        limits: Limits,
+        options: Options,
+        prompts: Any,
+    ) -> None:
+        self.name = name
+        self.tokens = tokens
+        self.text_encoder = text_encoder
+        self.limits = limits
+        self.prompts = prompts
+        self.dtype = options.dtype
+        self.device = options.placement.device
+        self._pipeline = _placed(pipeline, self.device)
+        self._components = dict(components)
+        self._tried = tried
+
+    def embed(
+        self,
+        prompts: Sequence[str],
+        overrides: Mapping[str, Tensor] | None = None,
+        *,
+        moving: bool = True,
+    ) -> Tensor:
+        return self.text_encoder.encode(self.tokenize(prompts), overrides)
+
+    def denoiser(self, moving: bool) -> Denoiser:
+        raise NotStepped(
+            f"{self._pipeline.__name__} runs as a stock pipeline, so that its denoiser cannot be "
+            "learned from: use the method 'redirect', which needs none."
+        )
+
+    def begin(
+        self,
+        request: GenerationRequest,
+        overrides: Mapping[str, Tensor] | None,
+        embed: Callable[[str], Tensor],
+    ) -> PipelineRun:
+        scheduler: Any = self._components["scheduler"]
+        pipeline = self._pipeline(
+            **{
+                **self._components,
+                "scheduler": type(scheduler).from_config(scheduler.config),
+                "text_encoder": StandIn(self.text_encoder, overrides, self.dtype),
+            }
+        )
+        pipeline.set_progress_bar_config(disable=True)
+        frames = request.frames or 1
+        arguments: dict[str, Any] = {
+            **self._tried.arguments,
+            "prompt": request.prompt,
+            "negative_prompt": request.negative_prompt,
+            "num_inference_steps": request.steps,
+            "guidance_scale": request.guidance,
+            self._tried.frames: self._tried.makes(frames),
+            "width": self.limits.native_width,
+            "height": self.limits.native_height,
+            "generator": torch.Generator("cpu").manual_seed(request.seed),
+            "output_type": "np",
+        }
+        return PipelineRun(pipeline, arguments, lambda output: output.frames[0][:frames])
+
+    def step(self, runs: Sequence[PipelineRun]) -> None:
+        for run in runs:
+            run.advance()
+
+
+class StandIn(nn.Module):
+    """What a pipeline takes for its text encoder: the base, with one request's overrides."""
+
+    def __init__(
+        self,
+        text_encoder: TextEncoder,
+        overrides: Mapping[str, Tensor] | None,
+        dtype: torch.dtype,
+    ) -> None:
+        super().__init__()
+        self._encode = text_encoder.forward
+        self._overrides = overrides
+        self.device = text_encoder.device
+        self.dtype = dtype  # in which the denoiser wants embeddings
+        self.config = text_encoder.module.config
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Any:
+        """All that the text model returns."""
+        return self._encode(self._overrides, input_ids=input_ids, attention_mask=attention_mask)
+
+
+def _placed(pipeline: type[Any], device: torch.device) -> type[Any]:
+    """The pipeline, computing on a device wherever its parts are waiting."""
+    where = property(lambda _: device)
+    return type(pipeline.__name__, (pipeline,), {"_execution_device": where})
+
+
+def load_text_encoder(files: ModelFiles, options: Options) -> tuple[Tokens, TextEncoder]:
+    """The tokenizer and T5's or umT5's encoder. Raises BackboneInvalid."""
+    tried = TRIED[files.pipeline]
+    tokenizer = files.tokenizer("T5Tokenizer", "T5TokenizerFast")
+    tokens = Tokens(tokenizer, tried.prompt_tokens, tried.clean)
+    module = files.load("text_encoder", tried.encoder, text_dtype(options))
+    return tokens, TextEncoder(
+        module, device=options.placement.device, padding=tried.padding, pad_token=tokens.pad
+    )
+
+
+def load(files: ModelFiles, options: Options) -> PipelineBackbone:
+    """A pipeline of those that were tried. Raises BackboneInvalid."""
+    tried = TRIED[files.pipeline]
+    pipeline = cast(type[Any], getattr(diffusers, files.pipeline))
+    if options.twin is not None:
+        raise BackboneInvalid(
+            f"{files.directory} is a {files.pipeline}, which runs as a stock pipeline and learns "
+            "from no image twin: leave PALIMPSEST_TWIN out."
+        )
+    tokens, text_encoder = load_text_encoder(files, options)
+    components: dict[str, Any] = {"tokenizer": files.tokenizer("T5Tokenizer", "T5TokenizerFast")}
+    for name in inspect.signature(pipeline.__init__).parameters:
+        if name == "scheduler":
+            components[name] = files.scheduler()
+        elif isinstance(files.index.get(name), (int, float, bool)):
+            components[name] = files.index[name]  # a setting
+        elif files.kind(name) and name not in ("tokenizer", "text_encoder"):
+            dtype = torch.float32 if name in tried.full_precision else options.dtype
+            module = files.load(name, _class(files, name), dtype)
+            if name == "vae":
+                module.enable_tiling()
+            components[name] = placed(module, options.placement)
+    width, height = size_of(options, tried.size, tried.multiple)
+    return PipelineBackbone(
+        name=options.name,
+        pipeline=pipeline,
+        components=components,
+        tried=tried,
+        tokens=tokens,
+        text_encoder=text_encoder,
+        limits=Limits(
+            native_width=width,
+            native_height=height,
+            prompt_tokens=tokens.length,
+            **{**tried.defaults, **read_defaults(files.directory)},
+        ),
+        options=options,
+        prompts=read_prompts(files.directory),
+    )
+
+
+def placed(module: Any, placement: Placement) -> Any:
+    """A component that is fetched to the device when the pipeline uses it."""
+    placement.put(module)
+    if not placement.offloads:
+        return module
+    for name in ("forward", "encode", "decode"):
+        if (method := getattr(module, name, None)) is not None:
+            setattr(module, name, _fetching(method, module, placement))
+    return module
+
+
+def _fetching(
+    method: Callable[..., Any], module: nn.Module, placement: Placement
+) -> Callable[..., Any]:
+    def fetched(*arguments: Any, **options: Any) -> Any:
+        placement.fetch(module)
+        return method(*arguments, **options)
+
+    return fetched
+
+
+def _class(files: ModelFiles, component: str) -> Any:
+    """A component's class: a model of diffusers' or transformers'. Raises BackboneInvalid."""
+    name = str(files.kind(component))
+    for library, kind in ((diffusers, ModelMixin), (transformers, PreTrainedModel)):
+        found = getattr(library, name, None)
+        if isinstance(found, type) and issubclass(found, kind):
+            return found
+    raise BackboneInvalid(f"{files.directory}: {component} is a {name}, which is no known model.")

@@ -1,0 +1,52 @@
+"""PixArt-α: the image twin of the video models behind T5 v1.1 XXL."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.transformers.pixart_transformer_2d import PixArtTransformer2DModel
+from torch import Tensor
+
+from video.autoencoder import FrameAutoencoder
+from video.denoiser import Denoiser
+from video.model_files import ModelFiles
+from video.placement import Placement
+
+
+class PixArt(Denoiser):
+    """`PixArtTransformer2DModel` over `AutoencoderKL`."""
+
+    drops_padding = True
+
+    def _predict(self, latents: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
+        transformer: Any = self.network
+        prediction = transformer(
+            latents,
+            encoder_hidden_states=embeddings,
+            encoder_attention_mask=(embeddings != 0).any(2).to(self.dtype),
+            timestep=timesteps,
+            added_cond_kwargs=self._conditions(len(latents)),
+        ).sample
+        # It predicts a variance too, which samplers leave out.
+        return prediction[:, : latents.shape[1]]
+
+    def _conditions(self, samples: int) -> dict[str, Tensor | None]:
+        """The 1024-pixel models are told the size of the picture."""
+        if not cast(Any, self.network).use_additional_conditions:
+            return {"resolution": None, "aspect_ratio": None}
+        width, height = self.size
+        like = {"dtype": self.dtype, "device": self.placement.device}
+        return {
+            "resolution": torch.tensor([[height, width]] * samples, **like),
+            "aspect_ratio": torch.tensor([[height / width]] * samples, **like),
+        }
+
+
+def load_twin(files: ModelFiles, placement: Placement, dtype: torch.dtype) -> PixArt:
+    """A PixArt model's denoiser and autoencoder. Raises BackboneInvalid."""
+    autoencoder = FrameAutoencoder(files.load("vae", AutoencoderKL, torch.float32))
+    transformer: Any = files.load("transformer", PixArtTransformer2DModel, dtype)
+    side = int(transformer.config.sample_size) * autoencoder.shrinks
+    return PixArt(transformer, autoencoder, files.scheduler(), (side, side), placement, dtype)

@@ -1,0 +1,52 @@
+"""Stable Diffusion 1.x and 2.x: the image twin of the families that have its text encoder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from torch import Tensor
+
+from video.autoencoder import FrameAutoencoder
+from video.denoiser import Denoiser
+from video.model_files import ModelFiles
+from video.placement import Placement
+
+FOLDERS = ("unet", "vae", "scheduler", "text_encoder")
+
+
+class StableDiffusion(Denoiser):
+    """`UNet2DConditionModel` over `AutoencoderKL`."""
+
+    def __init__(
+        self,
+        unet: UNet2DConditionModel,
+        autoencoder: FrameAutoencoder,
+        scheduler: Any,
+        placement: Placement,
+        dtype: torch.dtype,
+    ) -> None:
+        side = native_side(unet, autoencoder)
+        super().__init__(unet, autoencoder, scheduler, (side, side), placement, dtype)
+
+    def _predict(self, latents: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
+        unet: Any = self.network
+        return unet(latents, timesteps, encoder_hidden_states=embeddings).sample
+
+
+def native_side(unet: Any, autoencoder: FrameAutoencoder) -> int:
+    """The side in pixels of the pictures a U-Net was trained with."""
+    return int(unet.config.sample_size) * autoencoder.shrinks
+
+
+def load_twin(files: ModelFiles, placement: Placement, dtype: torch.dtype) -> StableDiffusion:
+    """A Stable Diffusion model's denoiser and autoencoder. Raises BackboneInvalid."""
+    return StableDiffusion(
+        files.load("unet", UNet2DConditionModel, dtype),
+        FrameAutoencoder(files.load("vae", AutoencoderKL, torch.float32)),
+        files.scheduler(),
+        placement,
+        dtype,
+    )

@@ -1,0 +1,128 @@
+"""The image twin: another model with the same text encoder, or the video model at one frame.
+
+What is unlearned in a text encoder by way of the twin holds for the video model because the two
+share the encoder. That is not believed but looked up, tensor by tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from encoders import TextEncoder
+from video.backbone import BackboneInvalid
+from video.denoiser import Denoiser, OneFrame
+from video.families.options import SELF, Options
+from video.model_files import ModelFiles
+
+TWINS: Mapping[str, str] = {
+    "StableDiffusionPipeline": "video.families.stable_diffusion",
+    "PixArtAlphaPipeline": "video.families.pixart",
+}
+"""The image models that can be twins, and where each is loaded."""
+TIED: Mapping[str, str] = {"encoder.embed_tokens.weight": "shared.weight"}
+"""T5's token embedding has two names; some files have one, some the other, some both."""
+
+
+def twin_of(video: Denoiser, text_encoder: TextEncoder, options: Options, usual: str) -> Denoiser:
+    """The twin that the options name, or the family's usual one.
+
+    Raises:
+        BackboneInvalid: as `load_twin`; of the usual one it says that there are others.
+    """
+    if options.twin is not None:
+        return load_twin(options.twin, video, text_encoder, options)
+    try:
+        return load_twin(usual, video, text_encoder, options)
+    except BackboneInvalid as error:
+        raise BackboneInvalid(
+            f"The image twin of this family, {usual}, cannot be had. {error} Or set "
+            f"PALIMPSEST_TWIN to another image model with the same text encoder, or to {SELF!r} for "
+            "the video model at one frame."
+        ) from error
+
+
+def load_twin(
+    source: str | Path, video: Denoiser, text_encoder: TextEncoder, options: Options
+) -> Denoiser:
+    """The twin that `source` names.
+
+    Raises:
+        BackboneInvalid: it cannot be loaded, is no image model that is known, or has another text
+            encoder than the video model; says how far apart they are, and what to do.
+    """
+    if source == SELF:
+        if video.noise(0, 1).shape[2] > 1:
+            raise BackboneInvalid(
+                "This model cannot make a single frame, and be its own twin: name another."
+            )
+        return OneFrame(video)
+    folders = ("unet", "transformer", "vae", "scheduler", "text_encoder")
+    files = ModelFiles(source, folders, pickles=options.pickles)
+    module = TWINS.get(files.pipeline)
+    if module is None:
+        raise BackboneInvalid(
+            f"The twin {files.directory} is a {files.pipeline}; twins are {', '.join(TWINS)}, or "
+            f"{SELF!r} for the video model at one frame."
+        )
+    found = difference(text_encoder, files.directory / "text_encoder")
+    if found > options.twin_difference:
+        raise BackboneInvalid(
+            f"The twin {files.directory} has another text encoder than the video model: they differ "
+            f"by {found:.3g} of their length. What is unlearned on one need not hold for the "
+            f"other. Take another twin, {SELF!r}, or set PALIMPSEST_TWIN_DIFFERENCE={found:.3g} to "
+            "have it all the same."
+        )
+    return import_module(module).load_twin(files, options.placement, options.dtype)
+
+
+@torch.no_grad()
+def difference(text_encoder: TextEncoder, directory: Path) -> float:
+    """How far the text encoder in a directory is from another: the largest ‖W′ − W‖ / ‖W‖ over its
+    parameters, in float16, the precision of their fingerprints; 0 means that those are equal. Read
+    a tensor at a time.
+
+    Raises:
+        BackboneInvalid: its parameters have other names or shapes, or cannot be read.
+    """
+    base, largest = dict(text_encoder.parameters()), 0.0
+    for name, tensor in _tensors(directory):
+        names = (name, f"text_model.{name}", TIED.get(name, name))
+        ours = next((base.pop(key) for key in names if key in base), None)
+        if ours is None:
+            continue  # a buffer, or the other name of a tied parameter
+        if ours.shape != tensor.shape:
+            raise BackboneInvalid(
+                f"{directory} is another text encoder: its {name} has shape {tuple(tensor.shape)}, "
+                f"the video model's {tuple(ours.shape)}."
+            )
+        a, b = ours.cpu().half().float(), tensor.half().float()
+        if not torch.equal(a, b):
+            largest = max(largest, float((a - b).norm() / a.norm().clamp(min=1e-12)))
+    if base:
+        raise BackboneInvalid(
+            f"{directory} is another text encoder: it lacks {len(base)} parameters, such as "
+            f"{next(iter(base))}."
+        )
+    return largest
+
+
+def _tensors(directory: Path) -> Iterator[tuple[str, Tensor]]:
+    """Of every safetensors file; of several copies of the weights in other precisions, the one
+    without a variant in its name."""
+    named = [file for file in sorted(directory.glob("model*")) if ".fp16." not in file.name]
+    for file in named:
+        if file.suffix == ".safetensors":
+            with safe_open(file, "pt") as opened:
+                for name in opened.keys():  # noqa: SIM118  # it is no mapping
+                    yield name, opened.get_tensor(name)
+    if not any(file.suffix == ".safetensors" for file in named):
+        raise BackboneInvalid(
+            f"{directory} has no weights in safetensors, so that it cannot be told whether it is "
+            "the video model's text encoder: convert them."
+        )

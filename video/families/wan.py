@@ -1,0 +1,103 @@
+"""The Wan family: a transformer trained by flow matching behind umT5 XXL. No image model has that
+encoder: the twin is the video model itself, at one frame."""
+
+from __future__ import annotations
+
+import html
+from importlib import import_module
+from typing import Any
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
+from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
+from torch import Tensor
+from transformers import UMT5EncoderModel
+
+from encoders import TextEncoder
+from video.autoencoder import ClipAutoencoder
+from video.backbone import Backbone, Limits
+from video.denoiser import Denoiser
+from video.families.options import SELF, Options, size_of, text_dtype
+from video.families.twin import load_twin
+from video.model_files import ModelFiles
+from video.prompt_book import read_defaults, read_prompts
+from video.stepped import SteppedBackbone
+from video.tokens import Tokens
+
+FOLDERS = ("tokenizer", "text_encoder", "vae", "transformer", "transformer_2", "scheduler")
+PROMPT_TOKENS = 512
+SIZE = (832, 480)
+FRAMES_MAX = 161
+DEFAULTS: dict[str, Any] = {
+    "frames_default": 81,
+    "fps_default": 16,
+    "steps_default": 50,
+    "guidance_default": 5.0,
+}
+
+
+class Wan(Denoiser):
+    """`WanTransformer3DModel`."""
+
+    def _predict(self, latents: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
+        transformer: Any = self.network
+        return transformer(
+            hidden_states=latents, timestep=timesteps, encoder_hidden_states=embeddings
+        ).sample
+
+
+def clean(prompt: str) -> str:
+    """A prompt as Wan was trained with it: no HTML entities, single spaces."""
+    return " ".join(html.unescape(html.unescape(prompt)).split())
+
+
+def load_text_encoder(files: ModelFiles, options: Options) -> tuple[Tokens, TextEncoder]:
+    """The tokenizer and umT5's encoder, which attends to no padding and whose embedding of padding
+    is zero. Raises BackboneInvalid."""
+    tokens = Tokens(files.tokenizer("T5Tokenizer", "T5TokenizerFast"), PROMPT_TOKENS, clean)
+    module = files.load("text_encoder", UMT5EncoderModel, text_dtype(options))
+    device = options.placement.device
+    return tokens, TextEncoder(module, device=device, padding="masked", pad_token=tokens.pad)
+
+
+def load(files: ModelFiles, options: Options) -> Backbone:
+    """A `WanPipeline`; Wan 2.2 as a stock pipeline. Raises BackboneInvalid."""
+    if files.kind("transformer_2") or files.index.get("expand_timesteps"):
+        # Wan 2.2: two transformers in turn, or one that is told the time of each patch.
+        return import_module("video.families.pipelines").load(files, options)
+    tokens, text_encoder = load_text_encoder(files, options)
+    vae: Any = files.load("vae", AutoencoderKLWan, torch.float32)
+    vae.enable_tiling()
+    pixels = int(vae.config.scale_factor_spatial)
+    autoencoder = ClipAutoencoder(
+        vae,
+        channels=int(vae.config.z_dim),
+        shrinks=(pixels, int(vae.config.scale_factor_temporal)),
+        mean=torch.tensor(vae.config.latents_mean),
+        std=torch.tensor(vae.config.latents_std),
+    )
+    transformer: Any = files.load("transformer", WanTransformer3DModel, options.dtype)
+    width, height = size_of(options, SIZE, pixels * transformer.config.patch_size[1])
+    video = Wan(
+        transformer,
+        autoencoder,
+        files.scheduler(),
+        (width, height),
+        options.placement,
+        options.dtype,
+    )
+    return SteppedBackbone(
+        name=options.name,
+        tokens=tokens,
+        text_encoder=text_encoder,
+        video=video,
+        image=load_twin(options.twin or SELF, video, text_encoder, options),
+        limits=Limits(
+            native_width=width,
+            native_height=height,
+            frames_max=FRAMES_MAX,
+            prompt_tokens=tokens.length,
+            **{**DEFAULTS, **read_defaults(files.directory)},
+        ),
+        prompts=read_prompts(files.directory),
+    )

@@ -1,0 +1,84 @@
+"""A model whose denoiser the engine calls itself: requests share its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from encoders import TextEncoder
+from video.backbone import Backbone, Limits
+from video.denoiser import Denoiser
+from video.denoising import Denoising, step
+from video.prompt_book import PromptBook
+from video.requests import GenerationRequest
+
+if TYPE_CHECKING:
+    from video.tokens import Tokens
+
+
+class SteppedBackbone(Backbone):
+    """A text encoder, the denoiser of clips behind it, and an image twin that shares it.
+
+    Args:
+        video: makes clips.
+        image: makes stills, and is what few-shot unlearning learns from.
+    """
+
+    shares_steps = True
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        tokens: Tokens,
+        text_encoder: TextEncoder,
+        video: Denoiser,
+        image: Denoiser,
+        limits: Limits,
+        prompts: PromptBook,
+    ) -> None:
+        self.name = name
+        self.tokens = tokens
+        self.text_encoder = text_encoder
+        self.limits = limits
+        self.prompts = prompts
+        self.dtype = video.dtype
+        self.device = video.placement.device
+        # Whoever takes turns with the steps on one device's memory cannot go on beside them.
+        self.decodes_beside = not video.placement.offloads
+        self._video, self._image = video, image
+
+    def denoiser(self, moving: bool) -> Denoiser:
+        return self._video if moving else self._image
+
+    def embed(
+        self,
+        prompts: Sequence[str],
+        overrides: Mapping[str, Tensor] | None = None,
+        *,
+        moving: bool = True,
+    ) -> Tensor:
+        tokens = self.tokenize(prompts)
+        embeddings = self.text_encoder.encode(tokens, overrides)
+        if self.denoiser(moving).drops_padding:
+            padding = (tokens == self.tokens.pad).unsqueeze(2).to(embeddings.device)
+            embeddings = embeddings.masked_fill(padding, 0)
+        return embeddings
+
+    def begin(
+        self,
+        request: GenerationRequest,
+        overrides: Mapping[str, Tensor] | None,
+        embed: Callable[[str], Tensor],
+    ) -> Denoising:
+        prompts = [request.prompt]
+        if request.guidance > 1:
+            prompts.insert(0, request.negative_prompt)
+        embeddings = torch.cat([embed(prompt) for prompt in prompts])
+        return Denoising(request, self.denoiser(request.frames is not None), embeddings)
+
+    def step(self, runs: Sequence[Denoising]) -> None:
+        step(runs)
