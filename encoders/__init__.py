@@ -23,6 +23,7 @@ from encoders.errors import (
 )
 
 if TYPE_CHECKING:
+    from encoders.exchange import export_directory, import_directory
     from encoders.residency import Residency, ResidencyStats
     from encoders.store import EncoderStore
     from encoders.text_encoder import TextEncoder
@@ -33,6 +34,8 @@ _LAZY = {
     "Residency": "encoders.residency",
     "ResidencyStats": "encoders.residency",
     "TextEncoder": "encoders.text_encoder",
+    "export_directory": "encoders.exchange",
+    "import_directory": "encoders.exchange",
 }
 
 __all__ = [
@@ -54,6 +57,8 @@ __all__ = [
     "ResidencyStats",
     "TextEncoder",
     "check_id",
+    "export_directory",
+    "import_directory",
 ]
 
 

@@ -37,7 +37,9 @@ def digest(base: Mapping[str, Tensor], overrides: Mapping[str, Tensor]) -> str:
     """Identity of an encoder: the fingerprint of those of its tensors that differ from ``base``.
 
     Over what is computed with, not over what is stored: factors have the digest of the matrices
-    that they make, and an override that says what the base says anyway does not change it.
+    that they make, and an override that says what the base says anyway does not change it. It is
+    rounded to the base's dtype before it is to float16, so that a checkpoint in that dtype, which
+    has no more to say, has the same digest.
     """
     return fingerprint(_differing(base, low_rank.exact(base, overrides)))
 

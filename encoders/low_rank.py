@@ -43,21 +43,55 @@ def meet(base: Mapping[str, Tensor], overrides: Mapping[str, Tensor]) -> dict[st
     return found
 
 
-def exact(base: Mapping[str, Tensor], overrides: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same on the CPU in float16, rounded once: the same bits on every machine.
+def lay(base: Mapping[str, Tensor], overrides: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Parameter name → the tensor in the base's dtype, on the CPU: the same bits on every machine.
 
-    Products of two halves are exact in float64, and a handful of them sum up without a difference
-    that float16 could show, so that neither the order of summation nor fused operations matter.
-    Parameters that the base does not have are taken as they are, if whole.
+    The base as it was loaded, and the product of the factors in half precision, are added in
+    float64 and rounded to the base's dtype; a whole override is rounded to half precision first.
+    That is :func:`meet` without its roundings on the way: in float32 the two differ by a few units
+    in the last place. Parameters that the base does not have are float16, if whole.
     """
-    half: dict[str, Tensor] = {n: t.detach().to("cpu", torch.float16) for n, t in overrides.items()}
-    wide: dict[str, Tensor] = {name: tensor.double() for name, tensor in half.items()}
-    needed = {parameter_of(name) for name in overrides}
-    below = {
-        name: base[name].detach().to("cpu", torch.float16).double() if name in base else wide[name]
-        for name in needed
-    }
-    return {name: tensor.half().contiguous() for name, tensor in meet(below, wide).items()}
+    found: dict[str, Tensor] = {}
+    for name, tensor in overrides.items():
+        parameter = parameter_of(name)
+        if name == parameter:
+            dtype = base[name].dtype if name in base else torch.float16
+            found[name] = _half(tensor).to(dtype).contiguous()
+        elif name.endswith(A):
+            below = base[parameter].detach().cpu()
+            change = product(_half(overrides[parameter + B]), _half(tensor))
+            # By way of float32, as torch itself rounds a float64 to a half; here by our decision.
+            found[parameter] = (below.double() + change).float().to(below.dtype).contiguous()
+    return found
+
+
+def exact(base: Mapping[str, Tensor], overrides: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What :func:`lay` makes, rounded to float16, so that a checkpoint of it has the same bits."""
+    return {name: tensor.half() for name, tensor in lay(base, overrides).items()}
+
+
+def _half(tensor: Tensor) -> Tensor:
+    return tensor.detach().to("cpu", torch.float16)
+
+
+def product(b: Tensor, a: Tensor) -> Tensor:
+    """B·A of halves in float64, whatever the order of summation and however it is fused.
+
+    Halves are multiples of 2⁻²⁴ and their products of 2⁻⁴⁸: sums below 2⁵ are exact. Larger numbers
+    are cut at 2⁻⁴ into two that have few enough digits each for sums of 8,192 products to be exact,
+    and added up in this order.
+    """
+    if len(a) * largest(a) * largest(b) < 2**5:
+        return b.double() @ a.double()
+    return sum(
+        (y @ x for y in _cut(b) for x in _cut(a)), start=torch.zeros((), dtype=torch.float64)
+    )
+
+
+def _cut(half: Tensor) -> tuple[Tensor, Tensor]:
+    wide = half.double()
+    high = (wide * 2**4).trunc() / 2**4
+    return high, wide - high
 
 
 def exact_rows(

@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from encoders import low_rank
-from encoders.digest import CANONICAL_DTYPE, effective, fingerprint
+from encoders.digest import CANONICAL_DTYPE, canonical, effective, fingerprint
 from encoders.errors import EncoderInvalid
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-MOST = torch.finfo(CANONICAL_DTYPE).max
-"""The largest number that an encoder can be stored with."""
+SAFE = torch.finfo(CANONICAL_DTYPE).max / 2
+"""Far enough within float16 to stay there when rounded to a coarser dtype (bfloat16) first."""
 
 
 class TextEncoder:
@@ -54,6 +54,8 @@ class TextEncoder:
         self.shapes: Mapping[str, torch.Size] = MappingProxyType(
             {name: parameter.shape for name, parameter in self._parameters.items()}
         )
+        self.names = _checkpoint_names(module, self._own_names)
+        """What a checkpoint may call a parameter → its canonical name, that one included."""
         vectors = module.get_input_embeddings().weight
         self.token_embedding = next(
             name for name, own in self._own_names.items() if module.get_parameter(own) is vectors
@@ -126,21 +128,17 @@ class TextEncoder:
             self._check_tensor(name, tensor, overrides)
         differs = False
         for parameter in dict.fromkeys(map(low_rank.parameter_of, overrides)):
-            is_finite = self._reach(parameter, overrides) < MOST
+            is_finite = self._reach(parameter, overrides) < SAFE
             # Once one differs, and as far as none can leave float16, no product need be made: of a
             # large encoder they take most of the time of loading it.
             if differs and is_finite:
                 continue
-            half = own = False
             for rows, tensor in low_rank.exact_rows(self._parameters, overrides, parameter):
                 if not torch.isfinite(tensor).all():
                     raise EncoderInvalid(f"Tensor {parameter!r} is not finite in float16.")
-                base = self._parameters[parameter][rows].cpu()
-                half |= not torch.equal(tensor, base.to(CANONICAL_DTYPE))
-                own |= not torch.equal(tensor.to(base.dtype), base)
-                if half and own and is_finite:
+                differs |= not torch.equal(tensor, canonical(self._parameters[parameter][rows]))
+                if differs and is_finite:
                     break
-            differs |= half and own
         if not differs:
             raise EncoderInvalid(
                 "The overrides change nothing: every tensor equals the base's in float16 or in the "
@@ -206,3 +204,12 @@ def _own_names(module: PreTrainedModel) -> Mapping[str, str]:
             for name, _ in module.named_parameters()
         }
     )
+
+
+def _checkpoint_names(module: PreTrainedModel, own_names: Mapping[str, str]) -> Mapping[str, str]:
+    """Canonical names, the module's own, and the other names of tied parameters (T5's
+    ``encoder.embed_tokens.weight``, in older checkpoints)."""
+    canonical_of = {module.get_parameter(own): name for name, own in own_names.items()}
+    aliases = module.named_parameters(remove_duplicate=False)
+    names = {own: canonical_of[parameter] for own, parameter in aliases}
+    return MappingProxyType(names | {name: name for name in own_names})

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from encoders import Card, Encoder, EncoderStore, TextEncoder
+from encoders import Card, Encoder, EncoderStore, TextEncoder, export_directory
 from encoders.digest import digest, fingerprint
 
 MakeEncoder = Callable[..., Encoder]
@@ -99,3 +99,10 @@ def make_encoder(text_encoder: TextEncoder) -> MakeEncoder:
         return Encoder(card=Card(**(fields | card)), overrides=stored)
 
     return make
+
+
+@pytest.fixture
+def exported(text_encoder: TextEncoder, tmp_path: Path) -> Path:
+    """A checkpoint of the tiny CLIP with another MLP."""
+    export_directory(text_encoder, nudged(text_encoder), tmp_path / "exported")
+    return tmp_path / "exported"

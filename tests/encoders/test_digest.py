@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from encoders import TextEncoder
+from encoders import TextEncoder, low_rank
 from encoders.digest import digest, effective, fingerprint
 
 from .conftest import nudged, tiny_clip
 
 HALF = st.floats(-65504, 65504, width=16)
+DTYPES = [torch.float32, torch.float16, torch.bfloat16]
 TENSORS = st.dictionaries(
     st.text("abc._0", min_size=1, max_size=8),
     st.lists(st.lists(HALF, min_size=3, max_size=3), min_size=1, max_size=4).map(
@@ -75,6 +76,46 @@ def test_fingerprint_is_stable_across_versions() -> None:
     assert fingerprint({"b": torch.tensor([[1.0, -2.0]]), "a": torch.tensor(0.5)}) == (
         "sha256:e5f598c139a462863771dffcb2a42cfc4558993d506c2e6b61d0acc1e2ec7f5b"
     )
+
+
+def test_digest_is_stable_across_versions() -> None:
+    # Written into cards and clips, and what requests pin.
+    base = {"w": torch.tensor([[1.0, -2.0], [0.5, 0.25]]), "b": torch.tensor([1.0])}
+    overrides = {
+        "w.lora_A": torch.tensor([[0.1, 0.3]]),
+        "w.lora_B": torch.tensor([[0.7], [1e-3]]),
+        "b": torch.tensor([1.1]),
+    }
+    expected = "sha256:27460ba2bd63efb8b5bd28bcf341c87c96f9787caa72a798b320ff34231e706d"
+    assert digest(base, overrides) == expected
+
+
+@given(st.sampled_from(DTYPES), st.integers(0, 1000))
+def test_what_is_computed_with_has_the_digest_of_what_makes_it(
+    dtype: torch.dtype, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+
+    def noise(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator)
+
+    base = {"w": noise(7, 5).to(dtype), "b": noise(7).to(dtype), "same": noise(3).to(dtype)}
+    overrides = {
+        "w.lora_A": 0.1 * noise(2, 5),
+        "w.lora_B": noise(7, 2),
+        "b": noise(7),
+        "same": base["same"],
+    }
+    laid = low_rank.lay(base, overrides)
+    assert {name: tensor.dtype for name, tensor in laid.items()} == dict.fromkeys(base, dtype)
+    assert digest(base, laid) == digest(base, overrides) == digest(base, effective(base, overrides))
+
+
+def test_digest_counts_what_float16_loses_of_the_base() -> None:
+    base = torch.tensor([[1 + 2**-11 - 2**-20]])  # 1 in float16, by a hair
+    change = {"w.lora_A": torch.tensor([[2**-10]]), "w.lora_B": torch.tensor([[2**-9]])}
+    assert low_rank.exact({"w": base}, change)["w"] == 1 + 2**-10
+    assert low_rank.exact({"w": base.half().float()}, change)["w"] == 1
 
 
 def test_encoders_that_differ_have_digests_that_differ(text_encoder: TextEncoder) -> None:

@@ -174,3 +174,56 @@ def test_one_bad_number_in_the_last_factors_is_found(
     overrides[other].fill_(2.0)
     with pytest.raises(EncoderInvalid, match="finite"):
         text_encoder.check(overrides)
+
+
+@given(rank=st.integers(1, 16), seed=st.integers(0, 100))
+def test_what_is_hashed_is_what_is_computed_with(rank: int, seed: int) -> None:
+    base = TextEncoder(tiny_clip()).parameters()
+    base = {name: tensor + 1e-5 * torch.randn_like(tensor) for name, tensor in base.items()}
+    overrides = {n: t.half() for n, t in factors(TextEncoder(tiny_clip()), rank, seed).items()}
+    laid = low_rank.lay(base, overrides)
+    for name, met in low_rank.meet(base, overrides).items():
+        assert laid[name].dtype == met.dtype
+        assert torch.allclose(laid[name], met, rtol=1e-6, atol=1e-6)
+
+
+@given(
+    rank=st.integers(2, 40),
+    seed=st.integers(0, 1000),
+    largest=st.sampled_from([0.1, 1.0, 60.0, 6e4]),
+)
+def test_products_are_the_same_in_any_order_and_any_number_of_rows(
+    rank: int, seed: int, largest: float
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+
+    def of_all_sizes(*shape: int) -> Tensor:
+        sizes = 10 ** (-7 * torch.rand(shape, generator=generator))
+        return (largest * sizes * (2 * torch.rand(shape, generator=generator) - 1)).half()
+
+    a, b = of_all_sizes(rank, 50), of_all_sizes(9, rank)
+    expected = low_rank.product(b, a)
+    order = torch.randperm(rank, generator=generator)
+    assert torch.equal(low_rank.product(b[:, order], a[order]), expected)
+    rows = [low_rank.product(row[None], a) for row in b]
+    assert torch.equal(torch.cat(rows), expected)
+    assert torch.allclose(expected, b.double() @ a.double(), rtol=1e-9, atol=1e-12)
+
+
+def test_a_half_that_went_through_bfloat16_stays_what_it_is() -> None:
+    every = torch.arange(-(2**15), 2**15).to(torch.int16).view(torch.float16)
+    zeros = torch.zeros(2**16, dtype=torch.bfloat16)
+    once = low_rank.exact({"w": zeros}, {"w": every})["w"]
+    kept = once[once.isfinite()]
+    assert len(kept) == every.isfinite().sum() - 8  # the largest four of either sign are no more
+    again = low_rank.exact({"w": zeros[: len(kept)]}, {"w": kept})["w"]
+    assert torch.equal(again, kept)
+
+
+@pytest.mark.parametrize("value", [65_504.0, 65_472.0, 65_408.0])
+def test_a_half_that_bfloat16_makes_infinite_is_refused(value: float) -> None:
+    first, last = NAME, "text_model.final_layer_norm.bias"
+    overrides = {first: torch.ones(32, 16), last: torch.full((16,), value)}
+    TextEncoder(tiny_clip()).check(overrides)
+    with pytest.raises(EncoderInvalid, match=f"'{last}' is not finite"):
+        TextEncoder(tiny_clip(), dtype=torch.bfloat16).check(overrides)

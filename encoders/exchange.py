@@ -1,0 +1,187 @@
+"""Encoders as other programs know them: a directory that transformers loads, out and in.
+
+What goes out is the whole text model, the change laid over its base, in the base's dtype. What
+comes in is compared with the base, and of it only what differs is kept. An encoder that goes out
+and comes in again has the same digest, though its factors are whole matrices now.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+import uuid
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from huggingface_hub import split_torch_state_dict_into_shards
+from safetensors.torch import save_file
+from torch import Tensor
+
+from encoders import low_rank
+from encoders.checkpoint import INDEX, SAFETENSORS, StoredTensor, stored_tensors
+from encoders.digest import canonical
+from encoders.errors import EncoderInvalid
+from encoders.text_encoder import TextEncoder
+
+SHARD_SIZE = "5GB"
+"""A checkpoint that is larger is spread over several files, as on the Hub."""
+
+_DTYPES = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
+
+
+def export_directory(
+    text_encoder: TextEncoder, overrides: Mapping[str, Tensor] | None, directory: Path
+) -> None:
+    """Write an encoder as a plain checkpoint, which ``from_pretrained`` of its class loads.
+
+    ``config.json`` and ``model.safetensors``, in parts beside an index if it is large. Names are
+    those of checkpoints on the Hub, which older versions of transformers read too: a tied tensor
+    goes by one name, and buffers are left out. The directory appears when it is whole.
+
+    Args:
+        overrides: the encoder's; None for the base.
+        directory: does not exist yet; its parent does.
+
+    Raises:
+        EncoderInvalid: it exists, or has no parent; the overrides do not fit
+            (:meth:`TextEncoder.check`).
+    """
+    if overrides is not None:
+        text_encoder.check(overrides)
+    if directory.exists():
+        raise EncoderInvalid(
+            f"{directory} exists, and nothing is written over: choose another directory.",
+            param="directory",
+        )
+    if not directory.parent.is_dir():
+        raise EncoderInvalid(
+            f"There is no directory {directory.parent} to write {directory.name} into: make it "
+            "first.",
+            param="directory",
+        )
+    unfinished = directory.with_name(f".{directory.name}-{uuid.uuid4().hex[:8]}")
+    unfinished.mkdir()
+    try:
+        _write_config(text_encoder, unfinished)
+        _write_tensors(text_encoder.parameters(), overrides or {}, unfinished)
+        unfinished.rename(directory)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+
+
+def import_directory(
+    text_encoder: TextEncoder, directory: Path, *, allow_pickle: bool = False
+) -> dict[str, Tensor]:
+    """The overrides that make of this base what a checkpoint holds.
+
+    Tensors are read one at a time. One that equals the base's in the coarser of both dtypes is the
+    base's, saved in another; buffers are passed over.
+
+    Args:
+        directory: as transformers lays it out, or one file (:mod:`encoders.checkpoint`).
+        allow_pickle: whether to read a ``pytorch_model.bin``, of which tensors and nothing else.
+
+    Returns:
+        Canonical name → whole tensor, of those that differ: float16, on the CPU, checked.
+
+    Raises:
+        EncoderInvalid: not readable, a pickle that is not allowed, the checkpoint of another
+            architecture, equal to the base, or not finite in float16.
+    """
+    changed: dict[str, Tensor] = {}
+    with stored_tensors(directory, allow_pickle=allow_pickle) as tensors:
+        for name, found in _by_parameter(text_encoder, tensors, directory).items():
+            base = text_encoder.parameters()[name].cpu()
+            tensor = _read(found, directory)
+            own = tensor.to(base.dtype)
+            if not torch.equal(own, base) and not torch.equal(tensor, base.to(tensor.dtype)):
+                changed[name] = canonical(own).clone()  # `own` may be a window on the file
+    if not changed:
+        raise EncoderInvalid(
+            f"{directory} changes nothing: each of its {len(text_encoder.shapes)} tensors equals "
+            "the base's."
+        )
+    return text_encoder.effective(changed)
+
+
+def _write_config(text_encoder: TextEncoder, directory: Path) -> None:
+    config = copy.deepcopy(text_encoder.module.config)
+    config.architectures = [type(text_encoder.module).__name__]
+    config.dtype = next(iter(text_encoder.parameters().values())).dtype
+    config.to_json_file(directory / "config.json")
+
+
+def _write_tensors(
+    base: Mapping[str, Tensor], overrides: Mapping[str, Tensor], directory: Path
+) -> None:
+    # A change has its parameter's shape and dtype, so that the base says where everything goes.
+    split = split_torch_state_dict_into_shards(
+        dict(base),
+        filename_pattern=SAFETENSORS.replace(".", "{suffix}."),
+        max_shard_size=SHARD_SIZE,
+    )
+    for filename, names in split.filename_to_tensors.items():
+        mine = {n: t for n, t in overrides.items() if low_rank.parameter_of(n) in names}
+        tensors = {name: base[name].cpu().contiguous() for name in names}
+        tensors |= low_rank.lay(base, mine)
+        save_file(tensors, directory / filename, metadata={"format": "pt"})
+    if split.is_sharded:
+        index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
+        (directory / f"{SAFETENSORS}{INDEX}").write_text(json.dumps(index, indent=2) + "\n")
+
+
+def _by_parameter(
+    text_encoder: TextEncoder, tensors: list[StoredTensor], directory: Path
+) -> Mapping[str, list[StoredTensor]]:
+    """Canonical name → what the checkpoint has for it: one tensor, or a tied one by each name."""
+    buffers = {name for name, _ in text_encoder.module.named_buffers()}
+    found: dict[str, list[StoredTensor]] = defaultdict(list)
+    unknown: list[str] = []
+    misshapen: list[str] = []
+    for tensor in tensors:
+        name = text_encoder.names.get(tensor.name)
+        if name is None:
+            if tensor.name.removeprefix("text_model.") not in buffers:
+                unknown.append(repr(tensor.name))
+            continue
+        found[name].append(tensor)
+        if tensor.shape != (expected := tuple(text_encoder.shapes[name])):
+            misshapen.append(f"{name!r} is {tensor.shape} instead of {expected}")
+    missing = [repr(name) for name in text_encoder.shapes if name not in found]
+    problems = [
+        f"{what}: {len(names)} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
+        for what, names in (
+            ("missing", missing),
+            ("unknown", unknown),
+            ("of another shape", misshapen),
+        )
+        if names
+    ]
+    if problems:
+        raise EncoderInvalid(
+            f"{directory} is not a {type(text_encoder.module).__name__} like the base. Tensors "
+            f"{'; '.join(problems)}. Choose the checkpoint of a text encoder that was made from "
+            "this base."
+        )
+    return found
+
+
+def _read(found: list[StoredTensor], directory: Path) -> Tensor:
+    first, *others = found
+    tensor = first.read()
+    if tensor.dtype not in _DTYPES:
+        raise EncoderInvalid(
+            f"Tensor {first.name!r} of {directory} is stored as {tensor.dtype}; tensors are read "
+            "from floating-point numbers of 16, 32 or 64 bits."
+        )
+    for other in others:
+        if not torch.equal(other.read(), tensor):
+            raise EncoderInvalid(
+                f"Tensors {first.name!r} and {other.name!r} of {directory} differ, and this text "
+                "encoder has one for both."
+            )
+    return tensor
