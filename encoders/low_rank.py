@@ -38,7 +38,10 @@ def meet(base: Mapping[str, Tensor], overrides: Mapping[str, Tensor]) -> dict[st
         like = base[parameter]
         laid = tensor.to(like.device, like.dtype)
         if name.endswith(A):
-            laid = like + overrides[parameter + B].to(like.device, like.dtype) @ laid
+            # Factors are small numbers: in half precision most of what they say would be rounded.
+            wide = torch.promote_types(like.dtype, torch.float32)
+            a, b = (t.to(like.device, wide) for t in (tensor, overrides[parameter + B]))
+            laid = (like + b @ a).to(like.dtype)
         found[parameter] = laid
     return found
 
@@ -48,8 +51,8 @@ def lay(base: Mapping[str, Tensor], overrides: Mapping[str, Tensor]) -> dict[str
 
     The base as it was loaded, and the product of the factors in half precision, are added in
     float64 and rounded to the base's dtype; a whole override is rounded to half precision first.
-    That is :func:`meet` without its roundings on the way: in float32 the two differ by a few units
-    in the last place. Parameters that the base does not have are float16, if whole.
+    That is :func:`meet` but for the sum's rounding to float32: the two differ by a unit or a few in
+    the last place. Parameters that the base does not have are float16, if whole.
     """
     found: dict[str, Tensor] = {}
     for name, tensor in overrides.items():

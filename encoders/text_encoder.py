@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from threading import Lock
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.functional import pad
 
 from encoders import low_rank
 from encoders.digest import CANONICAL_DTYPE, canonical, effective, fingerprint
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
 
 SAFE = torch.finfo(CANONICAL_DTYPE).max / 2
 """Far enough within float16 to stay there when rounded to a coarser dtype (bfloat16) first."""
+
+
+Padding = Literal["kept", "dropped", "masked"]
+"""What becomes of the tokens that fill a prompt up. *kept*: they are tokens like any other (CLIP,
+CogVideoX). *dropped*: the prompt's own attend to them, and nobody is given their embeddings, which
+are zero (LTX). *masked*: nobody attends to them either (Wan, PixArt, Latte)."""
 
 
 class TextEncoder:
@@ -35,6 +42,10 @@ class TextEncoder:
             gradients off.
         device, dtype: where and in what precision to compute; as loaded if None. The fingerprint is
             taken before, so that it does not depend on either.
+        padding: what becomes of the tokens that fill a prompt up.
+        pad_token: which those are; needed unless they are kept.
+        fetch: called before each use with this object, which it may move (`to`) to where it is to
+            compute.
     """
 
     def __init__(
@@ -43,14 +54,23 @@ class TextEncoder:
         *,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        padding: Padding = "kept",
+        pad_token: int | None = None,
+        fetch: Callable[[TextEncoder], None] = lambda _: None,
     ) -> None:
+        if padding != "kept" and pad_token is None:
+            raise ValueError(f"padding can be {padding} only if it is said which token it is")
+        self._padding: Padding = padding
+        self._pad_token = pad_token
+        self._fetch = fetch
         self._own_names = _own_names(module)
         self.fingerprint: str = fingerprint(self._named(module))
         """``sha256:…`` over the base's tensors; what :attr:`encoders.Card.base` refers to."""
         self.module = module
         nn.Module.eval(module).requires_grad_(False)
         nn.Module.to(module, device=device, dtype=dtype)
-        self._parameters = MappingProxyType(self._named(self.module))
+        self._tensors = self._named(self.module)
+        self._parameters = MappingProxyType(self._tensors)
         self.shapes: Mapping[str, torch.Size] = MappingProxyType(
             {name: parameter.shape for name, parameter in self._parameters.items()}
         )
@@ -70,12 +90,7 @@ class TextEncoder:
         """The base's tensors by canonical name, in the module's order. Not to be written to."""
         return self._parameters
 
-    def encode(
-        self,
-        input_ids: Tensor,
-        overrides: Mapping[str, Tensor] | None = None,
-        attention_mask: Tensor | None = None,
-    ) -> Tensor:
+    def encode(self, input_ids: Tensor, overrides: Mapping[str, Tensor] | None = None) -> Tensor:
         """Embed prompts with the base, or with the encoder that ``overrides`` makes of it.
 
         Bit for bit what a text encoder with those weights loaded returns. Differentiable with
@@ -86,23 +101,49 @@ class TextEncoder:
             overrides: canonical name → tensor of the base's shape, or its change as factors
                 (:mod:`encoders.low_rank`); any floating dtype (computed in the base's). Already
                 checked (:meth:`check`): an unknown name is a KeyError here.
-            attention_mask: (B, L), 1 where there is a token; None for models that want none.
 
         Returns:
-            The last hidden state after the final norm, (B, L, D), in the base's dtype.
+            The last hidden state after the final norm, (B, L, D), in the base's dtype; zero at
+            padding that is not kept.
         """
+        self.fetch()
+        input_ids = input_ids.to(self.device)
+        if self._padding == "kept":
+            return self.forward(overrides, input_ids=input_ids).last_hidden_state
+        mask = (input_ids != self._pad_token).long()
+        if self._padding == "dropped":
+            embeddings = self.forward(overrides, input_ids=input_ids).last_hidden_state
+        else:
+            # What nobody attends to need not be computed: of 512 tokens a dozen are a prompt's.
+            longest = max(1, int(mask.sum(1).max()))
+            short = {"input_ids": input_ids[:, :longest], "attention_mask": mask[:, :longest]}
+            embeddings = self.forward(overrides, **short).last_hidden_state
+            embeddings = pad(embeddings, (0, 0, 0, input_ids.shape[1] - longest))
+        return embeddings.masked_fill(mask.unsqueeze(2) == 0, 0)
+
+    def forward(self, overrides: Mapping[str, Tensor] | None, **inputs: Any) -> Any:
+        """All that the text model returns for these inputs, with the overrides laid over it."""
         laid_over = {
             self._own_names[name]: tensor
             for name, tensor in low_rank.meet(self._parameters, overrides or {}).items()
         }
-        device = next(iter(self._parameters.values())).device
-        inputs = {"input_ids": input_ids.to(device)}
-        if attention_mask is not None:
-            inputs["attention_mask"] = attention_mask.to(device)
         with self._lock:
             # Tied parameters (T5's token embedding) go by one name; the call ties the other to it.
-            output = functional_call(self.module, laid_over, args=(), kwargs=inputs)
-        return output.last_hidden_state
+            return functional_call(self.module, laid_over, args=(), kwargs=inputs)
+
+    def fetch(self) -> None:
+        """Has the base where it computes."""
+        self._fetch(self)
+
+    def to(self, device: torch.device | str) -> None:
+        """Moves the base to another device; overrides follow it when they are laid over it."""
+        nn.Module.to(self.module, device=device)
+        self._tensors.update(self._named(self.module))
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return next(iter(self._parameters.values())).device
 
     def effective(self, overrides: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Trained overrides as they are stored and served: float16 on the CPU, without those that

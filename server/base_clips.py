@@ -78,16 +78,18 @@ class BaseClips:
         return self._folder / sha256(described.encode()).hexdigest()
 
 
-def model_digest(directory: Path, backbone: Backbone) -> str:
-    """A hash over the model's files, and over what else changes the pixels of its clips: device,
-    precision and the version of torch."""
+def model_digest(backbone: Backbone) -> str:
+    """A hash over the model's files and its twin's, and over what else changes the pixels of its
+    clips: size, device, precision and the version of torch."""
     import torch
 
-    computed_with = [str(backbone.device), str(backbone.dtype), torch.__version__]
-    return sha256(json.dumps([_files_digest(directory), *computed_with]).encode()).hexdigest()
+    size = f"{backbone.limits.native_width}x{backbone.limits.native_height}"
+    computed_with = [size, str(backbone.device), str(backbone.dtype), torch.__version__]
+    files = [_files_digest(directory) for directory in backbone.sources]
+    return sha256(json.dumps([files, *computed_with]).encode()).hexdigest()
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=8)
 def _files_digest(directory: Path) -> str:
     """A hash over what diffusers loads from a model's directory: its JSON, and its components'
     files. What a running process has loaded does not change, so it is taken once."""

@@ -68,11 +68,12 @@ def checked_settings(
             does not know, so that nobody could tell whether it is forgotten.
     """
     from unlearn import UnlearnSettings, judging_plan
-    from unlearn.layers import select
 
     try:
-        chosen = UnlearnSettings.from_json(request.settings).resolved()
-        select(loaded.backbone.text_encoder.shapes, chosen.layers)
+        asked = UnlearnSettings.from_json(request.settings)
+        chosen = asked.suited(loaded.backbone.text_encoder.shapes).resolved()
+        if _looks(chosen):
+            loaded.backbone.denoiser(moving=False)
     except PalimpsestError as error:
         error.param = f"settings.{error.param}" if error.param else "settings"
         raise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
 from encoders import EncoderStore, Residency
@@ -24,7 +26,6 @@ def load(settings: Settings, observer: Observer) -> Loaded:
     """
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    directory = settings.backbone_dir
     dtype = best_dtype(settings.device)
     if settings.dtype != "auto":
         dtype = getattr(torch, settings.dtype)
@@ -34,10 +35,16 @@ def load(settings: Settings, observer: Observer) -> Loaded:
 
     def backbone() -> Backbone:
         return load_backbone(
-            directory,
-            name=settings.backbone if settings.backbone == "starter" else directory.name,
+            settings.backbone_source,
+            name=settings.backbone if settings.backbone == "starter" else None,
             device=settings.device,
             dtype=dtype,
+            offload=settings.offload,
+            twin=settings.twin,
+            twin_difference=settings.twin_difference,
+            motion_adapter=settings.motion_adapter,
+            size=settings.generated_size,
+            pickles=settings.allow_pickle,
         )
 
     def residency(backbone: Backbone) -> Residency:
@@ -51,7 +58,12 @@ def load(settings: Settings, observer: Observer) -> Loaded:
     engine = Engine(backbone, residency, scheduler, observer)
     engine.start()
     engine.wait_ready()
-    own = directory / "judge"
-    source = settings.judge or (own if own.is_dir() else None)
+    source = settings.judge or _own_judge(engine.backbone)
     judge = load_judge(source, engine.backbone.prompts) if source else None
     return Loaded(engine, engine.backbone, store, drafts, engine.residency, judge)
+
+
+def _own_judge(backbone: Backbone) -> Path | None:
+    """The judge that came with the model, if one did."""
+    found = [source / "judge" for source in backbone.sources[:1]]
+    return found[0] if found and found[0].is_dir() else None

@@ -42,7 +42,7 @@ class Rounds:
         self._base_clips = BaseClips(
             settings.data_dir / "base-clips",
             settings.base_clips_bytes,
-            model_digest(settings.backbone_dir, self._loaded.backbone),
+            model_digest(self._loaded.backbone),
         )
         self._work = work_folder(runtime, record)
         self._file = self._work / "outcomes.json"

@@ -24,7 +24,19 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="PALIMPSEST_", extra="ignore", frozen=True)
 
     backbone: str = "starter"
-    """"starter", the built-in model, or the directory of an AnimateDiff pipeline."""
+    """"starter", the built-in model; or a model's directory, its Hugging Face Hub id
+    (``owner/name`` or ``owner/name@revision``) or ``bentoml:<tag>``."""
+    twin: str | None = None
+    """The image model that shares the backbone's text encoder, instead of its family's; "self": the
+    backbone at one frame."""
+    twin_difference: Annotated[float, Field(ge=0)] = 0.0
+    """How far the twin's text encoder may be from the backbone's, as a share of its length."""
+    motion_adapter: str | None = None
+    """AnimateDiff's, where the backbone is an image model, instead of the usual one."""
+    size: Annotated[str, Field(pattern=r"^[1-9]\d{1,3}x[1-9]\d{1,3}$")] | None = None
+    """Width and height that the backbone generates, ``832x480``, instead of its own."""
+    allow_pickle: bool = False
+    """Whether a backbone's weights may be pickled; safetensors otherwise."""
     judge: str | None = None
     """What tells whether a frame shows a concept: the directory of a classifier judge, or a CLIP's
     directory or Hugging Face Hub id. None: what lies in the backbone's ``judge/``."""
@@ -39,6 +51,8 @@ class Settings(BaseSettings):
     device: str = "cpu"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """The denoiser's precision; "auto" is bfloat16 where the device multiplies it natively."""
+    offload: bool = False
+    """Keep what is not in use in main memory; slower, for devices that hold one part at a time."""
     threads: PositiveInt | None = None
     """CPU threads of the denoiser; None leaves torch's own choice."""
     encoder_cache_bytes: PositiveInt = 1 << 30
@@ -48,7 +62,7 @@ class Settings(BaseSettings):
     max_prompt_chars: PositiveInt = 1000
     max_steps: PositiveInt = 100
     """Upper bound on denoising steps; the backbone's own limit holds too."""
-    max_frames: PositiveInt = 64
+    max_frames: PositiveInt = 257
     """Upper bound on frames; the backbone's own limit holds too."""
     max_side: PositiveInt = 1024
     """Largest delivered width or height in pixels."""
@@ -90,6 +104,14 @@ class Settings(BaseSettings):
     """How much of what the base made for judging is kept, for the next encoder to be judged."""
 
     @property
-    def backbone_dir(self) -> Path:
-        """The directory the backbone is loaded from."""
-        return STARTER_WEIGHTS if self.backbone == "starter" else Path(self.backbone)
+    def backbone_source(self) -> str:
+        """What the backbone is loaded from."""
+        return str(STARTER_WEIGHTS) if self.backbone == "starter" else self.backbone
+
+    @property
+    def generated_size(self) -> tuple[int, int] | None:
+        """`size` as width and height."""
+        if self.size is None:
+            return None
+        width, height = self.size.split("x")
+        return int(width), int(height)

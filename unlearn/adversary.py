@@ -65,6 +65,7 @@ class Adversary:
         generator: torch.Generator,
     ) -> None:
         self._encoder = backbone.text_encoder
+        self._start = start(backbone)
         self._random = generator
         name = tokens_of(captions[0].name, backbone)
         own = [caption for caption in captions if caption.name == captions[0].name]
@@ -148,11 +149,11 @@ class Adversary:
             row[self._places[i] : self._places[i] + len(carriers)] = carriers
         behind = self._some(len(self._said), BEFORE)
         said, meant = self._said[behind], self._meant[behind]
-        rows = torch.cat([rows, _before(said, self._carriers[IN_PLACE:, :1])])
+        rows = torch.cat([rows, self._before(said, self._carriers[IN_PLACE:, :1])])
         words = self._words[IN_PLACE:, :1].to(said)
         with torch.no_grad():
-            anchor = self._encoder.encode(_before(meant, words))
-            towards = (self._encoder.encode(_before(said, words)) - anchor).float()
+            anchor = self._encoder.encode(self._before(meant, words))
+            towards = (self._encoder.encode(self._before(said, words)) - anchor).float()
         direction = torch.cat([self._peculiar[chosen], towards])
         anchor = torch.cat([self._anchor[chosen], anchor])
         apart = torch.cat([self._towards[chosen], towards]).square().mean((1, 2))
@@ -171,6 +172,10 @@ class Adversary:
         noise = torch.randn(rows.shape, generator=self._random).to(rows.device)
         return rows + 0.3 * self._vocabulary.std() * noise
 
+    def _before(self, rows: Tensor, tokens: Tensor) -> Tensor:
+        """Prompts (B,L) with tokens (B,1) of their own before their first word."""
+        return torch.cat([rows[:, : self._start], tokens, rows[:, self._start : -1]], 1)
+
     def _laid(self, overrides: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The overrides with the attackers' rows in the token embedding, be it trained or not."""
         name = self._encoder.token_embedding
@@ -181,17 +186,17 @@ class Adversary:
         return {**rest, name: matrix.index_put((self._carriers,), tokens)}
 
 
-def _before(rows: Tensor, tokens: Tensor) -> Tensor:
-    """Prompts (B,L) with tokens (B,1) of their own before their first word."""
-    return torch.cat([rows[:, :1], tokens, rows[:, 1:-1]], 1)
-
-
 def tokens_of(name: str, backbone: Backbone) -> list[int]:
     """The tokens of a name as it stands in a sentence, without start, end and padding."""
-    row, empty = backbone.tokenize([name])[0], backbone.tokenize([""])[0]
-    start = int((row != empty).nonzero()[0])
+    row, first = backbone.tokenize([name])[0], start(backbone)
     count = backbone.prompt_tokens(name) - backbone.prompt_tokens("")
-    return row[start : start + count].tolist()
+    return row[first : first + count].tolist()
+
+
+def start(backbone: Backbone) -> int:
+    """How many tokens come before a prompt's first word: CLIP has one, T5 none."""
+    word, nothing = backbone.tokenize(["a", ""])
+    return int((word != nothing).nonzero()[0])
 
 
 def find(name: Sequence[int], row: Sequence[int]) -> int | None:

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import Literal
 
 from encoders import PalimpsestError
 
-PRESETS: dict[str, tuple[str, ...]] = {
+Architecture = Literal["clip", "t5"]
+
+PRESETS: Mapping[str, Mapping[Architecture, tuple[str, ...]]] = {
     # Fuchi & Takagi's choice: on CLIP ViT-L/14 59 million of 123 million parameters.
-    "mlp+last-attention": ("*.mlp.fc?.*", "*.layers.{last}.self_attn.*"),
-    "mlp": ("*.mlp.fc?.*",),
-    "attention": ("*.self_attn.*",),
-    "first": ("*.layers.0.*",),
-    "all": ("*",),
+    "mlp+last-attention": {
+        "clip": ("*.mlp.fc?.*", "*.layers.{last}.self_attn.*"),
+        "t5": ("*.DenseReluDense.w*", "*.block.{last}.layer.0.SelfAttention.?.weight"),
+    },
+    "mlp": {"clip": ("*.mlp.fc?.*",), "t5": ("*.DenseReluDense.w*",)},
+    "attention": {"clip": ("*.self_attn.*",), "t5": ("*.SelfAttention.?.weight",)},
+    "first": {"clip": ("*.layers.0.*",), "t5": ("*.block.0.*",)},
+    "all": {"clip": ("*",), "t5": ("*",)},
 }
-"""Named choices for CLIP. `{last}` is the number of the last layer."""
+"""Named choices, for CLIP's text model and for T5's and umT5's encoder. `{last}` is the number of
+the last layer."""
 
 
 class LayersInvalid(PalimpsestError, ValueError):
     """A pattern that no parameter's name matches."""
 
     code = "invalid_settings"
+
+
+def architecture(names: Iterable[str]) -> Architecture:
+    """What sort of text encoder has parameters of these names."""
+    return "t5" if any(".SelfAttention." in name for name in names) else "clip"
 
 
 def select(names: Iterable[str], layers: str | Sequence[str]) -> list[str]:
@@ -36,8 +48,10 @@ def select(names: Iterable[str], layers: str | Sequence[str]) -> list[str]:
         LayersInvalid: a pattern matches nothing. It never trains less than what was asked for.
     """
     names = list(names)
-    patterns = PRESETS.get(layers, (layers,)) if isinstance(layers, str) else tuple(layers)
-    numbers = [int(n) for name in names for n in re.findall(r"\.layers\.(\d+)\.", name)]
+    patterns = (layers,) if isinstance(layers, str) else tuple(layers)
+    if isinstance(layers, str) and layers in PRESETS:
+        patterns = PRESETS[layers][architecture(names)]
+    numbers = [int(n) for name in names for n in re.findall(r"\.(?:layers|block)\.(\d+)\.", name)]
     last = str(max(numbers, default=0))
     chosen: set[str] = set()
     for pattern in patterns:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -42,6 +43,8 @@ def unlearn(task: UnlearnTask, backbone: Backbone) -> Unlearning:
 
     Raises:
         LayersInvalid: the text encoder has no such parameters, or no matrix among them.
+        SettingsInvalid: it is a T5, and is to be trained whole.
+        NotStepped: the method learns from a denoiser, and the backbone's cannot be called.
         EncoderInvalid: the task's parent was made for another base.
     """
     return Unlearning(task, backbone)
@@ -51,11 +54,15 @@ class Unlearning(Iterator[UnlearnProgress]):
     """A run of the optimiser. The same task on the same machine gives the same encoder."""
 
     def __init__(self, task: UnlearnTask, backbone: Backbone) -> None:
-        self.task = task
+        settings = task.settings.suited(backbone.text_encoder.shapes)
+        self.task = task = replace(task, settings=settings)
         self.losses: list[float] = []
         """The objective at every step so far."""
         self._encoder: Encoder | None = None
         trainable(task, backbone)  # refused now, not at step one
+        if settings.method == "ascent":
+            for concept in task.concepts:
+                backbone.denoiser(concept.kind == "motion")
         self._steps = self._run(backbone)
 
     def __next__(self) -> UnlearnProgress:
@@ -75,6 +82,7 @@ class Unlearning(Iterator[UnlearnProgress]):
     def _run(self, backbone: Backbone) -> Generator[UnlearnProgress]:
         task, schedule = self.task, self.task.settings.schedule()
         redirects = task.settings.method == "redirect"
+        backbone.text_encoder.fetch()
         base, parent = backbone.text_encoder.parameters(), parent_overrides(task)
         trained = trainable(task, backbone)
         loss_of = (Redirect if redirects else Ascent)(task, backbone)
@@ -133,9 +141,9 @@ def trainable(task: UnlearnTask, backbone: Backbone) -> dict[str, Tensor]:
         rows, columns = base[name].shape
         width = min(rank, rows, columns)
         a = torch.randn(width, columns, generator=generator) / math.sqrt(columns)
-        found[name + low_rank.A] = a.to(base[name].device).requires_grad_()
-        found[name + low_rank.B] = (
-            torch.zeros(rows, width, device=a.device).to(base[name].device).requires_grad_()
+        found[name + low_rank.A] = a.to(backbone.device).requires_grad_()
+        found[name + low_rank.B] = torch.zeros(
+            rows, width, device=backbone.device, requires_grad=True
         )
     if not found:
         raise LayersInvalid(

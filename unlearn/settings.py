@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, cast, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
 from encoders import PalimpsestError
+from unlearn.layers import architecture, select
 
 Method = Literal["redirect", "ascent"]
 """`ascent` is the published method: gradient ascent on the diffusion loss. `redirect` pulls the
@@ -39,6 +40,11 @@ DEFAULTS: Mapping[Method, Schedule] = {
 styles and motions standing, and more of it takes more of everything else along. Settings do not
 carry over from one base to another (the paper's own for CLIP ViT-L/14 are 8 to 10 steps at 1e-5):
 measure what they do."""
+
+
+T5_RANK = 4
+"""Of the factors that are trained of T5's and umT5's matrices by a method that would train them
+whole."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,27 @@ class UnlearnSettings:
             batch_size=self.batch_size or default.batch_size,
             rank=default.rank if self.rank is None else self.rank,
         )
+
+    def suited(self, names: Collection[str]) -> UnlearnSettings:
+        """The same settings for a text encoder with parameters of these names.
+
+        Whole parameters of T5 are not trained: the optimiser's state for the MLPs of T5 XXL alone
+        would take 48 GB. Where the rank is left open it is `T5_RANK` if it would be 0.
+
+        Raises:
+            SettingsInvalid: rank 0 for a T5.
+            LayersInvalid: a pattern that matches none of the names.
+        """
+        select(names, self.layers)
+        if architecture(names) != "t5" or self.schedule().rank > 0:
+            return self
+        if self.rank == 0:
+            raise SettingsInvalid(
+                "rank must be 1 or more for T5 and umT5, whose matrices are too large to be "
+                "trained whole; 0 is for CLIP.",
+                param="rank",
+            )
+        return replace(self, rank=T5_RANK)
 
     def resolved(self) -> UnlearnSettings:
         """The same settings with nothing left open: what an encoder's card records."""

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from video.backbone import Backbone, BackboneInvalid, Limits, NotStepped
+    from video.engine import Engine, EngineStats
     from video.load import load_backbone, load_text_encoder
     from video.prompt_book import PromptBook
-    from video.engine import Engine, EngineStats
     from video.requests import (
         Cancelled,
         EngineStopped,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,6 +64,7 @@ class Run(ABC):
     def decode(self) -> Frames:
         """The frames of a run whose steps are done: (F,H,W,3), F = 1 for a still."""
 
+    @abstractmethod
     def close(self) -> None:
         """Lets go of what it holds. Called once, however it ended."""
 
@@ -81,6 +83,8 @@ class Backbone(ABC):
     dtype: torch.dtype
     """The denoiser's."""
     tokens: Tokens
+    sources: tuple[Path, ...] = ()
+    """The directories that it was loaded from: its own, its twin's, its motion adapter's."""
     shares_steps: bool
     """Whether requests can be stepped together."""
     decodes_beside: bool

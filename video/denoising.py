@@ -66,13 +66,16 @@ class Denoising(Run):
     def decode(self) -> Frames:
         return self.denoiser.decode(self.latents, self._frames)
 
+    def close(self) -> None: ...
+
 
 @torch.no_grad()
 def step(batch: Sequence[Denoising]) -> None:
     """Advances every request of the batch by one step, through one call of the denoiser.
 
-    The requests must agree in denoiser and frames. Each has its own scheduler and may stand at another step of
-    another number of steps. If the call fails none of them has moved, and it may be tried again.
+    The requests must agree in denoiser and frames. Each has its own scheduler and may stand at
+    another step of another number of steps. If the call fails none of them has moved, and it may be
+    tried again.
     """
     inputs = [denoising.inputs() for denoising in batch]
     latents, timesteps, embeddings = (torch.cat(parts) for parts in zip(*inputs, strict=True))

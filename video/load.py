@@ -51,7 +51,9 @@ def load_backbone(
         dtype=dtype or torch.float32,
         **options,
     )
-    return import_module(family.module).load(files, chosen)
+    backbone: Backbone = import_module(family.module).load(files, chosen)
+    backbone.sources = (files.directory, *chosen.sources)
+    return backbone
 
 
 def load_text_encoder(source: Path | str, *, pickles: bool = False) -> TextEncoder:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -117,25 +118,20 @@ def load_weights(kind: Any, directory: Path, dtype: torch.dtype, *, pickles: boo
     return model
 
 
-class _explained:  # noqa: N801  # a context manager
+@contextmanager
+def _explained(directory: Path) -> Generator[None]:
     """Errors of loading, as BackboneInvalid with the directory and what can be done."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (OSError, ValueError, TypeError, ImportError)):
-            directory = self._directory
-            pickled = [*directory.glob("*.bin"), *directory.glob("*.ckpt")]
-            hint = ""
-            if not directory.is_dir():
-                hint = " The folder is missing."
-            elif pickled and not [*directory.glob("*.safetensors")]:
-                hint = (
-                    f" Its weights are pickled ({pickled[0].name}), and a pickle can hold code: "
-                    "convert them to safetensors, or set PALIMPSEST_ALLOW_PICKLE=true if you trust "
-                    "where they come from."
-                )
-            raise BackboneInvalid(f"{directory} cannot be loaded: {error}{hint}") from error
+    try:
+        yield
+    except (OSError, ValueError, TypeError, ImportError) as error:
+        pickled = [*directory.glob("*.bin"), *directory.glob("*.ckpt")]
+        hint = ""
+        if not directory.is_dir():
+            hint = " The folder is missing."
+        elif pickled and not [*directory.glob("*.safetensors")]:
+            hint = (
+                f" Its weights are pickled ({pickled[0].name}), and a pickle can hold code: "
+                "convert them to safetensors, or set PALIMPSEST_ALLOW_PICKLE=true if you trust "
+                "where they come from."
+            )
+        raise BackboneInvalid(f"{directory} cannot be loaded: {error}{hint}") from error

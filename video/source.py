@@ -1,4 +1,4 @@
-"""Where a model comes from: a directory, the Hugging Face Hub or its cache, BentoML's model store."""
+"""Where a model comes from: a directory, the Hugging Face Hub or its cache, BentoML's store."""
 
 from __future__ import annotations
 
@@ -70,9 +70,9 @@ def _from_hub(name: str, folders: Sequence[str], pickles: bool) -> Path:
         )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise BackboneInvalid(
-            f"{name!r} is neither a directory nor in the Hub's cache, and could not be fetched from "
-            f"the Hub: {_first_line(error)} Check the name, the network and HF_TOKEN, or fetch it "
-            f"elsewhere with `hf download {repository}` and give the directory."
+            f"{name!r} is neither a directory nor in the Hub's cache, and could not be fetched "
+            f"from the Hub: {_first_line(error)} Check the name, the network and HF_TOKEN, or "
+            f"fetch it elsewhere with `hf download {repository}` and give the directory."
         ) from error
     return Path(found)
 

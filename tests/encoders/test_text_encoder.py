@@ -38,12 +38,22 @@ def test_overrides_are_bit_identical_to_loaded_weights(
     assert not torch.equal(actual, text_encoder.encode(input_ids))
 
 
-def test_attention_mask_reaches_the_model(text_encoder: TextEncoder, input_ids: Tensor) -> None:
-    mask = torch.tensor([[1, 1, 1, 1, 0], [1, 1, 1, 1, 0]])
-    overrides = nudged(text_encoder)
-    expected = loaded_with(overrides)(input_ids=input_ids, attention_mask=mask).last_hidden_state
-    assert torch.equal(text_encoder.encode(input_ids, overrides, mask), expected)
-    assert not torch.equal(text_encoder.encode(input_ids, overrides), expected)
+def test_padding_is_kept_dropped_or_masked(input_ids: Tensor) -> None:
+    pad = int(input_ids[0, -1])
+    mask = (input_ids != pad).long()
+    assert 0 < mask.sum() < mask.numel()
+    module = tiny_clip().eval()
+    with torch.no_grad():
+        everything = module(input_ids=input_ids).last_hidden_state
+        attended = module(input_ids=input_ids, attention_mask=mask).last_hidden_state
+        kept = TextEncoder(tiny_clip()).encode(input_ids)
+        dropped = TextEncoder(tiny_clip(), padding="dropped", pad_token=pad).encode(input_ids)
+        masked = TextEncoder(tiny_clip(), padding="masked", pad_token=pad).encode(input_ids)
+    assert torch.equal(kept, everything)
+    assert torch.equal(dropped, everything * mask.unsqueeze(2))
+    torch.testing.assert_close(masked, attended * mask.unsqueeze(2))  # fewer are computed
+    with pytest.raises(ValueError, match="which token"):
+        TextEncoder(tiny_clip(), padding="masked")
 
 
 def test_base_is_bit_identical_after_many_swaps(input_ids: Tensor) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from unlearn.layers import LayersInvalid, select
+from unlearn.layers import PRESETS, LayersInvalid, select
 
 NAMES = [
     "text_model.embeddings.token_embedding.weight",
@@ -43,3 +43,34 @@ def test_presets_and_patterns() -> None:
 def test_a_pattern_that_matches_nothing_is_an_error(layers: str) -> None:
     with pytest.raises(LayersInvalid):
         select(NAMES, layers)
+
+
+T5 = [
+    "shared.weight",
+    *(
+        f"encoder.block.{i}.layer.{layer}.{part}.weight"
+        for i in range(24)
+        for layer, parts in (
+            (0, ("SelfAttention.q", "SelfAttention.o", "layer_norm")),
+            (1, ("DenseReluDense.wi_0", "DenseReluDense.wi_1", "DenseReluDense.wo", "layer_norm")),
+        )
+        for part in parts
+    ),
+    "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
+    "encoder.final_layer_norm.weight",
+]
+
+
+def test_presets_mean_the_same_of_a_t5() -> None:
+    chosen = select(T5, "mlp+last-attention")
+    assert len([n for n in chosen if ".DenseReluDense." in n]) == 24 * 3
+    assert [n for n in chosen if ".DenseReluDense." not in n] == [
+        "encoder.block.23.layer.0.SelfAttention.q.weight",
+        "encoder.block.23.layer.0.SelfAttention.o.weight",
+    ]
+    assert len(select(T5, "attention")) == 24 * 2
+    assert len(select(T5, "first")) == 8
+    assert select(T5, "all") == T5
+    for architecture, names in (("clip", NAMES), ("t5", T5)):
+        for preset, patterns in PRESETS.items():
+            assert select(names, preset) == select(names, patterns[architecture])  # type: ignore[index]

@@ -14,6 +14,7 @@ from unlearn import LayersInvalid, UnlearnProgress, UnlearnSettings, UnlearnTask
 from unlearn.optimise import Unlearning
 from unlearn.redirect import Redirect
 from video import Backbone, load_backbone
+from video.denoiser import Denoiser
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.integers(0, 256, (4, 64, 64, 3), dtype=np.uint8)
@@ -170,7 +171,8 @@ def test_the_backbone_is_left_as_it_was_bit_for_bit(
     for name, tensor in backbone.text_encoder.parameters().items():
         assert torch.equal(tensor, fresh.text_encoder.parameters()[name]), name
         assert tensor.grad is None
-    for mine, theirs in ((backbone._video_unet, fresh._video_unet),):  # type: ignore[attr-defined]
+    for moving in (True, False):
+        mine, theirs = (b.denoiser(moving).network for b in (backbone, fresh))
         for (name, tensor), other in zip(mine.named_parameters(), theirs.parameters(), strict=True):
             assert torch.equal(tensor, other), name
             assert tensor.grad is None
@@ -180,13 +182,13 @@ def test_ascent_unlearns_motions_from_clips_through_the_video_model(
     backbone: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shapes: list[int] = []
-    denoise = backbone.denoise
+    predict = Denoiser.predict
 
-    def watched(latents: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
+    def watched(self: Denoiser, latents: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
         shapes.append(latents.ndim)
-        return denoise(latents, *rest)
+        return predict(self, latents, *rest)
 
-    monkeypatch.setattr(backbone, "denoise", watched)
+    monkeypatch.setattr(Denoiser, "predict", watched)
     assert backbone.denoiser(moving=True).encode(CLIPS).shape == (2, 4, 3, 8, 8)
     finished(task("bouncing", "motion", method="ascent"), backbone)
     assert set(shapes) == {5}

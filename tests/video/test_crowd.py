@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from encoders import EncoderStore
 from tests.video.help import WAIT, Flaky, make_engine, publish, request
@@ -21,8 +20,10 @@ class Latents(Flaky):
     """The backbone with its latents as they are, in place of frames: rounding to pixels would hide
     small differences."""
 
-    def decode(self, latents: torch.Tensor) -> Any:
-        return latents.numpy()
+    def begin(self, *arguments: Any) -> Any:
+        run = self._backbone.begin(*arguments)
+        run.decode = lambda: run.latents.numpy()
+        return run
 
 
 def crowd(count: int, encoders: list[tuple[str, str]]) -> list[GenerationRequest]:

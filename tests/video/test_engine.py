@@ -49,14 +49,16 @@ def test_a_batch_equals_its_members_alone(backbone: Backbone) -> None:
     def start(seed: int, steps: int, done: int) -> Denoising:
         tokens = backbone.tokenize(["", f"otto number {seed}"])
         embeddings = torch.cat([backbone.text_encoder.encode(each[None]) for each in tokens])
-        denoising = Denoising(request(seed=seed, steps=steps), backbone, embeddings)
+        denoising = Denoising(
+            request(seed=seed, steps=steps), backbone.denoiser(moving=True), embeddings
+        )
         for _ in range(done):
-            step(backbone, [denoising])
+            step([denoising])
         return denoising
 
     places = [(1, 3, 0), (2, 5, 2), (3, 5, 4)]
     together = [start(*place) for place in places]
-    step(backbone, together)
+    step(together)
     for denoising, (seed, steps, done) in zip(together, places, strict=True):
         alone = start(seed, steps, done + 1)
         assert denoising.step == alone.step

@@ -91,7 +91,7 @@ def load_text_encoder(files: ModelFiles, options: Options) -> tuple[Tokens, Text
     tokenizer = files.tokenizer("CLIPTokenizer", "CLIPTokenizerFast")
     module = files.load("text_encoder", CLIPTextModel, torch.float32)
     tokens = Tokens(tokenizer, int(tokenizer.model_max_length))
-    return tokens, TextEncoder(module, device=options.placement.device)
+    return tokens, options.text_encoder(module)
 
 
 def load(files: ModelFiles, options: Options) -> SteppedBackbone:
@@ -138,6 +138,7 @@ def _motion(files: ModelFiles, options: Options) -> tuple[MotionAdapter, Any]:
     if options.motion_adapter is None and files.pipeline == "AnimateDiffPipeline":
         return files.load("motion_adapter", MotionAdapter, options.dtype), files.scheduler()
     directory = locate(options.motion_adapter or MOTION_ADAPTER, [""], pickles=options.pickles)
+    options.sources.append(directory)
     adapter = load_weights(MotionAdapter, directory, options.dtype, pickles=options.pickles)
     # Adapters were trained with noise on a linear schedule, whatever the image model's was.
     return adapter, DDIMScheduler(

@@ -86,12 +86,13 @@ class CogVideoX(Denoiser):
                 "grid_type": "slice",
                 "max_size": native,
             }
-        return get_3d_rotary_pos_embed(
+        cos, sin = get_3d_rotary_pos_embed(
             embed_dim=config.attention_head_dim,
             grid_size=grid,
             device=self.placement.device,
             **place,
         )
+        return cos, sin
 
 
 def load_text_encoder(files: ModelFiles, options: Options) -> tuple[Tokens, TextEncoder]:
@@ -101,7 +102,7 @@ def load_text_encoder(files: ModelFiles, options: Options) -> tuple[Tokens, Text
     dtype = text_dtype(options)
     module = files.load("text_encoder", T5EncoderModel, dtype)
     length = int(files.config("transformer").get("max_text_seq_length", 226))
-    return Tokens(tokenizer, length), TextEncoder(module, device=options.placement.device)
+    return Tokens(tokenizer, length), options.text_encoder(module)
 
 
 def load(files: ModelFiles, options: Options) -> SteppedBackbone:

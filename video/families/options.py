@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
+from transformers import PreTrainedModel
 
+from encoders import TextEncoder
 from video.backbone import BackboneInvalid
 from video.placement import Placement
 
@@ -28,6 +31,14 @@ class Options:
     size: tuple[int, int] | None = None
     """Width and height of clips, where a family makes more than one."""
     pickles: bool = False
+    sources: list[Path] = field(default_factory=list[Path])
+    """Directories that were read beside the model's own, as loading finds them."""
+
+    def text_encoder(self, module: PreTrainedModel, **padding: Any) -> TextEncoder:
+        """A text model where its placement has it."""
+        if self.placement.offloads:
+            return TextEncoder(module, fetch=self.placement.fetch, **padding)
+        return TextEncoder(module, device=self.placement.device, **padding)
 
 
 SELF = "self"

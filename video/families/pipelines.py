@@ -187,7 +187,7 @@ class PipelineBackbone(Backbone):
             **{
                 **self._components,
                 "scheduler": type(scheduler).from_config(scheduler.config),
-                "text_encoder": StandIn(self.text_encoder, overrides, self.dtype),
+                "text_encoder": StandIn(self, overrides),
             }
         )
         pipeline.set_progress_bar_config(disable=True)
@@ -214,21 +214,18 @@ class PipelineBackbone(Backbone):
 class StandIn(nn.Module):
     """What a pipeline takes for its text encoder: the base, with one request's overrides."""
 
-    def __init__(
-        self,
-        text_encoder: TextEncoder,
-        overrides: Mapping[str, Tensor] | None,
-        dtype: torch.dtype,
-    ) -> None:
+    def __init__(self, backbone: PipelineBackbone, overrides: Mapping[str, Tensor] | None) -> None:
         super().__init__()
-        self._encode = text_encoder.forward
+        text_encoder = backbone.text_encoder
+        self._fetch, self._encode = text_encoder.fetch, text_encoder.forward
         self._overrides = overrides
-        self.device = text_encoder.device
-        self.dtype = dtype  # in which the denoiser wants embeddings
+        self.device = backbone.device
+        self.dtype = backbone.dtype  # in which the denoiser wants embeddings
         self.config = text_encoder.module.config
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Any:
         """All that the text model returns."""
+        self._fetch()
         return self._encode(self._overrides, input_ids=input_ids, attention_mask=attention_mask)
 
 
@@ -244,9 +241,7 @@ def load_text_encoder(files: ModelFiles, options: Options) -> tuple[Tokens, Text
     tokenizer = files.tokenizer("T5Tokenizer", "T5TokenizerFast")
     tokens = Tokens(tokenizer, tried.prompt_tokens, tried.clean)
     module = files.load("text_encoder", tried.encoder, text_dtype(options))
-    return tokens, TextEncoder(
-        module, device=options.placement.device, padding=tried.padding, pad_token=tokens.pad
-    )
+    return tokens, options.text_encoder(module, padding=tried.padding, pad_token=tokens.pad)
 
 
 def load(files: ModelFiles, options: Options) -> PipelineBackbone:

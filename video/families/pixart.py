@@ -37,7 +37,7 @@ class PixArt(Denoiser):
         if not cast(Any, self.network).use_additional_conditions:
             return {"resolution": None, "aspect_ratio": None}
         width, height = self.size
-        like = {"dtype": self.dtype, "device": self.placement.device}
+        like: dict[str, Any] = {"dtype": self.dtype, "device": self.placement.device}
         return {
             "resolution": torch.tensor([[height, width]] * samples, **like),
             "aspect_ratio": torch.tensor([[height / width]] * samples, **like),

@@ -6,15 +6,15 @@ share the encoder. That is not believed but looked up, tensor by tensor.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from torch import Tensor
 
-from encoders import TextEncoder
+from encoders import EncoderInvalid, TextEncoder
+from encoders.checkpoint import stored_tensors
+from encoders.digest import canonical
 from video.backbone import BackboneInvalid
 from video.denoiser import Denoiser, OneFrame
 from video.families.options import SELF, Options
@@ -25,8 +25,6 @@ TWINS: Mapping[str, str] = {
     "PixArtAlphaPipeline": "video.families.pixart",
 }
 """The image models that can be twins, and where each is loaded."""
-TIED: Mapping[str, str] = {"encoder.embed_tokens.weight": "shared.weight"}
-"""T5's token embedding has two names; some files have one, some the other, some both."""
 
 
 def twin_of(video: Denoiser, text_encoder: TextEncoder, options: Options, usual: str) -> Denoiser:
@@ -42,8 +40,8 @@ def twin_of(video: Denoiser, text_encoder: TextEncoder, options: Options, usual:
     except BackboneInvalid as error:
         raise BackboneInvalid(
             f"The image twin of this family, {usual}, cannot be had. {error} Or set "
-            f"PALIMPSEST_TWIN to another image model with the same text encoder, or to {SELF!r} for "
-            "the video model at one frame."
+            f"PALIMPSEST_TWIN to another image model with the same text encoder, or to {SELF!r} "
+            "for the video model at one frame."
         ) from error
 
 
@@ -64,25 +62,26 @@ def load_twin(
         return OneFrame(video)
     folders = ("unet", "transformer", "vae", "scheduler", "text_encoder")
     files = ModelFiles(source, folders, pickles=options.pickles)
+    options.sources.append(files.directory)
     module = TWINS.get(files.pipeline)
     if module is None:
         raise BackboneInvalid(
             f"The twin {files.directory} is a {files.pipeline}; twins are {', '.join(TWINS)}, or "
             f"{SELF!r} for the video model at one frame."
         )
-    found = difference(text_encoder, files.directory / "text_encoder")
+    found = difference(text_encoder, files.directory / "text_encoder", pickles=options.pickles)
     if found > options.twin_difference:
         raise BackboneInvalid(
-            f"The twin {files.directory} has another text encoder than the video model: they differ "
-            f"by {found:.3g} of their length. What is unlearned on one need not hold for the "
-            f"other. Take another twin, {SELF!r}, or set PALIMPSEST_TWIN_DIFFERENCE={found:.3g} to "
-            "have it all the same."
+            f"The twin {files.directory} has another text encoder than the video model: they "
+            f"differ by {found:.3g} of their length. What is unlearned on one need not hold for "
+            f"the other. Take another twin, or {SELF!r}; or have it all the same with "
+            f"PALIMPSEST_TWIN_DIFFERENCE={found * 1.01:.3g}."
         )
     return import_module(module).load_twin(files, options.placement, options.dtype)
 
 
 @torch.no_grad()
-def difference(text_encoder: TextEncoder, directory: Path) -> float:
+def difference(text_encoder: TextEncoder, directory: Path, *, pickles: bool = False) -> float:
     """How far the text encoder in a directory is from another: the largest ‖W′ − W‖ / ‖W‖ over its
     parameters, in float16, the precision of their fingerprints; 0 means that those are equal. Read
     a tensor at a time.
@@ -91,38 +90,26 @@ def difference(text_encoder: TextEncoder, directory: Path) -> float:
         BackboneInvalid: its parameters have other names or shapes, or cannot be read.
     """
     base, largest = dict(text_encoder.parameters()), 0.0
-    for name, tensor in _tensors(directory):
-        names = (name, f"text_model.{name}", TIED.get(name, name))
-        ours = next((base.pop(key) for key in names if key in base), None)
-        if ours is None:
-            continue  # a buffer, or the other name of a tied parameter
-        if ours.shape != tensor.shape:
-            raise BackboneInvalid(
-                f"{directory} is another text encoder: its {name} has shape {tuple(tensor.shape)}, "
-                f"the video model's {tuple(ours.shape)}."
-            )
-        a, b = ours.cpu().half().float(), tensor.half().float()
-        if not torch.equal(a, b):
-            largest = max(largest, float((a - b).norm() / a.norm().clamp(min=1e-12)))
+    try:
+        with stored_tensors(directory, allow_pickle=pickles) as stored:
+            for one in stored:
+                ours = base.pop(text_encoder.names.get(one.name, ""), None)
+                if ours is None:
+                    continue  # a buffer, or the other name of a tied parameter
+                if tuple(ours.shape) != one.shape:
+                    raise BackboneInvalid(
+                        f"{directory} is another text encoder: its {one.name} has shape "
+                        f"{one.shape}, the video model's {tuple(ours.shape)}."
+                    )
+                a, b = canonical(ours), canonical(one.read())
+                if not torch.equal(a, b):
+                    a, b = a.float(), b.float()
+                    largest = max(largest, float((a - b).norm() / a.norm().clamp(min=1e-12)))
+    except EncoderInvalid as error:
+        raise BackboneInvalid(f"The twin's text encoder cannot be read: {error}") from error
     if base:
         raise BackboneInvalid(
             f"{directory} is another text encoder: it lacks {len(base)} parameters, such as "
             f"{next(iter(base))}."
         )
     return largest
-
-
-def _tensors(directory: Path) -> Iterator[tuple[str, Tensor]]:
-    """Of every safetensors file; of several copies of the weights in other precisions, the one
-    without a variant in its name."""
-    named = [file for file in sorted(directory.glob("model*")) if ".fp16." not in file.name]
-    for file in named:
-        if file.suffix == ".safetensors":
-            with safe_open(file, "pt") as opened:
-                for name in opened.keys():  # noqa: SIM118  # it is no mapping
-                    yield name, opened.get_tensor(name)
-    if not any(file.suffix == ".safetensors" for file in named):
-        raise BackboneInvalid(
-            f"{directory} has no weights in safetensors, so that it cannot be told whether it is "
-            "the video model's text encoder: convert them."
-        )

@@ -56,8 +56,7 @@ def load_text_encoder(files: ModelFiles, options: Options) -> tuple[Tokens, Text
     is zero. Raises BackboneInvalid."""
     tokens = Tokens(files.tokenizer("T5Tokenizer", "T5TokenizerFast"), PROMPT_TOKENS, clean)
     module = files.load("text_encoder", UMT5EncoderModel, text_dtype(options))
-    device = options.placement.device
-    return tokens, TextEncoder(module, device=device, padding="masked", pad_token=tokens.pad)
+    return tokens, options.text_encoder(module, padding="masked", pad_token=tokens.pad)
 
 
 def load(files: ModelFiles, options: Options) -> Backbone:

@@ -1,0 +1,132 @@
+"""Unlearning through every family: gradients reach what is trained and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from encoders import Concept, low_rank
+from tests.tiny_families import SIDE
+from tests.video.families.conftest import Shelf
+from unlearn import SettingsInvalid, UnlearnSettings, UnlearnTask, objectives, unlearn
+from unlearn.ascent import Ascent
+from unlearn.fewshot import captions
+from unlearn.optimise import trainable
+from unlearn.redirect import Redirect
+from video import Backbone, load_backbone
+from video.backbone import NotStepped
+
+STEPPED = ["animatediff", "modelscope", "cogvideox", "wan"]
+ALL = [*STEPPED, "ltx", "latte", "mochi", "wan-2.2"]
+T5 = ["cogvideox", "wan"]
+POGO = Concept(name="pogo", kind="character")
+IMAGES = np.random.default_rng(0).integers(0, 256, (4, SIDE, SIDE, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def backbone(request: pytest.FixtureRequest, shelf: Shelf, tiny_backbone_dir: Path) -> Backbone:
+    family: str = request.param
+    if family == "animatediff":
+        return load_backbone(tiny_backbone_dir)
+    twin = shelf.twin(family) if family in ("modelscope", "cogvideox") else None
+    return load_backbone(shelf.model(family), twin=twin, size=(SIDE, SIDE))
+
+
+def task(method: str, **settings: Any) -> UnlearnTask:
+    images = (IMAGES,) if method == "ascent" else ()
+    return UnlearnTask((POGO,), UnlearnSettings(method=method, **settings), images)  # type: ignore[arg-type]
+
+
+def every_tensor(backbone: Backbone) -> Mapping[str, torch.Tensor]:
+    found = {f"text/{n}": p for n, p in backbone.text_encoder.module.named_parameters()}
+    for moving in (True, False):
+        denoiser = backbone.denoiser(moving)
+        found |= {f"{moving}/{n}": p for n, p in denoiser.network.named_parameters()}
+        found |= {f"{moving}/vae/{n}": p for n, p in denoiser.autoencoder.module.named_parameters()}
+    return found
+
+
+@pytest.mark.parametrize("method", ["redirect", "ascent"])
+@pytest.mark.parametrize("backbone", STEPPED, indirect=True)
+def test_gradients_reach_the_chosen_layers_and_nothing_else(
+    backbone: Backbone, method: str
+) -> None:
+    asked = task(method, rank=2, layers="mlp+last-attention")
+    trained = trainable(asked, backbone)
+    for name, tensor in trained.items():  # a product with a zero factor has half of its gradients
+        if name.endswith(low_rank.B):
+            tensor.data.normal_(std=0.01)
+    loss = (Ascent if method == "ascent" else Redirect)(asked, backbone)
+    loss(low_rank.stack(backbone.text_encoder.parameters(), {}, trained)).backward()
+    assert trained
+    for name, tensor in trained.items():
+        assert tensor.grad is not None, name
+        assert tensor.grad.abs().max() > 0, name
+    for name, tensor in every_tensor(backbone).items():
+        assert tensor.grad is None, name
+        assert not tensor.requires_grad, name
+
+
+@pytest.mark.parametrize("backbone", STEPPED, indirect=True)
+def test_ascent_raises_the_loss_on_a_fixed_draw(backbone: Backbone) -> None:
+    run = unlearn(task("ascent", steps=12, learning_rate=5e-3, rank=4), backbone)
+    list(run)
+    before, after = (fixed(backbone, overrides) for overrides in (None, run.encoder.overrides))
+    assert after > 1.003 * before
+
+
+@torch.no_grad()
+def fixed(backbone: Backbone, overrides: Any) -> float:
+    """The diffusion loss of the images, always the same noise and times."""
+    denoiser = backbone.denoiser(moving=False)
+    latents = torch.cat([denoiser.encode(IMAGES)] * 8)
+    x = objectives.noised(denoiser, latents, torch.Generator().manual_seed(5))
+    embeddings = backbone.embed(["a picture of pogo"] * len(latents), overrides, moving=False)
+    return -float(objectives.ascent(denoiser, x, embeddings))
+
+
+@pytest.mark.parametrize("backbone", ALL, indirect=True)
+def test_redirection_lowers_its_loss_on_fixed_prompts(backbone: Backbone) -> None:
+    base = {n: t.clone() for n, t in backbone.text_encoder.parameters().items()}
+    alone = {"retain_weight": 0.0, "adversary_weight": 0.0}
+    run = unlearn(task("redirect", steps=30, learning_rate=1e-2, rank=8, **alone), backbone)
+    list(run)
+    before, after = (from_anchor(backbone, laid) for laid in (None, run.encoder.overrides))
+    assert after < 0.95 * before
+    assert all(torch.equal(t, base[n]) for n, t in backbone.text_encoder.parameters().items())
+
+
+@torch.no_grad()
+def from_anchor(backbone: Backbone, overrides: Any) -> float:
+    """The redirection's loss over the concept's sentences, all of them."""
+    sentences = captions("pogo", "character", (), neutral="a creature")
+    named = backbone.embed([caption.prompt for caption in sentences], overrides)
+    return float(objectives.redirect(named, backbone.embed([c.anchor for c in sentences])))
+
+
+@pytest.mark.parametrize("backbone", ALL, indirect=True)
+def test_an_adversary_finds_its_place_in_every_tokenizers_prompts(backbone: Backbone) -> None:
+    run = unlearn(task("redirect", steps=3), backbone)
+    assert len(list(run)) == 3
+    assert run.encoder.card.base == backbone.text_encoder.fingerprint
+
+
+@pytest.mark.parametrize("backbone", T5, indirect=True)
+def test_a_t5_is_not_trained_whole(backbone: Backbone) -> None:
+    with pytest.raises(SettingsInvalid, match="rank must be 1 or more"):
+        unlearn(task("ascent", rank=0), backbone)
+    run = unlearn(task("ascent", steps=1), backbone)
+    list(run)
+    assert run.encoder.card.settings["rank"] == 4
+    assert all(name.endswith((low_rank.A, low_rank.B)) for name in run.encoder.overrides)
+
+
+@pytest.mark.parametrize("backbone", ["ltx"], indirect=True)
+def test_ascent_needs_a_denoiser_that_can_be_called(backbone: Backbone) -> None:
+    with pytest.raises(NotStepped, match="redirect"):
+        unlearn(task("ascent"), backbone)
