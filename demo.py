@@ -8,27 +8,25 @@ mp4s and a labelled contact sheet in ``demo-out/``, prints what the judge saw, a
 from __future__ import annotations
 
 import argparse
-import os
 import signal
-import socket
-import subprocess
 import sys
-import time
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import httpx
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from cli import show
+from cli.client import Client, at
+from cli.errors import CommandFailed
+from cli.jobs import made
+from cli.own_server import own_server
 from encoders import Kind
 from unlearn.judge import ClassifierJudge
 from video.clip import decode_mp4, enlarge
@@ -39,7 +37,6 @@ ENCODER = "no-pogo"
 JUDGE_SIZE = (64, 64)
 SHEET_FRAMES = 4
 TILE = 160
-START_LIMIT_S = 120
 
 console = Console()
 
@@ -65,25 +62,25 @@ SHOTS = [
 ]
 
 
-class DemoFailed(Exception):
-    """Something that the demo cannot go on from, in words for whoever ran it."""
-
-
 def main() -> None:
     """Run the demo; exit status 1 and one line of reason if it cannot."""
     parser = argparse.ArgumentParser(prog="make demo", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--out", type=Path, default=ROOT / "demo-out", help="default: demo-out")
     out: Path = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
+    log = out / "server.log"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the server is stopped then too
     try:
-        with server(out / "server.log") as client:
+        with TemporaryDirectory(prefix="palimpsest-demo-") as data, ExitStack() as stack:
+            with show.waiting("Starting the server …"):
+                client = stack.enter_context(own_server(Path(data), log))
+            console.print(f"Server ready at {client.url} (log: {log})")
             encoder = make_encoder(client)
             for shot in SHOTS:
                 for name in ("base", ENCODER):
                     shot.path(out, name).write_bytes(make_video(client, shot, name))
-    except (DemoFailed, httpx.TransportError) as error:
-        console.print(f"[red]{error}[/red]")
+    except CommandFailed as error:
+        show.error(str(error))
         sys.exit(1)
     clips = {
         (shot, name): decode_mp4(shot.path(out, name).read_bytes())
@@ -97,109 +94,22 @@ def main() -> None:
     console.print(f"Clips and contact sheet: {out}")
 
 
-@contextmanager
-def server(log: Path) -> Generator[httpx.Client]:
-    """A server of our own on a free port, with nothing in its store; stopped at the end."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with TemporaryDirectory(prefix="palimpsest-demo-") as data, log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "bentoml", "serve", "service:Palimpsest"],
-            cwd=ROOT,
-            env={
-                **os.environ,
-                "PALIMPSEST_PORT": str(port),
-                "PALIMPSEST_HOST": "127.0.0.1",
-                "PALIMPSEST_DATA_DIR": data,
-                "BENTOML_HOME": f"{data}/bentoml",
-                "BENTOML_DO_NOT_TRACK": "True",
-            },
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-                with console.status("Starting the server …"):
-                    wait_ready(client, process, log)
-                console.print(f"Server ready on port {port} (log: {log})")
-                yield client
-        finally:
-            process.terminate()
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-
-
-def wait_ready(client: httpx.Client, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Return when the models are loaded."""
-    deadline = time.monotonic() + START_LIMIT_S
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
-        try:
-            if client.get("/readyz").status_code == 200:
-                return
-        except httpx.TransportError:
-            pass  # the port is not open yet
-        time.sleep(0.25)
-    tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-    raise DemoFailed(f"The server did not become ready. The end of {log}:\n{tail}")
-
-
-def make_encoder(client: httpx.Client) -> dict[str, Any]:
+def make_encoder(client: Client) -> dict[str, Any]:
     """Ask for the encoder and follow it until it is published."""
     body = {"id": ENCODER, "concept": CONCEPT, "kind": KIND}
-    job = answer(client.post("/v1/encoders", json=body))
-    with progress_bar() as progress:
-        task = progress.add_task(f"An encoder that forgets {CONCEPT}", total=100, phase="")
-        while job["status"] not in ("published", "failed"):
-            progress.update(task, completed=job["progress"], phase=job["phase"])
-            time.sleep(0.3)
-            job = answer(client.get(f"/v1/encoders/{ENCODER}"))
-        progress.update(task, completed=job["progress"], phase=job["phase"])
+    job = made(client, "encoders", body, f"An encoder that forgets {CONCEPT}")
     if job["status"] == "failed":
-        raise DemoFailed(f"The encoder failed: {job['error']}; measures {job['measures']}")
+        raise CommandFailed(f"The encoder failed: {job['error']}; measures {job['measures']}")
     return job
 
 
-def make_video(client: httpx.Client, shot: Shot, encoder: str) -> bytes:
+def make_video(client: Client, shot: Shot, encoder: str) -> bytes:
     """The mp4 of one prompt with one encoder."""
     body = {"prompt": shot.prompt, "encoder": encoder, "seed": shot.seed}
-    job = answer(client.post("/v1/videos", json=body))
-    with progress_bar() as progress:
-        task = progress.add_task(f"“{shot.prompt}”", total=100, phase=encoder)
-        while job["status"] in ("queued", "in_progress"):
-            progress.update(task, completed=job["progress"])
-            time.sleep(0.2)
-            job = answer(client.get(f"/v1/videos/{job['id']}"))
-        progress.update(task, completed=job["progress"])
+    job = made(client, "videos", body, f"“{shot.prompt}”, {encoder}")
     if job["status"] == "failed":
-        raise DemoFailed(f"The video failed: {job['error']}")
-    content = client.get(f"/v1/videos/{job['id']}/content")
-    answer(content, is_json=False)
-    return content.content
-
-
-def answer(response: httpx.Response, *, is_json: bool = True) -> dict[str, Any]:
-    """The JSON of an answer that is not an error."""
-    if response.is_error:
-        raise DemoFailed(f"{response.request.method} {response.url}: {response.text}")
-    return response.json() if is_json else {}
-
-
-def progress_bar() -> Progress:
-    """A bar with a phase beside it."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}% {task.fields[phase]}"),
-        TimeElapsedColumn(),
-        console=console,
-    )
+        raise CommandFailed(f"The video failed: {job['error']}")
+    return client.download(at("videos", job["id"], "content"))
 
 
 Clips = dict[tuple[Shot, str], NDArray[np.uint8]]

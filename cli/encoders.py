@@ -1,0 +1,167 @@
+"""`palimpsest encoders`: what is there, and what goes with it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from cli import files, show
+from cli.client import at
+from cli.connection import connected
+from cli.errors import CommandFailed
+from cli.exchange import export_encoder, import_encoder
+from cli.options import AsJson, ServerUrl
+from encoders import check_id
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Look at encoders, name them, pass them on, delete them.",
+)
+
+EncoderId = Annotated[str, typer.Argument(metavar="ID", help="The encoder's id.")]
+
+
+@app.command("list")
+def list_encoders(server: ServerUrl = None, as_json: AsJson = False) -> None:
+    """List the encoders that you may use, newest first, and what they forget."""
+    with connected(server) as client:
+        found = list(client.pages(at("encoders")))
+        aliases = client.get(at("aliases"))["data"]
+    for encoder in found:
+        encoder["aliases"] = [alias["id"] for alias in aliases if alias["encoder"] == encoder["id"]]
+    if as_json:
+        show.result(found)
+    elif not found:
+        show.line("There are no encoders yet: `palimpsest unlearn` makes one.")
+    else:
+        show.table(_listed(found))
+
+
+@app.command("show")
+def show_encoder(encoder_id: EncoderId, server: ServerUrl = None, as_json: AsJson = False) -> None:
+    """Show what an encoder forgets, how it was made, and what was measured."""
+    with connected(server) as client:
+        encoder = client.get(at("encoders", check_id(encoder_id)))
+    if as_json:
+        show.result(encoder)
+        return
+    show.table(_facts(encoder))
+    measures = show.measures(encoder)
+    if measures is not None:
+        show.line("")
+        show.table(measures)
+    elif encoder["status"] == "published":
+        show.line("It has not been judged: whether it forgets anything, nobody has measured.")
+
+
+@app.command("delete")
+def delete_encoder(
+    encoder_id: EncoderId,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False,
+    server: ServerUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Delete an encoder for good, or cancel one that is being made."""
+    path = at("encoders", check_id(encoder_id))
+    if not yes and not sys.stdin.isatty():
+        raise CommandFailed(f"Nobody is there to ask: say --yes to delete {encoder_id}.")
+    with connected(server) as client:
+        client.get(path)
+        if not (yes or show.confirmed(f"Delete {encoder_id} for good?")):
+            raise CommandFailed("Nothing is deleted.")
+        answer = client.delete(path)
+    show.result(answer) if as_json else show.line(f"{encoder_id} is deleted.")
+
+
+@app.command("alias")
+def alias(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The alias.")],
+    encoder_id: Annotated[
+        str | None, typer.Argument(metavar="ID", help="The encoder it is to point to.")
+    ] = None,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Delete the alias. The encoder stays.")
+    ] = False,
+    server: ServerUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Point an alias to an encoder, wherever it pointed before; or delete it."""
+    if delete == (encoder_id is not None):
+        raise typer.BadParameter("give the encoder's id, or --delete.", param_hint="ID")
+    path = at("aliases", check_id(name, param="name"))
+    with connected(server) as client:
+        answer = client.delete(path) if delete else client.put(path, {"encoder": encoder_id})
+    if as_json:
+        show.result(answer)
+    else:
+        show.line(f"{name} is deleted." if delete else f"{name} points to {encoder_id}.")
+
+
+@app.command("report")
+def report(
+    encoder_id: EncoderId,
+    output: Annotated[
+        Path,
+        typer.Option(
+            *("--output", "-o"),
+            metavar="FILE",
+            help="Where it goes: one HTML page, or JSON if the name ends in .json.",
+        ),
+    ],
+    server: ServerUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Download an encoder's report: before and after, what it forgets, keeps, and cannot do."""
+    files.check_free(output)
+    kind = "json" if output.suffix == ".json" else "html"
+    with connected(server) as client:
+        path = at("encoders", check_id(encoder_id), "report")
+        files.create(output, client.download(path, format=kind))
+    if as_json:
+        show.result({"id": encoder_id, "file": str(output), "format": kind})
+    else:
+        show.line(f"{output}: the report on {encoder_id}")
+
+
+app.command("export")(export_encoder)
+app.command("import")(import_encoder)
+
+
+def _listed(found: list[dict[str, Any]]) -> Table:
+    table = show.plain_table("id", "aliases", "status", "forgets", "gone", "kept", "made")
+    for encoder in found:
+        status, seen = encoder["status"].replace("_", " "), encoder["measures"]
+        if status == "in progress":
+            status = f"{encoder['phase']}, {encoder['progress']} %"
+        table.add_row(
+            encoder["id"],
+            ", ".join(encoder["aliases"]),
+            status,
+            show.forgets(encoder),
+            show.rate(seen, "forget"),
+            show.rate(seen, "retain"),
+            show.when(encoder["completed_at"]),
+        )
+    return table
+
+
+def _facts(encoder: dict[str, Any]) -> Table:
+    settings = encoder["settings"]
+    error = encoder["error"]
+    found = {
+        "id": encoder["id"],
+        "status": encoder["status"].replace("_", " "),
+        "why": error["message"] if error else "",
+        "forgets": show.forgets(encoder),
+        "goes on from": encoder["parent"] or "the base",
+        "made": show.when(encoder["completed_at"]),
+        "digest": encoder["digest"] or "",
+        "base": encoder["base"] or "",
+        "settings": ", ".join(f"{name} {json.dumps(value)}" for name, value in settings.items()),
+    }
+    return show.facts({name: text for name, text in found.items() if text})

@@ -1,0 +1,168 @@
+"""`palimpsest encoders export` and `import`: whole text encoders, in and out of the store.
+
+They are gigabytes, which do not belong into requests: so these two work on the data directory
+itself, whether or not a server runs on it. Of the model they load the text encoder only.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli import show
+from cli.configuration import read_settings
+from cli.errors import CommandFailed
+from cli.options import AsJson, Backbone
+from encoders import Card, Concept, Encoder, EncoderInvalid, EncoderNotFound, Kind, check_id
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from encoders import EncoderStore, TextEncoder
+
+
+def export_encoder(
+    encoder_id: Annotated[str, typer.Argument(metavar="ID", help="The encoder's id, or an alias.")],
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIRECTORY", help="A new folder, made by this command.")
+    ],
+    backbone: Backbone = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write an encoder as a whole text encoder that other programs can load.
+
+    Works on the data directory (PALIMPSEST_DATA_DIR), without a server.
+    """
+    if directory.exists():
+        raise CommandFailed(f"{directory} exists already: name a folder that does not.")
+    store = _store(must_exist=True)
+    encoder = store.load(store.resolve(encoder_id))
+    with show.waiting("Writing the text encoder …"):
+        from encoders import export_directory
+
+        base = _base(backbone)
+        if encoder.card.base != base.fingerprint:
+            raise EncoderInvalid(
+                f"Encoder {encoder.card.id!r} was made for another text encoder "
+                f"({encoder.card.base}); this model's is {base.fingerprint}: name its own with "
+                "--backbone."
+            )
+        export_directory(base, encoder.overrides, directory)
+    if as_json:
+        show.result(
+            {"id": encoder.card.id, "directory": str(directory), "digest": encoder.card.digest}
+        )
+    else:
+        show.line(f"{directory}: the text encoder {encoder.card.id}")
+
+
+def import_encoder(
+    directory: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIRECTORY",
+            exists=True,
+            help="Where a text encoder lies as transformers lays it out; or its one file.",
+        ),
+    ],
+    encoder_id: Annotated[str, typer.Option("--id", metavar="ID", help="The new encoder's.")],
+    concept: Annotated[str, typer.Option(metavar="NAME", help="What it is said to forget.")],
+    kind: Annotated[Kind, typer.Option(help="What sort of thing that is.")],
+    allow_pickle: Annotated[
+        bool,
+        typer.Option(
+            "--allow-pickle",
+            help="Read pickled files (.bin) too: of them tensors, and nothing else.",
+        ),
+    ] = False,
+    backbone: Backbone = None,
+    as_json: AsJson = False,
+) -> None:
+    """Publish a text encoder that was made elsewhere. It is not judged.
+
+    Works on the data directory (PALIMPSEST_DATA_DIR), without a server; one that runs on it has the
+    encoder at once.
+    """
+    store = _store(must_exist=False)
+    _check_free(store, encoder_id)
+    concepts = (_concept(concept, kind),)
+    with show.waiting("Reading the text encoder …"):
+        from encoders import import_directory
+
+        base = _base(backbone)
+        overrides = import_directory(base, directory, allow_pickle=allow_pickle)
+        source = directory.resolve().name
+        encoder = _imported(base, overrides, encoder_id, concepts, source)
+        card = store.publish(encoder)
+    if as_json:
+        show.result({**card.model_dump(mode="json"), "judged": False})
+        return
+    show.line(f"{card.id} is published, as one that forgets {concept} ({kind}).")
+    show.line("It has not been judged: whether it forgets anything, nobody has measured.")
+
+
+def _imported(
+    base: TextEncoder,
+    overrides: dict[str, Tensor],
+    encoder_id: str,
+    concepts: tuple[Concept, ...],
+    source: str,
+) -> Encoder:
+    from encoders.digest import digest, fingerprint
+
+    effective = base.effective(overrides)
+    card = Card(
+        id=encoder_id,
+        concepts=concepts,
+        method="import",
+        settings={"source": source},
+        seed=0,
+        base=base.fingerprint,
+        digest=digest(base.parameters(), effective),
+        stored=fingerprint(effective),
+        created_at=datetime.now(UTC),
+    )
+    return Encoder(card, effective)
+
+
+def _store(*, must_exist: bool) -> EncoderStore:
+    folder = read_settings().data_dir / "encoders"
+    if must_exist and not folder.is_dir():
+        raise CommandFailed(f"There are no encoders in {folder}: is PALIMPSEST_DATA_DIR right?")
+    from encoders import EncoderStore
+
+    return EncoderStore(folder)
+
+
+def _base(backbone: str | None) -> TextEncoder:
+    from huggingface_hub.utils import disable_progress_bars
+    from transformers.utils.logging import disable_progress_bar
+
+    from video import load_text_encoder
+
+    disable_progress_bar()
+    if not sys.stderr.isatty():
+        disable_progress_bars()  # of what has to be fetched first
+    given = {} if backbone is None else {"backbone": backbone}
+    settings = read_settings(**given)
+    return load_text_encoder(settings.backbone_source, pickles=settings.allow_pickle)
+
+
+def _check_free(store: EncoderStore, encoder_id: str) -> None:
+    """Publishing would refuse a taken id too, but only after all has been read."""
+    try:
+        store.card(check_id(encoder_id))
+    except EncoderNotFound:
+        return
+    raise CommandFailed(f"There is an encoder {encoder_id!r} already: choose another --id.")
+
+
+def _concept(name: str, kind: Kind) -> Concept:
+    try:
+        return Concept(name=name.strip(), kind=kind)
+    except ValueError as error:
+        raise typer.BadParameter("1 to 100 characters.", param_hint="--concept") from error

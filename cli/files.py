@@ -1,0 +1,41 @@
+"""Files that a command writes. What is there already is never written over."""
+
+from __future__ import annotations
+
+import re
+from itertools import count
+from pathlib import Path
+
+from cli.errors import CommandFailed
+
+
+def check_free(path: Path) -> Path:
+    """The path, if a file can be created there: asked before what takes long.
+
+    Raises:
+        CommandFailed: something is there, or its folder is not.
+    """
+    if path.exists() or path.is_symlink():
+        raise CommandFailed(f"{path} exists already: name another file, or remove it first.")
+    if not path.absolute().parent.is_dir():
+        raise CommandFailed(f"There is no folder {path.parent}: make it first.")
+    return path
+
+
+def create(path: Path, content: bytes) -> None:
+    """Write a new file, whole or not at all. Raises CommandFailed, OSError."""
+    check_free(path)
+    with path.open("xb") as file:
+        try:
+            file.write(content)
+            file.flush()
+        except BaseException:
+            path.unlink()
+            raise
+
+
+def free_name(words: str, suffix: str) -> Path:
+    """A file in the current folder that is not there yet, named after what it will show."""
+    stem = re.sub(r"[^\w]+", "-", words.lower()).strip("-")[:60].strip("-") or "video"
+    names = (Path(f"{stem}{f'-{n}' if n > 1 else ''}{suffix}") for n in count(1))
+    return next(path for path in names if not path.exists())

@@ -1,0 +1,40 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+SERVER_VARIABLE = "PALIMPSEST_SERVER"
+
+
+def _checked_url(url: str | None) -> str | None:
+    scheme, _, rest = (url or "http://localhost").partition("://")
+    if scheme not in ("http", "https") or not rest.strip("/"):
+        raise typer.BadParameter(f"{url!r} is not an address such as http://127.0.0.1:3000.")
+    return url
+
+
+ServerUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--server",
+        metavar="URL",
+        envvar=SERVER_VARIABLE,
+        callback=_checked_url,
+        help="The server to ask. Left out: the one at the settings' host and port, or if none is "
+        "there, one of its own for the length of the command.",
+    ),
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print the result as JSON, and nothing else, on stdout.")
+]
+Backbone = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="The model whose text encoder is the base. Left out: PALIMPSEST_BACKBONE, or the "
+        "built-in one.",
+    ),
+]

@@ -1,0 +1,56 @@
+"""`palimpsest serve`: the server, in place of this process."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli.configuration import SERVE, serving
+
+
+def serve(
+    backbone: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The model. Left out: the built-in one, starter."),
+    ] = None,
+    twin: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The image model that shares its text encoder."),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Where it computes: cpu, cuda, cuda:1 …")
+    ] = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="In what: auto, float32, bfloat16 or float16."),
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Where it listens. [default: 127.0.0.1]")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="The port. [default: 3000]")] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(metavar="DIRECTORY", help="Where all that is kept lies. [default: data]"),
+    ] = None,
+) -> None:
+    """Start the server. It runs until Ctrl-C.
+
+    Every option is a setting that has an environment variable too, PALIMPSEST_BACKBONE and so on;
+    docs/SETTINGS.md has the others.
+    """
+    given: dict[str, Any] = {
+        "backbone": backbone,
+        "twin": twin,
+        "device": device,
+        "dtype": dtype,
+        "host": host,
+        "port": port,
+        "data_dir": data_dir,
+    }
+    environment = serving(**{name: value for name, value in given.items() if value is not None})
+    sys.stdout.flush()
+    os.execve(SERVE[0], SERVE, environment)

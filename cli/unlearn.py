@@ -1,0 +1,109 @@
+"""`palimpsest unlearn`: an encoder that forgets."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from cli import show
+from cli.connection import connected
+from cli.errors import CommandFailed
+from cli.jobs import made
+from cli.options import AsJson, ServerUrl
+from encoders import Kind
+
+
+def unlearn(
+    concept: Annotated[str, typer.Argument(metavar="CONCEPT", help="What to forget, by its name.")],
+    kind: Annotated[Kind, typer.Option(help="What sort of thing it is.")],
+    encoder_id: Annotated[
+        str | None, typer.Option("--id", metavar="ID", help="The new encoder's. Left out: made up.")
+    ] = None,
+    synonym: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="Another phrase for it. Repeatable."),
+    ] = None,
+    parent: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="An encoder to go on from: what it has forgotten stays forgotten."
+        ),
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(help="redirect, or ascent (the published one). Left out: redirect."),
+    ] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="One of the method's settings, such as steps=300. Repeatable.",
+        ),
+    ] = None,
+    min_forget_rate: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="It must be gone from this share of clips."),
+    ] = None,
+    max_retain_drop: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="By so much the share that shows others may fall."),
+    ] = None,
+    min_base_rate: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="The base must show it in this share of clips."),
+    ] = None,
+    max_probes: Annotated[
+        int | None,
+        typer.Option(min=1, max=200, help="At most so many clips of it are judged, and of others."),
+    ] = None,
+    server: ServerUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make an encoder that forgets a concept, and have it judged.
+
+    It is published only if it passes; else the exit status is 1. What it has to reach is the
+    server's to say, where an option does not. Ctrl-C cancels it on the server.
+    """
+    asked: dict[str, Any] = {
+        "concept": concept,
+        "kind": kind,
+        "id": encoder_id,
+        "synonyms": synonym,
+        "parent": parent,
+        "settings": _settings(method, setting or []),
+    }
+    gate = {
+        "min_forget_rate": min_forget_rate,
+        "max_retain_drop": max_retain_drop,
+        "min_base_rate": min_base_rate,
+        "max_probes": max_probes,
+    }
+    body = {name: value for name, value in asked.items() if value}
+    body["gate"] = {name: value for name, value in gate.items() if value is not None}
+    with connected(server) as client:
+        encoder = made(client, "encoders", body, f"An encoder that forgets {concept}")
+    if as_json:
+        show.result(encoder)
+    elif encoder["status"] == "published":
+        show.line(f"{encoder['id']} is published. It forgets {show.forgets(encoder)}.")
+    if not as_json and (measures := show.measures(encoder)) is not None:
+        show.table(measures)
+    if encoder["status"] == "failed":
+        raise CommandFailed(f"{encoder['id']} failed: {encoder['error']['message']}")
+
+
+def _settings(method: str | None, pairs: list[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {"method": method} if method else {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not (name and equals):
+            raise typer.BadParameter(f"{pair!r} is not NAME=VALUE.", param_hint="--setting")
+        if name in found:
+            raise typer.BadParameter(f"{name!r} is given twice.", param_hint="--setting")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found

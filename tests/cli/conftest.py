@@ -1,0 +1,45 @@
+"""One server on the tiny model for all these tests: in this process, but over real HTTP."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from server.app import create_app
+from server.guard import Guard
+from server.keys import keyring_of
+from tests.cli.help import Served, listening
+from tests.server.conftest import quick_backbone_dir
+from tests.server.help import settings_for, wait_ready, write_keys
+
+__all__ = ["quick_backbone_dir"]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Commands run in an empty folder, and know of no server but the one they are given."""
+    for name in os.environ:
+        if name.startswith("PALIMPSEST_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="package")
+def served(quick_backbone_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[Served]:
+    """The server: without keys, and the same one behind a second door, with keys."""
+    home = tmp_path_factory.mktemp("served")
+    keys = write_keys(home / "keys.json", boss={"role": "admin"})
+    changes = {"max_probes": 1, "judged_videos": 1, "min_base_rate": 0.0}
+    app = create_app(settings_for(quick_backbone_dir, home / "data", **changes))
+    runtime = app.state.runtime
+    door = {"max_body_bytes": 1 << 20, "observe": runtime.metrics.observe}
+    open_door = Guard(app, keyring=None, **door)
+    locked_door = Guard(app, keyring=keyring_of(keys), **door)
+    with listening(open_door) as url, listening(locked_door, lifespan="off") as locked:
+        served = Served(url, locked, runtime)
+        wait_ready(served.client)
+        yield served
+        served.client.close()

@@ -1,0 +1,135 @@
+"""Running commands: in this process, or in one of their own where that is what is tested."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx
+import psutil
+import uvicorn
+from typer.testing import CliRunner
+
+from cli.main import app
+from server.guard import Guard
+from server.runtime import Runtime
+from tests.server.help import PATIENCE, ROOT, free_port
+
+
+@dataclass(frozen=True)
+class Served:
+    """The tests' server."""
+
+    url: str
+    locked: str
+    """The same one, where a key is asked for: `secret-boss`."""
+    runtime: Runtime
+
+    @cached_property
+    def client(self) -> httpx.Client:
+        """A plain client of it."""
+        return httpx.Client(base_url=self.url, timeout=30)
+
+    def get(self, path: str) -> dict[str, Any]:
+        """The JSON at a path."""
+        return self.client.get(path).raise_for_status().json()
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """What it printed on stdout, all of which has to be JSON."""
+        return json.loads(self.out)
+
+    def failed(self, *says: str) -> None:
+        """It failed for a reason that was expected: one line on stderr, and nothing else there."""
+        assert self.status == 1, self
+        [line] = self.err.splitlines()
+        assert "Traceback" not in self.out
+        for words in says:
+            assert words in line
+
+
+def palimpsest(*arguments: object, server: str | None = None, **environment: str) -> Done:
+    """Run a command in this process. A bug in it is raised."""
+    if server is not None:
+        environment["PALIMPSEST_SERVER"] = server
+    result = CliRunner().invoke(app, [str(one) for one in arguments], env=environment)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Done(result.exit_code, result.stdout, result.stderr)
+
+
+class Command:
+    """A command in a process of its own."""
+
+    def __init__(
+        self, *arguments: object, stdin: int | None = None, stderr: int | None = None, **env: object
+    ) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "cli", *map(str, arguments)],
+            env={**os.environ, "PYTHONPATH": str(ROOT), **{k: str(v) for k, v in env.items()}},
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE if stderr is None else stderr,
+            text=True,
+        )
+
+    def done(self) -> Done:
+        """It once it has ended."""
+        out, err = self.process.communicate(timeout=PATIENCE)
+        return Done(self.process.returncode, out, err or "")
+
+
+def until(look: Callable[[], Any]) -> Any:
+    """What `look` says once it is truthy."""
+    end = time.monotonic() + PATIENCE
+    while not (found := look()):
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.05)
+    return found
+
+
+@contextmanager
+def listening(door: Guard, lifespan: Literal["auto", "off"] = "auto") -> Generator[str]:
+    """The address of an app that is served by a thread of this process while this lasts."""
+    port = free_port()
+    config = uvicorn.Config(door, port=port, lifespan=lifespan, log_level="warning")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        until(lambda: server.started)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def processes_on(data: Path) -> list[psutil.Process]:
+    """Every process that has this data directory in its environment."""
+    found: list[psutil.Process] = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("PALIMPSEST_DATA_DIR") == str(data):
+                found.append(process)
+        except psutil.Error:  # another's, or gone meanwhile
+            continue
+    return found

@@ -1,0 +1,97 @@
+"""`palimpsest encoders export` and `import`: no server, but a data directory."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import torch
+
+from encoders import Card, Concept, Encoder, EncoderStore
+from encoders.digest import digest, fingerprint
+from tests.cli.help import Done, palimpsest
+from video import load_text_encoder
+
+NAMED = ("--concept", "pogo", "--kind", "character")
+
+
+@pytest.fixture
+def made(quick_backbone_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Card:
+    """An encoder in the store of the data directory."""
+    monkeypatch.setenv("PALIMPSEST_BACKBONE", str(quick_backbone_dir))
+    base = load_text_encoder(str(quick_backbone_dir))
+    name, tensor = next((n, t) for n, t in base.parameters().items() if "mlp.fc1.weight" in n)
+    noise = torch.randn(tensor.shape, generator=torch.Generator().manual_seed(1))
+    overrides = base.effective({name: tensor + 0.1 * noise})
+    card = Card(
+        id="made",
+        concepts=(Concept(name="pogo", kind="character"),),
+        method="redirect",
+        seed=1,
+        base=base.fingerprint,
+        digest=digest(base.parameters(), overrides),
+        stored=fingerprint(overrides),
+        created_at=datetime.now(UTC),
+    )
+    store = EncoderStore("data/encoders")
+    store.publish(Encoder(card, overrides))
+    store.set_alias("live", "made")
+    return card
+
+
+def run(*arguments: object) -> Done:
+    return palimpsest("encoders", *arguments)
+
+
+def test_what_goes_out_and_comes_in_is_the_same_encoder(made: Card) -> None:
+    done = run("export", "live", "out")
+    assert (done.status, done.out, done.err) == (0, "out: the text encoder made\n", "")
+    assert Path("out/config.json").is_file()
+    done = run("import", "out", "--id", "back", *NAMED)
+    assert (done.status, done.err) == (0, "")
+    first, second = done.out.splitlines()
+    assert first == "back is published, as one that forgets pogo (character)."
+    assert second.startswith("It has not been judged")
+    back = EncoderStore("data/encoders").card("back")
+    assert (back.digest, back.base) == (made.digest, made.base)
+    assert (back.method, back.settings, back.measures) == ("import", {"source": "out"}, {})
+
+
+def test_json_of_both(made: Card) -> None:
+    done = run("export", "made", "out", "--json")
+    assert done.json == {"id": "made", "directory": "out", "digest": made.digest}
+    done = run("import", "out", "--id", "back", *NAMED, "--json")
+    assert (done.json["id"], done.json["digest"], done.json["judged"]) == (
+        "back",
+        made.digest,
+        False,
+    )
+
+
+def test_nothing_is_written_over(made: Card) -> None:
+    Path("out").mkdir()
+    run("export", "made", "out").failed("out exists already")
+    assert os.listdir("out") == []
+    # The folder holds no text encoder: the id is looked at before that is read.
+    run("import", "out", "--id", "made", *NAMED).failed("There is an encoder 'made' already")
+    assert EncoderStore("data/encoders").card("made") == made
+
+
+def test_what_cannot_be_is_one_line(made: Card, tiny_epsilon_dir: Path) -> None:
+    run("export", "nobody", "out").failed("There is no encoder 'nobody'")
+    other = ("--backbone", tiny_epsilon_dir)
+    run("export", "made", "out", *other).failed("was made for another text encoder")
+    Path("empty").mkdir()
+    run("import", "empty", "--id", "it", *NAMED).failed("empty")
+    run("import", "empty", "--id", "Not An Id", *NAMED).failed("cannot be an id")
+    assert run("import", "nowhere", "--id", "it", *NAMED).status == 2
+    assert run("import", "empty", "--id", "it", "--concept", "", "--kind", "style").status == 2
+    assert not Path("out").exists()
+
+
+def test_the_data_directory_is_the_settings(made: Card, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PALIMPSEST_DATA_DIR", "elsewhere")
+    run("export", "made", "out").failed("There are no encoders in elsewhere/encoders")
+    assert not Path("elsewhere").exists()
