@@ -15,6 +15,7 @@ from torch.nn.functional import pad
 from encoders import low_rank
 from encoders.digest import CANONICAL_DTYPE, canonical, effective, fingerprint
 from encoders.errors import EncoderInvalid
+from encoders.recompute import in_parts, is_large
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -69,6 +70,7 @@ class TextEncoder:
         self.module = module
         nn.Module.eval(module).requires_grad_(False)
         nn.Module.to(module, device=device, dtype=dtype)
+        self._is_large = is_large(module)
         self._tensors = self._named(self.module)
         self._parameters = MappingProxyType(self._tensors)
         self.shapes: Mapping[str, torch.Size] = MappingProxyType(
@@ -109,17 +111,23 @@ class TextEncoder:
         self.fetch()
         input_ids = input_ids.to(self.device)
         if self._padding == "kept":
-            return self.forward(overrides, input_ids=input_ids).last_hidden_state
+            return self._hidden(overrides, input_ids=input_ids)
         mask = (input_ids != self._pad_token).long()
         if self._padding == "dropped":
-            embeddings = self.forward(overrides, input_ids=input_ids).last_hidden_state
+            embeddings = self._hidden(overrides, input_ids=input_ids)
         else:
             # What nobody attends to need not be computed: of 512 tokens a dozen are a prompt's.
             longest = max(1, int(mask.sum(1).max()))
             short = {"input_ids": input_ids[:, :longest], "attention_mask": mask[:, :longest]}
-            embeddings = self.forward(overrides, **short).last_hidden_state
+            embeddings = self._hidden(overrides, **short)
             embeddings = pad(embeddings, (0, 0, 0, input_ids.shape[1] - longest))
         return embeddings.masked_fill(mask.unsqueeze(2) == 0, 0)
+
+    def _hidden(self, overrides: Mapping[str, Tensor] | None, **inputs: Tensor) -> Tensor:
+        def call(**some: Tensor) -> Tensor:
+            return self.forward(overrides, **some).last_hidden_state
+
+        return in_parts(call, inputs) if self._is_large else call(**inputs)
 
     def forward(self, overrides: Mapping[str, Tensor] | None, **inputs: Any) -> Any:
         """All that the text model returns for these inputs, with the overrides laid over it."""

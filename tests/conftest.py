@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests import tiny
+from tests.shelf import Shelf
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +28,9 @@ def tiny_epsilon_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_clip_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A CLIP that has learned nothing."""
     return tiny.build_clip(tmp_path_factory.mktemp("tiny") / "clip")
+
+
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
+    """One model of every family and one of each twin."""
+    return Shelf(tmp_path_factory.mktemp("families"))

@@ -45,7 +45,8 @@ def _written(make: Callable[[], Any], directory: Path) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         make().save_pretrained(directory)
-    (directory / "prompts.json").write_text(json.dumps(tiny.PROMPTS))
+    book = {**tiny.PROMPTS, "defaults": {"steps": 2, "frames": 4}}
+    (directory / "prompts.json").write_text(json.dumps(book))
     return directory
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from encoders import Kind
 from unlearn.fewshot import GENERIC, all_names, mentions, phrase
+from video.everyday import CONCEPTS
 from video.prompt_book import PromptBook
 
 Label = tuple[str, ...]
@@ -64,46 +65,11 @@ frames are. Motions are missing: no single frame shows one."""
 PLAIN: Label = tuple(template.format(name="") for template in STYLE_TEMPLATES)
 """What is true of every frame: "a picture."."""
 
-EVERYDAY: Mapping[Kind, Sequence[str]] = {
-    "object": ("car", "tree", "house", "dog", "cat", "boat", "flower", "chair", "bird", "bicycle"),
-    "character": (
-        "Mickey Mouse",
-        "Pikachu",
-        "Super Mario",
-        "Homer Simpson",
-        "Hello Kitty",
-        "SpongeBob SquarePants",
-        "Snoopy",
-        "Batman",
-    ),
-    "person": (
-        "Albert Einstein",
-        "Marilyn Monroe",
-        "Abraham Lincoln",
-        "Queen Elizabeth II",
-        "Charlie Chaplin",
-        "Audrey Hepburn",
-        "Nelson Mandela",
-        "Mahatma Gandhi",
-    ),
-    "style": (
-        "Vincent van Gogh",
-        "Claude Monet",
-        "Pablo Picasso",
-        "Rembrandt",
-        "Andy Warhol",
-        "Katsushika Hokusai",
-        "pixel art",
-        "watercolour",
-    ),
-}
-"""What every CLIP and most models know, for models whose prompt book has no concepts of a kind."""
-
 
 def offered(book: PromptBook) -> Mapping[Kind, Sequence[str]]:
     """The concepts to weigh against each other, by kind: the book's, or the everyday ones for a
     kind of which it has none."""
-    return {kind: list(book.concepts.get(kind, ())) or EVERYDAY[kind] for kind in TEMPLATES}
+    return {kind: list(book.concepts.get(kind, ())) or CONCEPTS[kind] for kind in TEMPLATES}
 
 
 def label(names: Sequence[str], kind: Kind) -> Label:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from encoders import Kind
+from video import everyday
 from video.backbone import BackboneInvalid
 
 
@@ -33,14 +34,14 @@ class PromptBook:
 
 
 def read_prompts(directory: Path) -> PromptBook:
-    """The `prompts.json` of a model directory; an empty book where there is none.
+    """The `prompts.json` of a model directory; the everyday one where there is none.
 
     Raises:
         BackboneInvalid: the file is not the JSON it should be.
     """
     file = directory / "prompts.json"
     if not file.is_file():
-        return PromptBook()
+        return everyday_book()
     try:
         data = cast(dict[str, Any], json.loads(file.read_bytes()))
         concepts: dict[Kind, Mapping[str, tuple[str, ...]]] = {}
@@ -55,6 +56,15 @@ def read_prompts(directory: Path) -> PromptBook:
         )
     except (ValueError, TypeError, AttributeError) as error:
         raise BackboneInvalid(f"{file} cannot be read: {error}") from error
+
+
+def everyday_book() -> PromptBook:
+    """What every model has seen a lot of (`video.everyday`)."""
+    nothing: tuple[str, ...] = ()
+    concepts: dict[Kind, Mapping[str, tuple[str, ...]]] = {
+        kind: dict.fromkeys(names, nothing) for kind, names in everyday.CONCEPTS.items()
+    }
+    return PromptBook(tuple(everyday.captions()), everyday.GENERIC, concepts)
 
 
 def read_defaults(directory: Path) -> dict[str, Any]:

@@ -16,10 +16,11 @@ from transformers import CLIPImageProcessorPil, CLIPModel, CLIPProcessor, CLIPTo
 
 from encoders import Concept
 from unlearn.clip_judge import BATCH, THRESHOLD, ClipJudge
-from unlearn.clip_prompts import EVERYDAY, PLAIN, TEMPLATES, labels_for
+from unlearn.clip_prompts import PLAIN, TEMPLATES, labels_for
 from unlearn.judge import UnknownConcept
 from unlearn.judging import NothingToJudge, judging_plan
 from video.backbone import Limits
+from video.everyday import CONCEPTS
 from video.prompt_book import PromptBook, read_prompts
 
 NO_BOOK = PromptBook()
@@ -203,10 +204,10 @@ def test_a_concept_must_outweigh_all_others_together(judge: ClipJudge) -> None:
 def test_it_offers_the_books_concepts_and_everyday_ones_where_it_has_none(
     tiny_clip_dir: Path, judge: ClipJudge
 ) -> None:
-    assert judge.labels == {kind: list(names) for kind, names in EVERYDAY.items()}
+    assert judge.labels == {kind: list(CONCEPTS[kind]) for kind in TEMPLATES}
     with_book = ClipJudge.load(tiny_clip_dir, COLOUR_BOOK)
     assert with_book.labels["object"] == ["red", "blue"]
-    assert with_book.labels["style"] == list(EVERYDAY["style"])
+    assert with_book.labels["style"] == list(CONCEPTS["style"])
     for kind, names in judge.labels.items():
         assert all(judge.knows(name, kind) for name in names)
 

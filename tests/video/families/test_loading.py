@@ -14,8 +14,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests import tiny_families
+from tests.shelf import Shelf
 from tests.tiny_families import SIDE
-from tests.video.families.conftest import Shelf
 from video import (
     Backbone,
     BackboneInvalid,
@@ -128,6 +128,7 @@ def test_an_image_model_and_a_motion_adapter_are_animatediff(
     index["_class_name"] = "StableDiffusionPipeline"
     (image / "model_index.json").write_text(json.dumps(index))
     backbone = load_backbone(image, motion_adapter=adapter)
+    assert "a photo of Elvis Presley" in backbone.prompts.retain  # it has no book of its own
     assert (backbone.limits.frames_default, backbone.limits.guidance_default) == (16, 7.5)
     assert backbone.sources == (image, adapter)
     pipeline: Any = diffusers.AnimateDiffPipeline.from_pretrained(

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from encoders import EncoderStore
+from tests.shelf import Shelf
 from tests.tiny_families import SIDE
-from tests.video.families.conftest import Shelf
 from tests.video.help import PROMPT, WAIT, Gate, make_engine, publish
 from video import Backbone, Cancelled, Engine, GenerationRequest, load_backbone
 from video.backbone import Frames, NotStepped

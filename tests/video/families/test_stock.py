@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.shelf import Shelf
 from tests.tiny_families import SIDE
-from tests.video.families.conftest import Shelf
 from video import load_backbone
 from video.denoising import Denoising, step
 from video.requests import GenerationRequest

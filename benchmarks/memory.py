@@ -1,0 +1,238 @@
+"""What each model takes of a device's memory, to serve and to unlearn: `make bench-memory`.
+
+Computed, not measured: the networks are made by their published configurations on torch's meta
+device, where every operation has shapes and nothing is calculated, and the bytes of all tensors that
+are alive are added up, operation by operation. Attention is counted as a fused kernel's. What a real
+allocator adds in fragments and a convolution in work space is not in it: allow a tenth or two more.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import typer
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from benchmarks.results import show, write
+from benchmarks.true_models import MODELS, TrueModel
+from encoders import low_rank
+from encoders.recompute import in_parts, is_large
+from unlearn import objectives
+from unlearn.layers import select
+from unlearn.settings import DEFAULTS, T5_RANK, UnlearnSettings
+from video import autoencoder
+from video.denoiser import Denoiser, OneFrame
+from video.placement import Placement
+
+GIB = 2**30
+PROMPT_LENGTH = 16
+"""Tokens of a prompt with what begins and ends it, where padding is not computed."""
+
+
+def main() -> None:
+    """Write `benchmarks/results/memory.json`."""
+    found = {name: measure(model) for name, model in MODELS.items()}
+    show(
+        "GiB of a device's memory, computed",
+        ("", *next(iter(found.values()))),
+        [[name, *(f"{value:.1f}" for value in row.values())] for name, row in found.items()],
+    )
+    write("memory", found)
+
+
+def measure(model: TrueModel) -> dict[str, float]:
+    """Bytes of weights, and peaks with everything on the device and with what is not in use off it,
+    in GiB."""
+    with torch.device("meta"), fused_attention():
+        text_encoder = model.text_encoder().eval().requires_grad_(False)
+        video, twin = model.denoisers(Placement("meta"))
+        weights = {
+            "text encoder": _bytes(text_encoder),
+            "denoiser": _bytes(video.network),
+            "autoencoder": _bytes(video.autoencoder.module),
+        }
+        shares = {p for d in (video,) for p in d.network.parameters()}
+        image = twin or OneFrame(video)
+        weights["twin"] = sum(
+            tensor.nbytes
+            for part in ((twin.network, twin.autoencoder.module) if twin else ())
+            for tensor in part.parameters()
+            if tensor not in shares and part is not video.autoencoder.module
+        )
+        work = {
+            "text": peak(lambda: _encode(model, text_encoder, 1)),
+            "step": peak(lambda: _step(model, text_encoder, video)),
+            "decode": peak(lambda: video.decode(video.noise(0, model.frames).to("meta"))),
+            "redirect": peak(lambda: _redirect(model, text_encoder)),
+            "ascent": peak(lambda: _ascent(model, text_encoder, image)),
+        }
+    serving = sum(weights.values()) + max(work[name] for name in ("text", "step", "decode"))
+    alone = max(
+        weights["text encoder"] + work["text"],
+        weights["denoiser"] + work["step"],
+        weights["autoencoder"] + work["decode"],
+    )
+    learning = weights["twin"] or weights["denoiser"]
+    found = {
+        **{f"{name}, weights": size for name, size in weights.items()},
+        "serving": serving,
+        "serving, offloaded": alone,
+        "redirect": weights["text encoder"] + work["redirect"],
+        "ascent": weights["text encoder"] + learning + work["ascent"],
+    }
+    return {name: round(size / GIB, 2) for name, size in found.items()}
+
+
+def peak(action: Callable[[], object]) -> int:
+    """The most bytes that tensors made by an action take at a time."""
+    with Live() as live:
+        action()
+    return live.peak
+
+
+class Live(TorchDispatchMode):
+    """Adds up the storage of what operations make, for as long as anything holds it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.peak = 0
+        self._bytes = 0
+        self._known: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        for given in tree_leaves((args, kwargs)):
+            if isinstance(given, Tensor):
+                self._known.add(given.untyped_storage())  # weights, which are counted apart
+        made = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(made):
+            if isinstance(tensor, Tensor) and tensor.untyped_storage() not in self._known:
+                storage = tensor.untyped_storage()
+                self._known.add(storage)
+                self._bytes += storage.nbytes()
+                self.peak = max(self.peak, self._bytes)
+                weakref.finalize(storage, self._freed, storage.nbytes())
+        return made
+
+    def _freed(self, size: int) -> None:
+        self._bytes -= size
+
+
+class _Fused(torch.autograd.Function):
+    """Attention that keeps its inputs, its output and no scores."""
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        out = query.new_empty(*query.shape[:-1], value.shape[-1])
+        ctx.save_for_backward(query, key, value, out)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
+        query, key, value, _ = ctx.saved_tensors
+        return query.new_empty(query.shape), key.new_empty(key.shape), value.new_empty(value.shape)
+
+
+@contextmanager
+def fused_attention() -> Generator[None]:
+    """On the meta device torch would write all scores out. Pixels are left as tensors, too."""
+    functional: Any = torch.nn.functional
+    attention, frames = functional.scaled_dot_product_attention, autoencoder.to_frames
+    functional.scaled_dot_product_attention = lambda query, key, value, *_, **__: _Fused.apply(
+        query, key, value
+    )
+    autoencoder.to_frames = lambda pixels: pixels  # pyright: ignore
+    try:
+        yield
+    finally:
+        functional.scaled_dot_product_attention, autoencoder.to_frames = attention, frames
+
+
+def _bytes(module: nn.Module) -> int:
+    return sum(tensor.nbytes for tensor in module.parameters())
+
+
+def _tokens(model: TrueModel, prompts: int) -> Tensor:
+    length = model.prompt_tokens if model.attended else PROMPT_LENGTH
+    return torch.zeros(prompts, length, dtype=torch.long)
+
+
+@torch.no_grad()
+def _encode(model: TrueModel, text_encoder: Any, prompts: int) -> Tensor:
+    return text_encoder(_tokens(model, prompts)).last_hidden_state
+
+
+@torch.no_grad()
+def _step(model: TrueModel, text_encoder: Any, denoiser: Denoiser) -> None:
+    """Of one request with guidance."""
+    latents = denoiser.noise(0, model.frames).to("meta").expand(2, -1, -1, -1, -1)
+    width = text_encoder.config.hidden_size
+    denoiser.predict(latents, torch.zeros(2), torch.zeros(2, model.prompt_tokens, width))
+
+
+def _trained(text_encoder: nn.Module, rank: int) -> dict[str, Tensor]:
+    """The default's factors, with Adam's two moments."""
+    base = dict(text_encoder.named_parameters())
+    found: dict[str, Tensor] = {}
+    for name in select(base, UnlearnSettings().layers):
+        if base[name].ndim == 2:
+            rows, columns = base[name].shape
+            found[name + low_rank.A] = torch.zeros(rank, columns, requires_grad=True)
+            found[name + low_rank.B] = torch.zeros(rows, rank, requires_grad=True)
+    return found
+
+
+def _learn(text_encoder: nn.Module, tokens: Tensor, rank: int, loss: Callable[[Tensor], Tensor]) -> None:
+    trained = _trained(text_encoder, rank)
+    adam = torch.optim.Adam(trained.values(), foreach=False)
+    base = dict(text_encoder.named_parameters())
+
+    def call(input_ids: Tensor) -> Tensor:
+        laid = low_rank.meet(base, trained)
+        return functional_call(text_encoder, laid, (input_ids,)).last_hidden_state
+
+    with torch.enable_grad():
+        together = in_parts if is_large(text_encoder) else lambda call, inputs: call(**inputs)
+        loss(together(call, {"input_ids": tokens})).backward()
+    adam.step()
+
+
+def _redirect(model: TrueModel, text_encoder: nn.Module) -> None:
+    """A step of the default: named, held and attackers' prompts, as `unlearn.redirect` has them."""
+    settings = UnlearnSettings()
+    schedule = settings.schedule()
+    # The attackers' prompts are a backward pass of the same step: their activations are there too.
+    prompts = schedule.batch_size + settings.retain_batch + 1 + 24
+    _learn(
+        text_encoder,
+        _tokens(model, prompts),
+        schedule.rank,
+        lambda embeddings: embeddings.float().square().mean(),
+    )
+
+
+def _ascent(model: TrueModel, text_encoder: nn.Module, image: Denoiser) -> None:
+    """A step on two stills: through the twin, its autoencoder not needed any more."""
+    count = DEFAULTS["ascent"].batch_size
+    latents = image.noise(0, None).to("meta").expand(count, -1, -1, -1)
+
+    def loss(embeddings: Tensor) -> Tensor:
+        padded = embeddings.new_zeros(count, model.prompt_tokens, embeddings.shape[2])
+        whole = torch.cat([embeddings, padded[:, embeddings.shape[1] :]], 1)
+        x = objectives.Noised(latents, torch.zeros(count), latents)
+        return objectives.ascent(image, x, whole)
+
+    rank = DEFAULTS["ascent"].rank or T5_RANK
+    _learn(text_encoder, _tokens(model, count), rank, loss)
+
+
+if __name__ == "__main__":
+    typer.run(main)
