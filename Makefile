@@ -3,6 +3,7 @@
 # make test    the whole suite: lint, types, imports, tests
 # make bench-starter, make bench-forgetting    what is claimed of the built-in model and of unlearning
 # make bench-serving    what is claimed of serving, against servers written without it
+# make bench-memory    what each family takes of a device's memory, computed from configurations
 # make bench-true-sizes    seconds and memory at the sizes of Stable Diffusion 1.5, on a GPU
 #
 # Each installs what it needs into .venv first: Python 3.11 or newer and make are enough.
@@ -15,7 +16,7 @@ INSTALLED := $(VENV)/.installed
 export BENTOML_DO_NOT_TRACK := True
 export BENTOML_HOME ?= $(CURDIR)/data/bentoml
 
-.PHONY: demo serve test test-slow lint format bench-starter bench-forgetting bench-serving bench-true-sizes clean
+.PHONY: demo serve test test-slow lint format bench-starter bench-forgetting bench-serving bench-memory bench-true-sizes clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m demo
@@ -49,6 +50,9 @@ bench-forgetting: $(INSTALLED)
 
 bench-serving: $(INSTALLED)
 	$(BIN)/python -m benchmarks.serving
+
+bench-memory: $(INSTALLED)
+	$(BIN)/python -m benchmarks.memory
 
 bench-true-sizes: $(INSTALLED)
 	$(BIN)/python -m benchmarks.true_sizes

@@ -1,9 +1,9 @@
 """What each model takes of a device's memory, to serve and to unlearn: `make bench-memory`.
 
 Computed, not measured: the networks are made by their published configurations on torch's meta
-device, where every operation has shapes and nothing is calculated, and the bytes of all tensors that
-are alive are added up, operation by operation. Attention is counted as a fused kernel's. What a real
-allocator adds in fragments and a convolution in work space is not in it: allow a tenth or two more.
+device, where every operation has shapes and nothing is calculated, and the bytes of all tensors
+that are alive are added up, operation by operation. Attention is counted as a fused kernel's. What
+a real allocator adds in fragments and a convolution in work space is not in it: allow a fifth more.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from benchmarks.true_models import MODELS, TrueModel
 from encoders import low_rank
 from encoders.recompute import in_parts, is_large
 from unlearn import objectives
+from unlearn.adversary import ATTACKERS
 from unlearn.layers import select
 from unlearn.settings import DEFAULTS, T5_RANK, UnlearnSettings
 from video import autoencoder
@@ -190,13 +191,28 @@ def _trained(text_encoder: nn.Module, rank: int) -> dict[str, Tensor]:
     return found
 
 
-def _learn(text_encoder: nn.Module, tokens: Tensor, rank: int, loss: Callable[[Tensor], Tensor]) -> None:
+def _learn(
+    text_encoder: nn.Module,
+    tokens: Tensor,
+    rank: int,
+    loss: Callable[[Tensor], Tensor],
+    *,
+    attackers: int = 0,
+) -> None:
     trained = _trained(text_encoder, rank)
     adam = torch.optim.Adam(trained.values(), foreach=False)
     base = dict(text_encoder.named_parameters())
+    more: dict[str, Tensor] = {}
+    if attackers:  # their tokens stand in a copy of the token embedding
+        matrix = next(
+            name for name in base if name.endswith(("shared.weight", "token_embedding.weight"))
+        )
+        rows = torch.zeros(attackers, base[matrix].shape[1], requires_grad=True)
+        carriers = torch.zeros(attackers, dtype=torch.long)
+        more = {matrix: base[matrix].index_put((carriers,), rows.to(base[matrix].dtype))}
 
     def call(input_ids: Tensor) -> Tensor:
-        laid = low_rank.meet(base, trained)
+        laid = {**low_rank.meet(base, trained), **more}
         return functional_call(text_encoder, laid, (input_ids,)).last_hidden_state
 
     with torch.enable_grad():
@@ -209,13 +225,14 @@ def _redirect(model: TrueModel, text_encoder: nn.Module) -> None:
     """A step of the default: named, held and attackers' prompts, as `unlearn.redirect` has them."""
     settings = UnlearnSettings()
     schedule = settings.schedule()
-    # The attackers' prompts are a backward pass of the same step: their activations are there too.
-    prompts = schedule.batch_size + settings.retain_batch + 1 + 24
+    # The attackers' prompts are part of the same backward pass: their activations are there too.
+    prompts = schedule.batch_size + settings.retain_batch + 1 + ATTACKERS
     _learn(
         text_encoder,
         _tokens(model, prompts),
         schedule.rank,
         lambda embeddings: embeddings.float().square().mean(),
+        attackers=ATTACKERS,
     )
 
 

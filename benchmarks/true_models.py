@@ -79,11 +79,13 @@ _XXL: dict[str, Any] = {
 
 
 def t5_xxl() -> nn.Module:
-    return T5EncoderModel(T5Config(vocab_size=32128, **_XXL)).to(HALF)
+    encoder: Any = T5EncoderModel(T5Config(vocab_size=32128, **_XXL))
+    return encoder.to(HALF)
 
 
 def umt5_xxl() -> nn.Module:
-    return UMT5EncoderModel(UMT5Config(vocab_size=256384, **_XXL)).to(HALF)
+    encoder: Any = UMT5EncoderModel(UMT5Config(vocab_size=256384, **_XXL))
+    return encoder.to(HALF)
 
 
 def image_autoencoder() -> FrameAutoencoder:
@@ -167,7 +169,7 @@ def wan_14b(placement: Placement) -> tuple[Denoiser, Denoiser | None]:
     return _wan(placement, num_attention_heads=40, ffn_dim=13824, num_layers=40), None
 
 
-def _wan(placement: Placement, **sizes: int) -> Denoiser:
+def _wan(placement: Placement, **sizes: Any) -> Denoiser:
     vae: Any = diffusers.AutoencoderKLWan()
     vae.enable_tiling()
     clips = ClipAutoencoder(vae, channels=16, shrinks=(8, 4), mean=0.0, std=1.0)

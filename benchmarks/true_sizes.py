@@ -13,26 +13,22 @@ import gc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from time import perf_counter
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import torch
 import typer
-from diffusers import AutoencoderKL, DDIMScheduler, MotionAdapter, UNet2DConditionModel
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTokenizer
 
 from benchmarks.forgetting.intervention import Intervention
 from benchmarks.forgetting.methods import encoder_of
 from benchmarks.forgetting.sampling import Shot, sample
 from benchmarks.results import show, write
-from benchmarks.workshop import WEIGHTS, clip_vit_l_config
+from benchmarks.true_models import MODELS
+from benchmarks.workshop import WEIGHTS
 from encoders import Concept, Kind, TextEncoder
 from unlearn import UnlearnSettings, few_shot_requests
-from video.autoencoder import FrameAutoencoder
 from video.backbone import Backbone, Frames, Limits
-from video.families.animatediff import AnimateDiff
-from video.families.stable_diffusion import StableDiffusion
 from video.placement import Placement
-from video.precision import best_dtype
 from video.prompt_book import read_prompts
 from video.stepped import SteppedBackbone
 from video.tokens import Tokens
@@ -45,7 +41,6 @@ METHODS: Mapping[str, UnlearnSettings] = {
     "redirect, no adversary": UnlearnSettings(adversary_weight=0),
     "ascent, ten steps": PUBLISHED,
 }
-WIDTHS = (320, 640, 1280, 1280)
 CLIP_FRAMES, STEPS, GUIDANCE = 16, 25, 7.5
 EMBEDDINGS = 100
 """Prompts embedded for one figure."""
@@ -61,34 +56,18 @@ def main() -> None:
 def stable_diffusion(device: str) -> Backbone:
     """CLIP ViT-L/14, the U-Net and autoencoder of Stable Diffusion 1.5, AnimateDiff's motion
     modules v1.5.2; weights at random, tokenizer and prompts of the built-in model."""
-    dtype = best_dtype(device)
-    widths: Any = WIDTHS  # diffusers' annotations are of its defaults
-    blocks: Any = ("DownEncoderBlock2D",) * 4, ("UpDecoderBlock2D",) * 4
+    model = MODELS["SD 1.5 + AnimateDiff"]
     with torch.device(device):
-        text_encoder = CLIPTextModel(clip_vit_l_config())
-        vae = AutoencoderKL(
-            down_block_types=blocks[0],
-            up_block_types=blocks[1],
-            block_out_channels=cast(Any, (128, 256, 512, 512)),
-            layers_per_block=2,
-            sample_size=512,
-        )
-        unet: Any = UNet2DConditionModel(
-            sample_size=64, block_out_channels=widths, cross_attention_dim=768
-        )
-        adapter: Any = MotionAdapter(block_out_channels=widths, motion_max_seq_length=32)
-    tokenizer = CLIPTokenizer.from_pretrained(WEIGHTS / "tokenizer", model_max_length=77)
-    scheduler: Any = DDIMScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False
-    )
-    autoencoder, placement = FrameAutoencoder(vae), Placement(device)
-    unet, adapter = unet.to(dtype), adapter.to(dtype)
+        text_encoder: Any = model.text_encoder()
+        video, image = model.denoisers(Placement(device))
+    assert image is not None
+    tokenizer = CLIPTokenizer.from_pretrained(WEIGHTS / "tokenizer")
     return SteppedBackbone(
         name="stable diffusion 1.5 and animatediff, random weights",
-        tokens=Tokens(tokenizer, 77),
+        tokens=Tokens(tokenizer, model.prompt_tokens),
         text_encoder=TextEncoder(text_encoder),
-        image=StableDiffusion(unet, autoencoder, scheduler, placement, dtype),
-        video=AnimateDiff(unet, adapter, autoencoder, scheduler, (512, 512), placement, dtype),
+        image=image,
+        video=video,
         limits=Limits(
             native_width=512,
             native_height=512,
@@ -177,7 +156,7 @@ def _gib(backbone: Backbone) -> dict[str, Any]:
         return {}
     return {
         "GiB": round(torch.cuda.memory_allocated() / 2**30, 2),
-        "dtype": str(best_dtype("cuda")),
+        "dtype": str(backbone.dtype),
     }
 
 

@@ -1,0 +1,75 @@
+"""The benchmarks of true sizes: the models are as large as the real ones, and bytes are counted as
+they come and go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import memory, true_sizes
+from benchmarks.true_models import MODELS
+from unlearn import UnlearnSettings
+from video import load_backbone
+from video.placement import Placement
+
+MILLIONS = {
+    # text encoder, denoiser of clips, twin: as their model cards and papers say
+    "SD 1.5 + AnimateDiff": (123, 859 + 454, 859),
+    "ModelScope 1.7B": (340, 1411, 866),
+    "CogVideoX-2b": (4762, 1694, 611),
+    "Wan 2.1 1.3B": (5681, 1419, None),
+    "Wan 2.1 14B": (5681, 14288, None),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_models_have_the_published_number_of_parameters(name: str) -> None:
+    model = MODELS[name]
+    with torch.device("meta"):
+        video, twin = model.denoisers(Placement("meta"))
+        text_encoder = model.text_encoder()
+    found = [
+        sum(p.numel() for p in module.parameters()) / 1e6 if module is not None else None
+        for module in (text_encoder, video.network, twin.network if twin else None)
+    ]
+    assert found == [pytest.approx(n, rel=0.01) if n else None for n in MILLIONS[name]]
+
+
+def test_bytes_are_counted_while_anything_holds_them() -> None:
+    weight = torch.zeros(100, 100, device="meta")  # there before: counted apart
+
+    def action() -> None:
+        one = weight @ weight
+        two = one + one  # 80,000 bytes at a time
+        del one
+        two = two.relu()  # and again
+        two.add_(1)
+        two.view(50, 200)
+
+    assert memory.peak(action) == 80_000
+
+
+def test_what_gradients_need_is_counted() -> None:
+    def chain(learns: bool) -> int:
+        weight = torch.zeros(100, 100, device="meta", requires_grad=learns)
+
+        def action() -> None:
+            x = weight
+            for _ in range(10):
+                x = (x @ x).sigmoid()
+
+        return memory.peak(action)
+
+    assert chain(learns=False) <= 3 * 40_000
+    assert chain(learns=True) >= 10 * 40_000
+
+
+def test_true_sizes_are_measured_by_the_same_means_on_any_model(tiny_backbone_dir: Path) -> None:
+    methods = {"redirect": UnlearnSettings(steps=3), "ascent": UnlearnSettings("ascent", steps=3)}
+    found = true_sizes.measure(load_backbone(tiny_backbone_dir), methods)
+    assert set(found["making"]) == set(methods)
+    for one in (found["few-shot images"], found["clip"], *found["making"].values()):
+        assert one["seconds"] > 0
+    assert set(found["embedding a prompt"]) == {"base", "encoder"}
