@@ -84,10 +84,18 @@ class ModelFiles:
     def tokenizer(self, *kinds: str) -> Any:
         """The tokenizer. Raises BackboneInvalid."""
         self.require("tokenizer", *kinds)
-        with _explained(self.directory / "tokenizer"):
-            return getattr(transformers, kinds[0]).from_pretrained(
-                self.directory / "tokenizer", local_files_only=True
+        directory = self.directory / "tokenizer"
+        with _explained(directory):
+            found = getattr(transformers, kinds[0]).from_pretrained(
+                directory, local_files_only=True
             )
+        # Without its vocabulary's file a tokenizer loads all the same, and knows nothing.
+        if 8 * len(found) < int(self.config("text_encoder").get("vocab_size", 0)):
+            raise BackboneInvalid(
+                f"{directory} has {len(found)} tokens, the text encoder many more: its vocabulary "
+                "(tokenizer.json, vocab.json or spiece.model) is missing."
+            )
+        return found
 
     def scheduler(self) -> Any:
         """The scheduler, of whatever class of diffusers'. Raises BackboneInvalid."""

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests import tiny_families
+from tests import tiny, tiny_families
 from tests.shelf import Shelf
 from tests.tiny_families import SIDE
 from video import (
@@ -242,6 +242,35 @@ def test_pickled_weights_are_read_if_that_is_asked_for(shelf: Shelf, tmp_path: P
     pickled = load_backbone(copy, twin=twin, pickles=True)
     plain = load_backbone(shelf.model("modelscope"), twin=twin)
     assert pickled.text_encoder.fingerprint == plain.text_encoder.fingerprint
+
+
+def test_a_t5_tokenizer_may_be_a_sentencepiece_model_alone(shelf: Shelf, tmp_path: Path) -> None:
+    import sentencepiece
+
+    copy = Path(shutil.copytree(shelf.model("cogvideox"), tmp_path / "spiece"))
+    whole = copy / "tokenizer" / "tokenizer.json"
+    assert whole.exists()
+    whole.unlink()
+    with pytest.raises(BackboneInvalid, match=r"tokenizer.*vocabulary.*is missing"):
+        load_backbone(copy, twin="self")
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("\n".join(tiny.PROMPTS["retain"] * 20))  # type: ignore[operator]
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(corpus),
+        model_prefix=str(copy / "tokenizer" / "spiece"),
+        vocab_size=200,
+        hard_vocab_limit=False,
+        pad_id=0,
+        eos_id=1,
+        unk_id=2,
+        bos_id=-1,
+        minloglevel=2,
+    )
+    backbone = load_backbone(copy, twin="self")
+    tokens = backbone.tokenize(["pogo in a meadow"])[0].tolist()
+    assert "pogo in a meadow" in backbone.detokenize(tokens)
+    assert tokens[-1] == 0
+    assert backbone.prompt_tokens("pogo in a meadow") < len(tokens)
 
 
 @pytest.mark.parametrize("family", ["animatediff", *tiny_families.BUILDERS])
