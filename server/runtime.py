@@ -18,6 +18,7 @@ from server.errors import NotReady
 from server.files import VideoFiles
 from server.housekeeping import Housekeeping
 from server.jobs import Jobs, Stopped
+from server.lock import DataLock
 from server.metrics import Metrics, StateCollector
 from server.records import Records
 from server.settings import Settings
@@ -57,13 +58,16 @@ class Runtime:
         """Why the models could not be loaded."""
         self.stopping = threading.Event()
         self._loaded: Loaded | None = None
+        self._lock = DataLock(settings.data_dir)
         self._housekeeping = Housekeeping(self)
         self._boot = threading.Thread(target=self._load, name="palimpsest-load", daemon=True)
 
     def start(self) -> None:
-        """Open the databases, begin to load the models, take up what was left unfinished."""
+        """Take the data directory, open the databases, begin to load the models, take up what was
+        left unfinished. Raises DataInUse."""
         data = self.settings.data_dir
         data.mkdir(parents=True, exist_ok=True)
+        self._lock.take()
         self.records = Records(data / "records.sqlite")
         self.files = VideoFiles(data / "videos")
         self._boot.start()
@@ -80,6 +84,7 @@ class Runtime:
             self._loaded.engine.stop()
         self.jobs.stop()
         self.records.close()
+        self._lock.release()
 
     @property
     def work_dir(self) -> Path:

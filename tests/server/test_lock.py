@@ -1,0 +1,41 @@
+"""One server for one data directory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from server.lock import DataInUse, DataLock
+
+HOLD = """
+import sys, pathlib
+sys.path.insert(0, {root!r})
+from server.lock import DataLock
+DataLock(pathlib.Path({data!r})).take()
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_second_server_is_refused_until_the_first_has_gone_however_it_went(
+    tmp_path: Path,
+) -> None:
+    code = HOLD.format(root=str(Path(__file__).parents[2]), data=str(tmp_path))
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        lock = DataLock(tmp_path)
+        with pytest.raises(DataInUse, match=rf"process {holder.pid}.*PALIMPSEST_DATA_DIR"):
+            lock.take(patience=0.2)
+        holder.kill()
+        lock.take()
+        lock.release()
+    again = DataLock(tmp_path)
+    again.take(patience=0)
+    again.release()
+    again.release()
