@@ -28,6 +28,12 @@ def serve(
         str | None,
         typer.Option(metavar="NAME", help="In what: auto, float32, bfloat16 or float16."),
     ] = None,
+    offload: Annotated[
+        bool | None,
+        typer.Option(
+            "--offload", help="Keep what is not in use off the device.", show_default=False
+        ),
+    ] = None,
     host: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Where it listens. [default: 127.0.0.1]")
     ] = None,
@@ -47,6 +53,7 @@ def serve(
         "twin": twin,
         "device": device,
         "dtype": dtype,
+        "offload": offload,
         "host": host,
         "port": port,
         "data_dir": data_dir,

@@ -63,7 +63,7 @@ def load_text_encoder(source: Path | str, *, pickles: bool = False) -> TextEncod
         BackboneInvalid: as `load_backbone`.
     """
     files, family = _found(source, pickles)
-    options = Options(name="", pickles=pickles, dtype=torch.float32)
+    options = Options(name="", pickles=pickles, keeps_text_precision=True)
     return import_module(family.module).load_text_encoder(files, options)[1]
 
 

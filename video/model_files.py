@@ -6,7 +6,7 @@ import json
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import diffusers
 import torch
@@ -16,6 +16,10 @@ from transformers import PreTrainedModel
 
 from video.backbone import BackboneInvalid
 from video.source import locate
+
+
+Precision = torch.dtype | Literal["auto"]
+"""In which weights are loaded; "auto" is that in which they are stored, for a text model."""
 
 
 def read_index(directory: Path) -> dict[str, Any]:
@@ -63,7 +67,7 @@ class ModelFiles:
         """A component's `config.json`. Raises BackboneInvalid."""
         return _read_json(self.directory / component / "config.json")
 
-    def load(self, component: str, kind: Any, dtype: torch.dtype) -> Any:
+    def load(self, component: str, kind: Any, dtype: Precision) -> Any:
         """A component's model, in this precision.
 
         Raises:
@@ -106,7 +110,7 @@ class ModelFiles:
             return cast(Any, found).from_pretrained(self.directory / "scheduler")
 
 
-def load_weights(kind: Any, directory: Path, dtype: torch.dtype, *, pickles: bool = False) -> Any:
+def load_weights(kind: Any, directory: Path, dtype: Precision, *, pickles: bool = False) -> Any:
     """`kind.from_pretrained` that never leaves weights at random.
 
     Raises:

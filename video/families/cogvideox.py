@@ -18,7 +18,7 @@ from video.autoencoder import ClipAutoencoder
 from video.backbone import Frames, Limits
 from video.denoiser import Denoiser
 from video.families import FAMILIES
-from video.families.options import Options, size_of, text_dtype
+from video.families.options import Options, size_of
 from video.families.twin import twin_of
 from video.model_files import ModelFiles
 from video.prompt_book import read_defaults, read_prompts
@@ -99,8 +99,7 @@ def load_text_encoder(files: ModelFiles, options: Options) -> tuple[Tokens, Text
     """The tokenizer and T5's encoder; padding is like any other token to both. Raises
     BackboneInvalid."""
     tokenizer = files.tokenizer("T5Tokenizer", "T5TokenizerFast")
-    dtype = text_dtype(options)
-    module = files.load("text_encoder", T5EncoderModel, dtype)
+    module = files.load("text_encoder", T5EncoderModel, "auto")
     length = int(files.config("transformer").get("max_text_seq_length", 226))
     return Tokens(tokenizer, length), options.text_encoder(module)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel
+from transformers import CLIPTextModel, PreTrainedModel
 
 from encoders import TextEncoder
 from video.backbone import BackboneInvalid
@@ -31,24 +31,25 @@ class Options:
     size: tuple[int, int] | None = None
     """Width and height of clips, where a family makes more than one."""
     pickles: bool = False
+    keeps_text_precision: bool = False
+    """Leave a large text encoder as precise as it is stored, whatever `dtype` is."""
     sources: list[Path] = field(default_factory=list[Path])
     """Directories that were read beside the model's own, as loading finds them."""
 
     def text_encoder(self, module: PreTrainedModel, **padding: Any) -> TextEncoder:
-        """A text model where its placement has it."""
+        """A text model where its placement has it. One of billions of parameters, which comes as
+        precise as it is stored, is computed in the denoiser's precision; but not in float16, which
+        the activations of T5 leave."""
+        dtype = None
+        if not isinstance(module, CLIPTextModel) and not self.keeps_text_precision:
+            dtype = torch.bfloat16 if self.dtype == torch.float16 else self.dtype
         if self.placement.offloads:
-            return TextEncoder(module, fetch=self.placement.fetch, **padding)
-        return TextEncoder(module, device=self.placement.device, **padding)
+            return TextEncoder(module, dtype=dtype, fetch=self.placement.fetch, **padding)
+        return TextEncoder(module, device=self.placement.device, dtype=dtype, **padding)
 
 
 SELF = "self"
 """The twin that is the video model itself, at one frame."""
-
-
-def text_dtype(options: Options) -> torch.dtype:
-    """The precision of a text encoder of billions of parameters: the denoiser's, but for float16,
-    which the activations of T5 leave."""
-    return torch.bfloat16 if options.dtype == torch.float16 else options.dtype
 
 
 def size_of(options: Options, native: tuple[int, int], multiple: int) -> tuple[int, int]:

@@ -23,7 +23,7 @@ from encoders.text_encoder import Padding
 from video.backbone import Backbone, BackboneInvalid, Limits, NotStepped
 from video.denoiser import Denoiser
 from video.families import wan
-from video.families.options import Options, size_of, text_dtype
+from video.families.options import Options, size_of
 from video.model_files import ModelFiles
 from video.pipeline_run import PipelineRun
 from video.placement import Placement
@@ -240,7 +240,7 @@ def load_text_encoder(files: ModelFiles, options: Options) -> tuple[Tokens, Text
     tried = TRIED[files.pipeline]
     tokenizer = files.tokenizer("T5Tokenizer", "T5TokenizerFast")
     tokens = Tokens(tokenizer, tried.prompt_tokens, tried.clean)
-    module = files.load("text_encoder", tried.encoder, text_dtype(options))
+    module = files.load("text_encoder", tried.encoder, "auto")
     return tokens, options.text_encoder(module, padding=tried.padding, pad_token=tokens.pad)
 
 

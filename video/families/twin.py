@@ -83,8 +83,8 @@ def load_twin(
 @torch.no_grad()
 def difference(text_encoder: TextEncoder, directory: Path, *, pickles: bool = False) -> float:
     """How far the text encoder in a directory is from another: the largest ‖W′ − W‖ / ‖W‖ over its
-    parameters, in float16, the precision of their fingerprints; 0 means that those are equal. Read
-    a tensor at a time.
+    parameters, in the precision that the other is computed in and then in that of fingerprints,
+    float16. Read a tensor at a time.
 
     Raises:
         BackboneInvalid: its parameters have other names or shapes, or cannot be read.
@@ -101,7 +101,7 @@ def difference(text_encoder: TextEncoder, directory: Path, *, pickles: bool = Fa
                         f"{directory} is another text encoder: its {one.name} has shape "
                         f"{one.shape}, the video model's {tuple(ours.shape)}."
                     )
-                a, b = canonical(ours), canonical(one.read())
+                a, b = canonical(ours), canonical(one.read().to(ours.dtype))
                 if not torch.equal(a, b):
                     a, b = a.float(), b.float()
                     largest = max(largest, float((a - b).norm() / a.norm().clamp(min=1e-12)))

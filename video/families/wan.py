@@ -17,7 +17,7 @@ from encoders import TextEncoder
 from video.autoencoder import ClipAutoencoder
 from video.backbone import Backbone, Limits
 from video.denoiser import Denoiser
-from video.families.options import SELF, Options, size_of, text_dtype
+from video.families.options import SELF, Options, size_of
 from video.families.twin import load_twin
 from video.model_files import ModelFiles
 from video.prompt_book import read_defaults, read_prompts
@@ -55,7 +55,7 @@ def load_text_encoder(files: ModelFiles, options: Options) -> tuple[Tokens, Text
     """The tokenizer and umT5's encoder, which attends to no padding and whose embedding of padding
     is zero. Raises BackboneInvalid."""
     tokens = Tokens(files.tokenizer("T5Tokenizer", "T5TokenizerFast"), PROMPT_TOKENS, clean)
-    module = files.load("text_encoder", UMT5EncoderModel, text_dtype(options))
+    module = files.load("text_encoder", UMT5EncoderModel, "auto")
     return tokens, options.text_encoder(module, padding="masked", pad_token=tokens.pad)
 
 

@@ -1,0 +1,65 @@
+"""Every family in half precision, as it runs on a GPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from encoders import Concept
+from tests.shelf import Shelf
+from tests.tiny_families import SIDE
+from unlearn import UnlearnSettings, UnlearnTask, unlearn
+from video import Backbone, GenerationRequest, load_backbone
+
+FAMILIES = ["animatediff", "modelscope", "cogvideox", "cogvideox-1.5", "wan", "ltx", "latte"]
+TWINS = ("modelscope", "cogvideox", "cogvideox-1.5")
+IMAGES = np.random.default_rng(0).integers(0, 256, (4, SIDE, SIDE, 3), dtype=np.uint8)
+
+
+def load(shelf: Shelf, family: str, dtype: torch.dtype) -> Backbone:
+    options: dict[str, Any] = {"size": (SIDE, SIDE)}
+    if family in TWINS:
+        options["twin"] = shelf.twin(family)
+    return load_backbone(shelf.model(family), dtype=dtype, **options)
+
+
+@torch.no_grad()
+def frames(backbone: Backbone, count: int | None) -> Any:
+    asked = GenerationRequest("pogo at night", steps=3, frames=count, guidance=2.0)
+    moving = count is not None
+    run = backbone.begin(asked, None, lambda text: backbone.embed([text], moving=moving))
+    for _ in range(run.steps):
+        backbone.step([run])
+    made = run.decode()
+    run.close()
+    return made.astype(int)
+
+
+@pytest.mark.parametrize("count", [None, 5], ids=["still", "clip"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_bfloat16_is_near_float32(shelf: Shelf, family: str, count: int | None) -> None:
+    low, high = (load(shelf, family, dtype) for dtype in (torch.bfloat16, torch.float32))
+    assert low.text_encoder.fingerprint == high.text_encoder.fingerprint, "one base, either way"
+    half, full = frames(low, count), frames(high, count)
+    assert half.shape == full.shape
+    assert np.abs(half - full).mean() < 12
+    assert full.std() > 5
+
+
+@pytest.mark.parametrize("family", ["animatediff", "modelscope", "cogvideox", "wan"])
+def test_an_encoder_is_made_in_bfloat16_with_its_factors_in_float32(
+    shelf: Shelf, family: str
+) -> None:
+    backbone = load(shelf, family, torch.bfloat16)
+    settings = UnlearnSettings("ascent", steps=4, learning_rate=1e-2, rank=2)
+    task = UnlearnTask((Concept(name="pogo", kind="character"),), settings, (IMAGES,))
+    run = unlearn(task, backbone)
+    losses = [progress.loss for progress in run]
+    assert np.isfinite(losses).all()
+    assert run.encoder.overrides
+    precision = torch.float32 if family in ("animatediff", "modelscope") else torch.bfloat16
+    assert backbone.text_encoder.module.dtype == precision
+    assert backbone.denoiser(moving=False).dtype == torch.bfloat16
