@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -22,10 +23,13 @@ from typing import Any
 import httpx
 import pytest
 from PIL import Image
+from typer.main import get_command
 
+from cli.main import app
 from server.settings import Settings
 from tests.server.help import PATIENCE, ROOT, free_port, wait_ready
 from video.clip import decode_mp4, read_provenance
+from video.families import FAMILIES
 
 LIMIT = 4 * PATIENCE
 """How long the slowest command may take: whole clips are made, on a machine that may be busy."""
@@ -92,10 +96,14 @@ class Newcomer:
             self.python(block.text)
         elif block.language == "sh":
             for command in block.commands():
-                program = command.split()[0]
-                if program not in ("make", "curl"):
+                program = next(word for word in command.split() if "=" not in word)
+                run = {"make": self.make, "curl": self.curl, "palimpsest": self.palimpsest}.get(
+                    program
+                )
+                if run is None and not command.startswith("export PALIMPSEST_"):
                     raise NobodyRuns(f"README.md, line {block.line}: {command}")
-                self.make(command) if program == "make" else self.curl(command)
+                if run is not None:
+                    run(command)
         else:
             raise NobodyRuns(f"README.md, line {block.line}: a block of {block.language!r}")
         for name in re.findall(r"[\w-]+\.mp4", block.text):
@@ -129,6 +137,30 @@ class Newcomer:
         if answer and not asks:
             assert answer["status"] in ("published", "completed")
             assert f"its `status` is `{answer['status']}`" in " ".join(README.split())
+
+    def palimpsest(self, command: str) -> None:
+        """A command; of one that serves a model from the Hub, whether it would be understood."""
+        if " serve " not in command:
+            arguments = command.split(" ", 1)[1]
+            self.environment["PALIMPSEST_SERVER"] = f"http://127.0.0.1:{self.port}"
+            assert self._run(["bash", "-c", f"{sys.executable} -m cli {arguments}"])
+            return
+        before, _, after = command.partition("palimpsest serve ")
+        options = (
+            get_command(app)
+            .commands["serve"]
+            .make_context(  # type: ignore[attr-defined]
+                "serve", shlex.split(after)
+            )
+        )
+        given = dict(setting.split("=", 1) for setting in before.split())
+        names = {name.removeprefix("PALIMPSEST_").lower(): value for name, value in given.items()}
+        settings = Settings.model_validate(
+            names | {name: value for name, value in options.params.items() if value is not None}
+        )
+        owner_and_name = settings.backbone.split("/")
+        assert len(owner_and_name) == 2
+        assert settings.device == "cuda"
 
     def python(self, text: str) -> None:
         """A script, in a folder from which the model is found as from the checkout."""
@@ -206,6 +238,11 @@ def newcomer(port: int, tmp_path_factory: pytest.TempPathFactory) -> Newcomer:
 @pytest.mark.parametrize("block", blocks_of(README), ids=str)
 def test_a_block_of_the_readme_does_what_it_says(block: Block, newcomer: Newcomer) -> None:
     newcomer.follow(block)
+
+
+def test_the_readme_has_a_line_for_every_family() -> None:
+    for family in FAMILIES:
+        assert f"--backbone {family.example} " in README, family.name
 
 
 def test_every_fence_of_the_readme_belongs_to_a_block() -> None:
