@@ -134,8 +134,8 @@ def cogvideox(**changes: Any) -> Any:
         layers_per_block=1,
         norm_num_groups=2,
         temporal_compression_ratio=4,
-        sample_height=SIDE,
-        sample_width=SIDE,
+        sample_height=8 * SIDE,  # half of it is the size of a tile
+        sample_width=8 * SIDE,
         scaling_factor=1.15,
     )
     return diffusers.CogVideoXPipeline(

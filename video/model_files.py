@@ -17,7 +17,6 @@ from transformers import PreTrainedModel
 from video.backbone import BackboneInvalid
 from video.source import locate
 
-
 Precision = torch.dtype | Literal["auto"]
 """In which weights are loaded; "auto" is that in which they are stored, for a text model."""
 

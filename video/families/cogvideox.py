@@ -15,7 +15,7 @@ from transformers import T5EncoderModel
 
 from encoders import TextEncoder
 from video.autoencoder import ClipAutoencoder
-from video.backbone import Frames, Limits
+from video.backbone import BackboneInvalid, Frames, Limits
 from video.denoiser import Denoiser
 from video.families import FAMILIES
 from video.families.options import Options, size_of
@@ -63,7 +63,7 @@ class CogVideoX(Denoiser):
 
     def _rotary(self, frames: int) -> tuple[Tensor, Tensor] | None:
         """Where each patch is (Su et al. 2021, arXiv 2104.09864), as the stock pipeline has it; the
-        2b model has learned positions instead."""
+        2b model adds positions of its own instead."""
         network: Any = self.network
         config = network.config
         if not config.use_rotary_positional_embeddings:
@@ -124,6 +124,11 @@ def load(files: ModelFiles, options: Options) -> SteppedBackbone:
     config = transformer.config
     native = (config.sample_width * pixels, config.sample_height * pixels)
     width, height = size_of(options, native, pixels * config.patch_size)
+    if config.use_learned_positional_embeddings and (width, height) != native:
+        raise BackboneInvalid(
+            f"{files.directory} has learned the positions of {native[0]}x{native[1]} pixels, and "
+            f"makes no clips of {width}x{height}: leave PALIMPSEST_SIZE out."
+        )
     video = CogVideoX(
         transformer,
         autoencoder,

@@ -220,6 +220,13 @@ def test_a_stock_pipeline_has_no_twin(shelf: Shelf) -> None:
         load_backbone(shelf.model("ltx"), twin="self")
 
 
+def test_positions_that_were_learned_hold_for_one_size(shelf: Shelf) -> None:
+    with pytest.raises(BackboneInvalid, match="learned the positions"):
+        load_backbone(shelf.model("cogvideox-5b"), twin="self", size=(2 * SIDE, SIDE))
+    wide = load_backbone(shelf.model("cogvideox"), twin="self", size=(2 * SIDE, SIDE))
+    assert frames_of(wide).shape == (3, SIDE, 2 * SIDE, 3)
+
+
 @pytest.mark.parametrize("family", ["animatediff", "wan", "ltx"])
 def test_sizes_that_a_model_cannot_make_are_refused(
     shelf: Shelf, family: str, tiny_backbone_dir: Path
@@ -326,6 +333,7 @@ def test_parts_are_fetched_in_the_order_of_their_use(
     monkeypatch.setattr(Placement, "fetch", watched)
     backbone = load_backbone(shelf.model(family), offload=True, **options)
     assert not backbone.decodes_beside
+    assert expected.shape == (3, SIDE, SIDE, 3)
     assert (frames_of(backbone) == expected).all()
     order = [name for name, _ in groupby(fetched)]
     assert order[0] == "TextEncoder"
