@@ -27,7 +27,7 @@ from benchmarks.true_models import MODELS
 from benchmarks.workshop import WEIGHTS
 from encoders import Concept, Kind, TextEncoder
 from unlearn import UnlearnSettings, few_shot_requests
-from video.backbone import Backbone, Frames, Limits
+from video.backbone import Backbone, Basics, Frames, Limits
 from video.placement import Placement
 from video.prompt_book import read_prompts
 from video.stepped import SteppedBackbone
@@ -62,12 +62,10 @@ def stable_diffusion(device: str) -> Backbone:
         video, image = model.denoisers(Placement(device))
     assert image is not None
     tokenizer = CLIPTokenizer.from_pretrained(WEIGHTS / "tokenizer")
-    return SteppedBackbone(
+    basics = Basics(
         name="stable diffusion 1.5 and animatediff, random weights",
         tokens=Tokens(tokenizer, model.prompt_tokens),
         text_encoder=TextEncoder(text_encoder),
-        image=image,
-        video=video,
         limits=Limits(
             native_width=512,
             native_height=512,
@@ -78,6 +76,7 @@ def stable_diffusion(device: str) -> Backbone:
         ),
         prompts=read_prompts(WEIGHTS),
     )
+    return SteppedBackbone(basics, video=video, image=image)
 
 
 def measure(backbone: Backbone, methods: Mapping[str, UnlearnSettings] = METHODS) -> dict[str, Any]:

@@ -69,26 +69,40 @@ class Run(ABC):
         """Lets go of what it holds. Called once, however it ended."""
 
 
+@dataclass(frozen=True)
+class Basics:
+    """What every backbone has, whatever denoises."""
+
+    name: str
+    """What it is called in requests."""
+    tokens: Tokens
+    text_encoder: TextEncoder
+    limits: Limits
+    prompts: PromptBook
+
+
 class Backbone(ABC):
     """A text-to-video model over one text encoder. All weights are frozen.
 
     Not thread safe: one thread owns the device.
     """
 
-    name: str
-    limits: Limits
-    text_encoder: TextEncoder
-    prompts: PromptBook
-    device: torch.device
-    dtype: torch.dtype
-    """The denoiser's."""
-    tokens: Tokens
-    sources: tuple[Path, ...] = ()
-    """The directories that it was loaded from: its own, its twin's, its motion adapter's."""
     shares_steps: bool
     """Whether requests can be stepped together."""
     decodes_beside: bool
     """Whether frames can be decoded in another thread while steps are taken."""
+
+    def __init__(self, basics: Basics, device: torch.device, dtype: torch.dtype) -> None:
+        self.name = basics.name
+        self.tokens = basics.tokens
+        self.text_encoder = basics.text_encoder
+        self.limits = basics.limits
+        self.prompts = basics.prompts
+        self.device = device
+        self.dtype = dtype
+        """The denoiser's."""
+        self.sources: tuple[Path, ...] = ()
+        """The directories that it was loaded from: its own, its twin's, its motion adapter's."""
 
     def tokenize(self, prompts: Sequence[str]) -> Tensor:
         """Token ids (B,L), padded and cut to the length the denoiser was trained with."""

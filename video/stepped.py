@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from encoders import TextEncoder
-from video.backbone import Backbone, Limits
+from video.backbone import Backbone, Basics
 from video.denoiser import Denoiser
 from video.denoising import Denoising, step
-from video.prompt_book import PromptBook
 from video.requests import GenerationRequest
-
-if TYPE_CHECKING:
-    from video.tokens import Tokens
 
 
 class SteppedBackbone(Backbone):
@@ -29,24 +23,8 @@ class SteppedBackbone(Backbone):
 
     shares_steps = True
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        tokens: Tokens,
-        text_encoder: TextEncoder,
-        video: Denoiser,
-        image: Denoiser,
-        limits: Limits,
-        prompts: PromptBook,
-    ) -> None:
-        self.name = name
-        self.tokens = tokens
-        self.text_encoder = text_encoder
-        self.limits = limits
-        self.prompts = prompts
-        self.dtype = video.dtype
-        self.device = video.placement.device
+    def __init__(self, basics: Basics, *, video: Denoiser, image: Denoiser) -> None:
+        super().__init__(basics, video.placement.device, video.dtype)
         # Whoever takes turns with the steps on one device's memory cannot go on beside them.
         self.decodes_beside = not video.placement.offloads
         self._video, self._image = video, image

@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from diffusers import UNet3DConditionModel
 
-from video.backbone import Backbone
+from video.backbone import Backbone, Basics
 from video.families.modelscope import UNet3D
 from video.stepped import SteppedBackbone
 
@@ -28,12 +28,7 @@ def load_modelscope(starter: Backbone, weights: Path = WEIGHTS) -> SteppedBackbo
         image.placement,
         torch.float32,
     )
-    return SteppedBackbone(
-        name="modelscope",
-        tokens=starter.tokens,
-        text_encoder=starter.text_encoder,
-        video=video,
-        image=image,
-        limits=starter.limits,
-        prompts=starter.prompts,
+    basics = Basics(
+        "modelscope", starter.tokens, starter.text_encoder, starter.limits, starter.prompts
     )
+    return SteppedBackbone(basics, video=video, image=image)

@@ -19,14 +19,14 @@ from transformers import CLIPTextModel
 from encoders import TextEncoder
 from video.attention import SharedText
 from video.autoencoder import FrameAutoencoder
-from video.backbone import BackboneInvalid, Limits
+from video.backbone import BackboneInvalid
 from video.denoiser import Denoiser
+from video.families.basics import basics_of
 from video.families.options import Options, size_of
 from video.families.stable_diffusion import StableDiffusion, native_side
 from video.families.twin import load_twin
 from video.model_files import ModelFiles, load_weights
 from video.placement import Placement
-from video.prompt_book import read_defaults, read_prompts
 from video.source import locate
 from video.stepped import SteppedBackbone
 from video.tokens import Tokens
@@ -112,24 +112,14 @@ def load(files: ModelFiles, options: Options) -> SteppedBackbone:
     multiple = autoencoder.shrinks * 2 ** (len(cast(Any, unet).config.block_out_channels) - 1)
     size = size_of(options, (side, side), multiple)
     video = AnimateDiff(unet, adapter, autoencoder, scheduler, size, placement, dtype)
-    defaults = read_defaults(files.directory)
-    if files.pipeline == "StableDiffusionPipeline":
-        defaults = {**DEFAULTS, **defaults}
-    width, height = video.size
+    frames_max = int(cast(Any, adapter).config.motion_max_seq_length)
+    defaults = DEFAULTS if files.pipeline == "StableDiffusionPipeline" else {}
     return SteppedBackbone(
-        name=options.name,
-        tokens=tokens,
-        text_encoder=text_encoder,
+        basics_of(
+            files, options, tokens, text_encoder, size, {**defaults, "frames_max": frames_max}
+        ),
         video=video,
         image=load_twin(options.twin, video, text_encoder, options) if options.twin else image,
-        limits=Limits(
-            native_width=width,
-            native_height=height,
-            frames_max=int(cast(Any, adapter).config.motion_max_seq_length),
-            prompt_tokens=tokens.length,
-            **defaults,
-        ),
-        prompts=read_prompts(files.directory),
     )
 
 

@@ -15,19 +15,22 @@ from transformers import T5EncoderModel
 
 from encoders import TextEncoder
 from video.autoencoder import ClipAutoencoder
-from video.backbone import BackboneInvalid, Frames, Limits
+from video.backbone import BackboneInvalid, Frames
 from video.denoiser import Denoiser
-from video.families import FAMILIES
+from video.families.basics import basics_of
 from video.families.options import Options, size_of
 from video.families.twin import twin_of
 from video.model_files import ModelFiles
-from video.prompt_book import read_defaults, read_prompts
 from video.stepped import SteppedBackbone
 from video.tokens import Tokens
 
 FOLDERS = ("tokenizer", "text_encoder", "vae", "transformer", "scheduler")
-FRAMES_MAX = 161
-DEFAULTS: dict[str, Any] = {"steps_default": 50, "guidance_default": 6.0, "fps_default": 8}
+DEFAULTS: dict[str, Any] = {
+    "frames_max": 161,
+    "steps_default": 50,
+    "guidance_default": 6.0,
+    "fps_default": 8,
+}
 
 
 class CogVideoX(Denoiser):
@@ -123,37 +126,29 @@ def load(files: ModelFiles, options: Options) -> SteppedBackbone:
     transformer: Any = files.load("transformer", CogVideoXTransformer3DModel, options.dtype)
     config = transformer.config
     native = (config.sample_width * pixels, config.sample_height * pixels)
-    width, height = size_of(options, native, pixels * config.patch_size)
-    if config.use_learned_positional_embeddings and (width, height) != native:
+    size = size_of(options, native, pixels * config.patch_size)
+    if config.use_learned_positional_embeddings and size != native:
         raise BackboneInvalid(
             f"{files.directory} has learned the positions of {native[0]}x{native[1]} pixels, and "
-            f"makes no clips of {width}x{height}: leave PALIMPSEST_SIZE out."
+            f"makes no clips of {size[0]}x{size[1]}: leave PALIMPSEST_SIZE out."
         )
     video = CogVideoX(
         transformer,
         autoencoder,
         files.scheduler(),
-        (width, height),
+        size,
         options.placement,
         options.dtype,
     )
-    usual = next(family.twin for family in FAMILIES if files.pipeline in family.pipelines)
     return SteppedBackbone(
-        name=options.name,
-        tokens=tokens,
-        text_encoder=text_encoder,
-        video=video,
-        image=twin_of(video, text_encoder, options, str(usual)),
-        limits=Limits(
-            native_width=width,
-            native_height=height,
-            frames_max=FRAMES_MAX,
-            prompt_tokens=tokens.length,
-            **{
-                "frames_default": int(config.sample_frames),
-                **DEFAULTS,
-                **read_defaults(files.directory),
-            },
+        basics_of(
+            files,
+            options,
+            tokens,
+            text_encoder,
+            size,
+            {"frames_default": int(config.sample_frames), **DEFAULTS},
         ),
-        prompts=read_prompts(files.directory),
+        video=video,
+        image=twin_of(files, video, text_encoder, options),
     )

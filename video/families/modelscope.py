@@ -11,22 +11,24 @@ from diffusers.models.unets.unet_3d_condition import UNet3DConditionModel
 from torch import Tensor
 
 from video.autoencoder import FrameAutoencoder
-from video.backbone import Limits
 from video.denoiser import Denoiser
-from video.families import FAMILIES
 from video.families.animatediff import load_text_encoder
+from video.families.basics import basics_of
 from video.families.options import Options, size_of
 from video.families.stable_diffusion import native_side
 from video.families.twin import twin_of
 from video.model_files import ModelFiles
-from video.prompt_book import read_defaults, read_prompts
 from video.stepped import SteppedBackbone
 
 __all__ = ["FOLDERS", "UNet3D", "load", "load_text_encoder"]
 
 FOLDERS = ("tokenizer", "text_encoder", "vae", "unet", "scheduler")
-FRAMES_MAX = 128
-DEFAULTS: dict[str, Any] = {"frames_default": 16, "steps_default": 25, "guidance_default": 9.0}
+DEFAULTS: dict[str, Any] = {
+    "frames_max": 128,
+    "frames_default": 16,
+    "steps_default": 25,
+    "guidance_default": 9.0,
+}
 
 
 class UNet3D(Denoiser):
@@ -44,23 +46,10 @@ def load(files: ModelFiles, options: Options) -> SteppedBackbone:
     unet: Any = files.load("unet", UNet3DConditionModel, options.dtype)
     side = native_side(unet, autoencoder)
     multiple = autoencoder.shrinks * 2 ** (len(unet.config.block_out_channels) - 1)
-    width, height = size_of(options, (side, side), multiple)
-    video = UNet3D(
-        unet, autoencoder, files.scheduler(), (width, height), options.placement, options.dtype
-    )
-    usual = next(family.twin for family in FAMILIES if files.pipeline in family.pipelines)
+    size = size_of(options, (side, side), multiple)
+    video = UNet3D(unet, autoencoder, files.scheduler(), size, options.placement, options.dtype)
     return SteppedBackbone(
-        name=options.name,
-        tokens=tokens,
-        text_encoder=text_encoder,
+        basics_of(files, options, tokens, text_encoder, size, DEFAULTS),
         video=video,
-        image=twin_of(video, text_encoder, options, str(usual)),
-        limits=Limits(
-            native_width=width,
-            native_height=height,
-            frames_max=FRAMES_MAX,
-            prompt_tokens=tokens.length,
-            **{**DEFAULTS, **read_defaults(files.directory)},
-        ),
-        prompts=read_prompts(files.directory),
+        image=twin_of(files, video, text_encoder, options),
     )

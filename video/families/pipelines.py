@@ -18,14 +18,14 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from encoders import TextEncoder
-from video.backbone import Backbone, BackboneInvalid, Limits, NotStepped
+from video.backbone import Backbone, BackboneInvalid, Basics, NotStepped
 from video.denoiser import Denoiser
+from video.families.basics import basics_of
 from video.families.options import Options, size_of
 from video.families.tried import TRIED, Tried
 from video.model_files import ModelFiles
 from video.pipeline_run import PipelineRun
 from video.placement import Placement
-from video.prompt_book import PromptBook, read_defaults, read_prompts
 from video.requests import GenerationRequest
 from video.tokens import Tokens
 
@@ -40,24 +40,14 @@ class PipelineBackbone(Backbone):
 
     def __init__(
         self,
+        basics: Basics,
+        options: Options,
         *,
-        name: str,
         pipeline: type[Any],
         components: Mapping[str, Any],
         tried: Tried,
-        tokens: Tokens,
-        text_encoder: TextEncoder,
-        limits: Limits,
-        options: Options,
-        prompts: PromptBook,
     ) -> None:
-        self.name = name
-        self.tokens = tokens
-        self.text_encoder = text_encoder
-        self.limits = limits
-        self.prompts = prompts
-        self.dtype = options.dtype
-        self.device = options.placement.device
+        super().__init__(basics, options.placement.device, options.dtype)
         self._pipeline = _placed(pipeline, self.device)
         self._components = dict(components)
         self._tried = tried
@@ -167,22 +157,13 @@ def load(files: ModelFiles, options: Options) -> PipelineBackbone:
             if name == "vae":
                 module.enable_tiling()
             components[name] = placed(module, options.placement)
-    width, height = size_of(options, tried.size, tried.multiple)
+    size = size_of(options, tried.size, tried.multiple)
     return PipelineBackbone(
-        name=options.name,
+        basics_of(files, options, tokens, text_encoder, size, tried.defaults),
+        options,
         pipeline=pipeline,
         components=components,
         tried=tried,
-        tokens=tokens,
-        text_encoder=text_encoder,
-        limits=Limits(
-            native_width=width,
-            native_height=height,
-            prompt_tokens=tokens.length,
-            **{**tried.defaults, **read_defaults(files.directory)},
-        ),
-        options=options,
-        prompts=read_prompts(files.directory),
     )
 
 

@@ -17,6 +17,7 @@ from encoders.checkpoint import stored_tensors
 from encoders.digest import canonical
 from video.backbone import BackboneInvalid
 from video.denoiser import Denoiser, OneFrame
+from video.families import FAMILIES
 from video.families.options import SELF, Options
 from video.model_files import ModelFiles
 
@@ -27,7 +28,9 @@ TWINS: Mapping[str, str] = {
 """The image models that can be twins, and where each is loaded."""
 
 
-def twin_of(video: Denoiser, text_encoder: TextEncoder, options: Options, usual: str) -> Denoiser:
+def twin_of(
+    files: ModelFiles, video: Denoiser, text_encoder: TextEncoder, options: Options
+) -> Denoiser:
     """The twin that the options name, or the family's usual one.
 
     Raises:
@@ -35,6 +38,7 @@ def twin_of(video: Denoiser, text_encoder: TextEncoder, options: Options, usual:
     """
     if options.twin is not None:
         return load_twin(options.twin, video, text_encoder, options)
+    usual = next(str(family.twin) for family in FAMILIES if files.pipeline in family.pipelines)
     try:
         return load_twin(usual, video, text_encoder, options)
     except BackboneInvalid as error:

@@ -15,20 +15,20 @@ from transformers import UMT5EncoderModel
 
 from encoders import TextEncoder
 from video.autoencoder import ClipAutoencoder
-from video.backbone import Backbone, Limits
+from video.backbone import Backbone
 from video.denoiser import Denoiser
+from video.families.basics import basics_of
 from video.families.options import SELF, Options, size_of
 from video.families.twin import load_twin
 from video.model_files import ModelFiles
-from video.prompt_book import read_defaults, read_prompts
 from video.stepped import SteppedBackbone
 from video.tokens import Tokens
 
 FOLDERS = ("tokenizer", "text_encoder", "vae", "transformer", "transformer_2", "scheduler")
 PROMPT_TOKENS = 512
 SIZE = (832, 480)
-FRAMES_MAX = 161
 DEFAULTS: dict[str, Any] = {
+    "frames_max": 161,
     "frames_default": 81,
     "fps_default": 16,
     "steps_default": 50,
@@ -76,27 +76,17 @@ def load(files: ModelFiles, options: Options) -> Backbone:
         std=torch.tensor(vae.config.latents_std),
     )
     transformer: Any = files.load("transformer", WanTransformer3DModel, options.dtype)
-    width, height = size_of(options, SIZE, pixels * transformer.config.patch_size[1])
+    size = size_of(options, SIZE, pixels * transformer.config.patch_size[1])
     video = Wan(
         transformer,
         autoencoder,
         files.scheduler(),
-        (width, height),
+        size,
         options.placement,
         options.dtype,
     )
     return SteppedBackbone(
-        name=options.name,
-        tokens=tokens,
-        text_encoder=text_encoder,
+        basics_of(files, options, tokens, text_encoder, size, DEFAULTS),
         video=video,
         image=load_twin(options.twin or SELF, video, text_encoder, options),
-        limits=Limits(
-            native_width=width,
-            native_height=height,
-            frames_max=FRAMES_MAX,
-            prompt_tokens=tokens.length,
-            **{**DEFAULTS, **read_defaults(files.directory)},
-        ),
-        prompts=read_prompts(files.directory),
     )
