@@ -141,9 +141,9 @@ def trainable(task: UnlearnTask, backbone: Backbone) -> dict[str, Tensor]:
         rows, columns = base[name].shape
         width = min(rank, rows, columns)
         a = torch.randn(width, columns, generator=generator) / math.sqrt(columns)
-        found[name + low_rank.A] = a.to(backbone.device).requires_grad_()
+        found[name + low_rank.A] = a.to(text_encoder.device).requires_grad_()
         found[name + low_rank.B] = torch.zeros(
-            rows, width, device=backbone.device, requires_grad=True
+            rows, width, device=text_encoder.device, requires_grad=True
         )
     if not found:
         raise LayersInvalid(
