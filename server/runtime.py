@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import Request
 
+from encoders import PalimpsestError
 from server.errors import NotReady
 from server.files import VideoFiles
 from server.housekeeping import Housekeeping
@@ -124,6 +125,9 @@ class Runtime:
 
             loaded = load(self.settings, self.metrics.engine)
             self._loaded = loaded
+        except PalimpsestError as error:  # it says what to do, and where it arose does not matter
+            log.error("the model could not be loaded: %s", error)
+            self.load_error = error
         except Exception as error:
             log.exception("the model could not be loaded")
             self.load_error = error

@@ -212,7 +212,8 @@ class Engine:
             while batch := self._next():
                 self._tick(batch)
         except Exception as error:
-            log.exception("The engine cannot go on.")
+            if self._device is not None:  # what fails to load is told to who waits for it
+                log.exception("The engine cannot go on.")
             self._error = reason = error
         finally:
             self._close(reason)

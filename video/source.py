@@ -71,11 +71,11 @@ def _from_hub(name: str, folders: Sequence[str], pickles: bool) -> Path:
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise BackboneInvalid(
             f"{name!r} is neither a directory nor in the Hub's cache, and could not be fetched "
-            f"from the Hub: {_first_line(error)} Check the name, the network and HF_TOKEN, or "
+            f"from the Hub: {_first_line(error)}. Check the name, the network and HF_TOKEN, or "
             f"fetch it elsewhere with `hf download {repository}` and give the directory."
         ) from error
     return Path(found)
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -15,9 +16,10 @@ from starlette.testclient import TestClient
 from server import site
 from server.app import create_app
 from server.guard import Guard
+from server.logs import ROOMS
 from server.settings import Settings
 from server.site import Site
-from tests.server.help import PATIENCE, assert_error, settings_for, wait_ready
+from tests.server.help import PATIENCE, Client, assert_error, settings_for, wait_ready
 
 
 def client_of(settings: Settings) -> tuple[Site, TestClient]:
@@ -75,3 +77,18 @@ def test_a_process_that_cannot_start_ends_itself(
             time.sleep(0.01)
         assert told == [(os.getpid(), signal.SIGTERM)]
         assert_error(client.get("/v1/models"), 503)
+
+
+def test_a_model_that_cannot_be_had_is_one_line_that_says_what_to_do(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for room in ROOMS:  # other tests may have set our lines up to go elsewhere
+        logging.getLogger(room).propagate = True
+    with Client(settings_for(tmp_path / "nowhere", tmp_path / "data")) as client:
+        until = time.monotonic() + PATIENCE
+        while client.runtime.load_error is None and time.monotonic() < until:
+            time.sleep(0.05)
+        assert_error(client.get("/v1/models"), 503, code="not_ready", says="is no model")
+    [said] = [line for line in caplog.records if line.levelno >= logging.ERROR]
+    assert "is no model" in said.getMessage()
+    assert said.exc_info is None
