@@ -20,6 +20,7 @@ from unlearn.optimise import trainable
 from unlearn.redirect import Redirect
 from video import Backbone, load_backbone
 from video.backbone import NotStepped
+from video.families.pipelines import PipelineBackbone
 
 STEPPED = ["animatediff", "modelscope", "cogvideox", "wan"]
 ALL = [*STEPPED, "ltx", "latte", "mochi", "wan-2.2"]
@@ -44,6 +45,11 @@ def task(method: str, **settings: Any) -> UnlearnTask:
 
 def every_tensor(backbone: Backbone) -> Mapping[str, torch.Tensor]:
     found = {f"text/{n}": p for n, p in backbone.text_encoder.module.named_parameters()}
+    if isinstance(backbone, PipelineBackbone):
+        for part, module in backbone._components.items():
+            if isinstance(module, torch.nn.Module):
+                found |= {f"{part}/{n}": p for n, p in module.named_parameters()}
+        return found
     for moving in (True, False):
         denoiser = backbone.denoiser(moving)
         found |= {f"{moving}/{n}": p for n, p in denoiser.network.named_parameters()}
@@ -51,8 +57,11 @@ def every_tensor(backbone: Backbone) -> Mapping[str, torch.Tensor]:
     return found
 
 
-@pytest.mark.parametrize("method", ["redirect", "ascent"])
-@pytest.mark.parametrize("backbone", STEPPED, indirect=True)
+@pytest.mark.parametrize(
+    ("backbone", "method"),
+    [*((family, "redirect") for family in ALL), *((family, "ascent") for family in STEPPED)],
+    indirect=["backbone"],
+)
 def test_gradients_reach_the_chosen_layers_and_nothing_else(
     backbone: Backbone, method: str
 ) -> None:
