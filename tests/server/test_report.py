@@ -64,7 +64,7 @@ def test_the_json_is_of_this_encoder_and_of_what_was_asked(made: Client) -> None
     kept = [pair.shown_encoder for pair in report.pairs if not pair.is_target]
     assert report.card.measures["retain_rate"] == kept.count(True) / 2
     overrides = made.runtime.settings.data_dir / "encoders" / overrides_path(report.card)
-    base = made.runtime.settings.backbone_dir / "text_encoder" / "model.safetensors"
+    base = made.runtime.loaded.backbone.sources[0] / "text_encoder" / "model.safetensors"
     assert report.sizes.encoder_bytes == overrides.stat().st_size
     assert report.sizes.base_bytes == pytest.approx(base.stat().st_size, rel=0.1)  # its header
 
