@@ -75,12 +75,12 @@ def name_of(source: Path | str) -> str:
 
 def _found(source: Path | str, pickles: bool) -> tuple[ModelFiles, Family]:
     index = read_index(locate(source, [], pickles=pickles))
-    pipeline = str(index.get("_class_name"))
     for family in FAMILIES:
-        if pipeline in family.pipelines:
+        if family.holds(index):
             folders = import_module(family.module).FOLDERS
             return ModelFiles(source, folders, pickles=pickles), family
-    known = ", ".join(pipeline for family in FAMILIES for pipeline in family.pipelines)
+    known = ", ".join(dict.fromkeys(p for family in FAMILIES for p in family.pipelines))
     raise BackboneInvalid(
-        f"{source} is a {pipeline!r}; the pipelines that can be loaded are: {known}."
+        f"{source} is a {index.get('_class_name')!r}; the pipelines that can be loaded are: "
+        f"{known}."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 
 from tests.cli.help import palimpsest
@@ -11,8 +12,7 @@ from video.families import FAMILIES
 def test_json_has_every_family() -> None:
     done = palimpsest("backbones", "--json")
     assert (done.status, done.err) == (0, "")
-    plain = [{**asdict(family), "pipelines": list(family.pipelines)} for family in FAMILIES]
-    assert done.json == plain
+    assert done.json == json.loads(json.dumps([asdict(family) for family in FAMILIES]))
 
 
 def test_the_table_has_a_row_for_every_family() -> None:

@@ -5,7 +5,9 @@ Importing this package does not import torch; loading a model does.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,15 @@ class Family:
     request runs a stock pipeline by itself."""
     module: str
     """Where it is loaded: a module with `load(files, options)`."""
+    marks: tuple[str, ...] = ()
+    """Entries of a model's index of which it has one, unlike others of the same pipeline."""
+
+    def holds(self, index: Mapping[str, Any]) -> bool:
+        """Whether a model with this `model_index.json` is of the family."""
+        if str(index.get("_class_name")) not in self.pipelines:
+            return False
+        entries = [index.get(mark) for mark in self.marks]
+        return not entries or any(e[-1] if isinstance(e, list) else e for e in entries)
 
 
 FAMILIES: tuple[Family, ...] = (
@@ -58,7 +69,17 @@ FAMILIES: tuple[Family, ...] = (
         module="video.families.cogvideox",
     ),
     Family(
-        name="Wan",
+        name="Wan 2.2",
+        pipelines=("WanPipeline",),
+        marks=("transformer_2", "expand_timesteps"),
+        example="Wan-AI/Wan2.2-T2V-A14B-Diffusers",
+        encoder="umT5 XXL",
+        twin=None,
+        native=False,
+        module="video.families.pipelines",
+    ),
+    Family(
+        name="Wan 2.1",
         pipelines=("WanPipeline",),
         example="Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
         encoder="umT5 XXL",
@@ -94,3 +115,4 @@ FAMILIES: tuple[Family, ...] = (
         module="video.families.pipelines",
     ),
 )
+"""A model is of the first of these that holds it."""

@@ -38,7 +38,7 @@ def twin_of(
     """
     if options.twin is not None:
         return load_twin(options.twin, video, text_encoder, options)
-    usual = next(str(family.twin) for family in FAMILIES if files.pipeline in family.pipelines)
+    usual = next(str(family.twin) for family in FAMILIES if family.holds(files.index))
     try:
         return load_twin(usual, video, text_encoder, options)
     except BackboneInvalid as error:

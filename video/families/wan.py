@@ -1,10 +1,9 @@
-"""The Wan family: a transformer trained by flow matching behind umT5 XXL. No image model has that
+"""Wan 2.1: a transformer trained by flow matching behind umT5 XXL. No image model has that
 encoder: the twin is the video model itself, at one frame."""
 
 from __future__ import annotations
 
 import html
-from importlib import import_module
 from typing import Any
 
 import torch
@@ -15,7 +14,6 @@ from transformers import UMT5EncoderModel
 
 from encoders import TextEncoder
 from video.autoencoder import ClipAutoencoder
-from video.backbone import Backbone
 from video.denoiser import Denoiser
 from video.families.basics import basics_of
 from video.families.options import SELF, Options, size_of
@@ -24,7 +22,7 @@ from video.model_files import ModelFiles
 from video.stepped import SteppedBackbone
 from video.tokens import Tokens
 
-FOLDERS = ("tokenizer", "text_encoder", "vae", "transformer", "transformer_2", "scheduler")
+FOLDERS = ("tokenizer", "text_encoder", "vae", "transformer", "scheduler")
 PROMPT_TOKENS = 512
 SIZE = (832, 480)
 DEFAULTS: dict[str, Any] = {
@@ -59,11 +57,8 @@ def load_text_encoder(files: ModelFiles, options: Options) -> tuple[Tokens, Text
     return tokens, options.text_encoder(module, padding="masked", pad_token=tokens.pad)
 
 
-def load(files: ModelFiles, options: Options) -> Backbone:
-    """A `WanPipeline`; Wan 2.2 as a stock pipeline. Raises BackboneInvalid."""
-    if files.kind("transformer_2") or files.index.get("expand_timesteps"):
-        # Wan 2.2: two transformers in turn, or one that is told the time of each patch.
-        return import_module("video.families.pipelines").load(files, options)
+def load(files: ModelFiles, options: Options) -> SteppedBackbone:
+    """A `WanPipeline` of one transformer. Raises BackboneInvalid."""
     tokens, text_encoder = load_text_encoder(files, options)
     vae: Any = files.load("vae", AutoencoderKLWan, torch.float32)
     vae.enable_tiling()
