@@ -11,6 +11,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from torch.utils._pytree import tree_leaves
 from benchmarks.results import show, write
 from benchmarks.true_models import MODELS, TrueModel
 from encoders import low_rank
+from encoders.in_turn import laid_in_turn
 from encoders.recompute import in_parts, is_large
 from unlearn import objectives
 from unlearn.adversary import ATTACKERS
@@ -68,7 +70,7 @@ def measure(model: TrueModel) -> dict[str, float]:
             if tensor not in shares and part is not video.autoencoder.module
         )
         work = {
-            "text": peak(lambda: _encode(model, text_encoder, 1)),
+            "text": peak(lambda: _encode(model, text_encoder)),
             "step": peak(lambda: _step(model, text_encoder, video)),
             "decode": peak(lambda: video.decode(video.noise(0, model.frames).to("meta"))),
             "redirect": peak(lambda: _redirect(model, text_encoder)),
@@ -167,8 +169,22 @@ def _tokens(model: TrueModel, prompts: int) -> Tensor:
 
 
 @torch.no_grad()
-def _encode(model: TrueModel, text_encoder: Any, prompts: int) -> Tensor:
-    return text_encoder(_tokens(model, prompts)).last_hidden_state
+def _encode(model: TrueModel, text_encoder: Any) -> None:
+    """A prompt, with an encoder's factors over the base."""
+    base = dict(text_encoder.named_parameters())
+    factors = _factors(text_encoder, UnlearnSettings().schedule().rank)
+    tokens = _tokens(model, 1)
+    if not is_large(text_encoder):
+        functional_call(text_encoder, low_rank.meet(base, factors), (tokens,))
+        return
+
+    def laid(name: str) -> Tensor:
+        pair = {each: factors[each] for each in (name + low_rank.A, name + low_rank.B)}
+        return low_rank.meet(base, pair)[name]
+
+    names = {low_rank.parameter_of(name) for name in factors}
+    with laid_in_turn(text_encoder, {name: partial(laid, name) for name in names}):
+        text_encoder(tokens)
 
 
 @torch.no_grad()
@@ -179,8 +195,8 @@ def _step(model: TrueModel, text_encoder: Any, denoiser: Denoiser) -> None:
     denoiser.predict(latents, torch.zeros(2), torch.zeros(2, model.prompt_tokens, width))
 
 
-def _trained(text_encoder: nn.Module, rank: int) -> dict[str, Tensor]:
-    """The default's factors, with Adam's two moments."""
+def _factors(text_encoder: nn.Module, rank: int) -> dict[str, Tensor]:
+    """Of the matrices that are trained by default."""
     base = dict(text_encoder.named_parameters())
     found: dict[str, Tensor] = {}
     for name in select(base, UnlearnSettings().layers):
@@ -199,7 +215,7 @@ def _learn(
     *,
     attackers: int = 0,
 ) -> None:
-    trained = _trained(text_encoder, rank)
+    trained = _factors(text_encoder, rank)
     adam = torch.optim.Adam(trained.values(), foreach=False)
     base = dict(text_encoder.named_parameters())
     more: dict[str, Tensor] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +16,7 @@ from torch.nn.functional import pad
 from encoders import low_rank
 from encoders.digest import CANONICAL_DTYPE, canonical, effective, fingerprint
 from encoders.errors import EncoderInvalid
+from encoders.in_turn import laid_in_turn
 from encoders.recompute import in_parts, is_large
 
 if TYPE_CHECKING:
@@ -131,13 +133,30 @@ class TextEncoder:
 
     def forward(self, overrides: Mapping[str, Tensor] | None, **inputs: Any) -> Any:
         """All that the text model returns for these inputs, with the overrides laid over it."""
+        overrides = overrides or {}
+        if self._is_large and not torch.is_grad_enabled():
+            with self._lock, laid_in_turn(self.module, self._makers(overrides)):
+                return self.module(**inputs)
         laid_over = {
             self._own_names[name]: tensor
-            for name, tensor in low_rank.meet(self._parameters, overrides or {}).items()
+            for name, tensor in low_rank.meet(self._parameters, overrides).items()
         }
         with self._lock:
             # Tied parameters (T5's token embedding) go by one name; the call ties the other to it.
             return functional_call(self.module, laid_over, args=(), kwargs=inputs)
+
+    def _makers(self, overrides: Mapping[str, Tensor]) -> dict[str, Callable[[], Tensor]]:
+        """The module's own name of each overridden parameter → makes what is computed with."""
+        mine: dict[str, dict[str, Tensor]] = {}
+        for name, tensor in overrides.items():
+            mine.setdefault(low_rank.parameter_of(name), {})[name] = tensor
+        return {
+            self._own_names[parameter]: partial(self._laid, parameter, some)
+            for parameter, some in mine.items()
+        }
+
+    def _laid(self, parameter: str, overrides: Mapping[str, Tensor]) -> Tensor:
+        return low_rank.meet(self._parameters, overrides)[parameter]
 
     def fetch(self) -> None:
         """Has the base where it computes."""
