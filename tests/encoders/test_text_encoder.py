@@ -38,6 +38,20 @@ def test_overrides_are_bit_identical_to_loaded_weights(
     assert not torch.equal(actual, text_encoder.encode(input_ids))
 
 
+@torch.no_grad()
+def test_all_that_the_model_returns_is_of_the_encoder(
+    text_encoder: TextEncoder, input_ids: Tensor
+) -> None:
+    overrides = nudged(text_encoder)
+    found = text_encoder.forward(overrides, input_ids=input_ids, output_hidden_states=True)
+    expected = loaded_with(overrides)(input_ids=input_ids, output_hidden_states=True)
+    assert torch.equal(found.pooler_output, expected.pooler_output)
+    assert len(found.hidden_states) == len(expected.hidden_states) == 3
+    for mine, theirs in zip(found.hidden_states, expected.hidden_states, strict=True):
+        assert torch.equal(mine, theirs)
+    assert not torch.equal(found.pooler_output, text_encoder.module(input_ids).pooler_output)
+
+
 def test_padding_is_kept_dropped_or_masked(input_ids: Tensor) -> None:
     pad = int(input_ids[0, -1])
     mask = (input_ids != pad).long()
