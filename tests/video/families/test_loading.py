@@ -210,6 +210,34 @@ def test_a_twin_in_another_precision_is_the_same_text_encoder(shelf: Shelf, tmp_
     load_backbone(shelf.model("modelscope"), twin=twin)
 
 
+def test_roundings_on_the_way_to_bfloat16_are_no_difference(shelf: Shelf, tmp_path: Path) -> None:
+    model, twin = (
+        Path(shutil.copytree(source, tmp_path / name))
+        for source, name in (
+            (shelf.model("cogvideox"), "model"),
+            (shelf.twin("cogvideox"), "twin"),
+        )
+    )
+    stored = {model: torch.bfloat16, twin: torch.float16}  # as CogVideoX-5b's and PixArt's are
+    for path, dtype in stored.items():
+        file = path / "text_encoder" / "model.safetensors"
+        tensors = load_file(file)
+        tensors = {n: t * 1.001 for n, t in tensors.items()}
+        save_file({n: t.to(dtype) for n, t in tensors.items()}, file, {"format": "pt"})
+    one, other = (
+        load_file(path / "text_encoder" / "model.safetensors")["shared.weight"].to(torch.bfloat16)
+        for path in (model, twin)
+    )
+    assert not torch.equal(one, other), "some numbers are rounded twice"
+    load_backbone(model, twin=twin, dtype=torch.bfloat16)
+    file = twin / "text_encoder" / "model.safetensors"
+    tensors = load_file(file)
+    tensors["shared.weight"][5] *= 1.02
+    save_file(tensors, file, {"format": "pt"})
+    with pytest.raises(BackboneInvalid, match="another text encoder"):
+        load_backbone(model, twin=twin, dtype=torch.bfloat16)
+
+
 def test_cogvideox_1_5_cannot_be_its_own_twin(shelf: Shelf) -> None:
     with pytest.raises(BackboneInvalid, match="single frame"):
         load_backbone(shelf.model("cogvideox-1.5"), twin="self")
