@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from encoders import Concept, low_rank
+from encoders import Concept, low_rank, recompute
 from tests.shelf import Shelf
 from tests.tiny_families import SIDE
 from unlearn import SettingsInvalid, UnlearnSettings, UnlearnTask, objectives, unlearn
@@ -18,7 +17,7 @@ from unlearn.ascent import Ascent
 from unlearn.fewshot import captions
 from unlearn.optimise import trainable
 from unlearn.redirect import Redirect
-from video import Backbone, load_backbone
+from video import Backbone, denoiser, load_backbone
 from video.backbone import NotStepped
 from video.families.pipelines import PipelineBackbone
 
@@ -30,10 +29,13 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (4, SIDE, SIDE, 3), dtype=np.
 
 
 @pytest.fixture
-def backbone(request: pytest.FixtureRequest, shelf: Shelf, tiny_backbone_dir: Path) -> Backbone:
-    family: str = request.param
+def backbone(request: pytest.FixtureRequest, shelf: Shelf) -> Backbone:
+    return loaded(request.param, shelf)
+
+
+def loaded(family: str, shelf: Shelf) -> Backbone:
     if family == "animatediff":
-        return load_backbone(tiny_backbone_dir)
+        return load_backbone(shelf.model(family))
     twin = shelf.twin(family) if family in ("modelscope", "cogvideox") else None
     return load_backbone(shelf.model(family), twin=twin, size=(SIDE, SIDE))
 
@@ -51,9 +53,9 @@ def every_tensor(backbone: Backbone) -> Mapping[str, torch.Tensor]:
                 found |= {f"{part}/{n}": p for n, p in module.named_parameters()}
         return found
     for moving in (True, False):
-        denoiser = backbone.denoiser(moving)
-        found |= {f"{moving}/{n}": p for n, p in denoiser.network.named_parameters()}
-        found |= {f"{moving}/vae/{n}": p for n, p in denoiser.autoencoder.module.named_parameters()}
+        part = backbone.denoiser(moving)
+        found |= {f"{moving}/{n}": p for n, p in part.network.named_parameters()}
+        found |= {f"{moving}/vae/{n}": p for n, p in part.autoencoder.module.named_parameters()}
     return found
 
 
@@ -81,6 +83,29 @@ def test_gradients_reach_the_chosen_layers_and_nothing_else(
         assert not tensor.requires_grad, name
 
 
+@pytest.mark.parametrize("family", STEPPED)
+def test_activations_that_are_forgotten_give_the_same_gradients(
+    shelf: Shelf, family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gradients(backbone: Backbone) -> list[torch.Tensor]:
+        asked = task("ascent", rank=2)
+        trained = trainable(asked, backbone)
+        loss = Ascent(asked, backbone)
+        loss(low_rank.stack(backbone.text_encoder.parameters(), {}, trained)).backward()
+        return [tensor.grad for tensor in trained.values() if tensor.grad is not None]
+
+    kept = gradients(loaded(family, shelf))
+    monkeypatch.setattr(denoiser, "LARGE", 1)
+    monkeypatch.setattr(recompute, "LARGE", 1)
+    large = loaded(family, shelf)
+    network: Any = large.denoiser(moving=False).network
+    assert network.is_gradient_checkpointing
+    forgotten = gradients(large)
+    assert len(kept) == len(forgotten) > 0
+    for one, other in zip(kept, forgotten, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 @pytest.mark.parametrize("backbone", STEPPED, indirect=True)
 def test_ascent_raises_the_loss_on_a_fixed_draw(backbone: Backbone) -> None:
     run = unlearn(task("ascent", steps=12, learning_rate=5e-3, rank=4), backbone)
@@ -92,11 +117,11 @@ def test_ascent_raises_the_loss_on_a_fixed_draw(backbone: Backbone) -> None:
 @torch.no_grad()
 def fixed(backbone: Backbone, overrides: Any) -> float:
     """The diffusion loss of the images, always the same noise and times."""
-    denoiser = backbone.denoiser(moving=False)
-    latents = torch.cat([denoiser.encode(IMAGES)] * 8)
-    x = objectives.noised(denoiser, latents, torch.Generator().manual_seed(5))
+    image = backbone.denoiser(moving=False)
+    latents = torch.cat([image.encode(IMAGES)] * 8)
+    x = objectives.noised(image, latents, torch.Generator().manual_seed(5))
     embeddings = backbone.embed(["a picture of pogo"] * len(latents), overrides, moving=False)
-    return -float(objectives.ascent(denoiser, x, embeddings))
+    return -float(objectives.ascent(image, x, embeddings))
 
 
 @pytest.mark.parametrize("backbone", [*STEPPED, "ltx"], indirect=True)
