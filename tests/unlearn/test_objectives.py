@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
 
 from unlearn import objectives
 from video import Backbone, load_backbone
@@ -52,6 +53,21 @@ def test_pure_noise_is_a_task_for_v_only(denoiser: Denoiser) -> None:
         at_the_end = x.timesteps > 0
         assert at_the_end.any()
         torch.testing.assert_close(x.target[at_the_end], -latents[at_the_end])
+
+
+@pytest.mark.parametrize("shift", [1.0, 3.0])
+def test_flow_matching_goes_straight_from_data_to_noise(denoiser: Denoiser, shift: float) -> None:
+    stock = FlowMatchEulerDiscreteScheduler(shift=shift)
+    denoiser.prediction_type = "flow_prediction"
+    denoiser.schedule = NoiseSchedule.of_flow(1000, shift)
+    torch.testing.assert_close(denoiser.schedule.timesteps.flip(0), stock.timesteps)
+    latents = torch.randn(16, 4, 2, 2, generator=seeded(1))
+    x = objectives.noised(denoiser, latents, seeded())
+    sigma = (x.timesteps / 1000).view(-1, 1, 1, 1)
+    assert sigma.unique().numel() > 10
+    torch.testing.assert_close(x.latents - sigma * x.target, latents)  # back along the velocity
+    noise = x.latents + (1 - sigma) * x.target
+    torch.testing.assert_close(x.latents, stock.scale_noise(latents, x.timesteps, noise))
 
 
 @pytest.mark.parametrize("shape", [(2, 4, 8, 8), (1, 4, 3, 8, 8)], ids=["stills", "clips"])
