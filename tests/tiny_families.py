@@ -97,8 +97,9 @@ def stable_diffusion_2() -> Any:
             norm_num_groups=4,
             use_linear_projection=True,
         ),
-        scheduler=diffusers.DDIMScheduler(
-            beta_schedule="scaled_linear", prediction_type="v_prediction", clip_sample=False
+        # Which scales its noise and its inputs, as no other scheduler here does.
+        scheduler=diffusers.EulerDiscreteScheduler(
+            beta_schedule="scaled_linear", prediction_type="v_prediction", steps_offset=1
         ),
         safety_checker=None,
         feature_extractor=None,

@@ -13,6 +13,7 @@ from encoders import Concept, low_rank, recompute
 from tests.shelf import Shelf
 from tests.tiny_families import SIDE
 from unlearn import SettingsInvalid, UnlearnSettings, UnlearnTask, objectives, unlearn
+from unlearn.adversary import Adversary, start
 from unlearn.ascent import Ascent
 from unlearn.fewshot import captions
 from unlearn.optimise import trainable
@@ -148,6 +149,23 @@ def test_an_adversary_finds_its_place_in_every_tokenizers_prompts(backbone: Back
     run = unlearn(task("redirect", steps=3), backbone)
     assert len(list(run)) == 3
     assert run.encoder.card.base == backbone.text_encoder.fingerprint
+
+
+@pytest.mark.parametrize(("family", "first"), [("animatediff", 1), ("wan", 0), ("ltx", 0)])
+def test_an_attackers_token_comes_before_the_first_word(
+    shelf: Shelf, family: str, first: int
+) -> None:
+    backbone = loaded(family, shelf)
+    said = captions("pogo", "character", (), neutral="a creature")
+    attackers = Adversary(said, ["pogo"], backbone, torch.Generator().manual_seed(0))
+    rows = backbone.tokenize(["pogo at night", "a cactus"])
+    token = torch.tensor([[7], [8]])
+    changed = attackers._before(rows, token)
+    assert changed.shape == rows.shape
+    assert torch.equal(changed[:, first], token[:, 0])
+    assert torch.equal(changed[:, :first], rows[:, :first])
+    assert torch.equal(changed[:, first + 1 :], rows[:, first:-1])
+    assert start(backbone) == first
 
 
 @pytest.mark.parametrize("backbone", T5, indirect=True)
