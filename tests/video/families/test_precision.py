@@ -63,3 +63,16 @@ def test_an_encoder_is_made_in_bfloat16_with_its_factors_in_float32(
     precision = torch.float32 if family in ("animatediff", "modelscope") else torch.bfloat16
     assert backbone.text_encoder.module.dtype == precision
     assert backbone.denoiser(moving=False).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("family", "expected"),
+    [("modelscope", torch.float32), ("cogvideox", torch.bfloat16), ("ltx", torch.bfloat16)],
+)
+def test_no_text_encoder_is_computed_in_float16(
+    shelf: Shelf, family: str, expected: torch.dtype
+) -> None:
+    backbone = load(shelf, family, torch.float16)
+    assert backbone.dtype == torch.float16
+    assert {p.dtype for p in backbone.text_encoder.parameters().values()} == {expected}
+    assert backbone.embed(["pogo"]).isfinite().all()
