@@ -21,8 +21,8 @@ __all__ = ["quick_backbone_dir"]
 @pytest.fixture(autouse=True)
 def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Commands run in an empty folder, and know of no server but the one they are given."""
-    for name in os.environ:
-        if name.startswith("PALIMPSEST_"):
+    for name in list(os.environ):
+        if name.startswith("PALIMPSEST_") or name == "BENTOML_HOME":  # which `make` sets
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 
