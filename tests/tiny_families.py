@@ -1,6 +1,5 @@
 """Tiny random models of every family, saved by stock diffusers as a user's are: built in a second,
-run in milliseconds. They draw nothing recognisable. The text encoder's weights are drawn large, so
-that two prompts differ."""
+run in milliseconds. They draw nothing recognisable."""
 
 from __future__ import annotations
 
@@ -13,20 +12,15 @@ import diffusers
 import torch
 from torch import nn
 from transformers import (
-    CLIPTextConfig,
-    CLIPTextModel,
-    CLIPTokenizer,
     T5Config,
     T5EncoderModel,
-    T5Tokenizer,
     UMT5Config,
     UMT5EncoderModel,
 )
 
 from tests import tiny
+from tests.tiny_text import WIDTH, open_clip, t5, t5_encoder
 
-WIDTH = 32
-"""Of every text encoder."""
 SIDE = 32
 """Pixels a side of every model's clips."""
 
@@ -108,7 +102,7 @@ def stable_diffusion_2() -> Any:
 
 
 def cogvideox(**changes: Any) -> Any:
-    tokenizer, text_encoder = t5(), _t5_encoder(T5EncoderModel, T5Config)
+    tokenizer, text_encoder = t5(), t5_encoder(T5EncoderModel, T5Config)
     transformer = diffusers.CogVideoXTransformer3DModel(
         **{
             "num_attention_heads": 2,
@@ -168,7 +162,7 @@ def cogvideox_5b() -> Any:
 
 
 def pixart() -> Any:
-    tokenizer, text_encoder = t5(), _t5_encoder(T5EncoderModel, T5Config)
+    tokenizer, text_encoder = t5(), t5_encoder(T5EncoderModel, T5Config)
     transformer = diffusers.PixArtTransformer2DModel(
         sample_size=8,
         num_layers=2,
@@ -211,7 +205,7 @@ def wan() -> Any:
             parameter.data.mul_(4)
     return diffusers.WanPipeline(
         tokenizer=t5(),
-        text_encoder=_t5_encoder(UMT5EncoderModel, UMT5Config),
+        text_encoder=t5_encoder(UMT5EncoderModel, UMT5Config),
         transformer=transformer,
         vae=diffusers.AutoencoderKLWan(
             base_dim=3,
@@ -268,7 +262,7 @@ def ltx() -> Any:
             encoder_causal=True,
             decoder_causal=False,
         ),
-        text_encoder=_t5_encoder(T5EncoderModel, T5Config),
+        text_encoder=t5_encoder(T5EncoderModel, T5Config),
         tokenizer=t5(),
         transformer=transformer,
     )
@@ -295,7 +289,7 @@ def latte() -> Any:
     _wake(transformer)
     return diffusers.LattePipeline(
         tokenizer=t5(),
-        text_encoder=_t5_encoder(T5EncoderModel, T5Config),
+        text_encoder=t5_encoder(T5EncoderModel, T5Config),
         vae=image_vae(),
         transformer=transformer,
         scheduler=diffusers.DDIMScheduler(clip_sample=False, steps_offset=1),
@@ -327,7 +321,7 @@ def mochi() -> Any:
             decoder_block_out_channels=(32, 32, 32, 32),
             layers_per_block=(1, 1, 1, 1, 1),
         ),
-        text_encoder=_t5_encoder(T5EncoderModel, T5Config),
+        text_encoder=t5_encoder(T5EncoderModel, T5Config),
         tokenizer=t5(),
         transformer=transformer,
     )
@@ -342,60 +336,6 @@ def image_vae() -> Any:
         norm_num_groups=4,
         sample_size=SIDE,
     )
-
-
-def open_clip() -> tuple[CLIPTokenizer, CLIPTextModel]:
-    """In the form of OpenCLIP ViT-H/14: GELU, and an odd number of layers."""
-    tokenizer = tiny.tokenizer()
-    ends = len(tokenizer) - 1
-    encoder = CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=WIDTH,
-            intermediate_size=2 * WIDTH,
-            num_hidden_layers=3,
-            num_attention_heads=2,
-            max_position_embeddings=tiny.MAX_TOKENS,
-            hidden_act="gelu",
-            bos_token_id=ends - 1,
-            eos_token_id=ends,
-            pad_token_id=ends,
-        )
-    )
-    for parameter in encoder.parameters():
-        if parameter.ndim == 2:
-            parameter.data.mul_(6)
-    return tokenizer, encoder
-
-
-def t5() -> T5Tokenizer:
-    """A tokenizer of T5's class that knows `tiny`'s words whole and spells out the rest."""
-    letters = [chr(c) for c in range(33, 127)]
-    pieces = ["<pad>", "</s>", "<unk>", "▁", *(f"▁{word}" for word in tiny.WORDS), *letters]
-    scores = [
-        (piece, 0.0 if i < 3 else -1.0 - 9 * (len(piece) == 1)) for i, piece in enumerate(pieces)
-    ]
-    return T5Tokenizer(vocab=scores, extra_ids=0, model_max_length=512)
-
-
-def _t5_encoder(model: Any, config: Any) -> Any:
-    encoder = model(
-        config(
-            vocab_size=len(t5()),
-            d_model=WIDTH,
-            d_kv=8,
-            d_ff=64,
-            num_layers=2,
-            num_heads=4,
-            feed_forward_proj="gated-gelu",
-            dropout_rate=0.0,
-        )
-    )
-    # A fresh T5 draws its embedding large and reads little else.
-    for name, parameter in encoder.named_parameters():
-        if parameter.ndim == 2 and "block" in name:
-            parameter.data.mul_(3)
-    return encoder
 
 
 def _wake(network: nn.Module) -> None:

@@ -18,18 +18,18 @@ class Tokens:
     def __init__(
         self, tokenizer: Any, length: int, clean: Callable[[str], str] = lambda prompt: prompt
     ) -> None:
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
         self._clean = clean
         self.length = length
 
     @property
     def pad(self) -> int:
         """The token that fills a prompt up."""
-        return int(self._tokenizer.pad_token_id)
+        return int(self.tokenizer.pad_token_id)
 
     def of(self, prompts: Sequence[str]) -> Tensor:
         """Token ids, (B, length)."""
-        tokens = self._tokenizer(
+        tokens = self.tokenizer(
             [self._clean(prompt) for prompt in prompts],
             padding="max_length",
             max_length=self.length,
@@ -40,8 +40,8 @@ class Tokens:
 
     def text(self, tokens: Sequence[int]) -> str:
         """What token ids stand for."""
-        return cast(str, self._tokenizer.decode(list(tokens)))
+        return cast(str, self.tokenizer.decode(list(tokens)))
 
     def count(self, prompt: str) -> int:
         """How many tokens a prompt has, start and end included."""
-        return len(self._tokenizer(self._clean(prompt), verbose=False).input_ids)
+        return len(self.tokenizer(self._clean(prompt), verbose=False).input_ids)

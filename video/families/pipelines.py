@@ -145,7 +145,7 @@ def load(files: ModelFiles, options: Options) -> PipelineBackbone:
             "from no image twin: leave PALIMPSEST_TWIN out."
         )
     tokens, text_encoder = load_text_encoder(files, options)
-    components: dict[str, Any] = {"tokenizer": files.tokenizer("T5Tokenizer", "T5TokenizerFast")}
+    components: dict[str, Any] = {"tokenizer": tokens.tokenizer}
     for name in inspect.signature(pipeline.__init__).parameters:
         if name == "scheduler":
             components[name] = files.scheduler()
