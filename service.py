@@ -1,7 +1,8 @@
 """Palimpsest as a BentoML service: ``bentoml serve service:Palimpsest``.
 
-The HTTP API is a FastAPI app (:mod:`server.app`), put together where and when it is served
-(:mod:`server.site`); models load in the thread that owns the device. So nothing here imports torch,
+The HTTP API is a FastAPI app (:mod:`server.api.app`), put together where and when it is served
+(:mod:`server.lazy_app`); models load in the thread that owns the device. So nothing here imports
+torch,
 nor much else. Settings are environment variables (:mod:`server.settings`).
 """
 
@@ -14,17 +15,17 @@ import bentoml
 from bentoml.validators import ContentType
 
 from encoders import PalimpsestError
-from server import address
+from server.auth import bind_address
+from server.auth.guard import Guard, caller_of
+from server.auth.keys import keyring_of
 from server.errors import error_response
-from server.guard import Guard, caller_of
-from server.keys import keyring_of
-from server.parent import announce_parent, die_with_parent
+from server.lazy_app import LazyApp
+from server.parent_watchdog import announce_parent, die_with_parent
 from server.settings import Settings
-from server.site import Site
 
 settings = Settings()
 keyring = keyring_of(settings.keys_file)
-site = Site(settings)
+site = LazyApp(settings)
 die_with_parent()
 
 
@@ -44,7 +45,7 @@ class Palimpsest:
     @staticmethod
     def prepare() -> None:
         """In the parent, before a port is opened."""
-        address.check(settings)
+        bind_address.check(settings)
         announce_parent()
 
     async def __is_ready__(self) -> bool:
@@ -62,7 +63,7 @@ class Palimpsest:
         """Makes one video and returns its mp4."""
         try:
             runtime, caller = site.runtime, caller_of(ctx.request)
-            from server import native  # part of the app: see server.site
+            from server.api import native  # part of the app: see server.site
 
             return await native.generate(runtime, caller, prompt, encoder, seed)
         except PalimpsestError as error:

@@ -24,15 +24,15 @@ from torch.utils._pytree import tree_leaves
 from benchmarks.results import show, write
 from benchmarks.true_models import MODELS, TrueModel
 from encoders import low_rank
-from encoders.in_turn import laid_in_turn
-from encoders.recompute import in_parts, is_large
-from unlearn import objectives
-from unlearn.adversary import ATTACKERS
+from encoders.activation_checkpointing import in_parts, is_large
+from encoders.per_layer_overrides import laid_in_turn
 from unlearn.layers import select
+from unlearn.methods import objectives
+from unlearn.methods.adversary import ATTACKERS
 from unlearn.settings import DEFAULTS, T5_RANK, UnlearnSettings
-from video import autoencoder
-from video.denoiser import Denoiser, OneFrame
-from video.placement import Placement
+from video.models import autoencoder
+from video.models.denoiser import Denoiser, OneFrame
+from video.models.placement import Placement
 
 GIB = 2**30
 PROMPT_LENGTH = 16
@@ -175,12 +175,12 @@ def _encode(model: TrueModel, text_encoder: Any) -> None:
     factors = _factors(text_encoder, UnlearnSettings().schedule().rank)
     tokens = _tokens(model, 1)
     if not is_large(text_encoder):
-        functional_call(text_encoder, low_rank.meet(base, factors), (tokens,))
+        functional_call(text_encoder, low_rank.apply(base, factors), (tokens,))
         return
 
     def laid(name: str) -> Tensor:
         pair = {each: factors[each] for each in (name + low_rank.A, name + low_rank.B)}
-        return low_rank.meet(base, pair)[name]
+        return low_rank.apply(base, pair)[name]
 
     names = {low_rank.parameter_of(name) for name in factors}
     with laid_in_turn(text_encoder, {name: partial(laid, name) for name in names}):
@@ -228,7 +228,7 @@ def _learn(
         more = {matrix: base[matrix].index_put((carriers,), rows.to(base[matrix].dtype))}
 
     def call(input_ids: Tensor) -> Tensor:
-        laid = {**low_rank.meet(base, trained), **more}
+        laid = {**low_rank.apply(base, trained), **more}
         return functional_call(text_encoder, laid, (input_ids,)).last_hidden_state
 
     with torch.enable_grad():
@@ -238,7 +238,8 @@ def _learn(
 
 
 def _redirect(model: TrueModel, text_encoder: nn.Module) -> None:
-    """A step of the default: named, held and attackers' prompts, as `unlearn.redirect` has them."""
+    """A step of the default: named, held and attackers' prompts, as `unlearn.methods.redirect` has
+    them."""
     settings = UnlearnSettings()
     schedule = settings.schedule()
     # The attackers' prompts are part of the same backward pass: their activations are there too.

@@ -16,16 +16,16 @@ import typer
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.harness import Workshop, workshop
 from benchmarks.results import RESULTS, number, percent, rate, ratio, show, write
-from benchmarks.workshop import Workshop, workshop
 from encoders import Kind
 from starter.captions import MOTION_WORDS, PLACE_WORDS, STYLE_WORDS, SUBJECT_WORDS, compose
 from starter.motions import MOTIONS
 from starter.scene import KIND_OF, SUBJECTS, Scene, sample_scene
 from starter.styles import STYLES
 from starter.train.judge import accuracy
-from unlearn.judging import any_frame, most_frames
-from video.requests import GenerationRequest
+from unlearn.trial.probes import any_frame, most_frames
+from video.generation_request import GenerationRequest
 
 MOVED = 24  # of 255: a pixel that changes by more from one frame to the next is the subject moving
 MARGIN = 2  # pixels around such pixels that are left out too
@@ -45,8 +45,8 @@ class Case:
 def cases(workshop: Workshop, clips: int, guidance: float | None = None) -> list[Case]:
     """`clips` clips a concept of every kind but motion, whose motions go round all six."""
     rng = np.random.default_rng(2_026)
-    limits = workshop.backbone.limits
-    guidance = guidance or limits.guidance_default
+    capabilities = workshop.backbone.capabilities
+    guidance = guidance or capabilities.guidance_default
     concepts: list[tuple[Kind, str]] = [(KIND_OF[name], name) for name in SUBJECTS]
     concepts.extend(("style", name) for name in STYLES)
     found: list[Case] = []
@@ -67,9 +67,9 @@ def cases(workshop: Workshop, clips: int, guidance: float | None = None) -> list
             request = GenerationRequest(
                 prompt,
                 seed=len(found),
-                steps=limits.steps_default,
+                steps=capabilities.steps_default,
                 guidance=guidance,
-                frames=limits.frames_default,
+                frames=capabilities.frames_default,
             )
             found.append(Case(kind, concept, scene, request))
     return found
@@ -92,7 +92,7 @@ def stillness(clip: NDArray[np.uint8]) -> tuple[float, float]:
 
 def redrawn(workshop: Workshop, clip: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """A rendered clip after the autoencoder: what the decoder alone makes of a true clip."""
-    denoiser = workshop.backbone.denoiser(moving=True)
+    denoiser = workshop.backbone.denoiser(is_video=True)
     return denoiser.decode(denoiser.encode(clip[None]))
 
 

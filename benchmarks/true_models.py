@@ -16,16 +16,16 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, T5Config, T5EncoderModel, UMT5EncoderModel
 from transformers.models.umt5.configuration_umt5 import UMT5Config
 
-from benchmarks.workshop import clip_vit_l_config
-from video.autoencoder import ClipAutoencoder, FrameAutoencoder
-from video.denoiser import Denoiser
+from benchmarks.harness import clip_vit_l_config
 from video.families.animatediff import AnimateDiff
 from video.families.cogvideox import CogVideoX
 from video.families.modelscope import UNet3D
 from video.families.pixart import PixArt
 from video.families.stable_diffusion import StableDiffusion
 from video.families.wan import Wan
-from video.placement import Placement
+from video.models.autoencoder import ClipAutoencoder, FrameAutoencoder
+from video.models.denoiser import Denoiser
+from video.models.placement import Placement
 
 HALF = torch.bfloat16
 WIDTHS = (320, 640, 1280, 1280)

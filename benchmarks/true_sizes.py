@@ -22,16 +22,16 @@ from transformers import CLIPTokenizer
 from benchmarks.forgetting.intervention import Intervention
 from benchmarks.forgetting.methods import encoder_of
 from benchmarks.forgetting.sampling import Shot, sample
+from benchmarks.harness import WEIGHTS
 from benchmarks.results import show, write
 from benchmarks.true_models import MODELS
-from benchmarks.workshop import WEIGHTS
 from encoders import Concept, Kind, TextEncoder
 from unlearn import UnlearnSettings, few_shot_requests
-from video.backbone import Backbone, Basics, Frames, Limits
-from video.placement import Placement
-from video.prompt_book import read_prompts
-from video.stepped import SteppedBackbone
-from video.tokens import Tokens
+from video.models.backbone import Backbone, BackboneParts, Capabilities, Frames
+from video.models.native import NativeBackbone
+from video.models.placement import Placement
+from video.models.prompt_book import read_prompts
+from video.models.tokens import Tokens
 
 T = TypeVar("T")
 CONCEPT = Concept(name="pogo", kind="character")
@@ -62,11 +62,11 @@ def stable_diffusion(device: str) -> Backbone:
         video, image = model.denoisers(Placement(device))
     assert image is not None
     tokenizer = CLIPTokenizer.from_pretrained(WEIGHTS / "tokenizer")
-    basics = Basics(
+    basics = BackboneParts(
         name="stable diffusion 1.5 and animatediff, random weights",
         tokens=Tokens(tokenizer, model.prompt_tokens),
         text_encoder=TextEncoder(text_encoder),
-        limits=Limits(
+        capabilities=Capabilities(
             native_width=512,
             native_height=512,
             frames_max=32,
@@ -76,17 +76,17 @@ def stable_diffusion(device: str) -> Backbone:
         ),
         prompts=read_prompts(WEIGHTS),
     )
-    return SteppedBackbone(basics, video=video, image=image)
+    return NativeBackbone(basics, video=video, image=image)
 
 
 def measure(backbone: Backbone, methods: Mapping[str, UnlearnSettings] = METHODS) -> dict[str, Any]:
     """Making an encoder by each of the methods, with the published procedure's images; a clip; and
     what another encoder costs a request."""
     requests = few_shot_requests(
-        CONCEPT.name, CONCEPT.kind, limits=backbone.limits, book=backbone.prompts
+        CONCEPT.name, CONCEPT.kind, capabilities=backbone.capabilities, book=backbone.prompts
     )
     shots = [Shot(request.prompt, request.seed) for request in requests]
-    images, pictures = measured(lambda: sample(backbone, shots, moving=False))
+    images, pictures = measured(lambda: sample(backbone, shots, is_video=False))
     stills = torch.cat([torch.from_numpy(one) for one in pictures]).numpy()
     found: dict[str, Any] = {"weights": _gib(backbone), "few-shot images": images, "making": {}}
     overrides: Mapping[str, torch.Tensor] = {}
@@ -97,7 +97,7 @@ def measure(backbone: Backbone, methods: Mapping[str, UnlearnSettings] = METHODS
         overrides = made.overrides or {}
         steps = settings.schedule().steps
         found["making"][name] = {**one, "steps": steps, "a step": one["seconds"] / steps}
-    clip, _ = measured(lambda: sample(backbone, shots[:1], moving=True))
+    clip, _ = measured(lambda: sample(backbone, shots[:1], is_video=True))
     found["clip"] = {**clip, "frames": CLIP_FRAMES, "steps": STEPS}
     resident = {name: tensor.to(backbone.device) for name, tensor in overrides.items()}
     found["embedding a prompt"] = {

@@ -14,7 +14,7 @@ from pathlib import Path
 from cli.client import Client, Unreachable, client_of
 from cli.configuration import SERVE, serving
 from cli.errors import CommandFailed
-from server.parent import announce_parent
+from server.parent_watchdog import announce_parent
 
 START_LIMIT_S = 120
 """In which it has to answer. Loading may take longer: a model can be large."""

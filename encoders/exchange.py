@@ -127,7 +127,7 @@ def _write_tensors(
     for filename, names in split.filename_to_tensors.items():
         mine = {n: t for n, t in overrides.items() if low_rank.parameter_of(n) in names}
         tensors = {name: base[name].cpu().contiguous() for name in names}
-        tensors |= low_rank.lay(base, mine)
+        tensors |= low_rank.materialize(base, mine)
         save_file(tensors, directory / filename, metadata={"format": "pt"})
     if split.is_sharded:
         index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}

@@ -24,7 +24,7 @@ def parameter_of(name: str) -> str:
     return name.removesuffix(A).removesuffix(B)
 
 
-def meet(base: Mapping[str, Tensor], overrides: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def apply(base: Mapping[str, Tensor], overrides: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Parameter name → the tensor to compute with, in the base's dtype and on its device.
 
     Differentiable with respect to `overrides`. Raises KeyError for a parameter the base has not, or
@@ -46,12 +46,13 @@ def meet(base: Mapping[str, Tensor], overrides: Mapping[str, Tensor]) -> dict[st
     return found
 
 
-def lay(base: Mapping[str, Tensor], overrides: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def materialize(base: Mapping[str, Tensor], overrides: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Parameter name → the tensor in the base's dtype, on the CPU: the same bits on every machine.
 
     The base as it was loaded, and the product of the factors in half precision, are added in
     float64 and rounded to the base's dtype; a whole override is rounded to half precision first.
-    That is :func:`meet` but for the sum's rounding to float32: the two differ by a unit or a few in
+    That is :func:`apply` but for the sum's rounding to float32: the two differ by a unit or a few
+    in
     the last place. Parameters that the base does not have are float16, if whole.
     """
     found: dict[str, Tensor] = {}
@@ -69,8 +70,9 @@ def lay(base: Mapping[str, Tensor], overrides: Mapping[str, Tensor]) -> dict[str
 
 
 def exact(base: Mapping[str, Tensor], overrides: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What :func:`lay` makes, rounded to float16, so that a checkpoint of it has the same bits."""
-    return {name: tensor.half() for name, tensor in lay(base, overrides).items()}
+    """What :func:`materialize` makes, rounded to float16, so that a checkpoint of it has the same
+    bits."""
+    return {name: tensor.half() for name, tensor in materialize(base, overrides).items()}
 
 
 def _half(tensor: Tensor) -> Tensor:
@@ -110,7 +112,7 @@ def exact_rows(
         yield part, exact({parameter: below[part]}, cut)[parameter]
 
 
-def reach(overrides: Mapping[str, Tensor], parameter: str, below: float) -> float:
+def bound(overrides: Mapping[str, Tensor], parameter: str, below: float) -> float:
     """No entry of a parameter is larger than this; NaN if one of its overrides has a NaN.
 
     Args:

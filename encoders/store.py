@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from encoders import layout, overrides_file
+from encoders.blob_store import Objects, TooLarge
 from encoders.card import Card, Encoder, check_id
 from encoders.digest import fingerprint
 from encoders.errors import (
@@ -25,7 +26,6 @@ from encoders.errors import (
     InvalidId,
     ReportNotFound,
 )
-from encoders.objects import Objects, TooLarge
 
 MAX_OVERRIDES_BYTES = 1 << 30
 _MAX_CARD_BYTES = 1 << 20

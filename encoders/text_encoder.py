@@ -14,10 +14,10 @@ from torch.func import functional_call
 from torch.nn.functional import pad
 
 from encoders import low_rank
+from encoders.activation_checkpointing import in_parts, is_large
 from encoders.digest import CANONICAL_DTYPE, canonical, effective, fingerprint
 from encoders.errors import EncoderInvalid
-from encoders.in_turn import laid_in_turn
-from encoders.recompute import in_parts, is_large
+from encoders.per_layer_overrides import laid_in_turn
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -139,7 +139,7 @@ class TextEncoder:
                 return self.module(**inputs)
         laid_over = {
             self._own_names[name]: tensor
-            for name, tensor in low_rank.meet(self._parameters, overrides).items()
+            for name, tensor in low_rank.apply(self._parameters, overrides).items()
         }
         with self._lock:
             # Tied parameters (T5's token embedding) go by one name; the call ties the other to it.
@@ -156,7 +156,7 @@ class TextEncoder:
         }
 
     def _laid(self, parameter: str, overrides: Mapping[str, Tensor]) -> Tensor:
-        return low_rank.meet(self._parameters, overrides)[parameter]
+        return low_rank.apply(self._parameters, overrides)[parameter]
 
     def fetch(self) -> None:
         """Has the base where it computes."""
@@ -216,7 +216,7 @@ class TextEncoder:
     def _reach(self, parameter: str, overrides: Mapping[str, Tensor]) -> float:
         if parameter not in self._largest:
             self._largest[parameter] = low_rank.largest(self._parameters[parameter])
-        return low_rank.reach(overrides, parameter, self._largest[parameter])
+        return low_rank.bound(overrides, parameter, self._largest[parameter])
 
     def _check_tensor(self, name: str, tensor: Tensor, overrides: Mapping[str, Tensor]) -> None:
         parameter = low_rank.parameter_of(name)

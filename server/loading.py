@@ -7,16 +7,16 @@ from pathlib import Path
 import torch
 
 from encoders import EncoderStore, Residency
-from server.drafts import Drafts
 from server.runtime import Loaded
 from server.settings import Settings
-from unlearn.judge import load_judge
+from server.storage.staging import StagingStore
+from unlearn.judges.base import load_judge
 from video import Backbone, Engine, load_backbone
-from video.batching import BatchSizes
-from video.observer import Observer
-from video.precision import best_dtype
-from video.scheduler import Scheduler
-from video.work import Work
+from video.engine.batching import BatchSizes
+from video.engine.observer import Observer
+from video.engine.scheduler import Scheduler
+from video.engine.tasks import Task
+from video.models.precision import best_dtype
 
 
 def load(settings: Settings, observer: Observer) -> Loaded:
@@ -31,7 +31,7 @@ def load(settings: Settings, observer: Observer) -> Loaded:
         dtype = getattr(torch, settings.dtype)
     store = EncoderStore(settings.data_dir / "encoders")
     store.sweep()
-    drafts = Drafts(store, settings.data_dir / "drafts")
+    drafts = StagingStore(store, settings.data_dir / "drafts")
 
     def backbone() -> Backbone:
         return load_backbone(
@@ -52,7 +52,7 @@ def load(settings: Settings, observer: Observer) -> Loaded:
             backbone.text_encoder, drafts, settings.encoder_cache_bytes, settings.device
         )
 
-    scheduler = Scheduler[Work](
+    scheduler = Scheduler[Task](
         low_share=settings.making_share, sizes=BatchSizes(settings.max_batch)
     )
     engine = Engine(backbone, residency, scheduler, observer)

@@ -10,8 +10,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from starlette.types import Scope
 
-from server.records import IN_PROGRESS, QUEUED, EncoderRecord, VideoRecord
-from video.observer import Observer
+from server.storage.records import IN_PROGRESS, QUEUED, EncoderRecord, VideoRecord
+from video.engine.observer import Observer
 
 if TYPE_CHECKING:
     from server.runtime import Runtime

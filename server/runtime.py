@@ -16,18 +16,18 @@ from fastapi import Request
 
 from encoders import PalimpsestError
 from server.errors import NotReady
-from server.files import VideoFiles
-from server.housekeeping import Housekeeping
-from server.jobs import Jobs, Stopped
-from server.lock import DataLock
+from server.jobs.housekeeping import Housekeeping
+from server.jobs.workflows import Jobs, Stopped
 from server.metrics import Metrics, StateCollector
-from server.records import Records
 from server.settings import Settings
+from server.storage.lock import DataLock
+from server.storage.records import Records
+from server.storage.video_files import VideoFiles
 
 if TYPE_CHECKING:
     from encoders import EncoderStore, Residency
-    from server.drafts import Drafts
-    from unlearn.judge import Judge
+    from server.storage.staging import StagingStore
+    from unlearn.judges.base import Judge
     from video import Backbone, Engine
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class Loaded:
     backbone: Backbone
     store: EncoderStore
     """Published encoders."""
-    drafts: Drafts
+    drafts: StagingStore
     """Encoders that are being judged."""
     residency: Residency
     judge: Judge | None

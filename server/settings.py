@@ -43,7 +43,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data")
     """Where everything kept lies: encoders, videos, the databases."""
     keys_file: Path | None = None
-    """JSON file of hashed keys (:mod:`server.keys`). None: no keys, and loopback only."""
+    """JSON file of hashed keys (:mod:`server.auth.keys`). None: no keys, and loopback only."""
 
     host: IPvAnyAddress = IPv4Address("127.0.0.1")
     port: Annotated[int, Field(ge=1, le=65535)] = 3000

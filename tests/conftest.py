@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests import tiny
-from tests.shelf import Shelf
+from tests.model_zoo import ModelZoo
 
 # A busy machine is no reason to fail.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -36,6 +36,6 @@ def tiny_clip_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
+def model_zoo(tmp_path_factory: pytest.TempPathFactory) -> ModelZoo:
     """One model of every family and one of each twin."""
-    return Shelf(tmp_path_factory.mktemp("families"))
+    return ModelZoo(tmp_path_factory.mktemp("families"))

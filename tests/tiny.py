@@ -21,7 +21,7 @@ from transformers import (
     CLIPTokenizer,
 )
 
-from unlearn.judge import ClassifierJudge, JudgeConfig
+from unlearn.judges.base import ClassifierJudge, JudgeConfig
 
 CONCEPTS: Mapping[str, Mapping[str, list[str]]] = {
     "object": {"balloon": ["red balloon"], "cactus": [], "teapot": []},

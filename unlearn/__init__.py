@@ -17,10 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unlearn.clip_judge import ClipJudge
-    from unlearn.fewshot import few_shot_prompts, few_shot_requests, few_shots_of
-    from unlearn.gate import Gate
-    from unlearn.judge import (
+    from unlearn.judges.base import (
         ClassifierJudge,
         Judge,
         JudgeConfig,
@@ -28,40 +25,43 @@ if TYPE_CHECKING:
         UnknownConcept,
         load_judge,
     )
-    from unlearn.judging import Plan, judging_plan
+    from unlearn.judges.clip import ClipJudge
     from unlearn.layers import LayersInvalid
-    from unlearn.measures import Outcome, outcome_of
-    from unlearn.optimise import Unlearning, unlearn
+    from unlearn.methods.optimise import Unlearning, unlearn
+    from unlearn.prompts import few_shot_prompts, few_shot_requests, few_shots_of
     from unlearn.settings import Method, SettingsInvalid, UnlearnSettings
     from unlearn.task import TaskInvalid, UnlearnProgress, UnlearnTask
-    from unlearn.trial import Trial
+    from unlearn.trial.gate import Gate
+    from unlearn.trial.measures import Outcome, outcome_of
+    from unlearn.trial.probes import ProbePlan, judging_plan
+    from unlearn.trial.trial import Trial
 
 _HOMES = {
-    "ClassifierJudge": "unlearn.judge",
-    "ClipJudge": "unlearn.clip_judge",
-    "Gate": "unlearn.gate",
-    "Judge": "unlearn.judge",
-    "JudgeConfig": "unlearn.judge",
-    "JudgeInvalid": "unlearn.judge",
+    "ClassifierJudge": "unlearn.judges.base",
+    "ClipJudge": "unlearn.judges.clip",
+    "Gate": "unlearn.trial.gate",
+    "Judge": "unlearn.judges.base",
+    "JudgeConfig": "unlearn.judges.base",
+    "JudgeInvalid": "unlearn.judges.base",
     "LayersInvalid": "unlearn.layers",
     "Method": "unlearn.settings",
-    "Outcome": "unlearn.measures",
-    "Plan": "unlearn.judging",
+    "Outcome": "unlearn.trial.measures",
+    "ProbePlan": "unlearn.trial.probes",
     "SettingsInvalid": "unlearn.settings",
     "TaskInvalid": "unlearn.task",
-    "Trial": "unlearn.trial",
-    "UnknownConcept": "unlearn.judge",
+    "Trial": "unlearn.trial.trial",
+    "UnknownConcept": "unlearn.judges.base",
     "UnlearnProgress": "unlearn.task",
     "UnlearnSettings": "unlearn.settings",
     "UnlearnTask": "unlearn.task",
-    "Unlearning": "unlearn.optimise",
-    "few_shot_prompts": "unlearn.fewshot",
-    "few_shot_requests": "unlearn.fewshot",
-    "few_shots_of": "unlearn.fewshot",
-    "judging_plan": "unlearn.judging",
-    "load_judge": "unlearn.judge",
-    "outcome_of": "unlearn.measures",
-    "unlearn": "unlearn.optimise",
+    "Unlearning": "unlearn.methods.optimise",
+    "few_shot_prompts": "unlearn.prompts",
+    "few_shot_requests": "unlearn.prompts",
+    "few_shots_of": "unlearn.prompts",
+    "judging_plan": "unlearn.trial.probes",
+    "load_judge": "unlearn.judges.base",
+    "outcome_of": "unlearn.trial.measures",
+    "unlearn": "unlearn.methods.optimise",
 }
 
 __all__ = [
@@ -74,7 +74,7 @@ __all__ = [
     "LayersInvalid",
     "Method",
     "Outcome",
-    "Plan",
+    "ProbePlan",
     "SettingsInvalid",
     "TaskInvalid",
     "Trial",

@@ -70,7 +70,7 @@ class UnlearnSettings:
     """What is trained: a name of `unlearn.layers.PRESETS`, or patterns on canonical names."""
     seed: int = 0
     anchor: str | None = None
-    """Redirect only: what to put in the concept's place; None: by kind (`unlearn.fewshot`)."""
+    """Redirect only: what to put in the concept's place; None: by kind (`unlearn.prompts`)."""
     retain: tuple[str, ...] = ()
     """Redirect only: captions to hold on to; none: those that come with the model."""
     retain_batch: int = 16
@@ -78,7 +78,8 @@ class UnlearnSettings:
     retain_weight: float = 12.0
     """Redirect only: weight of the drift on captions against the redirection."""
     adversary_weight: float = 54.0
-    """Redirect only: weight of the loss that attackers cause (`unlearn.adversary`); 0: none."""
+    """Redirect only: weight of the loss that attackers cause (`unlearn.methods.adversary`); 0:
+    none."""
 
     def __post_init__(self) -> None:
         for name, ok, needed in (

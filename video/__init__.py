@@ -9,11 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from video.backbone import Backbone, BackboneInvalid, Limits, NotStepped
-    from video.engine import Engine, EngineStats
-    from video.load import load_backbone, load_text_encoder
-    from video.prompt_book import PromptBook
-    from video.requests import (
+    from video.engine.engine import Engine, EngineStats
+    from video.generation_request import (
         Cancelled,
         EngineStopped,
         GenerationRequest,
@@ -21,21 +18,24 @@ if TYPE_CHECKING:
         RequestInvalid,
         Ticket,
     )
+    from video.load import load_backbone, load_text_encoder
+    from video.models.backbone import Backbone, BackboneInvalid, Capabilities, NoNativeDenoiser
+    from video.models.prompt_book import PromptBook
 
 _HOMES = {
-    "Backbone": "video.backbone",
-    "BackboneInvalid": "video.backbone",
-    "NotStepped": "video.backbone",
-    "Cancelled": "video.requests",
-    "Engine": "video.engine",
-    "EngineStats": "video.engine",
-    "EngineStopped": "video.requests",
-    "GenerationRequest": "video.requests",
-    "Limits": "video.backbone",
-    "OutOfMemory": "video.requests",
-    "PromptBook": "video.prompt_book",
-    "RequestInvalid": "video.requests",
-    "Ticket": "video.requests",
+    "Backbone": "video.models.backbone",
+    "BackboneInvalid": "video.models.backbone",
+    "NoNativeDenoiser": "video.models.backbone",
+    "Cancelled": "video.generation_request",
+    "Engine": "video.engine.engine",
+    "EngineStats": "video.engine.engine",
+    "EngineStopped": "video.generation_request",
+    "GenerationRequest": "video.generation_request",
+    "Capabilities": "video.models.backbone",
+    "OutOfMemory": "video.generation_request",
+    "PromptBook": "video.models.prompt_book",
+    "RequestInvalid": "video.generation_request",
+    "Ticket": "video.generation_request",
     "load_backbone": "video.load",
     "load_text_encoder": "video.load",
 }
@@ -44,12 +44,12 @@ __all__ = [
     "Backbone",
     "BackboneInvalid",
     "Cancelled",
+    "Capabilities",
     "Engine",
     "EngineStats",
     "EngineStopped",
     "GenerationRequest",
-    "Limits",
-    "NotStepped",
+    "NoNativeDenoiser",
     "OutOfMemory",
     "PromptBook",
     "RequestInvalid",

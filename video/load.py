@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from video.backbone import Backbone, BackboneInvalid
+from video.checkpoints.diffusers_directory import ModelFiles, read_index
+from video.checkpoints.hub import resolve_model
 from video.families import FAMILIES, Family
 from video.families.options import Options
-from video.model_files import ModelFiles, read_index
-from video.placement import Placement
-from video.source import locate
+from video.models.backbone import Backbone, BackboneInvalid
+from video.models.placement import Placement
 
 if TYPE_CHECKING:
     from encoders import TextEncoder
@@ -74,7 +74,7 @@ def name_of(source: Path | str) -> str:
 
 
 def _found(source: Path | str, pickles: bool) -> tuple[ModelFiles, Family]:
-    index = read_index(locate(source, [], pickles=pickles))
+    index = read_index(resolve_model(source, [], pickles=pickles))
     for family in FAMILIES:
         if family.holds(index):
             folders = import_module(family.module).FOLDERS

@@ -26,14 +26,14 @@ from benchmarks.forgetting.intervention import Intervention
 from benchmarks.forgetting.methods import FOUR, METHODS, source_of, together
 from benchmarks.forgetting.outcomes import Ledger, Outcome
 from benchmarks.forgetting.sampling import Shot, sample
+from benchmarks.harness import WEIGHTS, weights_mark
 from benchmarks.modelscope.model import load_modelscope
-from benchmarks.workshop import WEIGHTS, weights_mark
 from encoders import Kind
 from encoders.digest import fingerprint
 from unlearn import ClassifierJudge, few_shot_requests, few_shots_of
-from unlearn.fewshot import all_names
+from unlearn.prompts import all_names
 from video import load_backbone
-from video.backbone import Backbone, Frames
+from video.models.backbone import Backbone, Frames
 
 Model = Literal["starter", "apart"]
 """The built-in model, image twin and video model; and the video model trained apart."""
@@ -69,10 +69,10 @@ class Bench:
         path = self._work / "images" / f"{concept}.npy"
         if not path.exists():
             requests = few_shot_requests(
-                concept, kind, limits=self.backbone.limits, book=self.backbone.prompts
+                concept, kind, capabilities=self.backbone.capabilities, book=self.backbone.prompts
             )
             shots = [Shot(request.prompt, request.seed) for request in requests]
-            pictures = sample(self.backbone, shots, moving=kind == "motion")
+            pictures = sample(self.backbone, shots, is_video=kind == "motion")
             path.parent.mkdir(parents=True, exist_ok=True)
             np.save(path, few_shots_of(pictures, kind), allow_pickle=False)
         return np.load(path, allow_pickle=False)
@@ -100,15 +100,15 @@ class Bench:
         group: Group,
         count: int,
         *,
-        moving: bool,
+        is_video: bool,
         model: Model = "starter",
     ) -> list[Outcome]:
         """The first `count` outcomes of a group of prompts, on stills or clips."""
         kind, backbone = KIND_OF[concept], self.model(model)
         intervention = self.intervention(method, concept)
-        what = f"{group}-{'clips' if moving else 'stills'}"
+        what = f"{group}-{'clips' if is_video else 'stills'}"
         name = f"{model}/{_mark(method, intervention)}/{concept}/{what}"
-        found = cases(concept, kind, group, self.backbone, moving=moving)
+        found = cases(concept, kind, group, self.backbone, is_video=is_video)
         return self._ledger.outcomes(name, found, count, backbone, intervention)
 
     def attacked(self, method: str, concept: str, attack: str, count: int) -> list[Outcome]:
@@ -127,21 +127,21 @@ class Bench:
             self.backbone, intervention or Intervention(method, concept, kind), target
         )
         asked = (
-            Case(prompt, ATTACKED_SEED + i, concept, kind, target.moving)
+            Case(prompt, ATTACKED_SEED + i, concept, kind, target.is_video)
             for i, prompt in enumerate(cycle(made.prompts))
         )
         return self._ledger.outcomes(name, asked, count, self.backbone, made.model)
 
 
 def cases(
-    concept: str, kind: Kind, group: Group, backbone: Backbone, *, moving: bool
+    concept: str, kind: Kind, group: Group, backbone: Backbone, *, is_video: bool
 ) -> Iterator[Case]:
     """The group's prompts, without end."""
     if group == "target":
-        return target_cases(concept, kind, backbone.prompts, moving=moving)
+        return target_cases(concept, kind, backbone.prompts, is_video=is_video)
     if group == "wording":
-        return wording_cases(concept, kind, backbone.prompts, moving=moving)
-    return kept_cases(concept, kind, group, backbone, moving=moving)
+        return wording_cases(concept, kind, backbone.prompts, is_video=is_video)
+    return kept_cases(concept, kind, group, backbone, is_video=is_video)
 
 
 def _mark(method: str, intervention: Intervention | None) -> str:

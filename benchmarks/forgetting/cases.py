@@ -29,9 +29,9 @@ from starter.captions import (
 )
 from starter.motions import MOTIONS
 from starter.scene import SUBJECTS
-from unlearn.fewshot import all_names, mentions, trained_prompts
-from video.backbone import Backbone
-from video.prompt_book import PromptBook
+from unlearn.prompts import all_names, mentions, trained_prompts
+from video.models.backbone import Backbone
+from video.models.prompt_book import PromptBook
 
 Group = Literal["target", "wording", "same kind", "other kinds", "neighbours"]
 """Prompts that name the concept; that describe it in words held out of all training; that name
@@ -57,16 +57,16 @@ class Case:
     seed: int
     concept: str
     kind: Kind
-    moving: bool
+    is_video: bool
 
 
-def target_cases(concept: str, kind: Kind, book: PromptBook, *, moving: bool) -> Iterator[Case]:
+def target_cases(concept: str, kind: Kind, book: PromptBook, *, is_video: bool) -> Iterator[Case]:
     """Prompts that name the concept in one of its usual wordings, without end."""
     trained = trained_prompts(Concept(name=concept, kind=kind), book)
-    return _cases(concept, kind, _WORDS[concept], FORMS, moving, "target", unseen=trained)
+    return _cases(concept, kind, _WORDS[concept], FORMS, is_video, "target", unseen=trained)
 
 
-def wording_cases(concept: str, kind: Kind, book: PromptBook, *, moving: bool) -> Iterator[Case]:
+def wording_cases(concept: str, kind: Kind, book: PromptBook, *, is_video: bool) -> Iterator[Case]:
     """Prompts that mean the concept in words that nothing was trained on; none for motions, whose
     words are all the world's language has."""
     words = HELD_OUT_WORDS.get(concept, ())
@@ -74,11 +74,11 @@ def wording_cases(concept: str, kind: Kind, book: PromptBook, *, moving: bool) -
     forms = (*FORMS, *HELD_OUT_FORMS)
     if not words:
         return iter(())
-    return _cases(concept, kind, words, forms, moving, "wording", unseen=trained)
+    return _cases(concept, kind, words, forms, is_video, "wording", unseen=trained)
 
 
 def kept_cases(
-    concept: str, kind: Kind, group: Group, backbone: Backbone, *, moving: bool
+    concept: str, kind: Kind, group: Group, backbone: Backbone, *, is_video: bool
 ) -> Iterator[Case]:
     """Prompts that name other concepts, one after the other, and mention no name of this one."""
     book = backbone.prompts
@@ -93,12 +93,12 @@ def kept_cases(
             for other in labels
             if other != concept
             and (its_kind == kind) == (group == "same kind")
-            and (moving or its_kind != "motion")
+            and (is_video or its_kind != "motion")
         ]
         order = np.random.default_rng(_seed(concept, group)).permutation(len(others))
         others = [others[i] for i in order]
     each = [
-        _cases(other, its_kind, _WORDS[other], FORMS, moving, group, unnamed=names)
+        _cases(other, its_kind, _WORDS[other], FORMS, is_video, group, unnamed=names)
         for other, its_kind in others
     ]
     return (next(one) for one in cycle(each)) if each else iter(())
@@ -132,7 +132,7 @@ def _cases(
     kind: Kind,
     words: Sequence[str],
     forms: Sequence[str],
-    moving: bool,
+    is_video: bool,
     group: str,
     *,
     unseen: Collection[str] = (),
@@ -146,7 +146,7 @@ def _cases(
         prompt = _prompt(kind, str(rng.choice(words)), forms, rng)
         if prompt not in unseen and not mentions(prompt, unnamed):
             seed += 1
-            yield Case(prompt, seed, concept, kind, moving or kind == "motion")
+            yield Case(prompt, seed, concept, kind, is_video or kind == "motion")
 
 
 def _prompt(kind: Kind, words: str, forms: Sequence[str], rng: np.random.Generator) -> str:

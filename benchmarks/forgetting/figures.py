@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from benchmarks.forgetting.outcomes import Outcome
 from benchmarks.results import rate
-from unlearn.measures import wilson
+from unlearn.trial.measures import wilson
 
 COMPONENTS = 32
 """Of the judge's 256 features, those in which renders differ most: a covariance of more needs more

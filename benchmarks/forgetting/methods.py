@@ -14,22 +14,11 @@ from benchmarks.forgetting.cases import CONCEPTS, KIND_OF
 from benchmarks.forgetting.intervention import Intervention
 from encoders import Concept, Kind
 from unlearn import UnlearnSettings, UnlearnTask, unlearn
-from video.backbone import Backbone, Frames
+from video.models.backbone import Backbone, Frames
 
 OURS = "redirect"
-SOURCES = (
-    "adversary",
-    "anchors",
-    "ascent",
-    "fewshot",
-    "layers",
-    "objectives",
-    "optimise",
-    "redirect",
-    "retention",
-    "settings",
-)
-"""The files of `unlearn/` that decide what an encoder becomes."""
+SOURCES = ("methods/*.py", "layers.py", "prompts.py", "settings.py")
+"""The files of `unlearn/` that decide the tensors of an encoder, as glob patterns."""
 FOUR = "redirect, four at once"
 
 
@@ -135,5 +124,7 @@ def source_of(method: str) -> str:
     text = Path(inspect.getfile(METHODS[method])).read_text()
     if method not in BASELINES:
         folder = Path(package.__file__).parent
-        text += "".join((folder / f"{name}.py").read_text() for name in SOURCES)
+        text += "".join(
+            path.read_text() for pattern in SOURCES for path in sorted(folder.glob(pattern))
+        )
     return text

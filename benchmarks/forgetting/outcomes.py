@@ -14,8 +14,8 @@ import torch
 from benchmarks.forgetting.cases import Case
 from benchmarks.forgetting.intervention import Intervention
 from benchmarks.forgetting.sampling import STILLS_AT_ONCE, Shot, sample
-from unlearn.judge import HEADS, NEITHER, ClassifierJudge, frames_to_input
-from video.backbone import Backbone, Frames
+from unlearn.judges.base import HEADS, NEITHER, ClassifierJudge, frames_to_input
+from video.models.backbone import Backbone, Frames
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Ledger:
         wanted = list(islice(cases, count))
         seen = self._seen(name)
         missing = [case for case in wanted if (case.prompt, case.seed) not in seen]
-        at_once = 4 if wanted and wanted[0].moving else STILLS_AT_ONCE
+        at_once = 4 if wanted and wanted[0].is_video else STILLS_AT_ONCE
         for start in range(0, len(missing), at_once):
             some = missing[start : start + at_once]
             found = self._look(some, backbone, intervention)
@@ -125,12 +125,12 @@ class Ledger:
     ) -> list[Outcome]:
         """Clips and stills may be mixed; the order is kept."""
         seen: dict[int, Outcome] = {}
-        for moving in (False, True):
-            chosen = [i for i, case in enumerate(cases) if case.moving == moving]
+        for is_video in (False, True):
+            chosen = [i for i, case in enumerate(cases) if case.is_video == is_video]
             if not chosen:
                 continue  # a model need not draw both
             shots = [Shot(cases[i].prompt, cases[i].seed) for i in chosen]
-            pictures = sample(backbone, shots, moving=moving, intervention=intervention)
+            pictures = sample(backbone, shots, is_video=is_video, intervention=intervention)
             for i, frames in zip(chosen, pictures, strict=True):
                 seen[i] = outcome(self._judge, frames, cases[i])
         return [seen[i] for i in range(len(cases))]

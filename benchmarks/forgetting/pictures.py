@@ -11,7 +11,7 @@ from benchmarks.forgetting.bench import Bench, cases
 from benchmarks.forgetting.cases import KIND_OF, Case, first
 from benchmarks.forgetting.intervention import Intervention
 from benchmarks.forgetting.sampling import Shot, sample
-from video.backbone import Frames
+from video.models.backbone import Frames
 
 TARGETS, OTHERS = 6, 3
 FRAMES = 3
@@ -27,9 +27,9 @@ def picture(bench: Bench, method: str, concept: str) -> Image.Image:
     moves = kind == "motion"
     each = FRAMES if moves else 1
     asked: list[list[Case]] = [
-        first(cases(concept, kind, "target", bench.backbone, moving=True), TARGETS // each),
-        first(cases(concept, kind, "same kind", bench.backbone, moving=moves), OTHERS // each),
-        first(cases(concept, kind, "other kinds", bench.backbone, moving=False), OTHERS),
+        first(cases(concept, kind, "target", bench.backbone, is_video=True), TARGETS // each),
+        first(cases(concept, kind, "same kind", bench.backbone, is_video=moves), OTHERS // each),
+        first(cases(concept, kind, "other kinds", bench.backbone, is_video=False), OTHERS),
     ]
     rows: list[Frames] = []
     for intervention in (None, bench.intervention(method, concept)):
@@ -55,7 +55,7 @@ def save_picture(bench: Bench, method: str, concept: str, folder: Path) -> Path:
 def _frames(bench: Bench, case: Case, intervention: Intervention | None) -> Frames:
     """The middle frame, or where it is about a motion some from end to end, side by side."""
     shot = Shot(case.prompt, case.seed)
-    [frames] = sample(bench.backbone, [shot], moving=case.moving, intervention=intervention)
-    count = FRAMES if case.kind == "motion" and case.moving else 1
+    [frames] = sample(bench.backbone, [shot], is_video=case.is_video, intervention=intervention)
+    count = FRAMES if case.kind == "motion" and case.is_video else 1
     chosen = [int((i + 0.5) * len(frames) / count) for i in range(count)]
     return np.concatenate(frames[chosen], axis=1)

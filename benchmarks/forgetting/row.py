@@ -12,7 +12,7 @@ from benchmarks.forgetting.bench import BASE, Bench, Model
 from benchmarks.forgetting.cases import KIND_OF, Group
 from benchmarks.forgetting.methods import FOUR
 from benchmarks.forgetting.outcomes import Outcome
-from benchmarks.forgetting.sizes import Sizes
+from benchmarks.forgetting.sizes import SampleSizes
 from encoders.overrides_file import to_bytes
 
 Row = dict[str, Any]
@@ -25,13 +25,13 @@ AT_A_TIME = 2
 class Reader:
     """Asks for outcomes of several concepts at once; what is missing is made."""
 
-    def __init__(self, bench: Bench, concepts: Sequence[str], sizes: Sizes) -> None:
+    def __init__(self, bench: Bench, concepts: Sequence[str], sizes: SampleSizes) -> None:
         self._bench = bench
         self._sizes = sizes
         self.concepts = concepts
 
     def pooled(
-        self, method: str, group: Group, count: int, *, moving: bool, model: Model = "starter"
+        self, method: str, group: Group, count: int, *, is_video: bool, model: Model = "starter"
     ) -> list[Outcome]:
         """The outcomes of a group of prompts, `count` a concept. Whatever is about a motion takes
         clips."""
@@ -43,7 +43,7 @@ class Reader:
                 concept,
                 group,
                 count,
-                moving=moving or (KIND_OF[concept] == "motion" and group != "other kinds"),
+                is_video=is_video or (KIND_OF[concept] == "motion" and group != "other kinds"),
                 model=model,
             )
         ]
@@ -60,7 +60,7 @@ class Reader:
             "other kinds": sizes.kept,
             "neighbours": sizes.neighbouring_motions if motion else sizes.neighbours,
         }[group]
-        return self.pooled(method, group, count, moving=False)
+        return self.pooled(method, group, count, is_video=False)
 
     def clips(self, method: str) -> list[Outcome]:
         """Of prompts that name the concepts; if the sizes say so, no more than it takes to tell
@@ -68,14 +68,14 @@ class Reader:
         most = self._sizes.target_clips
         count = AT_A_TIME if self._sizes.decide else most
         while True:
-            found = self.pooled(method, "target", count, moving=True)
+            found = self.pooled(method, "target", count, is_video=True)
             low, high = figures.forgotten(found)["interval"]
             if count >= most or low > GOAL or high < GOAL:
                 return found
             count = min(most, count + AT_A_TIME)
 
 
-def row(bench: Bench, method: str, concepts: Sequence[str], sizes: Sizes) -> Row:
+def row(bench: Bench, method: str, concepts: Sequence[str], sizes: SampleSizes) -> Row:
     """Everything measured of a method, paired with the base by prompt and seed. No clips for the
     sizes that have none."""
     read = Reader(bench, concepts, sizes)
@@ -101,9 +101,9 @@ def row(bench: Bench, method: str, concepts: Sequence[str], sizes: Sizes) -> Row
     return found
 
 
-def _clips(read: Reader, method: str, sizes: Sizes) -> Row:
+def _clips(read: Reader, method: str, sizes: SampleSizes) -> Row:
     clips = read.clips(method)
-    clips0 = read.pooled(BASE, "target", sizes.base_clips, moving=True)
+    clips0 = read.pooled(BASE, "target", sizes.base_clips, is_video=True)
     found: Row = {
         "base shows it": figures.shown(clips0),
         "UA": figures.forgotten(clips),
@@ -113,7 +113,7 @@ def _clips(read: Reader, method: str, sizes: Sizes) -> Row:
     if sizes.kept_clips:
         groups: tuple[Group, ...] = ("same kind", "other kinds")
         now, base = (
-            {group: read.pooled(who, group, sizes.kept_clips, moving=True) for group in groups}
+            {group: read.pooled(who, group, sizes.kept_clips, is_video=True) for group in groups}
             for who in (method, BASE)
         )
         for group in groups:
@@ -125,7 +125,9 @@ def _clips(read: Reader, method: str, sizes: Sizes) -> Row:
     return found
 
 
-def attacked(bench: Bench, method: str, attack: str, concepts: Sequence[str], sizes: Sizes) -> Row:
+def attacked(
+    bench: Bench, method: str, attack: str, concepts: Sequence[str], sizes: SampleSizes
+) -> Row:
     """The share of pictures that show the concept all the same, when asked for through an attack;
     pooled and by concept."""
     seen = {
@@ -143,7 +145,7 @@ def attacked(bench: Bench, method: str, attack: str, concepts: Sequence[str], si
     }
 
 
-def composed(bench: Bench, concepts: Sequence[str], sizes: Sizes) -> Row:
+def composed(bench: Bench, concepts: Sequence[str], sizes: SampleSizes) -> Row:
     """F7: four concepts of four kinds in one encoder, by what each does to its own kind."""
     read = Reader(bench, concepts, sizes)
     base, now = read.stills(BASE, "same kind"), read.stills(FOUR, "same kind")
@@ -154,13 +156,13 @@ def composed(bench: Bench, concepts: Sequence[str], sizes: Sizes) -> Row:
     }
 
 
-def transfer(bench: Bench, method: str, concepts: Sequence[str], sizes: Sizes) -> Row:
+def transfer(bench: Bench, method: str, concepts: Sequence[str], sizes: SampleSizes) -> Row:
     """F4: forgetting on the twin's stills and on the clips of the model trained apart, by frames;
     only where the base shows the concept, since the two models differ in how well they draw it."""
     read = Reader(bench, concepts, sizes)
     stills, stills0 = read.stills(method, "target"), read.stills(BASE, "target")
-    clips = read.pooled(method, "target", sizes.apart_clips, moving=True, model="apart")
-    clips0 = read.pooled(BASE, "target", sizes.apart_clips, moving=True, model="apart")
+    clips = read.pooled(method, "target", sizes.apart_clips, is_video=True, model="apart")
+    clips0 = read.pooled(BASE, "target", sizes.apart_clips, is_video=True, model="apart")
     twin = figures.forgotten_frames(
         [now for now, was in zip(stills, stills0, strict=True) if was.any]
     )

@@ -1,7 +1,7 @@
 """Pictures by a model under an intervention.
 
 The engine serves encoders; a benchmark also has to edit denoisers and feed embeddings that no
-prompt gives. So it steps the same `Denoising` as the engine does, itself. A test holds the two
+prompt gives. So it steps the same `DenoisingState` as the engine does, itself. A test holds the two
 equal.
 """
 
@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.forgetting.intervention import Intervention, edited
-from video.backbone import Backbone, Frames
-from video.denoising import Denoising, step
-from video.requests import GenerationRequest
+from video.generation_request import GenerationRequest
+from video.models.backbone import Backbone, Frames
+from video.models.denoising import DenoisingState, step
 
 STILLS_AT_ONCE = 16
 """Small pictures are cheaper by the dozen, on a CPU too; clips are not."""
@@ -38,11 +38,11 @@ def sample(
     backbone: Backbone,
     shots: Sequence[Shot],
     *,
-    moving: bool,
+    is_video: bool,
     intervention: Intervention | None = None,
     embed: Embed | None = None,
 ) -> list[Frames]:
-    """Stills (1,H,W,3) of the image twin, or clips (F,H,W,3) if `moving`, with the model's own
+    """Stills (1,H,W,3) of the image twin, or clips (F,H,W,3) if `is_video`, with the model's own
     steps, guidance and length.
 
     Args:
@@ -51,29 +51,31 @@ def sample(
             encoder.
     """
     by = intervention or Intervention("base", "", "")
-    limits = backbone.limits
+    capabilities = backbone.capabilities
 
     def encode(prompt: str) -> Tensor:
         return backbone.text_encoder.encode(backbone.tokenize([prompt]), by.overrides)
 
     found: list[Frames] = []
-    denoiser = backbone.denoiser(moving)
-    at_once = 1 if moving else STILLS_AT_ONCE
+    denoiser = backbone.denoiser(is_video)
+    at_once = 1 if is_video else STILLS_AT_ONCE
     with edited(denoiser.network, by.denoiser):
         for start in range(0, len(shots), at_once):
-            batch: list[Denoising] = []
+            batch: list[DenoisingState] = []
             for shot in shots[start : start + at_once]:
                 prompt, negative = by.rewrite(shot.prompt)
                 request = GenerationRequest(
                     prompt,
                     negative,
                     seed=shot.seed,
-                    steps=limits.steps_default,
-                    guidance=limits.guidance_default,
-                    frames=limits.frames_default if moving else None,
+                    steps=capabilities.steps_default,
+                    guidance=capabilities.guidance_default,
+                    frames=capabilities.frames_default if is_video else None,
                 )
                 wanted = embed(prompt) if embed else encode(prompt)
-                batch.append(Denoising(request, denoiser, torch.cat([encode(negative), wanted])))
+                batch.append(
+                    DenoisingState(request, denoiser, torch.cat([encode(negative), wanted]))
+                )
             for _ in range(batch[0].steps):
                 step(batch)
             found += [denoising.decode() for denoising in batch]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
-class Sizes:
+class SampleSizes:
     """Pictures a concept. What is about a motion takes clips."""
 
     target_clips: int
@@ -29,7 +29,7 @@ class Sizes:
 
 # Clips are dear: they go where a rate above 97 % has to be told from one below. A baseline that
 # leaves one clip in ten standing is found out by fewer.
-FULL = Sizes(
+FULL = SampleSizes(
     target_clips=50,
     base_clips=10,
     target_stills=50,
@@ -44,7 +44,7 @@ FULL = Sizes(
     attacked_motions=6,
     decide=False,
 )
-BASELINE = Sizes(
+BASELINE = SampleSizes(
     target_clips=6,
     base_clips=6,
     target_stills=24,

@@ -124,12 +124,13 @@ def _shortest(bench: Bench, name: str, concept: str) -> dict[str, Any]:
 
 def _look(bench: Bench, concept: str, group: Any, encoder: Intervention) -> list[Outcome]:
     kind = KIND_OF[concept]
-    moving = kind == "motion"
+    is_video = kind == "motion"
     asked = first(
-        cases(concept, kind, group, bench.backbone, moving=moving), CLIPS if moving else STILLS
+        cases(concept, kind, group, bench.backbone, is_video=is_video),
+        CLIPS if is_video else STILLS,
     )
     shots = [Shot(case.prompt, case.seed) for case in asked]
-    pictures = sample(bench.backbone, shots, moving=moving, intervention=encoder)
+    pictures = sample(bench.backbone, shots, is_video=is_video, intervention=encoder)
     return [
         outcome(bench.judge, frames, case) for frames, case in zip(pictures, asked, strict=True)
     ]
@@ -140,11 +141,14 @@ def _seconds_of_images(bench: Bench) -> dict[str, float]:
     seconds: dict[str, float] = {}
     for what, concept in (("stills", "pogo"), ("clips", "bouncing")):
         requests = few_shot_requests(
-            concept, KIND_OF[concept], limits=bench.backbone.limits, book=bench.backbone.prompts
+            concept,
+            KIND_OF[concept],
+            capabilities=bench.backbone.capabilities,
+            book=bench.backbone.prompts,
         )
         shots = [Shot(request.prompt, request.seed) for request in requests]
         began = perf_counter()
-        sample(bench.backbone, shots, moving=KIND_OF[concept] == "motion")
+        sample(bench.backbone, shots, is_video=KIND_OF[concept] == "motion")
         seconds[what] = round(perf_counter() - began, 2)
     return seconds
 

@@ -9,8 +9,8 @@ from benchmarks.forgetting.figures import harmonic
 from benchmarks.forgetting.methods import OURS
 from benchmarks.forgetting.parts import COMMON
 from benchmarks.forgetting.row import Row
+from benchmarks.harness import WEIGHTS
 from benchmarks.results import percent, show
-from benchmarks.workshop import WEIGHTS
 
 GROUPS = ("same kind", "neighbours", "other kinds")
 COLUMNS = ("", "UA", "wordings", *(f"lost: {group}" for group in GROUPS), "valid", "Fréchet", "s")

@@ -8,18 +8,18 @@ from typing import Any, cast
 import torch
 from diffusers import UNet3DConditionModel
 
-from video.backbone import Backbone, Basics
 from video.families.modelscope import UNet3D
-from video.stepped import SteppedBackbone
+from video.models.backbone import Backbone, BackboneParts
+from video.models.native import NativeBackbone
 
 WEIGHTS = Path(__file__).parent / "weights"
 
 
-def load_modelscope(starter: Backbone, weights: Path = WEIGHTS) -> SteppedBackbone:
+def load_modelscope(starter: Backbone, weights: Path = WEIGHTS) -> NativeBackbone:
     """The model that `benchmarks.modelscope.train` wrote, with the built-in model's text encoder,
     autoencoder and image twin. Raises OSError if it has not."""
     unet = cast(Any, UNet3DConditionModel).from_pretrained(weights, torch_dtype=torch.float32)
-    image = starter.denoiser(moving=False)
+    image = starter.denoiser(is_video=False)
     video = UNet3D(
         unet,
         image.autoencoder,
@@ -28,7 +28,7 @@ def load_modelscope(starter: Backbone, weights: Path = WEIGHTS) -> SteppedBackbo
         image.placement,
         torch.float32,
     )
-    basics = Basics(
-        "modelscope", starter.tokens, starter.text_encoder, starter.limits, starter.prompts
+    basics = BackboneParts(
+        "modelscope", starter.tokens, starter.text_encoder, starter.capabilities, starter.prompts
     )
-    return SteppedBackbone(basics, video=video, image=image)
+    return NativeBackbone(basics, video=video, image=image)

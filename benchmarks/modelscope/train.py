@@ -19,11 +19,11 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from benchmarks.workshop import WEIGHTS as STARTER
+from benchmarks.harness import WEIGHTS as STARTER
 from starter.train import together
 from starter.train.clips import CLIP_TIMESTEPS, clip_noise, clip_odds, straying
 from starter.train.data import Latents, latents_of
-from starter.train.loop import Plan, mixed_precision, train
+from starter.train.loop import TrainingPlan, mixed_precision, train
 from starter.train.parts import new_scheduler
 from starter.train.stills import captions_of, draw_timesteps, velocity_loss
 from starter.train.text import tokens
@@ -141,7 +141,9 @@ def _train(
         errors = predicted.float() - scheduler.get_velocity(latents, noise, timesteps)
         return errors.square().mean() + straying(errors, latents, loudness)
 
-    plan = Plan(steps=steps, learning_rate=8e-4, average=0.9985, cooling=0.4, weight_decay=0.0)
+    plan = TrainingPlan(
+        steps=steps, learning_rate=8e-4, average=0.9985, cooling=0.4, weight_decay=0.0
+    )
     train(stage, modules, loss_of, plan, work)
 
 

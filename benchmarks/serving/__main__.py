@@ -14,10 +14,10 @@ import typer
 
 from benchmarks.results import number, show, write
 from benchmarks.serving.parts import PARTS
-from benchmarks.serving.place import Place, Sizes
 from benchmarks.serving.plots import save_plots
+from benchmarks.serving.scenario import Place, ScenarioSizes
 
-COARSE = Sizes(encoders=20, pairs=3, repeats=1, short=2, playing=4, starts=1, swaps=200)
+COARSE = ScenarioSizes(encoders=20, pairs=3, repeats=1, short=2, playing=4, starts=1, swaps=200)
 
 
 def main(
@@ -29,7 +29,7 @@ def main(
 ) -> None:
     """Measure, print, and write `benchmarks/results/serving-….json` and its plots."""
     quick = bool(os.environ.get("QUICK"))
-    place = Place(work.resolve(), threads, COARSE if quick else Sizes())
+    place = Place(work.resolve(), threads, COARSE if quick else ScenarioSizes())
     found: dict[str, dict[str, Any]] = {}
     for name in chosen.split(",") if chosen else PARTS:
         found[name] = PARTS[name](place)

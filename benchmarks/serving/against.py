@@ -10,13 +10,21 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.harness import WEIGHTS
 from benchmarks.results import ratio
+from benchmarks.serving.baseline_servers import Way
 from benchmarks.serving.encoders import publish, save_whole
 from benchmarks.serving.load import Answer, burst, drive, latency, poisson, throughput
-from benchmarks.serving.place import CONCURRENT, Place, Sizes, body, read_metrics, store_of, sync
-from benchmarks.serving.rivals import Way
+from benchmarks.serving.scenario import (
+    CONCURRENT,
+    Place,
+    ScenarioSizes,
+    body,
+    read_metrics,
+    store_of,
+    sync,
+)
 from benchmarks.serving.servers import ours, rival
-from benchmarks.workshop import WEIGHTS
 from video import load_backbone
 
 RIVALS: tuple[Way, ...] = ("reload", "kept", "scoped")
@@ -60,7 +68,7 @@ def against(place: Place) -> dict[str, Any]:
     }
 
 
-def _round(name: str, url: str, address: str, turn: int, sizes: Sizes) -> dict[str, Any]:
+def _round(name: str, url: str, address: str, turn: int, sizes: ScenarioSizes) -> dict[str, Any]:
     before = read_metrics(url) if name == "ours" else {}
     seed = 10_000 + 1000 * turn
     together = drive(address, burst([body(i, seed + i) for i in range(CONCURRENT)]))

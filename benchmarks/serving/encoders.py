@@ -14,13 +14,13 @@ from rich.progress import track
 from torch import Tensor
 from transformers import CLIPTextModel
 
-from benchmarks.workshop import clip_vit_l_config
+from benchmarks.harness import clip_vit_l_config
 from encoders import Card, Concept, Encoder, EncoderStore, low_rank
 from encoders.digest import canonical, digest, fingerprint
 from encoders.text_encoder import TextEncoder
 from unlearn import UnlearnSettings, UnlearnTask
-from unlearn.optimise import trainable
-from video.backbone import Backbone
+from unlearn.methods.optimise import trainable
+from video.models.backbone import Backbone
 
 CONCEPT = Concept(name="pogo", kind="character")
 SIZE = 0.003
@@ -104,7 +104,7 @@ def save_whole(backbone: Backbone, store: EncoderStore, folder: Path, count: int
     own: dict[str, Tensor] = dict(module.state_dict())
     for number in range(count):
         overrides = store.load(name_of(number)).overrides
-        laid = low_rank.meet(backbone.text_encoder.parameters(), overrides)
+        laid = low_rank.apply(backbone.text_encoder.parameters(), overrides)
         by_own_name = {name.removeprefix("text_model."): tensor for name, tensor in laid.items()}
         state = {
             name: by_own_name.get(name.removeprefix("text_model."), tensor).contiguous()

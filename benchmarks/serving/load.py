@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import numpy as np
 
-PATIENCE = 900.0
+REQUEST_TIMEOUT_S = 900.0
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def drive(url: str, arrivals: Sequence[Arrival]) -> list[Answer]:
 
 async def _drive(url: str, arrivals: Sequence[Arrival]) -> list[Answer]:
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    async with httpx.AsyncClient(timeout=PATIENCE, limits=limits) as client:
+    async with httpx.AsyncClient(timeout=REQUEST_TIMEOUT_S, limits=limits) as client:
         began = perf_counter()
 
         async def send(arrival: Arrival) -> Answer:

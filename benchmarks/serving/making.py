@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.results import ratio
 from benchmarks.serving.load import burst, drive, poisson
-from benchmarks.serving.place import Place, body, read_metrics, store_of, sync
+from benchmarks.serving.scenario import Place, body, read_metrics, store_of, sync
 from benchmarks.serving.servers import ours
 
 MADE = 'palimpsest_jobs_ended_total{kind="encoder",reason="",status="published"}'

@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.serving.against import against, knee
 from benchmarks.serving.making import making
-from benchmarks.serving.place import Place
+from benchmarks.serving.scenario import Place
 from benchmarks.serving.start import start
 from benchmarks.serving.swaps import memory, overhead, resident
 

@@ -14,10 +14,10 @@ from time import perf_counter
 
 import httpx
 
-from benchmarks.serving.rivals import Way
+from benchmarks.serving.baseline_servers import Way
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 180.0
+START_TIMEOUT_S = 180.0
 
 
 @contextmanager
@@ -47,7 +47,14 @@ def ours(
 def rival(way: Way, encoders: Path, threads: int, log: Path) -> Generator[str]:
     """The address of one of the others."""
     port = free_port()
-    command = [sys.executable, "-m", "benchmarks.serving.rivals", way, str(encoders), str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.serving.baseline_servers",
+        way,
+        str(encoders),
+        str(port),
+    ]
     url = f"http://127.0.0.1:{port}"
     with _process([*command, str(threads)], {}, log):
         wait(f"{url}/ready")
@@ -57,14 +64,14 @@ def rival(way: Way, encoders: Path, threads: int, log: Path) -> Generator[str]:
 def wait(address: str) -> float:
     """Seconds until the address answers with 200."""
     began = perf_counter()
-    while perf_counter() - began < PATIENCE:
+    while perf_counter() - began < START_TIMEOUT_S:
         try:
             if httpx.get(address, timeout=5).status_code == 200:
                 return perf_counter() - began
         except httpx.TransportError:
             pass
         time.sleep(0.01)
-    raise RuntimeError(f"{address} did not answer in {PATIENCE} s")
+    raise RuntimeError(f"{address} did not answer in {START_TIMEOUT_S} s")
 
 
 def free_port() -> int:

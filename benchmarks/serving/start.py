@@ -6,7 +6,7 @@ from time import perf_counter
 from typing import Any
 
 from benchmarks.results import ratio
-from benchmarks.serving.place import Place, store_of
+from benchmarks.serving.scenario import Place, store_of
 from benchmarks.serving.servers import ours, wait
 
 

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import psutil
 
+from benchmarks.harness import WEIGHTS
 from benchmarks.results import ratio
 from benchmarks.serving.encoders import clip_vit_l, large_encoder, name_of, publish
 from benchmarks.serving.load import Arrival, burst, drive, latency
-from benchmarks.serving.place import (
+from benchmarks.serving.scenario import (
     CONCURRENT,
     Place,
     beside,
@@ -23,7 +24,6 @@ from benchmarks.serving.place import (
     sync,
 )
 from benchmarks.serving.servers import ours
-from benchmarks.workshop import WEIGHTS
 from encoders import Residency
 from video import Engine, GenerationRequest, load_backbone
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from starter.scene import sample_scene
-from starter.train.loop import Plan, mixed_precision, train
+from starter.train.loop import TrainingPlan, mixed_precision, train
 
 LATENT_CHANNELS = 24
 CHANNELS = (24, 48, 96, 128)
@@ -173,5 +173,5 @@ def train_decoder(model: Any, work: Path, steps: int, batch: int = 16) -> None:
             output = model.decode(latents).sample
         return reconstruction_loss(output.float(), images)
 
-    plan = Plan(steps=steps, learning_rate=1e-3, average=0.998, weight_decay=0.0)
+    plan = TrainingPlan(steps=steps, learning_rate=1e-3, average=0.998, weight_decay=0.0)
     train("decoder", nn.ModuleDict({"vae": model}), loss_of, plan, work)

@@ -21,7 +21,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from starter.scene import Scene
 from starter.train.data import Latents
-from starter.train.loop import Plan, mixed_precision, train
+from starter.train.loop import TrainingPlan, mixed_precision, train
 from starter.train.stills import captions_of, draw_timesteps, velocity_loss
 from starter.train.text import tokens
 
@@ -132,5 +132,7 @@ def train_clips(
         return loss + STILLS_SHARE * still_loss
 
     modules = nn.ModuleDict({"unet": unet, "adapter": adapter})
-    plan = Plan(steps=steps, learning_rate=8e-4, average=0.999, cooling=0.4, weight_decay=0.0)
+    plan = TrainingPlan(
+        steps=steps, learning_rate=8e-4, average=0.999, cooling=0.4, weight_decay=0.0
+    )
     train("clips", modules, loss_of, plan, work)

@@ -18,8 +18,8 @@ from starter.motions import MOTIONS
 from starter.scene import DRAWINGS, Scene, sample_scene
 from starter.styles import STYLES
 from starter.train.autoencoder import to_tensor
-from starter.train.loop import Plan, train
-from unlearn.judge import ClassifierJudge, Head, JudgeConfig
+from starter.train.loop import TrainingPlan, train
+from unlearn.judges.base import ClassifierJudge, Head, JudgeConfig
 
 STILLS, CLIPS = 16_000, 3_000
 TRUTH: dict[Head, Callable[[Scene], str]] = {
@@ -85,7 +85,7 @@ def train_judge(judge: ClassifierJudge, work: Path, frame_steps: int, motion_ste
         index = torch.from_numpy(chosen)
         return F.cross_entropy(subject, subjects[index]) + F.cross_entropy(style, styles[index])
 
-    plan = Plan(steps=frame_steps, learning_rate=2e-3, average=0.99, cooling=0.6)
+    plan = TrainingPlan(steps=frame_steps, learning_rate=2e-3, average=0.99, cooling=0.6)
     train("judge-frame", nn.ModuleDict({"net": frame_network}), frame_loss, plan, work)
     frame_network.eval()
 
@@ -100,7 +100,7 @@ def train_judge(judge: ClassifierJudge, work: Path, frame_steps: int, motion_ste
         logits = motion_network(roughen(to_tensor(clips[chosen]), draw))
         return F.cross_entropy(logits, motions[torch.from_numpy(chosen)])
 
-    plan = Plan(steps=motion_steps, learning_rate=2e-3, average=0.99, cooling=0.6)
+    plan = TrainingPlan(steps=motion_steps, learning_rate=2e-3, average=0.99, cooling=0.6)
     train("judge-motion", nn.ModuleDict({"net": motion_network}), motion_loss, plan, work)
     motion_network.eval()
 

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from starter.train import together
-from video.precision import best_dtype
+from video.models.precision import best_dtype
 
 CHECKPOINT_SECONDS = 180.0
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """How long and how fast a stage trains."""
 
     steps: int
@@ -69,7 +69,7 @@ def train(
     name: str,
     modules: nn.ModuleDict,
     loss_of: Callable[[int], Tensor],
-    plan: Plan,
+    plan: TrainingPlan,
     work: Path,
 ) -> None:
     """Train what requires gradients in `modules`, going on from its checkpoint if any.

@@ -15,7 +15,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from starter.captions import caption
 from starter.train.data import Latents
-from starter.train.loop import Plan, mixed_precision, train
+from starter.train.loop import TrainingPlan, mixed_precision, train
 from starter.train.text import tokens
 
 UNCONDITIONAL = 0.1  # share of captions left empty, for guidance
@@ -76,5 +76,5 @@ def train_stills(
         return velocity_loss(predicted, latents, noise, timesteps, scheduler)
 
     modules = nn.ModuleDict({"text_encoder": encoder, "unet": unet})
-    plan = Plan(steps=steps, learning_rate=8e-4, average=0.9985)
+    plan = TrainingPlan(steps=steps, learning_rate=8e-4, average=0.9985)
     train("stills", modules, loss_of, plan, work)

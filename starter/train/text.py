@@ -16,7 +16,7 @@ from starter.captions import caption
 from starter.motions import MOTIONS
 from starter.scene import NAMELESS, SUBJECTS, sample_scene
 from starter.styles import STYLES
-from starter.train.loop import Plan, mixed_precision, train
+from starter.train.loop import TrainingPlan, mixed_precision, train
 
 LABELS = {
     "subject": (*SUBJECTS, *NAMELESS),
@@ -54,4 +54,6 @@ def train_text(encoder: CLIPTextModel, tokenizer: Any, work: Path, steps: int) -
         return loss
 
     modules = nn.ModuleDict({"text_encoder": encoder, "heads": heads})
-    train("text", modules, loss_of, Plan(steps=steps, learning_rate=1e-3, average=0.99), work)
+    train(
+        "text", modules, loss_of, TrainingPlan(steps=steps, learning_rate=1e-3, average=0.99), work
+    )

@@ -9,7 +9,7 @@ from benchmarks.forgetting.baselines import BASELINES
 from benchmarks.forgetting.intervention import Intervention
 from encoders import Kind
 from video import Backbone
-from video.backbone import Frames
+from video.models.backbone import Frames
 
 
 def few_shots(kind: Kind) -> Frames:
@@ -31,9 +31,9 @@ def embed(backbone: Backbone, *prompts: str) -> torch.Tensor:
 def weights_of(backbone: Backbone) -> dict[str, torch.Tensor]:
     """Copies of all that a method could have left changed."""
     found = {f"text.{n}": t.clone() for n, t in backbone.text_encoder.parameters().items()}
-    for moving in (False, True):
-        for name, tensor in backbone.denoiser(moving).network.named_parameters():
-            found[f"{moving}.{name}"] = tensor.detach().clone()
+    for is_video in (False, True):
+        for name, tensor in backbone.denoiser(is_video).network.named_parameters():
+            found[f"{is_video}.{name}"] = tensor.detach().clone()
     return found
 
 

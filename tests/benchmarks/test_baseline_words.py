@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.forgetting.baselines.word_deleted import without_names
-from benchmarks.workshop import WEIGHTS
+from benchmarks.harness import WEIGHTS
 from encoders import Kind
 from starter.captions import (
     FORMS,
@@ -22,9 +22,9 @@ from starter.captions import (
 )
 from starter.scene import KIND_OF
 from tests.benchmarks.help import made
-from unlearn.fewshot import all_names, mentions
+from unlearn.prompts import all_names, mentions
 from video import Backbone
-from video.prompt_book import read_prompts
+from video.models.prompt_book import read_prompts
 
 BOOK = read_prompts(WEIGHTS)
 

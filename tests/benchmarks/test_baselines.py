@@ -120,7 +120,7 @@ def test_esd_edits_cross_attention_and_all_of_it(backbone: Backbone, kind: Kind)
 
 
 def test_the_video_model_shares_the_cross_attention_of_the_image_model(backbone: Backbone) -> None:
-    video = dict(backbone.denoiser(moving=True).network.named_parameters())
+    video = dict(backbone.denoiser(is_video=True).network.named_parameters())
     for name, tensor in cross_attention(backbone).items():
         assert video[name].data_ptr() == tensor.data_ptr()
 
@@ -134,18 +134,18 @@ def test_esd_learns_what_its_equation_asks_for(
     home: Any = importlib.import_module("benchmarks.forgetting.baselines.esd")
     monkeypatch.setattr(home, "STEPS", 40)
     monkeypatch.setitem(home.LEARNING_RATE, kind, 3e-3)
-    moving = kind == "motion"
+    is_video = kind == "motion"
     found = made(backbone, "ESD-x", concept, kind)
     generator = torch.Generator().manual_seed(1)
-    noise = torch.randn(4, 4, *((12,) if moving else ()), 8, 8, generator=generator)
+    noise = torch.randn(4, 4, *((12,) if is_video else ()), 8, 8, generator=generator)
     timesteps = torch.full((4,), 999)
     empty, wanted = embed(backbone, *[""] * 4), embed(backbone, *[phrase(concept, kind)] * 4)
     with torch.no_grad():
-        nothing = backbone.denoiser(moving).predict(noise, timesteps, empty)
-        before = backbone.denoiser(moving).predict(noise, timesteps, wanted)
+        nothing = backbone.denoiser(is_video).predict(noise, timesteps, empty)
+        before = backbone.denoiser(is_video).predict(noise, timesteps, wanted)
         target = nothing - home.NEGATIVE_GUIDANCE * (before - nothing)
-        with edited(backbone.denoiser(moving).network, found.denoiser):
-            after = backbone.denoiser(moving).predict(noise, timesteps, wanted)
+        with edited(backbone.denoiser(is_video).network, found.denoiser):
+            after = backbone.denoiser(is_video).predict(noise, timesteps, wanted)
     # Half of the way is as far as η = 0, plain redirection to the empty prompt, would go.
     assert (after - target).norm() < 0.4 * (before - target).norm()
 

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from benchmarks import results
+from benchmarks.harness import Workshop, weights_mark
 from benchmarks.starter import MARGIN, Case, cases, sheet, stillness
-from benchmarks.workshop import Workshop, weights_mark
 from starter.captions import STYLE_WORDS, SUBJECT_WORDS
 from starter.motions import MOTIONS
 from starter.scene import SUBJECTS
 from starter.styles import STYLES
-from unlearn.measures import wilson
-from video.backbone import Limits
+from unlearn.trial.measures import wilson
+from video.models.backbone import Capabilities
 
 
 def grey(level: int, frames: int = 6) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -54,8 +54,8 @@ def test_where_everything_moves_the_change_is_all_of_it() -> None:
 
 
 def test_cases_ask_for_every_concept_and_every_motion() -> None:
-    limits = Limits(native_width=64, native_height=64, frames_max=24)
-    shop = cast(Workshop, SimpleNamespace(backbone=SimpleNamespace(limits=limits)))
+    capabilities = Capabilities(native_width=64, native_height=64, frames_max=24)
+    shop = cast(Workshop, SimpleNamespace(backbone=SimpleNamespace(capabilities=capabilities)))
     found = cases(shop, 2)
     assert [case.concept for case in found] == [c for c in (*SUBJECTS, *STYLES) for _ in range(2)]
     assert [case.scene.motion for case in found[:6]] == list(MOTIONS)
@@ -64,7 +64,7 @@ def test_cases_ask_for_every_concept_and_every_motion() -> None:
         words = STYLE_WORDS if case.kind == "style" else SUBJECT_WORDS
         assert words[case.concept][0] in case.request.prompt
         assert case.concept == (case.scene.style if case.kind == "style" else case.scene.subject)
-        assert case.request.frames == limits.frames_default
+        assert case.request.frames == capabilities.frames_default
 
 
 def test_the_sheet_has_a_row_for_each_concept_and_goes_through_their_clips() -> None:

@@ -30,15 +30,15 @@ from benchmarks.forgetting.outcomes import Ledger, Outcome
 from benchmarks.forgetting.parts import COMMON
 from benchmarks.forgetting.row import AT_A_TIME, Reader
 from benchmarks.forgetting.sampling import Shot, sample
-from benchmarks.forgetting.sizes import BASELINE, FULL, Sizes
+from benchmarks.forgetting.sizes import BASELINE, FULL, SampleSizes
 from benchmarks.forgetting.tables import overall, size
-from benchmarks.workshop import WEIGHTS, workshop
+from benchmarks.harness import WEIGHTS, workshop
 from encoders import Concept
 from starter.captions import HELD_OUT_WORDS
 from unlearn import ClassifierJudge, UnlearnSettings
-from unlearn.fewshot import all_names, mentions, trained_prompts
+from unlearn.prompts import all_names, mentions, trained_prompts
 from video import Backbone, load_backbone
-from video.requests import GenerationRequest
+from video.generation_request import GenerationRequest
 
 EVERY = sorted(KIND_OF)
 
@@ -53,63 +53,63 @@ def test_no_prompt_is_one_that_was_trained_on(starter: Backbone, concept: str) -
     kind, book = KIND_OF[concept], starter.prompts
     names = all_names(concept, kind, (), book)
     trained = trained_prompts(Concept(name=concept, kind=kind), book)
-    asked = first(target_cases(concept, kind, book, moving=False), 40)
+    asked = first(target_cases(concept, kind, book, is_video=False), 40)
     assert not trained & {case.prompt for case in asked}
     assert all(case.concept == concept for case in asked)
     assert len({(case.prompt, case.seed) for case in asked}) == 40
     for group in ("same kind", "other kinds", "neighbours"):
-        kept = first(kept_cases(concept, kind, group, starter, moving=False), 30)  # type: ignore[arg-type]
+        kept = first(kept_cases(concept, kind, group, starter, is_video=False), 30)  # type: ignore[arg-type]
         assert not any(mentions(case.prompt, names) for case in kept)
         assert all((case.kind == kind) == (group != "other kinds") for case in kept)
 
 
 @pytest.mark.parametrize("concept", [name for name in EVERY if KIND_OF[name] != "motion"])
 def test_held_out_wordings_are_in_no_caption_of_the_model(starter: Backbone, concept: str) -> None:
-    asked = first(wording_cases(concept, KIND_OF[concept], starter.prompts, moving=False), 10)
+    asked = first(wording_cases(concept, KIND_OF[concept], starter.prompts, is_video=False), 10)
     assert all(any(words in case.prompt for words in HELD_OUT_WORDS[concept]) for case in asked)
     everything = " | ".join(starter.prompts.retain)
     assert not any(words in everything for words in HELD_OUT_WORDS[concept])
 
 
 def test_every_concept_is_asked_for_before_any_comes_again(starter: Backbone) -> None:
-    kept = first(kept_cases("balloon", "object", "same kind", starter, moving=False), 14)
+    kept = first(kept_cases("balloon", "object", "same kind", starter, is_video=False), 14)
     others = [case.concept for case in kept]
     assert len(set(others[:7])) == 7
     assert others[:7] == others[7:]
     near = nearest("balloon", "object", starter)
     assert len(near) == 7
-    asked = first(kept_cases("balloon", "object", "neighbours", starter, moving=False), 6)
+    asked = first(kept_cases("balloon", "object", "neighbours", starter, is_video=False), 6)
     assert {case.concept for case in asked} == set(near[:NEIGHBOURS])
 
 
 def test_the_first_of_a_list_stay_the_first(starter: Backbone) -> None:
-    few = first(target_cases("pogo", "character", starter.prompts, moving=True), 3)
-    many = first(target_cases("pogo", "character", starter.prompts, moving=True), 9)
+    few = first(target_cases("pogo", "character", starter.prompts, is_video=True), 3)
+    many = first(target_cases("pogo", "character", starter.prompts, is_video=True), 9)
     assert many[:3] == few
     assert {kind: len(names) for kind, names in CONCEPTS.items()} == dict.fromkeys(CONCEPTS, 3)
 
 
 def test_pictures_are_the_engines(starter: Backbone) -> None:
-    limits = starter.limits
+    capabilities = starter.capabilities
     shots = [Shot("pogo at night", 5), Shot("a teapot", 6)]
     with workshop() as shop:
         requests = [
             GenerationRequest(
                 shot.prompt,
                 seed=shot.seed,
-                steps=limits.steps_default,
-                guidance=limits.guidance_default,
+                steps=capabilities.steps_default,
+                guidance=capabilities.guidance_default,
                 frames=None,
             )
             for shot in shots
         ]
         theirs = shop.make(requests, "stills")
-    for mine, other in zip(sample(starter, shots, moving=False), theirs, strict=True):
+    for mine, other in zip(sample(starter, shots, is_video=False), theirs, strict=True):
         assert np.abs(mine.astype(int) - other).max() <= 1
 
 
 def test_an_edit_of_the_denoiser_is_undone_whatever_happens(starter: Backbone) -> None:
-    denoiser = starter.denoiser(moving=False).network
+    denoiser = starter.denoiser(is_video=False).network
     name, parameter = next(iter(denoiser.named_parameters()))
     before = parameter.clone()
 
@@ -139,7 +139,7 @@ def test_what_was_seen_is_not_made_again(starter: Backbone, tmp_path: Path) -> N
     judge = ClassifierJudge.load(WEIGHTS / "judge")
 
     def look(ledger: Ledger, count: int) -> list[Outcome]:
-        cases = target_cases("pogo", "character", starter.prompts, moving=False)
+        cases = target_cases("pogo", "character", starter.prompts, is_video=False)
         return ledger.outcomes("a/b", cases, count, starter, None)
 
     ledger = Counting(tmp_path, judge)
@@ -229,7 +229,7 @@ class Counted:
         self.asked = 0
 
     def outcomes(
-        self, method: str, concept: str, group: str, count: int, *, moving: bool, model: str
+        self, method: str, concept: str, group: str, count: int, *, is_video: bool, model: str
     ) -> list[Outcome]:
         self.asked = max(self.asked, count)
         return [seen(self.shows)] * count
@@ -239,7 +239,9 @@ class Counted:
     ("sizes", "shows", "looked"),
     [(BASELINE, True, AT_A_TIME), (BASELINE, False, BASELINE.target_clips), (FULL, True, 50)],
 )
-def test_clips_are_looked_at_until_it_is_clear(sizes: Sizes, shows: bool, looked: int) -> None:
+def test_clips_are_looked_at_until_it_is_clear(
+    sizes: SampleSizes, shows: bool, looked: int
+) -> None:
     """Three concepts with two clips each are enough to know that nothing was forgotten."""
     bench = Counted(shows)
     found = Reader(cast(Bench, bench), CONCEPTS["object"], sizes).clips("ascent")

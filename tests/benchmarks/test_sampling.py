@@ -9,44 +9,46 @@ import torch
 from benchmarks.forgetting.baselines.cross_attention import cross_attention
 from benchmarks.forgetting.intervention import Intervention, edited
 from benchmarks.forgetting.sampling import Shot, sample
-from benchmarks.workshop import workshop
+from benchmarks.harness import workshop
 from tests.benchmarks.help import embed, same, weights_of
 from video import Backbone
-from video.requests import GenerationRequest
+from video.generation_request import GenerationRequest
 
 
 def test_sample_is_what_the_engine_makes() -> None:
     with workshop() as shop:
-        limits = shop.backbone.limits
+        capabilities = shop.backbone.capabilities
         request = GenerationRequest(
             "pogo in a meadow",
             seed=7,
-            steps=limits.steps_default,
-            guidance=limits.guidance_default,
+            steps=capabilities.steps_default,
+            guidance=capabilities.guidance_default,
             frames=None,
         )
         by_engine = shop.make([request], "engine")[0]
-        by_us = sample(shop.backbone, [Shot("pogo in a meadow", 7)], moving=False)[0]
-        other = sample(shop.backbone, [Shot("pogo in a meadow", 8)], moving=False)[0]
+        by_us = sample(shop.backbone, [Shot("pogo in a meadow", 7)], is_video=False)[0]
+        other = sample(shop.backbone, [Shot("pogo in a meadow", 8)], is_video=False)[0]
     assert np.array_equal(by_us, by_engine)
     assert not np.array_equal(other, by_engine)
 
 
 @pytest.mark.parametrize("moving", [False, True])
-def test_an_edit_is_seen_while_sampling_and_undone_after(backbone: Backbone, moving: bool) -> None:
+def test_an_edit_is_seen_while_sampling_and_undone_after(
+    backbone: Backbone, is_video: bool
+) -> None:
     shots = [Shot("pogo at night", 1)]
-    before, weights = sample(backbone, shots, moving=moving), weights_of(backbone)
+    before, weights = sample(backbone, shots, is_video=is_video), weights_of(backbone)
     edit = {name: -2 * tensor for name, tensor in cross_attention(backbone).items()}
     by = Intervention("test", "pogo", "character", denoiser=edit)
-    during = sample(backbone, shots, moving=moving, intervention=by)
+    during = sample(backbone, shots, is_video=is_video, intervention=by)
     assert not np.array_equal(during[0], before[0])
     assert same(weights_of(backbone), weights)
-    assert np.array_equal(sample(backbone, shots, moving=moving)[0], before[0])
+    assert np.array_equal(sample(backbone, shots, is_video=is_video)[0], before[0])
 
 
 def test_an_edit_is_undone_when_its_block_fails(backbone: Backbone) -> None:
     weights = weights_of(backbone)
-    denoiser = backbone.denoiser(moving=False).network
+    denoiser = backbone.denoiser(is_video=False).network
     edit = {name: tensor + 1 for name, tensor in cross_attention(backbone).items()}
 
     def fail() -> None:
@@ -64,7 +66,7 @@ def test_an_edit_of_what_the_model_lacks_is_refused_before_anything_is_done(
 ) -> None:
     weights = weights_of(backbone)
     edit = {name: tensor + 1 for name, tensor in cross_attention(backbone).items()}
-    block = edited(backbone.denoiser(moving=False).network, {**edit, "nowhere": torch.zeros(1)})
+    block = edited(backbone.denoiser(is_video=False).network, {**edit, "nowhere": torch.zeros(1)})
     with pytest.raises(KeyError, match="nowhere"):
         block.__enter__()
     assert same(weights_of(backbone), weights)
@@ -72,7 +74,7 @@ def test_an_edit_of_what_the_model_lacks_is_refused_before_anything_is_done(
 
 def test_each_way_to_intervene_reaches_the_picture(backbone: Backbone) -> None:
     shots = [Shot("pogo at night", 1)]
-    plain = sample(backbone, shots, moving=False)[0]
+    plain = sample(backbone, shots, is_video=False)[0]
     base = backbone.text_encoder.parameters()
     name = next(name for name in base if "mlp.fc1.weight" in name)
     for change in (
@@ -81,7 +83,9 @@ def test_each_way_to_intervene_reaches_the_picture(backbone: Backbone) -> None:
         {"rewrite": lambda _: ("a cactus", "")},
     ):
         by = Intervention("test", "pogo", "character", **change)  # type: ignore[arg-type]
-        assert not np.array_equal(sample(backbone, shots, moving=False, intervention=by)[0], plain)
-    fed = sample(backbone, shots, moving=False, embed=lambda _: embed(backbone, "a cactus"))[0]
+        assert not np.array_equal(
+            sample(backbone, shots, is_video=False, intervention=by)[0], plain
+        )
+    fed = sample(backbone, shots, is_video=False, embed=lambda _: embed(backbone, "a cactus"))[0]
     renamed = Intervention("test", "", "", rewrite=lambda _: ("a cactus", ""))
-    assert np.array_equal(fed, sample(backbone, shots, moving=False, intervention=renamed)[0])
+    assert np.array_equal(fed, sample(backbone, shots, is_video=False, intervention=renamed)[0])

@@ -13,7 +13,9 @@ import torch
 from starlette.testclient import TestClient
 from transformers import CLIPTextModel
 
+from benchmarks.harness import WEIGHTS
 from benchmarks.serving.against import batches
+from benchmarks.serving.baseline_servers import Way, app_of
 from benchmarks.serving.encoders import (
     clip_vit_l,
     large_encoder,
@@ -23,9 +25,7 @@ from benchmarks.serving.encoders import (
     save_whole,
 )
 from benchmarks.serving.load import Answer, Arrival, burst, drive, latency, poisson, throughput
-from benchmarks.serving.place import body, prompt
-from benchmarks.serving.rivals import Way, app_of
-from benchmarks.workshop import WEIGHTS
+from benchmarks.serving.scenario import body, prompt
 from encoders import EncoderStore, low_rank
 from tests.video.help import WAIT, make_engine
 from video import Backbone, GenerationRequest, load_backbone

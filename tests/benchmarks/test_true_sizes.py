@@ -8,10 +8,10 @@ import torch
 
 from benchmarks import memory, true_sizes
 from benchmarks.true_models import MODELS
-from tests.shelf import Shelf
+from tests.model_zoo import ModelZoo
 from unlearn import UnlearnSettings
 from video import load_backbone
-from video.placement import Placement
+from video.models.placement import Placement
 
 MILLIONS = {
     # text encoder, denoiser of clips, twin: as their model cards and papers say
@@ -65,9 +65,9 @@ def test_what_gradients_need_is_counted() -> None:
     assert chain(learns=True) >= 10 * 40_000
 
 
-def test_true_sizes_are_measured_by_the_same_means_on_any_model(shelf: Shelf) -> None:
+def test_true_sizes_are_measured_by_the_same_means_on_any_model(model_zoo: ModelZoo) -> None:
     methods = {"redirect": UnlearnSettings(steps=3), "ascent": UnlearnSettings("ascent", steps=3)}
-    found = true_sizes.measure(load_backbone(shelf.model("modelscope"), twin="self"), methods)
+    found = true_sizes.measure(load_backbone(model_zoo.model("modelscope"), twin="self"), methods)
     assert set(found["making"]) == set(methods)
     for one in (found["few-shot images"], found["clip"], *found["making"].values()):
         assert one["seconds"] > 0

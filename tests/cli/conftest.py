@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from server.app import create_app
-from server.guard import Guard
-from server.keys import keyring_of
+from server.api.app import create_app
+from server.auth.guard import Guard
+from server.auth.keys import keyring_of
 from tests.cli.help import Served, listening
 from tests.server.conftest import quick_backbone_dir
 from tests.server.help import settings_for, wait_ready, write_keys

@@ -21,9 +21,9 @@ import uvicorn
 from typer.testing import CliRunner
 
 from cli.main import app
-from server.guard import Guard
+from server.auth.guard import Guard
 from server.runtime import Runtime
-from tests.server.help import PATIENCE, ROOT, free_port
+from tests.server.help import ROOT, SERVER_TIMEOUT_S, free_port
 
 
 @dataclass(frozen=True)
@@ -94,13 +94,13 @@ class Command:
 
     def done(self) -> Done:
         """It once it has ended."""
-        out, err = self.process.communicate(timeout=PATIENCE)
+        out, err = self.process.communicate(timeout=SERVER_TIMEOUT_S)
         return Done(self.process.returncode, out, err or "")
 
 
 def until(look: Callable[[], Any]) -> Any:
     """What `look` says once it is truthy."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + SERVER_TIMEOUT_S
     while not (found := look()):
         assert time.monotonic() < end, "it did not come"
         time.sleep(0.05)

@@ -13,7 +13,7 @@ import pytest
 
 from cli import own_server
 from tests.cli.help import Command, palimpsest, processes_on, until
-from tests.server.help import PATIENCE, free_port, wait_ready
+from tests.server.help import SERVER_TIMEOUT_S, free_port, wait_ready
 from video.clip import read_provenance
 
 
@@ -86,7 +86,7 @@ def test_a_command_that_is_killed_takes_its_server_with_it(
     started = until(lambda: len(found := processes_on(data)) > 2 and found)
     command.process.kill()
     command.done()
-    assert not psutil.wait_procs(started, timeout=PATIENCE)[1]
+    assert not psutil.wait_procs(started, timeout=SERVER_TIMEOUT_S)[1]
     assert not processes_on(data)
 
 

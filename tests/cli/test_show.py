@@ -8,8 +8,8 @@ import pytest
 
 from cli import show
 from encoders import Concept
-from unlearn.judging import Probe
-from unlearn.measures import Outcome, measures_of
+from unlearn.trial.measures import Outcome, measures_of
+from unlearn.trial.probes import Probe
 
 
 def outcome(*, is_target: bool, by_base: bool, by_encoder: bool) -> Outcome:

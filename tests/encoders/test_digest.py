@@ -106,7 +106,7 @@ def test_what_is_computed_with_has_the_digest_of_what_makes_it(
         "b": noise(7),
         "same": base["same"],
     }
-    laid = low_rank.lay(base, overrides)
+    laid = low_rank.materialize(base, overrides)
     assert {name: tensor.dtype for name, tensor in laid.items()} == dict.fromkeys(base, dtype)
     assert digest(base, laid) == digest(base, overrides) == digest(base, effective(base, overrides))
 

@@ -134,7 +134,9 @@ def test_stock_transformers_loads_it_and_computes_the_same(
     with torch.no_grad():
         found = stock.eval()(input_ids=IDS).last_hidden_state
         # In float32, factors meet their base with roundings of their own.
-        assert torch.equal(found, base.encode(IDS, low_rank.lay(base.parameters(), overrides)))
+        assert torch.equal(
+            found, base.encode(IDS, low_rank.materialize(base.parameters(), overrides))
+        )
         if form == "whole":
             assert torch.equal(found, base.encode(IDS, overrides))
         if precision == "float32":

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import T5Config, T5EncoderModel
 
-from encoders import TextEncoder, low_rank, recompute
+from encoders import TextEncoder, activation_checkpointing, low_rank
 
 from .conftest import nudged, tiny_clip
 
@@ -34,14 +34,14 @@ def tiny_t5() -> T5EncoderModel:
 def laid(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many parameters each meeting with the base was for."""
     found: list[int] = []
-    meet = low_rank.meet
+    meet = low_rank.apply
 
     def watched(base: Mapping[str, Tensor], overrides: Mapping[str, Tensor]) -> dict[str, Tensor]:
         result = meet(base, overrides)
         found.append(len(result))
         return result
 
-    monkeypatch.setattr(low_rank, "meet", watched)
+    monkeypatch.setattr(low_rank, "apply", watched)
     return found
 
 
@@ -61,7 +61,7 @@ def test_one_at_a_time_is_bit_identical(
     overrides = nudged(base, pattern=pattern)
     expected = base.encode(input_ids, overrides)
     plain = base.encode(input_ids)
-    monkeypatch.setattr(recompute, "LARGE", 1)
+    monkeypatch.setattr(activation_checkpointing, "CHECKPOINTING_MIN_PARAMETERS", 1)
     large = TextEncoder(make())
     laid.clear()
     assert torch.equal(large.encode(input_ids, overrides), expected)
@@ -73,7 +73,7 @@ def test_one_at_a_time_is_bit_identical(
 
 @torch.no_grad()
 def test_the_base_is_put_back_when_a_call_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recompute, "LARGE", 1)
+    monkeypatch.setattr(activation_checkpointing, "CHECKPOINTING_MIN_PARAMETERS", 1)
     base = TextEncoder(tiny_t5())
     input_ids = torch.tensor([[3, 4, 5]])
     before = base.encode(input_ids)

@@ -157,7 +157,7 @@ def test_row_by_row_the_bits_are_the_same(rows: int, seed: int) -> None:
             assert len(parts) == -(-150 // rows)
             assert torch.equal(torch.cat([part for _, part in parts]), expected)
             assert all(torch.equal(expected[at], part) for at, part in parts)
-            bound = low_rank.reach(overrides, name, low_rank.largest(base[name]))
+            bound = low_rank.bound(overrides, name, low_rank.largest(base[name]))
             assert expected.abs().max() <= bound * 1.001
 
 
@@ -181,8 +181,8 @@ def test_what_is_hashed_is_what_is_computed_with(rank: int, seed: int) -> None:
     base = TextEncoder(tiny_clip()).parameters()
     base = {name: tensor + 1e-5 * torch.randn_like(tensor) for name, tensor in base.items()}
     overrides = {n: t.half() for n, t in factors(TextEncoder(tiny_clip()), rank, seed).items()}
-    laid = low_rank.lay(base, overrides)
-    for name, met in low_rank.meet(base, overrides).items():
+    laid = low_rank.materialize(base, overrides)
+    for name, met in low_rank.apply(base, overrides).items():
         assert laid[name].dtype == met.dtype
         assert torch.allclose(laid[name], met, rtol=1e-6, atol=1e-6)
 

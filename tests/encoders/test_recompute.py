@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from encoders import TextEncoder, recompute
+from encoders import TextEncoder, activation_checkpointing
 
 from .conftest import tiny_clip
 
@@ -26,7 +26,7 @@ def gradients(base: TextEncoder, input_ids: Tensor) -> dict[str, Tensor]:
 def test_gradients_are_those_of_all_prompts_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     input_ids = torch.randint(0, 40, (11, 6), generator=torch.Generator().manual_seed(1))
     whole = gradients(TextEncoder(tiny_clip()), input_ids)
-    monkeypatch.setattr(recompute, "LARGE", 1)
+    monkeypatch.setattr(activation_checkpointing, "CHECKPOINTING_MIN_PARAMETERS", 1)
     sizes: list[int] = []
     base = TextEncoder(tiny_clip())
     base.module.register_forward_pre_hook(
@@ -44,6 +44,6 @@ def test_gradients_are_those_of_all_prompts_at_once(monkeypatch: pytest.MonkeyPa
 
 
 def test_only_models_of_billions_are_large() -> None:
-    assert not recompute.is_large(tiny_clip())
+    assert not activation_checkpointing.is_large(tiny_clip())
     with torch.device("meta"):
-        assert recompute.is_large(nn.Linear(40_000, 40_000))
+        assert activation_checkpointing.is_large(nn.Linear(40_000, 40_000))

@@ -20,7 +20,7 @@ from encoders import (
     InvalidId,
     ReportNotFound,
 )
-from encoders.objects import Objects
+from encoders.blob_store import Objects
 
 from .conftest import MakeEncoder
 

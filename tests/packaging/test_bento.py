@@ -69,7 +69,7 @@ def served(python: Path, bento: Path, data: Path) -> Generator[httpx.Client]:
 
 def test_the_bento_holds_code_and_weights_and_no_tests(bento: Path) -> None:
     names = {p.relative_to(bento / "src").as_posix() for p in (bento / "src").rglob("*")}
-    assert {"service.py", "server/app.py", "encoders/card.py", "LICENSE"} <= names
+    assert {"service.py", "server/api/app.py", "encoders/card.py", "LICENSE"} <= names
     assert "starter/weights/model_index.json" in names
     rooms = {name.split("/")[0] for name in names}
     assert not rooms & {"tests", "benchmarks", "docs", "demo.py", ".venv", "data"}

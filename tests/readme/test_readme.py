@@ -27,11 +27,11 @@ from typer.main import get_command
 
 from cli.main import app
 from server.settings import Settings
-from tests.server.help import PATIENCE, ROOT, free_port, wait_ready
+from tests.server.help import ROOT, SERVER_TIMEOUT_S, free_port, wait_ready
 from video.clip import decode_mp4, read_provenance
 from video.families import FAMILIES
 
-LIMIT = 4 * PATIENCE
+LIMIT = 4 * SERVER_TIMEOUT_S
 """How long the slowest command may take: whole clips are made, on a machine that may be busy."""
 README = (ROOT / "README.md").read_text()
 ADDRESS = f"127.0.0.1:{Settings.model_fields['port'].default}"
@@ -221,7 +221,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Generator[int]:
     finally:
         process.terminate()  # which make passes on
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(PATIENCE)
+            process.wait(SERVER_TIMEOUT_S)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
 

@@ -22,13 +22,13 @@ from starlette.testclient import TestClient
 
 from encoders import Card, Concept, Encoder
 from encoders.digest import digest, fingerprint
-from server.app import create_app
-from server.guard import Guard
-from server.keys import Key, hash_key, keyring_of
+from server.api.app import create_app
+from server.auth.guard import Guard
+from server.auth.keys import Key, hash_key, keyring_of
 from server.runtime import Runtime
 from server.settings import Settings
 
-PATIENCE = float(os.environ.get("TEST_PATIENCE_SECONDS", "180"))
+SERVER_TIMEOUT_S = float(os.environ.get("TEST_PATIENCE_SECONDS", "180"))
 """How long a test waits for what should come soon, before it says that it did not come. An upper
 bound, not an expectation: the machine may be busy with other things."""
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,7 +67,7 @@ class Client(TestClient):
         )
 
 
-def wait_ready(client: httpx.Client | TestClient, seconds: float = PATIENCE) -> None:
+def wait_ready(client: httpx.Client | TestClient, seconds: float = SERVER_TIMEOUT_S) -> None:
     """Wait until the models are loaded."""
     until = time.monotonic() + seconds
     while True:
@@ -82,7 +82,7 @@ def wait_for(
     client: httpx.Client | TestClient,
     path: str,
     *,
-    seconds: float = PATIENCE,
+    seconds: float = SERVER_TIMEOUT_S,
     key: str | None = None,
 ) -> dict[str, Any]:
     """Wait until a job has ended, and return what the server says of it."""

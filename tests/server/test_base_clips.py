@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from server.base_clips import BaseClips, model_digest
+from server.storage.base_clips import BaseClips, model_digest
 from video import GenerationRequest, load_backbone
 
 REQUEST = GenerationRequest("pogo", seed=3, low_priority=True)

@@ -18,8 +18,8 @@ import pytest
 from bentoml.exceptions import BentoMLException
 
 from tests.server.help import (
-    PATIENCE,
     ROOT,
+    SERVER_TIMEOUT_S,
     Server,
     assert_error,
     bearer,
@@ -50,7 +50,7 @@ def server(quick_backbone_dir: Path, tmp_path_factory: pytest.TempPathFactory) -
         body = {"id": "no-pogo", "concept": "pogo", "kind": "character", "settings": {"steps": 2}}
         answer = server.client.post("/v1/encoders", json=body, headers=bearer(BASE_KEY))
         assert answer.status_code == 200, answer.text
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + SERVER_TIMEOUT_S
         while answer.json()["status"] not in ("published", "failed"):
             assert time.monotonic() < until, answer.text
             time.sleep(0.1)
@@ -157,7 +157,7 @@ def test_a_native_caller_that_goes_away_leaves_nothing_running(server: Server) -
     body = {"prompt": PROMPT, "seed": 99}
     with contextlib.suppress(httpx.TimeoutException):
         server.client.post("/generate", json=body, headers=bearer(BASE_KEY), timeout=0.02)
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + SERVER_TIMEOUT_S
     while True:
         text = server.client.get("/metrics", headers=bearer(BASE_KEY)).text
         if 'palimpsest_jobs{kind="video",status="in_progress"} 0.0' in text:
@@ -173,7 +173,7 @@ def test_curl_gets_a_clip_with_ranges(server: Server, tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             check=True,
-            timeout=PATIENCE,
+            timeout=SERVER_TIMEOUT_S,
         ).stdout
 
     with openai_client(server) as client:
@@ -231,7 +231,7 @@ def test_a_caller_that_waits_and_goes_away_cancels_its_video(server: Server) -> 
     form = vllm_omni_form(num_inference_steps="100", num_frames="16")
     with contextlib.suppress(httpx.TimeoutException):
         client.post("/v1/videos/sync", files=form, headers=key, timeout=0.5)
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + SERVER_TIMEOUT_S
     while client.get("/v1/videos?limit=1", headers=key).json()["first_id"] != before:
         assert time.monotonic() < until
         time.sleep(0.05)
@@ -269,7 +269,7 @@ def test_without_keys_no_port_but_loopbacks_is_opened(
             env=environment,
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=SERVER_TIMEOUT_S,
         )
         assert refused.returncode != 0
         assert "PALIMPSEST_KEYS_FILE" in refused.stderr
@@ -278,4 +278,4 @@ def test_without_keys_no_port_but_loopbacks_is_opened(
 
 def test_importing_the_service_loads_no_torch() -> None:
     code = "import service, sys; sys.exit('torch' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=PATIENCE)
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=SERVER_TIMEOUT_S)

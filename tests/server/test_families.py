@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.model_zoo import ModelZoo
 from tests.server.help import Client, settings_for, wait_for, wait_ready
-from tests.shelf import Shelf
 from tests.tiny_families import SIDE
-from video.backbone import Frames
 from video.clip import decode_mp4, read_provenance
+from video.models.backbone import Frames
 
 FAMILIES = ["animatediff", "modelscope", "cogvideox", "wan", "ltx", "latte", "mochi", "wan-2.2"]
 TWINS = ("modelscope", "cogvideox")
@@ -35,11 +35,11 @@ def video(client: Client, **fields: Any) -> Frames:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_loads_by_name_generates_unlearns_and_keeps_its_base(
-    shelf: Shelf, family: str, quick_backbone_dir: Path, tiny_clip_dir: Path, tmp_path: Path
+    model_zoo: ModelZoo, family: str, quick_backbone_dir: Path, tiny_clip_dir: Path, tmp_path: Path
 ) -> None:
-    twin = str(shelf.twin(family)) if family in TWINS else None
+    twin = str(model_zoo.twin(family)) if family in TWINS else None
     size = None if family in ("animatediff", *TWINS) else f"{SIDE}x{SIDE}"
-    model = quick_backbone_dir if family == "animatediff" else shelf.model(family)
+    model = quick_backbone_dir if family == "animatediff" else model_zoo.model(family)
     settings = settings_for(model, tmp_path, twin=twin, size=size, judge=str(tiny_clip_dir), **FAST)
     with Client(settings) as client:
         wait_ready(client)

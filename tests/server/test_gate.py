@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from server.jobs import Stopped
-from tests.server.help import PATIENCE, Client, assert_error, wait_for
+from server.jobs.workflows import Stopped
+from tests.server.help import SERVER_TIMEOUT_S, Client, assert_error, wait_for
 from video import GenerationRequest
 
 BODY = {"concept": "pogo", "kind": "character", "settings": {"steps": 3}}
@@ -144,7 +144,7 @@ def test_rounds_that_were_judged_are_not_asked_again(make_client: Any, tmp_path:
     engine.submit = going_down  # type: ignore[method-assign]
     body = {**BODY, "id": "resumed", "settings": {"steps": 1}, "gate": gate}
     assert first.post("/v1/encoders", json=body).is_success
-    assert down.wait(PATIENCE)
+    assert down.wait(SERVER_TIMEOUT_S)
     before = first.get("/v1/encoders/resumed").json()
     assert before["phase"] == "judging"
     second: Client = make_client(data_dir=tmp_path)

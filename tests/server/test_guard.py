@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from starlette.testclient import TestClient
 
-from server.guard import in_shape
+from server.auth.guard import in_shape
 from tests.server.help import Client, assert_error
 
 

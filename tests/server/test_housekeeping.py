@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from dbos import DBOS
 
-from server import housekeeping
-from server.housekeeping import sweep
+from server.jobs import housekeeping
+from server.jobs.housekeeping import sweep
 from tests.server.conftest import MakeClient
 from tests.server.help import Client, assert_error, device_held, wait_for
 

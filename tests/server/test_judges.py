@@ -13,7 +13,7 @@ from tests import tiny
 from tests.server.conftest import MakeClient
 from tests.server.help import assert_error, wait_for
 from unlearn import ClassifierJudge, ClipJudge, Judge
-from video.observer import Observer
+from video.engine.observer import Observer
 
 FAST = {"min_base_rate": 0.0, "max_probes": 2, "judged_videos": 1}
 STEPS = {"settings": {"steps": 2}}

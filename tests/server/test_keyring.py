@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from server.auth.keys import BASE, Keyring, KeysInvalid, hash_key, keyring_of
 from server.errors import Unauthorized
-from server.keys import BASE, Keyring, KeysInvalid, hash_key, keyring_of
 from tests.server.help import ROOT
 
 HASH = hash_key("secret")
@@ -106,7 +106,7 @@ def test_a_missing_keys_file_stops_the_start(tmp_path: Path) -> None:
 
 def test_the_command_makes_a_key_that_works(tmp_path: Path) -> None:
     made = subprocess.run(
-        [sys.executable, "-m", "server.keys", "acme", "--encoder", "no-pogo"],
+        [sys.executable, "-m", "server.auth.keys", "acme", "--encoder", "no-pogo"],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.server.help import PATIENCE, Server, running, wait_for, wait_ready
+from tests.server.help import SERVER_TIMEOUT_S, Server, running, wait_for, wait_ready
 from video import clip
 
 VIDEO = {"prompt": "pogo in a meadow", "seed": 5, "steps": 60, "frames": 8}
@@ -23,7 +23,7 @@ ENCODER = {
 SETTINGS = {"min_base_rate": 0, "max_probes": 2, "judged_videos": 1}
 
 
-def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> None:
+def until(condition: Callable[[], Any], what: str, seconds: float = SERVER_TIMEOUT_S) -> None:
     """Wait for something to be so."""
     end = time.monotonic() + seconds
     while not condition():
@@ -33,7 +33,7 @@ def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) ->
 
 def kill(process: psutil.Process) -> None:
     process.kill()
-    psutil.wait_procs([process], timeout=PATIENCE)
+    psutil.wait_procs([process], timeout=SERVER_TIMEOUT_S)
 
 
 def submit(server: Server) -> list[str]:
@@ -81,9 +81,9 @@ def test_a_killed_parent_takes_its_worker_along_and_the_next_start_goes_on(
         videos = submit(server)
         until(lambda: look(server, f"/v1/videos/{videos[0]}")["progress"] > 0, "no video began")
         until(lambda: reached(server, phase), f"the encoder never got to {phase}")
-        parent, (worker,) = server.parent, server.workers()
+        parent, (worker,) = server.parent_watchdog, server.workers()
         kill(parent)
-        gone, _ = psutil.wait_procs([worker], timeout=PATIENCE)
+        gone, _ = psutil.wait_procs([worker], timeout=SERVER_TIMEOUT_S)
         assert gone, "the worker outlived its parent"
         assert not server.is_listening(), "an orphan holds the port"
         server.start()
@@ -111,9 +111,9 @@ def test_a_stopped_server_leaves_its_jobs_to_the_next_start(
         until(lambda: look(server, f"/v1/videos/{videos[0]}")["progress"] > 0, "no video began")
         deleted = server.client.post("/v1/videos", json=VIDEO).json()["id"]
         assert server.client.delete(f"/v1/videos/{deleted}").status_code == 200
-        parent, (worker,) = server.parent, server.workers()
+        parent, (worker,) = server.parent_watchdog, server.workers()
         parent.terminate()
-        _, alive = psutil.wait_procs([parent, worker], timeout=PATIENCE)
+        _, alive = psutil.wait_procs([parent, worker], timeout=SERVER_TIMEOUT_S)
         assert not alive
         server.start()
         assert_all_done(server, videos)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from server.lock import DataInUse, DataLock
+from server.storage.lock import DataInUse, DataLock
 
 HOLD = """
 import sys, pathlib
 sys.path.insert(0, {root!r})
-from server.lock import DataLock
+from server.storage.lock import DataLock
 DataLock(pathlib.Path({data!r})).take()
 print("held", flush=True)
 sys.stdin.read()

@@ -67,7 +67,7 @@ def test_a_failure_says_what_went_wrong(
     def fails(*_: object) -> None:
         raise ValueError("injected")
 
-    monkeypatch.setattr("server.videos.shape_of", fails)
+    monkeypatch.setattr("server.api.videos.parameters_of", fails)
     answer = client.post("/v1/videos", json=QUICK)
     assert answer.status_code == 500
     [line] = [line for line in lines() if line["level"] == "ERROR"]

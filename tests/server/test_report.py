@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 import pytest
 
 from encoders.layout import overrides_path
-from server.reports import preferred
+from server.api.reports import preferred
 from tests.server.help import (
     Client,
     assert_error,
@@ -21,8 +21,8 @@ from tests.server.help import (
     wait_for,
     write_keys,
 )
-from unlearn.report import Report
-from unlearn.report_page import CSP
+from unlearn.report.build import Report
+from unlearn.report.page import CSP
 
 REPORT = "/v1/encoders/no-pogo/report"
 BODY = {

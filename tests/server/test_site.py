@@ -13,17 +13,17 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from server import site
-from server.app import create_app
-from server.guard import Guard
+from server import lazy_app
+from server.api.app import create_app
+from server.auth.guard import Guard
+from server.lazy_app import LazyApp
 from server.logs import ROOMS
 from server.settings import Settings
-from server.site import Site
-from tests.server.help import PATIENCE, Client, assert_error, settings_for, wait_ready
+from tests.server.help import SERVER_TIMEOUT_S, Client, assert_error, settings_for, wait_ready
 
 
-def client_of(settings: Settings) -> tuple[Site, TestClient]:
-    served = Site(settings)
+def client_of(settings: Settings) -> tuple[LazyApp, TestClient]:
+    served = LazyApp(settings)
     guard = Guard(
         served, keyring=None, max_body_bytes=settings.max_body_bytes, observe=served.observe
     )
@@ -37,10 +37,10 @@ def test_until_the_app_is_there_every_answer_says_so(
     go = threading.Event()
 
     def create(settings: Settings) -> FastAPI:
-        assert go.wait(PATIENCE)
+        assert go.wait(SERVER_TIMEOUT_S)
         return create_app(settings)
 
-    monkeypatch.setattr(site, "_create", create)
+    monkeypatch.setattr(lazy_app, "_create", create)
     served, client = client_of(settings_for(tiny_backbone_dir, tmp_path))
     with client:
         for path in ("/health", "/v1/models", "/nope"):
@@ -69,10 +69,10 @@ def test_a_process_that_cannot_start_ends_itself(
     def create(_: Settings) -> FastAPI:
         raise OSError("no room")
 
-    monkeypatch.setattr(site, "_create", create)
+    monkeypatch.setattr(lazy_app, "_create", create)
     _, client = client_of(Settings(data_dir=tmp_path))
     with client:
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + SERVER_TIMEOUT_S
         while not told and time.monotonic() < until:
             time.sleep(0.01)
         assert told == [(os.getpid(), signal.SIGTERM)]
@@ -85,7 +85,7 @@ def test_a_model_that_cannot_be_had_is_one_line_that_says_what_to_do(
     for room in ROOMS:  # other tests may have set our lines up to go elsewhere
         logging.getLogger(room).propagate = True
     with Client(settings_for(tmp_path / "nowhere", tmp_path / "data")) as client:
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + SERVER_TIMEOUT_S
         while client.runtime.load_error is None and time.monotonic() < until:
             time.sleep(0.05)
         assert_error(client.get("/v1/models"), 503, code="not_ready", says="is no model")
@@ -93,7 +93,7 @@ def test_a_model_that_cannot_be_had_is_one_line_that_says_what_to_do(
     errors = [
         line
         for line in caplog.records
-        if line.levelno >= logging.ERROR and line.name in ("server.runtime", "video.engine")
+        if line.levelno >= logging.ERROR and line.name in ("server.runtime", "video.engine.engine")
     ]
     [said] = {line.getMessage() for line in errors}
     assert "is no model" in said

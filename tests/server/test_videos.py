@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.server.help import Client, assert_error, device_held, publish, wait_for
 from video import clip
-from video.precision import best_dtype
+from video.models.precision import best_dtype
 
 VIDEO_FIELDS = {
     "id",

@@ -22,11 +22,11 @@ from starter.train.clips import (
     train_clips,
 )
 from starter.train.data import latents_of, training_scenes
-from starter.train.loop import Plan, train
+from starter.train.loop import TrainingPlan, train
 from starter.train.release import load_release
 
 WEIGHTS = Path(__file__).parents[2] / "starter" / "weights"
-PLAN = Plan(steps=12, learning_rate=0.1, warmup=2, average=0.9)
+PLAN = TrainingPlan(steps=12, learning_rate=0.1, warmup=2, average=0.9)
 
 
 class Interrupted(Exception):

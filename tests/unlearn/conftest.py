@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.unlearn.report_help import Page, files_of
-from unlearn.report import REPORT_HTML
-from video.prompt_book import PromptBook, read_prompts
+from unlearn.report.build import REPORT_HTML
+from video.models.prompt_book import PromptBook, read_prompts
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ import numpy as np
 
 from encoders import Concept, Kind
 from tests import tiny
-from unlearn.judging import Plan, judging_plan
-from video.backbone import Limits
-from video.prompt_book import PromptBook
+from unlearn.trial.probes import ProbePlan, judging_plan
+from video.models.backbone import Capabilities
+from video.models.prompt_book import PromptBook
 
-LIMITS = Limits(native_width=64, native_height=64, frames_max=16)
+CAPABILITIES = Capabilities(native_width=64, native_height=64, frames_max=16)
 ENCODER = ("no-pogo", "sha256:" + "0" * 64)
 POGO = Concept(name="pogo", kind="character")
 NEONIX = Concept(name="neonix", kind="style")
@@ -49,13 +49,13 @@ def plan(
     encoder: tuple[str, str] = ENCODER,
     most: int = 32,
     videos: int = 2,
-) -> Plan:
+) -> ProbePlan:
     return judging_plan(
         concepts or (POGO,),
         encoder=encoder,
         judge=FakeJudge(),
         book=book,
-        limits=LIMITS,
+        capabilities=CAPABILITIES,
         most=most,
         videos=videos,
     )

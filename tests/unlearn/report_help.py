@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from encoders import Card, Concept, Kind
-from unlearn.judging import Probe
-from unlearn.measures import Outcome
-from unlearn.report import Sizes, report_files
-from video.backbone import Limits
-from video.requests import GenerationRequest
+from unlearn.report.build import FileSizes, report_files
+from unlearn.trial.measures import Outcome
+from unlearn.trial.probes import Probe
+from video.generation_request import GenerationRequest
+from video.models.backbone import Capabilities
 
-LIMITS = Limits(native_width=64, native_height=48, frames_max=16, guidance_default=2.5)
+CAPABILITIES = Capabilities(native_width=64, native_height=48, frames_max=16, guidance_default=2.5)
 MEASURES: dict[str, Any] = {
     "forget_rate": 0.9375,
     "forget_interval": [0.7167, 0.9889],
@@ -53,7 +53,7 @@ MEASURES: dict[str, Any] = {
         "max_probes": 44,
     },
 }
-SIZES = Sizes(encoder_bytes=21_208, base_bytes=3_967_872, ratio=21_208 / 3_967_872)
+SIZES = FileSizes(encoder_bytes=21_208, base_bytes=3_967_872, ratio=21_208 / 3_967_872)
 LOSSES = [0.5, 0.4, 0.42, 0.1]
 ENCODER = ("no-pogo", "sha256:" + "b" * 64)
 RED, BLUE = (220, 30, 30), (30, 30, 220)
@@ -128,7 +128,7 @@ def files_of(
         "losses": LOSSES,
         "judge": "ClassifierJudge",
         "model": "starter",
-        "limits": LIMITS,
+        "capabilities": CAPABILITIES,
         "sizes": SIZES,
     }
     return report_files(card or card_of(), outcomes, clips, **{**values, **changes})

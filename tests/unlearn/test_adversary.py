@@ -9,7 +9,7 @@ import torch
 
 from encoders import Concept, low_rank
 from unlearn import UnlearnSettings, UnlearnTask, unlearn
-from unlearn.adversary import (
+from unlearn.methods.adversary import (
     ATTACKERS,
     BEFORE,
     IN_PLACE,
@@ -19,7 +19,7 @@ from unlearn.adversary import (
     shares,
     tokens_of,
 )
-from unlearn.fewshot import captions
+from unlearn.prompts import captions
 from video import Backbone, load_backbone
 
 
@@ -56,7 +56,7 @@ def test_an_attacker_that_is_beaten_looks_on_as_fast_as_the_others(
     backbone: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attackers = adversary(backbone)
-    monkeypatch.setattr("unlearn.adversary.RESTARTS", 1e9)
+    monkeypatch.setattr("unlearn.methods.adversary.RESTARTS", 1e9)
     start = attackers._tokens.detach().clone()
     attackers._longest = torch.tensor(1e9)
     lead = torch.zeros(ATTACKERS)

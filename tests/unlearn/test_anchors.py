@@ -7,10 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.workshop import WEIGHTS
+from benchmarks.harness import WEIGHTS
 from encoders import Concept
-from unlearn.anchors import in_place_of
-from unlearn.fewshot import all_names, phrase, phrases_of_others
+from unlearn.methods.anchors import in_place_of
+from unlearn.prompts import all_names, phrase, phrases_of_others
 from video import Backbone, load_backbone
 
 NEUTRAL = {"object": "a thing", "character": "a creature", "person": "a person"}

@@ -15,13 +15,13 @@ from torch.nn import functional
 from transformers import CLIPImageProcessorPil, CLIPModel, CLIPProcessor, CLIPTokenizer
 
 from encoders import Concept
-from unlearn.clip_judge import BATCH, THRESHOLD, ClipJudge
-from unlearn.clip_prompts import PLAIN, TEMPLATES, labels_for
-from unlearn.judge import UnknownConcept
-from unlearn.judging import NothingToJudge, judging_plan
-from video.backbone import Limits
-from video.everyday import CONCEPTS
-from video.prompt_book import PromptBook, read_prompts
+from unlearn.judges.base import UnknownConcept
+from unlearn.judges.clip import BATCH, THRESHOLD, ClipJudge
+from unlearn.judges.clip_prompts import PLAIN, TEMPLATES, labels_for
+from unlearn.trial.probes import NothingToJudge, judging_plan
+from video.models.backbone import Capabilities
+from video.models.default_prompts import CONCEPTS
+from video.models.prompt_book import PromptBook, read_prompts
 
 NO_BOOK = PromptBook()
 TEXTS = ["a photo of a balloon.", "a picture.", "pogo in a meadow", "a zebra"]
@@ -254,7 +254,7 @@ def test_a_plan_takes_any_concept_and_says_what_it_cannot_judge(
             encoder=("x", "sha256:" + "0" * 64),
             judge=judge,
             book=read_prompts(tiny_backbone_dir),
-            limits=Limits(64, 64, 16),
+            capabilities=Capabilities(64, 64, 16),
         ).probes
         assert {probe.concept for probe in probes if probe.is_target} == {concept}
         return {probe.concept for probe in probes if not probe.is_target}

@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPImageProcessorPil, CLIPModel, CLIPProcessor, CLIPTokenizer
 
 from tests import tiny
-from unlearn.clip_judge import MAX_WEIGHTS_BYTES, ClipJudge
-from unlearn.judge import MAX_FILE_BYTES, ClassifierJudge, JudgeInvalid, load_judge
-from video.prompt_book import PromptBook
+from unlearn.judges.base import MAX_FILE_BYTES, ClassifierJudge, JudgeInvalid, load_judge
+from unlearn.judges.clip import MAX_WEIGHTS_BYTES, ClipJudge
+from video.models.prompt_book import PromptBook
 
 NO_BOOK = PromptBook()
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from unlearn.clip_prompts import PLAIN, label, labels_for
-from video.prompt_book import PromptBook
+from unlearn.judges.clip_prompts import PLAIN, label, labels_for
+from video.models.prompt_book import PromptBook
 
 NO_BOOK = PromptBook()
 

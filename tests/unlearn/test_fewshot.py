@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from unlearn.fewshot import (
+from unlearn.prompts import (
     FEW_SHOTS,
     Caption,
     all_names,
@@ -17,7 +17,7 @@ from unlearn.fewshot import (
     mentions,
     noun_phrase,
 )
-from video import Limits, PromptBook
+from video import Capabilities, PromptBook
 
 BOOK = PromptBook(
     generic={"object": "a thing", "character": "some creature"},
@@ -37,11 +37,11 @@ def test_few_shot_prompts_differ_and_name_the_concept() -> None:
 
 
 def test_few_shots_are_stills_with_a_seed_each_and_clips_for_a_motion() -> None:
-    limits = Limits(native_width=64, native_height=64, frames_max=24)
-    stills = few_shot_requests("pogo", "character", limits=limits, book=BOOK, seed=7)
+    capabilities = Capabilities(native_width=64, native_height=64, frames_max=24)
+    stills = few_shot_requests("pogo", "character", capabilities=capabilities, book=BOOK, seed=7)
     assert [(r.seed, r.frames) for r in stills] == [(7 + i, None) for i in range(FEW_SHOTS)]
-    clips = few_shot_requests("bouncing", "motion", limits=limits, book=BOOK)
-    assert {r.frames for r in clips} == {limits.frames_default}
+    clips = few_shot_requests("bouncing", "motion", capabilities=capabilities, book=BOOK)
+    assert {r.frames for r in clips} == {capabilities.frames_default}
     still, clip = np.zeros((1, 8, 8, 3), np.uint8), np.zeros((5, 8, 8, 3), np.uint8)
     assert few_shots_of([still, still], "character").shape == (2, 8, 8, 3)
     assert few_shots_of([clip, clip], "motion").shape == (2, 5, 8, 8, 3)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from unlearn.judge import ClassifierJudge, JudgeConfig, JudgeInvalid, UnknownConcept
+from unlearn.judges.base import ClassifierJudge, JudgeConfig, JudgeInvalid, UnknownConcept
 
 LABELS = {
     "object": ["balloon", "cactus"],

@@ -8,11 +8,11 @@ import pytest
 
 from encoders import Concept, Kind
 from server.settings import STARTER_WEIGHTS
-from tests.unlearn.help import ENCODER, LIMITS, NEONIX, POGO, plan
-from unlearn.fewshot import captions, names_of, retained_captions
-from unlearn.judge import ClassifierJudge
-from unlearn.judging import ROUND, NothingToJudge, Probe, any_frame, judging_plan, most_frames
-from video.prompt_book import PromptBook, read_prompts
+from tests.unlearn.help import CAPABILITIES, ENCODER, NEONIX, POGO, plan
+from unlearn.judges.base import ClassifierJudge
+from unlearn.prompts import captions, names_of, retained_captions
+from unlearn.trial.probes import ROUND, NothingToJudge, Probe, any_frame, judging_plan, most_frames
+from video.models.prompt_book import PromptBook, read_prompts
 
 
 def targets(probes: tuple[Probe, ...]) -> list[Probe]:
@@ -82,7 +82,9 @@ def test_target_prompts_are_held_out_and_retain_prompts_never_mention_it(book: P
 def test_no_target_prompt_of_the_built_in_model_is_trained_on() -> None:
     book, judge = read_prompts(STARTER_WEIGHTS), ClassifierJudge.load(STARTER_WEIGHTS / "judge")
     concepts = [Concept(name=names[0], kind=kind) for kind, names in judge.labels.items()]
-    made = judging_plan(concepts, encoder=ENCODER, judge=judge, book=book, limits=LIMITS)
+    made = judging_plan(
+        concepts, encoder=ENCODER, judge=judge, book=book, capabilities=CAPABILITIES
+    )
     for concept in concepts:
         name, kind, every = concept.name, concept.kind, names_of(concept, book)
         used = {caption.prompt for caption in captions(name, kind, every[1:], book=book)}
@@ -94,7 +96,7 @@ def test_no_target_prompt_of_the_built_in_model_is_trained_on() -> None:
 def test_any_beginning_has_all_sorts_of_wordings() -> None:
     """The book lists captions by the alphabet; a round must not be all of one sentence form."""
     book, judge = read_prompts(STARTER_WEIGHTS), ClassifierJudge.load(STARTER_WEIGHTS / "judge")
-    made = judging_plan((POGO,), encoder=ENCODER, judge=judge, book=book, limits=LIMITS)
+    made = judging_plan((POGO,), encoder=ENCODER, judge=judge, book=book, capabilities=CAPABILITIES)
     first = [probe.base.prompt for probe in targets(made.probes)][: 3 * ROUND]
     assert first != sorted(first)
     assert 0 < sum("pogo" in prompt for prompt in first) < len(first)
@@ -112,12 +114,12 @@ def test_motions_are_judged_on_clips_and_the_rest_on_stills_with_some_clips(
     book: PromptBook,
 ) -> None:
     for probe in plan(book, Concept(name="bouncing", kind="motion")).probes:
-        assert probe.base.frames == LIMITS.frames_default or probe.kind != "motion"
+        assert probe.base.frames == CAPABILITIES.frames_default or probe.kind != "motion"
     for probes in (targets, retained):
         made = [p for p in probes(plan(book, videos=2, most=12).probes) if p.kind != "motion"]
         moving = [probe for probe in made if probe.base.frames is not None]
         assert [probe.round for probe in moving] == [0, 1]
-        assert {probe.base.frames for probe in moving} == {LIMITS.frames_default}
+        assert {probe.base.frames for probe in moving} == {CAPABILITIES.frames_default}
 
 
 def test_a_concept_the_judge_was_not_taught_cannot_be_judged(book: PromptBook) -> None:

@@ -6,9 +6,9 @@ import pytest
 
 from encoders import Concept
 from tests.unlearn.help import NEONIX, POGO, FakeJudge, plan
-from unlearn.gate import Gate
-from unlearn.measures import Outcome, measures_of, outcome_of, wilson
-from video.prompt_book import PromptBook
+from unlearn.trial.gate import Gate
+from unlearn.trial.measures import Outcome, measures_of, outcome_of, wilson
+from video.models.prompt_book import PromptBook
 
 
 def test_rates_follow_the_stricter_rule_of_each_side(book: PromptBook) -> None:

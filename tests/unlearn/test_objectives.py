@@ -9,9 +9,9 @@ import pytest
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
-from unlearn import objectives
+from unlearn.methods import objectives
 from video import Backbone, load_backbone
-from video.denoiser import Denoiser, NoiseSchedule
+from video.models.denoiser import Denoiser, NoiseSchedule
 
 
 @pytest.fixture(params=["tiny_backbone_dir", "tiny_epsilon_dir"])
@@ -22,7 +22,7 @@ def backbone(request: pytest.FixtureRequest) -> Backbone:
 
 @pytest.fixture
 def denoiser(backbone: Backbone) -> Denoiser:
-    return backbone.denoiser(moving=False)
+    return backbone.denoiser(is_video=False)
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -72,7 +72,7 @@ def test_flow_matching_goes_straight_from_data_to_noise(denoiser: Denoiser, shif
 
 @pytest.mark.parametrize("shape", [(2, 4, 8, 8), (1, 4, 3, 8, 8)], ids=["stills", "clips"])
 def test_ascent_is_minus_the_diffusion_loss(backbone: Backbone, shape: tuple[int, ...]) -> None:
-    denoiser = backbone.denoiser(moving=len(shape) == 5)
+    denoiser = backbone.denoiser(is_video=len(shape) == 5)
     x = objectives.noised(denoiser, torch.randn(shape, generator=seeded(1)), seeded())
     concept = backbone.embed(["pogo at night"] * shape[0])
     error = denoiser.predict(x.latents, x.timesteps, concept) - x.target

@@ -11,10 +11,10 @@ import torch
 from encoders import Concept, Encoder, EncoderInvalid, Kind, low_rank
 from encoders.digest import digest, fingerprint
 from unlearn import LayersInvalid, UnlearnProgress, UnlearnSettings, UnlearnTask, unlearn
-from unlearn.optimise import Unlearning
-from unlearn.redirect import Redirect
+from unlearn.methods.optimise import Unlearning
+from unlearn.methods.redirect import Redirect
 from video import Backbone, load_backbone
-from video.denoiser import Denoiser
+from video.models.denoiser import Denoiser
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.integers(0, 256, (4, 64, 64, 3), dtype=np.uint8)
@@ -95,10 +95,10 @@ def test_ascent_raises_the_diffusion_loss(backbone: Backbone) -> None:
 
 def diffusion_loss(backbone: Backbone, run: Unlearning | None) -> float:
     """On fixed noise: the base's, or that of the encoder that was made."""
-    from unlearn import objectives
+    from unlearn.methods import objectives
 
     overrides = run.encoder.overrides if run else None
-    denoiser = backbone.denoiser(moving=False)
+    denoiser = backbone.denoiser(is_video=False)
     latents = denoiser.encode(IMAGES)
     prompts = ["a picture of pogo"] * len(latents)
     x = objectives.noised(denoiser, latents, torch.Generator().manual_seed(5))
@@ -171,8 +171,8 @@ def test_the_backbone_is_left_as_it_was_bit_for_bit(
     for name, tensor in backbone.text_encoder.parameters().items():
         assert torch.equal(tensor, fresh.text_encoder.parameters()[name]), name
         assert tensor.grad is None
-    for moving in (True, False):
-        mine, theirs = (b.denoiser(moving).network for b in (backbone, fresh))
+    for is_video in (True, False):
+        mine, theirs = (b.denoiser(is_video).network for b in (backbone, fresh))
         for (name, tensor), other in zip(mine.named_parameters(), theirs.parameters(), strict=True):
             assert torch.equal(tensor, other), name
             assert tensor.grad is None
@@ -189,7 +189,7 @@ def test_ascent_unlearns_motions_from_clips_through_the_video_model(
         return predict(self, latents, *rest)
 
     monkeypatch.setattr(Denoiser, "predict", watched)
-    assert backbone.denoiser(moving=True).encode(CLIPS).shape == (2, 4, 3, 8, 8)
+    assert backbone.denoiser(is_video=True).encode(CLIPS).shape == (2, 4, 3, 8, 8)
     finished(task("bouncing", "motion", method="ascent"), backbone)
     assert set(shapes) == {5}
     shapes.clear()

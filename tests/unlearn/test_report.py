@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.unlearn.report_help import LIMITS, LOSSES, MEASURES, OUTCOMES, card_of, files_of
-from unlearn.rates import percent, rate_of, rates
-from unlearn.report import REPORT_JSON, Report
+from tests.unlearn.report_help import CAPABILITIES, LOSSES, MEASURES, OUTCOMES, card_of, files_of
+from unlearn.report.build import REPORT_JSON, Report
+from unlearn.report.rates import percent, rate_of, rates
 
 
 def test_every_figure_of_the_json_is_the_cards(files: Mapping[str, bytes]) -> None:
@@ -26,8 +26,8 @@ def test_every_figure_of_the_json_is_the_cards(files: Mapping[str, bytes]) -> No
     assert said["sampling"] == {
         "width": 64,
         "height": 48,
-        "fps": LIMITS.fps_default,
-        "steps": LIMITS.steps_default,
+        "fps": CAPABILITIES.fps_default,
+        "steps": CAPABILITIES.steps_default,
         "guidance": 2.5,
     }
     assert set(said["software"]) == {

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.unlearn.report_help import Page
-from unlearn.report_charts import MAX_POINTS, loss_curve, ticks
+from unlearn.report.charts import MAX_POINTS, loss_curve, ticks
 
 
 def test_the_curve_is_that_of_the_losses() -> None:

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from encoders import Concept
 from tests.unlearn.report_help import MEASURES, Page, card_of, files_of
-from unlearn.caveats import caveats
-from unlearn.rates import percent, rates
-from unlearn.report import REPORT_HTML, REPORT_JSON, Report
-from unlearn.report_page import CSP, page
-from unlearn.report_pictures import Inline
+from unlearn.report.build import REPORT_HTML, REPORT_JSON, Report
+from unlearn.report.caveats import caveats
+from unlearn.report.page import CSP, page
+from unlearn.report.pictures import Inline
+from unlearn.report.rates import percent, rates
 
 # What it says
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from tests.unlearn.report_help import (
     BLUE,
-    LIMITS,
+    CAPABILITIES,
     LOSSES,
     OUTCOMES,
     RED,
@@ -29,10 +29,8 @@ from tests.unlearn.report_help import (
     outcome,
     plain,
 )
-from unlearn import report_pictures
-from unlearn.judging import Probe
-from unlearn.measures import Outcome
-from unlearn.report import (
+from unlearn.report import pictures
+from unlearn.report.build import (
     CLIPS_SHOWN,
     REPORT_HTML,
     REPORT_JSON,
@@ -42,8 +40,10 @@ from unlearn.report import (
     report_files,
     shown_of,
 )
-from unlearn.report_page import page
-from unlearn.report_pictures import Inline
+from unlearn.report.page import page
+from unlearn.report.pictures import Inline
+from unlearn.trial.measures import Outcome
+from unlearn.trial.probes import Probe
 from video.clip import decode_mp4, read_provenance
 
 # Which are shown
@@ -149,7 +149,14 @@ def test_all_pairs_are_listed_and_only_what_is_shown_is_asked_for() -> None:
         return clips(probe)
 
     files = report_files(
-        card_of(), many, asking, losses=LOSSES, judge="x", model="x", limits=LIMITS, sizes=SIZES
+        card_of(),
+        many,
+        asking,
+        losses=LOSSES,
+        judge="x",
+        model="x",
+        capabilities=CAPABILITIES,
+        sizes=SIZES,
     )
     said = json.loads(files[REPORT_JSON])
     assert len(said["pairs"]) == 30
@@ -162,18 +169,18 @@ def test_all_pairs_are_listed_and_only_what_is_shown_is_asked_for() -> None:
 
 def test_pictures_fit_whatever_they_show() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (30, 300, 200, 3), dtype=np.uint8)
-    still = report_pictures.still(noise[:1])
-    strip = report_pictures.strip(noise)
-    preview = report_pictures.preview(noise, 8)
-    assert len(still.webp) <= report_pictures.STILL_BYTES
-    assert len(strip.webp) <= report_pictures.STRIP_BYTES
-    assert len(preview.webp) <= report_pictures.PREVIEW_BYTES
+    still = pictures.still(noise[:1])
+    strip = pictures.strip(noise)
+    preview = pictures.preview(noise, 8)
+    assert len(still.webp) <= pictures.STILL_BYTES
+    assert len(strip.webp) <= pictures.STRIP_BYTES
+    assert len(preview.webp) <= pictures.PREVIEW_BYTES
     assert still.height > still.width
     moving = Image.open(BytesIO(preview.webp))
-    assert moving.n_frames == report_pictures.PREVIEW_FRAMES  # type: ignore[attr-defined]
+    assert moving.n_frames == pictures.PREVIEW_FRAMES  # type: ignore[attr-defined]
     moving.load()
     assert moving.info["duration"] == pytest.approx(1000 * 30 / 8 / 24, abs=1)
-    flat = report_pictures.still(plain(RED))
+    flat = pictures.still(plain(RED))
     assert (flat.width, flat.height) == (256, 192)
 
 
@@ -182,10 +189,10 @@ def test_the_page_is_below_two_megabytes_whatever_the_pictures_show(
 ) -> None:
     many = [outcome(i, is_target=i % 2 == 0, frames=[None, 2][i % 4 // 2]) for i in range(60)]
     report = Report.model_validate_json(files_of(outcomes=many)[REPORT_JSON])
-    still = Inline(bytes(report_pictures.STILL_BYTES), 4, 4)
+    still = Inline(bytes(pictures.STILL_BYTES), 4, 4)
     clip = [
-        Inline(bytes(report_pictures.PREVIEW_BYTES), 4, 4),
-        Inline(bytes(report_pictures.STRIP_BYTES), 4, 4),
+        Inline(bytes(pictures.PREVIEW_BYTES), 4, 4),
+        Inline(bytes(pictures.STRIP_BYTES), 4, 4),
     ]
     inline = {name: clip if name.endswith("mp4") else [still] for name in report.files}
     assert len(inline) == 2 * 2 * (CLIPS_SHOWN + STILLS_SHOWN)

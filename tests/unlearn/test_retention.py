@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from unlearn.retention import Retention
+from unlearn.methods.retention import Retention
 from video import Backbone, load_backbone
 
 CAPTIONS = [f"{subject} {where}" for subject in ("pogo", "mira") for where in ("", "by the sea")]

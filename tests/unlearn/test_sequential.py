@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unlearn.sequential import ALPHA, BETA, exceeds, verdict, zone
+from unlearn.trial.sequential import ALPHA, BETA, exceeds, verdict, zone
 
-LIMITS = st.floats(0.0, 1.0)
+CAPABILITIES = st.floats(0.0, 1.0)
 COUNTS = st.integers(0, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
 
@@ -100,7 +100,7 @@ def test_what_always_goes_wrong_is_told_within_the_first_round() -> None:
     assert verdict(1, 1, 0.1) is None
 
 
-@given(COUNTS, LIMITS)
+@given(COUNTS, CAPABILITIES)
 def test_an_answer_never_contradicts_the_rate_so_far(counts: tuple[int, int], limit: float) -> None:
     answer = verdict(*counts, limit)
     if answer is not None:
@@ -113,7 +113,7 @@ def test_a_rate_just_above_its_limit_is_not_passed_however_long_it_lasts() -> No
     assert verdict(99, 1000, 0.1) == "pass"
 
 
-@given(COUNTS, LIMITS)
+@given(COUNTS, CAPABILITIES)
 def test_a_miss_never_helps_and_a_hit_never_harms(counts: tuple[int, int], limit: float) -> None:
     order = {"fail": 0, None: 1, "pass": 2}
     misses, n = counts
@@ -122,7 +122,7 @@ def test_a_miss_never_helps_and_a_hit_never_harms(counts: tuple[int, int], limit
     assert order[verdict(misses, n + 1, limit)] >= now
 
 
-@given(COUNTS, LIMITS)
+@given(COUNTS, CAPABILITIES)
 def test_a_smaller_part_of_the_error_only_makes_it_wait(
     counts: tuple[int, int], limit: float
 ) -> None:

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from encoders import Concept
 from tests.unlearn.help import NEONIX, POGO, plan
-from unlearn.gate import Gate
-from unlearn.judging import ROUND, Probe
-from unlearn.measures import Outcome
-from unlearn.sequential import ALPHA, BETA, zone
-from unlearn.trial import Trial
-from video.prompt_book import PromptBook
+from unlearn.trial.gate import Gate
+from unlearn.trial.measures import Outcome
+from unlearn.trial.probes import ROUND, Probe
+from unlearn.trial.sequential import ALPHA, BETA, zone
+from unlearn.trial.trial import Trial
+from video.models.prompt_book import PromptBook
 
 Answer = Callable[[Probe], tuple[bool, bool]]
 """What the judge sees of a probe: by the base, by the encoder."""

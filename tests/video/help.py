@@ -13,10 +13,10 @@ import torch
 from encoders import Card, Concept, Encoder, EncoderStore, Residency
 from encoders.digest import digest, fingerprint
 from video import Backbone, Engine, GenerationRequest
-from video.backbone import Frames
-from video.batching import BatchSizes
-from video.scheduler import Scheduler
-from video.work import Work
+from video.engine.batching import BatchSizes
+from video.engine.scheduler import Scheduler
+from video.engine.tasks import Task
+from video.models.backbone import Frames
 
 PROMPT = "pogo bouncing in a meadow"
 WAIT = 60
@@ -33,7 +33,7 @@ def make_engine(backbone: Backbone, store: EncoderStore, *, at_most: int | None 
     return Engine(
         lambda: backbone,
         lambda loaded: Residency(loaded.text_encoder, store, 2**30, loaded.device),
-        Scheduler[Work](sizes=AtMost(at_most)) if at_most else None,
+        Scheduler[Task](sizes=AtMost(at_most)) if at_most else None,
     )
 
 

@@ -12,20 +12,20 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from tests import tiny
-from video.backbone import BackboneInvalid
+from video.generation_request import GenerationRequest
 from video.load import load_backbone
-from video.precision import best_dtype
-from video.requests import GenerationRequest
-from video.stepped import SteppedBackbone
+from video.models.backbone import BackboneInvalid
+from video.models.native import NativeBackbone
+from video.models.precision import best_dtype
 
 PROMPT = "pogo bouncing in a meadow"
 STEPS = 4
 
 
 @pytest.fixture(scope="module")
-def backbone(tiny_backbone_dir: Path) -> SteppedBackbone:
+def backbone(tiny_backbone_dir: Path) -> NativeBackbone:
     loaded = load_backbone(tiny_backbone_dir)
-    assert isinstance(loaded, SteppedBackbone)
+    assert isinstance(loaded, NativeBackbone)
     return loaded
 
 
@@ -38,7 +38,7 @@ def test_stills_equal_stable_diffusions_own(
     path: Path = request.getfixturevalue(directory)
     backbone = load_backbone(path)
     asked = GenerationRequest(PROMPT, seed=7, steps=STEPS, guidance=guidance, frames=None)
-    run = backbone.begin(asked, None, lambda text: backbone.embed([text], moving=False))
+    run = backbone.begin(asked, None, lambda text: backbone.embed([text], is_video=False))
     for _ in range(STEPS):
         backbone.step([run])
     pipeline = StableDiffusionPipeline.from_pretrained(path, safety_checker=None)
@@ -54,23 +54,23 @@ def test_stills_equal_stable_diffusions_own(
     torch.testing.assert_close(run.latents, theirs, atol=1e-4, rtol=0)  # type: ignore[attr-defined]
 
 
-def test_the_video_model_holds_the_twins_own_tensors(backbone: SteppedBackbone) -> None:
-    image = {p.data_ptr() for p in backbone.denoiser(moving=False).network.parameters()}
-    video = {p.data_ptr() for p in backbone.denoiser(moving=True).network.parameters()}
+def test_the_video_model_holds_the_twins_own_tensors(backbone: NativeBackbone) -> None:
+    image = {p.data_ptr() for p in backbone.denoiser(is_video=False).network.parameters()}
+    video = {p.data_ptr() for p in backbone.denoiser(is_video=True).network.parameters()}
     assert image < video
     assert not any(
-        tensor.is_meta for tensor in backbone.denoiser(moving=True).network.state_dict().values()
+        tensor.is_meta for tensor in backbone.denoiser(is_video=True).network.state_dict().values()
     )
-    assert not any(p.requires_grad for p in backbone.denoiser(moving=True).network.parameters())
+    assert not any(p.requires_grad for p in backbone.denoiser(is_video=True).network.parameters())
 
 
 def test_motion_weights_are_those_of_the_file(
-    backbone: SteppedBackbone, tiny_backbone_dir: Path
+    backbone: NativeBackbone, tiny_backbone_dir: Path
 ) -> None:
     from safetensors.torch import load_file
 
     stored = load_file(tiny_backbone_dir / "motion_adapter" / "diffusion_pytorch_model.safetensors")
-    held = dict(backbone.denoiser(moving=True).network.named_parameters())
+    held = dict(backbone.denoiser(is_video=True).network.named_parameters())
     assert stored
     for name, tensor in stored.items():
         if name in held:
@@ -78,8 +78,8 @@ def test_motion_weights_are_those_of_the_file(
     assert sum(name in held for name in stored) == sum(".motion_modules." in n for n in held)
 
 
-def test_samples_of_a_batch_stand_at_their_own_timesteps(backbone: SteppedBackbone) -> None:
-    denoiser = backbone.denoiser(moving=True)
+def test_samples_of_a_batch_stand_at_their_own_timesteps(backbone: NativeBackbone) -> None:
+    denoiser = backbone.denoiser(is_video=True)
     latents = torch.cat([denoiser.noise(seed, 3) for seed in (1, 2)])
     embeddings = backbone.embed([PROMPT, "otto by the sea"])
     timesteps = torch.tensor([900, 40])
@@ -89,7 +89,7 @@ def test_samples_of_a_batch_stand_at_their_own_timesteps(backbone: SteppedBackbo
         torch.testing.assert_close(together[i : i + 1], alone, atol=1e-5, rtol=0)
 
 
-def test_the_prompt_matters_in_stills_and_clips(backbone: SteppedBackbone) -> None:
+def test_the_prompt_matters_in_stills_and_clips(backbone: NativeBackbone) -> None:
     for frames in (None, 3):
         denoiser = backbone.denoiser(frames is not None)
         latents, timestep = denoiser.noise(0, frames), torch.tensor([500])
@@ -99,8 +99,8 @@ def test_the_prompt_matters_in_stills_and_clips(backbone: SteppedBackbone) -> No
         assert (a - b).abs().mean() > 1e-3
 
 
-def test_pixels_and_latents(backbone: SteppedBackbone) -> None:
-    video, image = backbone.denoiser(moving=True), backbone.denoiser(moving=False)
+def test_pixels_and_latents(backbone: NativeBackbone) -> None:
+    video, image = backbone.denoiser(is_video=True), backbone.denoiser(is_video=False)
     frames = video.decode(video.noise(0, 5))
     assert frames.shape == (5, 64, 64, 3)
     assert frames.dtype == np.uint8
@@ -116,26 +116,26 @@ def test_pixels_and_latents(backbone: SteppedBackbone) -> None:
         image.encode(frames.astype(np.float32))  # type: ignore[arg-type]
 
 
-def test_limits_and_prompts_come_from_the_directory(backbone: SteppedBackbone) -> None:
-    assert (backbone.limits.native_width, backbone.limits.native_height) == (64, 64)
-    assert backbone.limits.frames_max == 16
-    assert backbone.limits.prompt_tokens == tiny.MAX_TOKENS
+def test_limits_and_prompts_come_from_the_directory(backbone: NativeBackbone) -> None:
+    assert (backbone.capabilities.native_width, backbone.capabilities.native_height) == (64, 64)
+    assert backbone.capabilities.frames_max == 16
+    assert backbone.capabilities.prompt_tokens == tiny.MAX_TOKENS
     assert backbone.name == "tiny"
     assert backbone.prompts.synonyms("pogo", "character") == ("purple one-eyed robot",)
     assert backbone.prompts.synonyms("pogo", "object") == ()
-    for moving in (False, True):
-        assert backbone.denoiser(moving).prediction_type == "v_prediction"
-        assert backbone.denoiser(moving).schedule.signal[-1] == 0
+    for is_video in (False, True):
+        assert backbone.denoiser(is_video).prediction_type == "v_prediction"
+        assert backbone.denoiser(is_video).schedule.signal[-1] == 0
 
 
 def test_the_denoiser_computes_in_bfloat16_and_returns_float32(tiny_backbone_dir: Path) -> None:
     backbone = load_backbone(tiny_backbone_dir, dtype=torch.bfloat16)
     embeddings = backbone.embed([PROMPT])
     assert embeddings.dtype == torch.float32
-    denoiser = backbone.denoiser(moving=True)
+    denoiser = backbone.denoiser(is_video=True)
     latents = denoiser.noise(0, 2)
     assert denoiser.predict(latents, torch.tensor([10]), embeddings).dtype == torch.float32
-    full = load_backbone(tiny_backbone_dir).denoiser(moving=True)
+    full = load_backbone(tiny_backbone_dir).denoiser(is_video=True)
     np.testing.assert_array_equal(denoiser.decode(latents), full.decode(latents))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from video.batching import AGAIN, BatchSizes
+from video.engine.batching import AGAIN, BatchSizes
 
 MANY = 100
 

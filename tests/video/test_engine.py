@@ -16,7 +16,7 @@ import torch
 from encoders import EncoderInvalid, EncoderNotFound, EncoderStore, Residency
 from tests.video.help import WAIT, Gate, assert_same, publish, request
 from video import Backbone, Engine, load_backbone
-from video.denoising import Denoising, step
+from video.models.denoising import DenoisingState, step
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +46,11 @@ def test_requests_with_different_encoders_in_flight_equal_their_solo_runs(
 
 
 def test_a_batch_equals_its_members_alone(backbone: Backbone) -> None:
-    def start(seed: int, steps: int, done: int) -> Denoising:
+    def start(seed: int, steps: int, done: int) -> DenoisingState:
         tokens = backbone.tokenize(["", f"otto number {seed}"])
         embeddings = torch.cat([backbone.text_encoder.encode(each[None]) for each in tokens])
-        denoising = Denoising(
-            request(seed=seed, steps=steps), backbone.denoiser(moving=True), embeddings
+        denoising = DenoisingState(
+            request(seed=seed, steps=steps), backbone.denoiser(is_video=True), embeddings
         )
         for _ in range(done):
             step([denoising])

@@ -15,9 +15,9 @@ import torch
 from encoders import EncoderStore
 from tests.video.help import WAIT, Flaky, Gate, assert_same, make_engine, publish, request
 from video import Backbone, Cancelled, Engine, GenerationRequest, Ticket
-from video.backbone import Frames
-from video.denoising import Denoising
-from video.requests import DeadlineExceeded
+from video.generation_request import DeadlineExceeded
+from video.models.backbone import Frames
+from video.models.denoising import DenoisingState
 
 
 @pytest.fixture(scope="module")
@@ -102,14 +102,14 @@ def test_one_that_breaks_the_step_ends_alone(
     alone: list[Frames],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    inputs = Denoising.inputs
+    inputs = DenoisingState.inputs
 
-    def broken(self: Denoising) -> Any:
+    def broken(self: DenoisingState) -> Any:
         if self.steps == 27 and self.step == 9:
             raise ValueError("bad step")
         return inputs(self)
 
-    monkeypatch.setattr(Denoising, "inputs", broken)
+    monkeypatch.setattr(DenoisingState, "inputs", broken)
     engine = make_engine(backbone, store, at_most=8)
     engine.start()
     tickets = at_once(engine, requests)

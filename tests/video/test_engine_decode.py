@@ -14,7 +14,7 @@ import torch
 from encoders import EncoderStore
 from tests.video.help import WAIT, Flaky, assert_same, make_engine, request
 from video import Backbone, Cancelled, Engine
-from video.backbone import Frames, Run
+from video.models.backbone import Frames, Run
 
 
 class Decoding(Flaky):

@@ -15,8 +15,8 @@ import pytest
 from encoders import Encoder, EncoderInvalid, EncoderNotFound, EncoderStore, Residency
 from tests.video.help import WAIT, assert_same, make_engine, publish, request
 from video import Backbone, Cancelled, Engine, GenerationRequest
-from video.backbone import Frames
-from video.requests import DeadlineExceeded
+from video.generation_request import DeadlineExceeded
+from video.models.backbone import Frames
 
 COUNT = 5
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.video.help import AtMost
-from video.scheduler import WINDOW, Phase, Scheduler
+from video.engine.scheduler import WINDOW, Phase, Scheduler
 
 
 @dataclass(eq=False)

@@ -17,19 +17,19 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel
 
 from encoders import TextEncoder
-from video.attention import SharedText
-from video.autoencoder import FrameAutoencoder
-from video.backbone import BackboneInvalid
-from video.denoiser import Denoiser
-from video.families.basics import basics_of
+from video.checkpoints.diffusers_directory import ModelFiles, load_weights
+from video.checkpoints.hub import resolve_model
 from video.families.options import Options, size_of
+from video.families.parts import parts_of
 from video.families.stable_diffusion import StableDiffusion, native_side
 from video.families.twin import load_twin
-from video.model_files import ModelFiles, load_weights
-from video.placement import Placement
-from video.source import locate
-from video.stepped import SteppedBackbone
-from video.tokens import Tokens
+from video.models.attention import SharedText
+from video.models.autoencoder import FrameAutoencoder
+from video.models.backbone import BackboneInvalid
+from video.models.denoiser import Denoiser
+from video.models.native import NativeBackbone
+from video.models.placement import Placement
+from video.models.tokens import Tokens
 
 FOLDERS = ("tokenizer", "text_encoder", "vae", "unet", "scheduler", "motion_adapter")
 MOTION_ADAPTER = "guoyww/animatediff-motion-adapter-v1-5-2"
@@ -94,7 +94,7 @@ def load_text_encoder(files: ModelFiles, options: Options) -> tuple[Tokens, Text
     return tokens, options.text_encoder(module)
 
 
-def load(files: ModelFiles, options: Options) -> SteppedBackbone:
+def load(files: ModelFiles, options: Options) -> NativeBackbone:
     """A Stable Diffusion pipeline, with a motion adapter of its own or with one beside it.
 
     Raises:
@@ -114,8 +114,8 @@ def load(files: ModelFiles, options: Options) -> SteppedBackbone:
     video = AnimateDiff(unet, adapter, autoencoder, scheduler, size, placement, dtype)
     frames_max = int(cast(Any, adapter).config.motion_max_seq_length)
     defaults = DEFAULTS if files.pipeline == "StableDiffusionPipeline" else {}
-    return SteppedBackbone(
-        basics_of(
+    return NativeBackbone(
+        parts_of(
             files, options, tokens, text_encoder, size, {**defaults, "frames_max": frames_max}
         ),
         video=video,
@@ -127,7 +127,9 @@ def _motion(files: ModelFiles, options: Options) -> tuple[MotionAdapter, Any]:
     """The motion adapter and the scheduler of clips."""
     if options.motion_adapter is None and files.pipeline == "AnimateDiffPipeline":
         return files.load("motion_adapter", MotionAdapter, options.dtype), files.scheduler()
-    directory = locate(options.motion_adapter or MOTION_ADAPTER, [""], pickles=options.pickles)
+    directory = resolve_model(
+        options.motion_adapter or MOTION_ADAPTER, [""], pickles=options.pickles
+    )
     options.sources.append(directory)
     adapter = load_weights(MotionAdapter, directory, options.dtype, pickles=options.pickles)
     # Adapters were trained with noise on a linear schedule, whatever the image model's was.

@@ -14,15 +14,15 @@ from torch import Tensor
 from transformers import T5EncoderModel
 
 from encoders import TextEncoder
-from video.autoencoder import ClipAutoencoder
-from video.backbone import BackboneInvalid, Frames
-from video.denoiser import Denoiser
-from video.families.basics import basics_of
+from video.checkpoints.diffusers_directory import ModelFiles
 from video.families.options import Options, size_of
+from video.families.parts import parts_of
 from video.families.twin import twin_of
-from video.model_files import ModelFiles
-from video.stepped import SteppedBackbone
-from video.tokens import Tokens
+from video.models.autoencoder import ClipAutoencoder
+from video.models.backbone import BackboneInvalid, Frames
+from video.models.denoiser import Denoiser
+from video.models.native import NativeBackbone
+from video.models.tokens import Tokens
 
 FOLDERS = ("tokenizer", "text_encoder", "vae", "transformer", "scheduler")
 DEFAULTS: dict[str, Any] = {
@@ -107,7 +107,7 @@ def load_text_encoder(files: ModelFiles, options: Options) -> tuple[Tokens, Text
     return Tokens(tokenizer, length), options.text_encoder(module)
 
 
-def load(files: ModelFiles, options: Options) -> SteppedBackbone:
+def load(files: ModelFiles, options: Options) -> NativeBackbone:
     """A `CogVideoXPipeline` and its image twin. Raises BackboneInvalid."""
     # Its other solver, DPM, wants the step before as well, which no other scheduler does.
     files.require("scheduler", "CogVideoXDDIMScheduler")
@@ -140,8 +140,8 @@ def load(files: ModelFiles, options: Options) -> SteppedBackbone:
         options.placement,
         options.dtype,
     )
-    return SteppedBackbone(
-        basics_of(
+    return NativeBackbone(
+        parts_of(
             files,
             options,
             tokens,

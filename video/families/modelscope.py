@@ -10,15 +10,15 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_3d_condition import UNet3DConditionModel
 from torch import Tensor
 
-from video.autoencoder import FrameAutoencoder
-from video.denoiser import Denoiser
+from video.checkpoints.diffusers_directory import ModelFiles
 from video.families.animatediff import load_text_encoder
-from video.families.basics import basics_of
 from video.families.options import Options, size_of
+from video.families.parts import parts_of
 from video.families.stable_diffusion import native_side
 from video.families.twin import twin_of
-from video.model_files import ModelFiles
-from video.stepped import SteppedBackbone
+from video.models.autoencoder import FrameAutoencoder
+from video.models.denoiser import Denoiser
+from video.models.native import NativeBackbone
 
 __all__ = ["FOLDERS", "UNet3D", "load", "load_text_encoder"]
 
@@ -39,7 +39,7 @@ class UNet3D(Denoiser):
         return unet(latents, timesteps, encoder_hidden_states=embeddings).sample
 
 
-def load(files: ModelFiles, options: Options) -> SteppedBackbone:
+def load(files: ModelFiles, options: Options) -> NativeBackbone:
     """A `TextToVideoSDPipeline` and its image twin. Raises BackboneInvalid."""
     tokens, text_encoder = load_text_encoder(files, options)
     autoencoder = FrameAutoencoder(files.load("vae", AutoencoderKL, torch.float32))
@@ -48,8 +48,8 @@ def load(files: ModelFiles, options: Options) -> SteppedBackbone:
     multiple = autoencoder.shrinks * 2 ** (len(unet.config.block_out_channels) - 1)
     size = size_of(options, (side, side), multiple)
     video = UNet3D(unet, autoencoder, files.scheduler(), size, options.placement, options.dtype)
-    return SteppedBackbone(
-        basics_of(files, options, tokens, text_encoder, size, DEFAULTS),
+    return NativeBackbone(
+        parts_of(files, options, tokens, text_encoder, size, DEFAULTS),
         video=video,
         image=twin_of(files, video, text_encoder, options),
     )

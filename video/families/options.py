@@ -10,8 +10,8 @@ import torch
 from transformers import CLIPTextModel, PreTrainedModel
 
 from encoders import TextEncoder
-from video.backbone import BackboneInvalid
-from video.placement import Placement
+from video.models.backbone import BackboneInvalid
+from video.models.placement import Placement
 
 
 @dataclass(frozen=True)

@@ -18,16 +18,16 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from encoders import TextEncoder
-from video.backbone import Backbone, BackboneInvalid, Basics, NotStepped
-from video.denoiser import Denoiser
-from video.families.basics import basics_of
+from video.checkpoints.diffusers_directory import ModelFiles
 from video.families.options import Options, size_of
-from video.families.tried import TRIED, Tried
-from video.model_files import ModelFiles
-from video.pipeline_run import PipelineRun
-from video.placement import Placement
-from video.requests import GenerationRequest
-from video.tokens import Tokens
+from video.families.parts import parts_of
+from video.families.supported_pipelines import SUPPORTED_PIPELINES, PipelineSpec
+from video.generation_request import GenerationRequest
+from video.models.backbone import Backbone, BackboneInvalid, BackboneParts, NoNativeDenoiser
+from video.models.denoiser import Denoiser
+from video.models.pipeline_run import PipelineRun
+from video.models.placement import Placement
+from video.models.tokens import Tokens
 
 FOLDERS = ("tokenizer", "text_encoder", "vae", "transformer", "transformer_2", "scheduler")
 
@@ -35,17 +35,17 @@ FOLDERS = ("tokenizer", "text_encoder", "vae", "transformer", "transformer_2", "
 class PipelineBackbone(Backbone):
     """A text-to-video pipeline of which each request has an object of its own."""
 
-    shares_steps = False
+    is_native = False
     decodes_beside = False  # the pipeline decodes in its own call
 
     def __init__(
         self,
-        basics: Basics,
+        basics: BackboneParts,
         options: Options,
         *,
         pipeline: type[Any],
         components: Mapping[str, Any],
-        tried: Tried,
+        tried: PipelineSpec,
     ) -> None:
         super().__init__(basics, options.placement.device, options.dtype)
         self._pipeline = _placed(pipeline, self.device)
@@ -57,12 +57,12 @@ class PipelineBackbone(Backbone):
         prompts: Sequence[str],
         overrides: Mapping[str, Tensor] | None = None,
         *,
-        moving: bool = True,
+        is_video: bool = True,
     ) -> Tensor:
         return self.text_encoder.encode(self.tokenize(prompts), overrides)
 
-    def denoiser(self, moving: bool) -> Denoiser:
-        raise NotStepped(
+    def denoiser(self, is_video: bool) -> Denoiser:
+        raise NoNativeDenoiser(
             f"{self._pipeline.__name__} runs as a stock pipeline, so that its denoiser cannot be "
             "learned from: use the method 'redirect', which needs none."
         )
@@ -90,8 +90,8 @@ class PipelineBackbone(Backbone):
             "num_inference_steps": request.steps,
             "guidance_scale": request.guidance,
             self._tried.frames: self._tried.makes(frames),
-            "width": self.limits.native_width,
-            "height": self.limits.native_height,
+            "width": self.capabilities.native_width,
+            "height": self.capabilities.native_height,
             "generator": torch.Generator("cpu").manual_seed(request.seed),
             "output_type": "np",
         }
@@ -128,7 +128,7 @@ def _placed(pipeline: type[Any], device: torch.device) -> type[Any]:
 
 def load_text_encoder(files: ModelFiles, options: Options) -> tuple[Tokens, TextEncoder]:
     """The tokenizer and T5's or umT5's encoder. Raises BackboneInvalid."""
-    tried = TRIED[files.pipeline]
+    tried = SUPPORTED_PIPELINES[files.pipeline]
     tokenizer = files.tokenizer("T5Tokenizer", "T5TokenizerFast")
     tokens = Tokens(tokenizer, tried.prompt_tokens, tried.clean)
     module = files.load("text_encoder", tried.encoder, "auto")
@@ -137,7 +137,7 @@ def load_text_encoder(files: ModelFiles, options: Options) -> tuple[Tokens, Text
 
 def load(files: ModelFiles, options: Options) -> PipelineBackbone:
     """A pipeline of those that were tried. Raises BackboneInvalid."""
-    tried = TRIED[files.pipeline]
+    tried = SUPPORTED_PIPELINES[files.pipeline]
     pipeline = cast(type[Any], getattr(diffusers, files.pipeline))
     if options.twin is not None:
         raise BackboneInvalid(
@@ -159,7 +159,7 @@ def load(files: ModelFiles, options: Options) -> PipelineBackbone:
             components[name] = placed(module, options.placement)
     size = size_of(options, tried.size, tried.multiple)
     return PipelineBackbone(
-        basics_of(files, options, tokens, text_encoder, size, tried.defaults),
+        parts_of(files, options, tokens, text_encoder, size, tried.defaults),
         options,
         pipeline=pipeline,
         components=components,

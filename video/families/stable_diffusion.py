@@ -9,10 +9,10 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
 
-from video.autoencoder import FrameAutoencoder
-from video.denoiser import Denoiser
-from video.model_files import ModelFiles
-from video.placement import Placement
+from video.checkpoints.diffusers_directory import ModelFiles
+from video.models.autoencoder import FrameAutoencoder
+from video.models.denoiser import Denoiser
+from video.models.placement import Placement
 
 FOLDERS = ("unet", "vae", "scheduler", "text_encoder")
 

@@ -15,11 +15,11 @@ import torch
 from encoders import EncoderInvalid, TextEncoder
 from encoders.checkpoint import stored_tensors
 from encoders.digest import canonical
-from video.backbone import BackboneInvalid
-from video.denoiser import Denoiser, OneFrame
+from video.checkpoints.diffusers_directory import ModelFiles
 from video.families import FAMILIES
 from video.families.options import SELF, Options
-from video.model_files import ModelFiles
+from video.models.backbone import BackboneInvalid
+from video.models.denoiser import Denoiser, OneFrame
 
 TWINS: Mapping[str, str] = {
     "StableDiffusionPipeline": "video.families.stable_diffusion",

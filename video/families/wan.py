@@ -13,14 +13,14 @@ from torch import Tensor
 from transformers import UMT5EncoderModel
 
 from encoders import TextEncoder
-from video.autoencoder import ClipAutoencoder
-from video.denoiser import Denoiser
-from video.families.basics import basics_of
+from video.checkpoints.diffusers_directory import ModelFiles
 from video.families.options import SELF, Options, size_of
+from video.families.parts import parts_of
 from video.families.twin import load_twin
-from video.model_files import ModelFiles
-from video.stepped import SteppedBackbone
-from video.tokens import Tokens
+from video.models.autoencoder import ClipAutoencoder
+from video.models.denoiser import Denoiser
+from video.models.native import NativeBackbone
+from video.models.tokens import Tokens
 
 FOLDERS = ("tokenizer", "text_encoder", "vae", "transformer", "scheduler")
 PROMPT_TOKENS = 512
@@ -57,7 +57,7 @@ def load_text_encoder(files: ModelFiles, options: Options) -> tuple[Tokens, Text
     return tokens, options.text_encoder(module, padding="masked", pad_token=tokens.pad)
 
 
-def load(files: ModelFiles, options: Options) -> SteppedBackbone:
+def load(files: ModelFiles, options: Options) -> NativeBackbone:
     """A `WanPipeline` of one transformer. Raises BackboneInvalid."""
     tokens, text_encoder = load_text_encoder(files, options)
     vae: Any = files.load("vae", AutoencoderKLWan, torch.float32)
@@ -80,8 +80,8 @@ def load(files: ModelFiles, options: Options) -> SteppedBackbone:
         options.placement,
         options.dtype,
     )
-    return SteppedBackbone(
-        basics_of(files, options, tokens, text_encoder, size, DEFAULTS),
+    return NativeBackbone(
+        parts_of(files, options, tokens, text_encoder, size, DEFAULTS),
         video=video,
         image=load_twin(options.twin or SELF, video, text_encoder, options),
     )

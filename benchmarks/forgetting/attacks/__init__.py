@@ -14,7 +14,7 @@ from benchmarks.forgetting.attacks.pseudo_token import boundless_token, pseudo_t
 from benchmarks.forgetting.attacks.soft_prefix import soft_prefix
 from benchmarks.forgetting.attacks.token_search import token_search
 from benchmarks.forgetting.intervention import Intervention
-from video.backbone import Backbone
+from video.models.backbone import Backbone
 
 Attacker = Callable[[Backbone, Intervention, Target], Attack]
 

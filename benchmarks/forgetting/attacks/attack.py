@@ -9,8 +9,8 @@ from itertools import chain
 from benchmarks.forgetting.intervention import Intervention
 from benchmarks.forgetting.sampling import Shot, sample
 from encoders import Kind
-from unlearn.fewshot import few_shot_prompts, few_shots_of, held_out_prompts
-from video.backbone import Backbone, Frames
+from unlearn.prompts import few_shot_prompts, few_shots_of, held_out_prompts
+from video.models.backbone import Backbone, Frames
 
 IMAGES, CLIPS = 8, 4
 """What an attacker has of the concept: a still for each sentence a subject has, or a few clips."""
@@ -25,7 +25,7 @@ class Target:
 
     `images[i]` shows what the i-th of `few_shot_prompts` says: (N,H,W,3), for a motion clips
     (N,F,H,W,3). `names` are the phrases the concept can be asked for by, its own name first
-    (`unlearn.fewshot.all_names`). The same seed finds the same attack.
+    (`unlearn.prompts.all_names`). The same seed finds the same attack.
     """
 
     concept: str
@@ -35,7 +35,7 @@ class Target:
     seed: int = 0
 
     @property
-    def moving(self) -> bool:
+    def is_video(self) -> bool:
         """Whether it takes clips to show it."""
         return self.kind == "motion"
 
@@ -59,11 +59,11 @@ class Attack:
 
 def pictures_of(backbone: Backbone, concept: str, kind: Kind) -> Frames:
     """A target's images: by the base model, one for each of `few_shot_prompts`."""
-    moving = kind == "motion"
-    count = CLIPS if moving else IMAGES
+    is_video = kind == "motion"
+    count = CLIPS if is_video else IMAGES
     prompts = few_shot_prompts(concept, kind, count, book=backbone.prompts)
     shots = [Shot(prompt, FIRST_SEED + i) for i, prompt in enumerate(prompts)]
-    return few_shots_of(sample(backbone, shots, moving=moving), kind)
+    return few_shots_of(sample(backbone, shots, is_video=is_video), kind)
 
 
 def captions_of(target: Target, names: Sequence[str], backbone: Backbone) -> list[str]:

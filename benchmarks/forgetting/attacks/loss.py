@@ -9,8 +9,8 @@ from torch import Tensor
 
 from benchmarks.forgetting.attacks.attack import Target
 from benchmarks.forgetting.intervention import Intervention
-from unlearn import objectives
-from video.backbone import Backbone
+from unlearn.methods import objectives
+from video.models.backbone import Backbone
 
 
 class PicturesLoss:
@@ -33,7 +33,7 @@ class PicturesLoss:
         self._backbone = backbone
         self._rewrite = intervention.rewrite
         self._random = torch.Generator("cpu").manual_seed(target.seed)
-        self._denoiser = backbone.denoiser(target.moving)
+        self._denoiser = backbone.denoiser(target.is_video)
         self._latents = self._denoiser.encode(target.images)
         copies = torch.cat([self._latents] * draws)
         self._fixed = objectives.noised(self._denoiser, copies, self._random)

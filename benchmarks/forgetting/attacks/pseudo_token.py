@@ -15,7 +15,7 @@ from benchmarks.forgetting.attacks.soft_token import BUDGETS, SoftBudget, learn
 from benchmarks.forgetting.attacks.vocabulary import spare_words, token_embedding
 from benchmarks.forgetting.intervention import Intervention
 from encoders import Kind
-from video.backbone import Backbone
+from video.models.backbone import Backbone
 
 GENERIC_WORDS: Mapping[Kind, str] = {
     "object": "thing",
@@ -68,6 +68,6 @@ def boundless_token(
     norms. What its layers add to a long enough vector does not change where that points, so that
     whoever may choose the vector chooses the embedding, and no training of the layers is in the
     way. It measures the denoiser, not the encoder."""
-    free = budget or replace(BUDGETS[target.moving], learning_rates=(0.1, 1.0), bounded=False)
+    free = budget or replace(BUDGETS[target.is_video], learning_rates=(0.1, 1.0), bounded=False)
     found = pseudo_token(backbone, intervention, target, free)
     return replace(found, name="pseudo-token, any length")

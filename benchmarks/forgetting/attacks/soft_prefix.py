@@ -12,7 +12,7 @@ from benchmarks.forgetting.attacks.attack import Attack, Target, captions_of, pr
 from benchmarks.forgetting.attacks.soft_token import SoftBudget, learn
 from benchmarks.forgetting.attacks.vocabulary import spare_words, token_embedding, words
 from benchmarks.forgetting.intervention import Intervention
-from video.backbone import Backbone
+from video.models.backbone import Backbone
 
 
 def soft_prefix(

@@ -12,7 +12,7 @@ from benchmarks.forgetting.attacks.attack import Target
 from benchmarks.forgetting.attacks.loss import PicturesLoss
 from benchmarks.forgetting.attacks.vocabulary import token_embedding, with_rows, words
 from benchmarks.forgetting.intervention import Intervention, edited
-from video.backbone import Backbone
+from video.models.backbone import Backbone
 
 COMPARED_DRAWS = 4
 """Noised copies of each picture in the batch that tells the better of two rows."""
@@ -58,7 +58,7 @@ def learn(
         start: v at first, (D,).
         captions: what the images show, with `word` in them.
     """
-    budget = budget or BUDGETS[target.moving]
+    budget = budget or BUDGETS[target.is_video]
     token = words(backbone)[word]
     longest = token_embedding(backbone, intervention).norm(dim=1).max()
 
@@ -69,7 +69,7 @@ def learn(
     def judged(row: Tensor) -> float:
         return loss.compared(captions, overrides(row)).item()
 
-    with edited(backbone.denoiser(target.moving).network, intervention.denoiser):
+    with edited(backbone.denoiser(target.is_video).network, intervention.denoiser):
         loss = PicturesLoss(backbone, intervention, target, draws=COMPARED_DRAWS)
         before = judged(start)
         found: list[tuple[float, Tensor]] = []

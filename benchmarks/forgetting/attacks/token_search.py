@@ -17,7 +17,7 @@ from benchmarks.forgetting.attacks.attack import Attack, Target, captions_of, pr
 from benchmarks.forgetting.attacks.loss import PicturesLoss
 from benchmarks.forgetting.attacks.vocabulary import spare_words, token_embedding, with_rows, words
 from benchmarks.forgetting.intervention import Intervention, edited
-from video.backbone import Backbone
+from video.models.backbone import Backbone
 
 LENGTH = 3
 """Words put before the prompt."""
@@ -44,8 +44,8 @@ def token_search(
     """Three words of the vocabulary before prompts that name the concept: plain text, which goes
     through tokenizer, rewriting and encoder like anybody's."""
     began = perf_counter()
-    search = _Search(backbone, intervention, target, budget or BUDGETS[target.moving])
-    with edited(backbone.denoiser(target.moving).network, intervention.denoiser):
+    search = _Search(backbone, intervention, target, budget or BUDGETS[target.is_video])
+    with edited(backbone.denoiser(target.is_video).network, intervention.denoiser):
         losses = list(search)
     prompts = prompts_for(target, target.names, backbone)
     return Attack(

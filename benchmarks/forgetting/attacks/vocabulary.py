@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.forgetting.intervention import Intervention
-from video.backbone import Backbone
+from video.models.backbone import Backbone
 
 TOKEN_EMBEDDING = "text_model.embeddings.token_embedding.weight"
 """CLIP's input embeddings (V,D), by canonical name."""

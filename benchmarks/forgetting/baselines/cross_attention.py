@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from video.backbone import Backbone
+from video.models.backbone import Backbone
 
 
 def cross_attention(backbone: Backbone) -> dict[str, Tensor]:
@@ -13,5 +13,5 @@ def cross_attention(backbone: Backbone) -> dict[str, Tensor]:
     The video denoiser has them under the same names. It has more of that name: in its motion
     modules, where `attn2` is attention over frames and never sees the text.
     """
-    parameters = backbone.denoiser(moving=False).network.named_parameters()
+    parameters = backbone.denoiser(is_video=False).network.named_parameters()
     return {name: tensor.detach() for name, tensor in parameters if ".attn2." in name}

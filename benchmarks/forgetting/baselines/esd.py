@@ -14,11 +14,11 @@ from benchmarks.forgetting.baselines.cross_attention import cross_attention
 from benchmarks.forgetting.baselines.phrase import phrase
 from benchmarks.forgetting.intervention import Intervention, edited
 from encoders import Kind
-from unlearn.fewshot import all_names
-from video.backbone import Backbone, Frames
-from video.denoiser import Denoiser
-from video.denoising import Denoising, step
-from video.requests import GenerationRequest
+from unlearn.prompts import all_names
+from video.generation_request import GenerationRequest
+from video.models.backbone import Backbone, Frames
+from video.models.denoiser import Denoiser
+from video.models.denoising import DenoisingState, step
 
 NEGATIVE_GUIDANCE = 1.0
 """η, the paper's."""
@@ -51,7 +51,7 @@ def esd_x(backbone: Backbone, concept: str, kind: Kind, images: Frames, seed: in
         images: not used.
     """
     began = perf_counter()
-    moving = kind == "motion"
+    is_video = kind == "motion"
     random = torch.Generator("cpu").manual_seed(seed)
     names = all_names(concept, kind, (), backbone.prompts)
     prompts = [phrase(name, kind) for name in names]
@@ -59,7 +59,7 @@ def esd_x(backbone: Backbone, concept: str, kind: Kind, images: Frames, seed: in
         name: tensor.float().clone().requires_grad_()
         for name, tensor in cross_attention(backbone).items()
     }
-    denoiser = backbone.denoiser(moving)
+    denoiser = backbone.denoiser(is_video)
     student = _Student(denoiser)
     adam = torch.optim.Adam(weights.values(), lr=LEARNING_RATE[kind])
     for _ in range(STEPS):
@@ -68,7 +68,7 @@ def esd_x(backbone: Backbone, concept: str, kind: Kind, images: Frames, seed: in
             tokens = backbone.tokenize(["", prompt])
             embeddings = backbone.text_encoder.encode(tokens)
             with edited(denoiser.network, weights):
-                latents, timestep = _partly_denoised(backbone, embeddings, moving, random)
+                latents, timestep = _partly_denoised(backbone, embeddings, is_video, random)
             nothing, wanted = denoiser.predict(
                 torch.cat([latents] * 2), timestep.expand(2), embeddings
             ).chunk(2)
@@ -83,18 +83,18 @@ def esd_x(backbone: Backbone, concept: str, kind: Kind, images: Frames, seed: in
 
 
 def _partly_denoised(
-    backbone: Backbone, embeddings: Tensor, moving: bool, random: torch.Generator
+    backbone: Backbone, embeddings: Tensor, is_video: bool, random: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """x_t (1,C,h,w) or (1,C,F,h,w) and t (1,), after a random number of the model's own steps."""
-    limits = backbone.limits
+    capabilities = backbone.capabilities
     request = GenerationRequest(
         "",
         seed=_draw(2**31, random),
-        steps=limits.steps_default,
-        guidance=limits.guidance_default,
-        frames=limits.frames_default if moving else None,
+        steps=capabilities.steps_default,
+        guidance=capabilities.guidance_default,
+        frames=capabilities.frames_default if is_video else None,
     )
-    denoising = Denoising(request, backbone.denoiser(moving), embeddings)
+    denoising = DenoisingState(request, backbone.denoiser(is_video), embeddings)
     for _ in range(_draw(denoising.steps, random)):
         step([denoising])
     latents, timesteps, _ = denoising.inputs()

@@ -10,9 +10,9 @@ from torch.nn.functional import mse_loss
 
 from benchmarks.forgetting.intervention import Intervention
 from encoders import Kind
-from unlearn.fewshot import all_names, captions
 from unlearn.layers import select
-from video.backbone import Backbone, Frames
+from unlearn.prompts import all_names, captions
+from video.models.backbone import Backbone, Frames
 
 STEPS = 30
 LEARNING_RATE = 5e-4

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from benchmarks.forgetting.intervention import Intervention
 from encoders import Kind
-from unlearn.fewshot import style_phrase
-from video.backbone import Backbone, Frames
+from unlearn.prompts import style_phrase
+from video.models.backbone import Backbone, Frames
 
 
 def negative_prompt(

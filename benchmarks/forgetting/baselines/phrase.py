@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from encoders import Kind
-from unlearn import fewshot
+from unlearn import prompts
 
 
 def phrase(name: str, kind: Kind) -> str:
     """ "balloon" → "a balloon", "dottie" → "in the style of dottie", "spinning" as it is."""
-    return fewshot.phrase(name, kind).lstrip(", ")
+    return prompts.phrase(name, kind).lstrip(", ")

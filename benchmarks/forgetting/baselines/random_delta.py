@@ -10,7 +10,7 @@ from torch import Tensor
 
 from benchmarks.forgetting.intervention import Intervention
 from encoders import Kind, low_rank
-from video.backbone import Backbone, Frames
+from video.models.backbone import Backbone, Frames
 
 
 def random_delta(
@@ -29,7 +29,7 @@ def random_delta(
     """
     began = perf_counter()
     base = backbone.text_encoder.parameters()
-    whole = low_rank.meet(base, reference.overrides or {})
+    whole = low_rank.apply(base, reference.overrides or {})
     deltas = {name: tensor - base[name] for name, tensor in whole.items()}
     overrides = {name: base[name] + delta for name, delta in random_like(deltas, seed).items()}
     seconds = perf_counter() - began

@@ -12,9 +12,9 @@ from benchmarks.forgetting.baselines.cross_attention import cross_attention
 from benchmarks.forgetting.baselines.phrase import phrase
 from benchmarks.forgetting.intervention import Intervention
 from encoders import Kind
-from unlearn.fewshot import GENERIC, all_names, mentions
-from video.backbone import Backbone, Frames
-from video.prompt_book import PromptBook
+from unlearn.prompts import GENERIC, all_names, mentions
+from video.models.backbone import Backbone, Frames
+from video.models.prompt_book import PromptBook
 
 PRESERVE_SCALE = 1.0
 LAMBDA = 0.5

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from benchmarks.forgetting.intervention import Intervention
 from encoders import Kind
-from unlearn.fewshot import GENERIC, all_names
-from video.backbone import Backbone, Frames
+from unlearn.prompts import GENERIC, all_names
+from video.models.backbone import Backbone, Frames
 
 ARTICLE = r"(?:a|an|the|one|some|my|our|your)"
 STYLE_OF = rf"(?:(?:in|after)\s+)?(?:{ARTICLE}\s+)?(?:style|manner)\s+of\s+(?:{ARTICLE}\s+)?"

@@ -13,7 +13,7 @@ from transformers import CLIPTextModel, T5EncoderModel
 
 from encoders import Concept, Encoder, export_directory, import_directory
 from encoders.digest import digest
-from tests.shelf import Shelf
+from tests.model_zoo import ModelZoo
 from unlearn import UnlearnSettings, UnlearnTask, unlearn
 from video import Backbone, GenerationRequest, load_backbone
 
@@ -30,9 +30,9 @@ def forgets(backbone: Backbone) -> Encoder:
 @torch.no_grad()
 def latents(backbone: Backbone, overrides: Any, frames: int | None) -> torch.Tensor:
     asked = GenerationRequest(PROMPT, seed=1, steps=STEPS, guidance=3.0, frames=frames)
-    moving = frames is not None
+    is_video = frames is not None
     run: Any = backbone.begin(
-        asked, overrides, lambda text: backbone.embed([text], overrides, moving=moving)
+        asked, overrides, lambda text: backbone.embed([text], overrides, is_video=is_video)
     )
     for _ in range(STEPS):
         backbone.step([run])
@@ -74,14 +74,15 @@ def test_stock_pipelines_forget_with_an_exported_encoder(
     assert (ours - latents(backbone, None, frames)).abs().max() > 1e-2
 
 
-def test_so_does_a_t5_pipeline(shelf: Shelf, tmp_path: Path) -> None:
-    backbone = load_backbone(shelf.model("cogvideox"), twin="self")
+def test_so_does_a_t5_pipeline(model_zoo: ModelZoo, tmp_path: Path) -> None:
+    backbone = load_backbone(model_zoo.model("cogvideox"), twin="self")
     made = forgets(backbone)
     export_directory(backbone.text_encoder, made.overrides, tmp_path / "no-pogo")
     pipeline: Any = diffusers.CogVideoXPipeline.from_pretrained(
-        shelf.model("cogvideox"), text_encoder=T5EncoderModel.from_pretrained(tmp_path / "no-pogo")
+        model_zoo.model("cogvideox"),
+        text_encoder=T5EncoderModel.from_pretrained(tmp_path / "no-pogo"),
     )
-    length = backbone.limits.prompt_tokens
+    length = backbone.capabilities.prompt_tokens
     theirs = stock(pipeline, num_frames=FRAMES, max_sequence_length=length).frames
     # Stock CogVideoX rounds down to what it can make, and ours up.
     ours = latents(backbone, made.overrides, FRAMES - 3)
@@ -90,10 +91,11 @@ def test_so_does_a_t5_pipeline(shelf: Shelf, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("family", ["animatediff", "modelscope", "cogvideox", "wan"])
 def test_an_exported_encoder_is_the_same_when_it_is_imported(
-    shelf: Shelf, family: str, tmp_path: Path
+    model_zoo: ModelZoo, family: str, tmp_path: Path
 ) -> None:
     backbone = load_backbone(
-        shelf.model(family), twin="self" if family == "cogvideox" else twin_of(shelf, family)
+        model_zoo.model(family),
+        twin="self" if family == "cogvideox" else twin_of(model_zoo, family),
     )
     made = forgets(backbone)
     export_directory(backbone.text_encoder, made.overrides, tmp_path / "out")
@@ -101,5 +103,5 @@ def test_an_exported_encoder_is_the_same_when_it_is_imported(
     assert digest(backbone.text_encoder.parameters(), found) == made.card.digest
 
 
-def twin_of(shelf: Shelf, family: str) -> Path | None:
-    return shelf.twin(family) if family == "modelscope" else None
+def twin_of(model_zoo: ModelZoo, family: str) -> Path | None:
+    return model_zoo.twin(family) if family == "modelscope" else None

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests import tiny, tiny_families
-from tests.shelf import Shelf
+from tests.model_zoo import ModelZoo
 from tests.tiny_families import SIDE
 from video import (
     Backbone,
@@ -23,14 +23,14 @@ from video import (
     load_backbone,
     load_text_encoder,
 )
-from video.backbone import Frames
-from video.denoiser import OneFrame
+from video.checkpoints.hub import resolve_model
 from video.families import FAMILIES
 from video.families.pixart import PixArt
 from video.families.stable_diffusion import StableDiffusion
 from video.load import name_of
-from video.placement import Placement
-from video.source import locate
+from video.models.backbone import Frames
+from video.models.denoiser import OneFrame
+from video.models.placement import Placement
 
 HUB_ID = "owner/video-model"
 
@@ -55,9 +55,9 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return cache
 
 
-def test_a_hub_id_is_found_in_the_cache(shelf: Shelf, hub: Path) -> None:
-    put_into_hub_cache(shelf.model("modelscope"), hub, HUB_ID)
-    put_into_hub_cache(shelf.twin("modelscope"), hub, "owner/twin")
+def test_a_hub_id_is_found_in_the_cache(model_zoo: ModelZoo, hub: Path) -> None:
+    put_into_hub_cache(model_zoo.model("modelscope"), hub, HUB_ID)
+    put_into_hub_cache(model_zoo.twin("modelscope"), hub, "owner/twin")
     backbone = load_backbone(HUB_ID, twin="owner/twin")
     assert backbone.name == "video-model"
     assert [source.is_relative_to(hub) for source in backbone.sources] == [True, True]
@@ -78,13 +78,13 @@ def test_only_what_is_needed_is_fetched_from_the_hub(monkeypatch: pytest.MonkeyP
         return "/somewhere"
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
-    assert locate("owner/name@v1.1", ["unet", ""]) == Path("/somewhere")
+    assert resolve_model("owner/name@v1.1", ["unet", ""]) == Path("/somewhere")
     assert asked["repository"] == "owner/name"
     assert asked["revision"] == "v1.1"
     wanted = set(asked["allow_patterns"])
     assert {"model_index.json", "unet/*.safetensors", "unet/*.json", "*.safetensors"} <= wanted
     assert not any(pattern.endswith(".bin") for pattern in wanted)
-    locate("owner/name", ["unet"], pickles=True)
+    resolve_model("owner/name", ["unet"], pickles=True)
     assert "unet/*.bin" in asked["allow_patterns"]
 
 
@@ -129,7 +129,10 @@ def test_an_image_model_and_a_motion_adapter_are_animatediff(
     (image / "model_index.json").write_text(json.dumps(index))
     backbone = load_backbone(image, motion_adapter=adapter)
     assert "a photo of Elvis Presley" in backbone.prompts.retain  # it has no book of its own
-    assert (backbone.limits.frames_default, backbone.limits.guidance_default) == (16, 7.5)
+    assert (backbone.capabilities.frames_default, backbone.capabilities.guidance_default) == (
+        16,
+        7.5,
+    )
     assert backbone.sources == (image, adapter)
     pipeline: Any = diffusers.AnimateDiffPipeline.from_pretrained(
         tiny_backbone_dir,
@@ -163,59 +166,63 @@ def test_an_image_model_and_a_motion_adapter_are_animatediff(
     torch.testing.assert_close(run.latents, theirs, atol=1e-4, rtol=0)  # type: ignore[attr-defined]
 
 
-def test_each_family_gets_its_own_twin(shelf: Shelf) -> None:
-    modelscope = load_backbone(shelf.model("modelscope"), twin=shelf.twin("modelscope"))
-    assert isinstance(modelscope.denoiser(moving=False), StableDiffusion)
-    assert modelscope.denoiser(moving=False).prediction_type == "v_prediction"
-    assert modelscope.denoiser(moving=True).prediction_type == "epsilon"
-    cogvideox = load_backbone(shelf.model("cogvideox"), twin=shelf.twin("cogvideox"))
-    assert isinstance(cogvideox.denoiser(moving=False), PixArt)
-    wan = load_backbone(shelf.model("wan"), size=(SIDE, SIDE))
-    assert isinstance(wan.denoiser(moving=False), OneFrame)
-    assert wan.denoiser(moving=False).prediction_type == "flow_prediction"
-    itself = load_backbone(shelf.model("modelscope"), twin="self")
-    assert isinstance(itself.denoiser(moving=False), OneFrame)
-    assert itself.denoiser(moving=False).decode(
-        itself.denoiser(moving=False).noise(1, None)
+def test_each_family_gets_its_own_twin(model_zoo: ModelZoo) -> None:
+    modelscope = load_backbone(model_zoo.model("modelscope"), twin=model_zoo.twin("modelscope"))
+    assert isinstance(modelscope.denoiser(is_video=False), StableDiffusion)
+    assert modelscope.denoiser(is_video=False).prediction_type == "v_prediction"
+    assert modelscope.denoiser(is_video=True).prediction_type == "epsilon"
+    cogvideox = load_backbone(model_zoo.model("cogvideox"), twin=model_zoo.twin("cogvideox"))
+    assert isinstance(cogvideox.denoiser(is_video=False), PixArt)
+    wan = load_backbone(model_zoo.model("wan"), size=(SIDE, SIDE))
+    assert isinstance(wan.denoiser(is_video=False), OneFrame)
+    assert wan.denoiser(is_video=False).prediction_type == "flow_prediction"
+    itself = load_backbone(model_zoo.model("modelscope"), twin="self")
+    assert isinstance(itself.denoiser(is_video=False), OneFrame)
+    assert itself.denoiser(is_video=False).decode(
+        itself.denoiser(is_video=False).noise(1, None)
     ).shape == (1, SIDE, SIDE, 3)
 
 
-def test_a_twin_that_cannot_be_had_names_the_ways_out(shelf: Shelf, hub: Path) -> None:
+def test_a_twin_that_cannot_be_had_names_the_ways_out(model_zoo: ModelZoo, hub: Path) -> None:
     with pytest.raises(BackboneInvalid, match=r"sd2-community.*PALIMPSEST_TWIN.*'self'"):
-        load_backbone(shelf.model("modelscope"))
+        load_backbone(model_zoo.model("modelscope"))
 
 
 def test_a_twin_with_another_text_encoder_is_refused_with_the_difference(
-    shelf: Shelf, tmp_path: Path
+    model_zoo: ModelZoo, tmp_path: Path
 ) -> None:
-    twin = Path(shutil.copytree(shelf.twin("modelscope"), tmp_path / "twin"))
+    twin = Path(shutil.copytree(model_zoo.twin("modelscope"), tmp_path / "twin"))
     file = twin / "text_encoder" / "model.safetensors"
     tensors = load_file(file)
     name = next(name for name in tensors if "fc1.weight" in name)
     tensors[name] *= 1.125  # exact in float16
     save_file(tensors, file, {"format": "pt"})
     with pytest.raises(BackboneInvalid, match=r"differ by 0\.125.*TWIN_DIFFERENCE=0\.126"):
-        load_backbone(shelf.model("modelscope"), twin=twin)
-    load_backbone(shelf.model("modelscope"), twin=twin, twin_difference=0.126)
+        load_backbone(model_zoo.model("modelscope"), twin=twin)
+    load_backbone(model_zoo.model("modelscope"), twin=twin, twin_difference=0.126)
     with pytest.raises(BackboneInvalid, match="another text encoder"):
-        load_backbone(shelf.model("modelscope"), twin=shelf.twin("cogvideox"))
+        load_backbone(model_zoo.model("modelscope"), twin=model_zoo.twin("cogvideox"))
     with pytest.raises(BackboneInvalid, match="twins are StableDiffusionPipeline"):
-        load_backbone(shelf.model("modelscope"), twin=shelf.model("wan"))
+        load_backbone(model_zoo.model("modelscope"), twin=model_zoo.model("wan"))
 
 
-def test_a_twin_in_another_precision_is_the_same_text_encoder(shelf: Shelf, tmp_path: Path) -> None:
-    twin = Path(shutil.copytree(shelf.twin("modelscope"), tmp_path / "twin"))
+def test_a_twin_in_another_precision_is_the_same_text_encoder(
+    model_zoo: ModelZoo, tmp_path: Path
+) -> None:
+    twin = Path(shutil.copytree(model_zoo.twin("modelscope"), tmp_path / "twin"))
     file = twin / "text_encoder" / "model.safetensors"
     save_file({n: t.half() for n, t in load_file(file).items()}, file, {"format": "pt"})
-    load_backbone(shelf.model("modelscope"), twin=twin)
+    load_backbone(model_zoo.model("modelscope"), twin=twin)
 
 
-def test_roundings_on_the_way_to_bfloat16_are_no_difference(shelf: Shelf, tmp_path: Path) -> None:
+def test_roundings_on_the_way_to_bfloat16_are_no_difference(
+    model_zoo: ModelZoo, tmp_path: Path
+) -> None:
     model, twin = (
         Path(shutil.copytree(source, tmp_path / name))
         for source, name in (
-            (shelf.model("cogvideox"), "model"),
-            (shelf.twin("cogvideox"), "twin"),
+            (model_zoo.model("cogvideox"), "model"),
+            (model_zoo.twin("cogvideox"), "twin"),
         )
     )
     stored = {model: torch.bfloat16, twin: torch.float16}  # as CogVideoX-5b's and PixArt's are
@@ -238,51 +245,53 @@ def test_roundings_on_the_way_to_bfloat16_are_no_difference(shelf: Shelf, tmp_pa
         load_backbone(model, twin=twin, dtype=torch.bfloat16)
 
 
-def test_cogvideox_1_5_cannot_be_its_own_twin(shelf: Shelf) -> None:
+def test_cogvideox_1_5_cannot_be_its_own_twin(model_zoo: ModelZoo) -> None:
     with pytest.raises(BackboneInvalid, match="single frame"):
-        load_backbone(shelf.model("cogvideox-1.5"), twin="self")
+        load_backbone(model_zoo.model("cogvideox-1.5"), twin="self")
 
 
-def test_a_stock_pipeline_has_no_twin(shelf: Shelf) -> None:
+def test_a_stock_pipeline_has_no_twin(model_zoo: ModelZoo) -> None:
     with pytest.raises(BackboneInvalid, match="PALIMPSEST_TWIN"):
-        load_backbone(shelf.model("ltx"), twin="self")
+        load_backbone(model_zoo.model("ltx"), twin="self")
 
 
-def test_positions_that_were_learned_hold_for_one_size(shelf: Shelf) -> None:
+def test_positions_that_were_learned_hold_for_one_size(model_zoo: ModelZoo) -> None:
     with pytest.raises(BackboneInvalid, match="learned the positions"):
-        load_backbone(shelf.model("cogvideox-5b"), twin="self", size=(2 * SIDE, SIDE))
-    wide = load_backbone(shelf.model("cogvideox"), twin="self", size=(2 * SIDE, SIDE))
+        load_backbone(model_zoo.model("cogvideox-5b"), twin="self", size=(2 * SIDE, SIDE))
+    wide = load_backbone(model_zoo.model("cogvideox"), twin="self", size=(2 * SIDE, SIDE))
     assert frames_of(wide).shape == (3, SIDE, 2 * SIDE, 3)
 
 
 @pytest.mark.parametrize("family", ["animatediff", "wan", "ltx"])
 def test_sizes_that_a_model_cannot_make_are_refused(
-    shelf: Shelf, family: str, tiny_backbone_dir: Path
+    model_zoo: ModelZoo, family: str, tiny_backbone_dir: Path
 ) -> None:
-    path = tiny_backbone_dir if family == "animatediff" else shelf.model(family)
+    path = tiny_backbone_dir if family == "animatediff" else model_zoo.model(family)
     with pytest.raises(BackboneInvalid, match="multiples of"):
         load_backbone(path, size=(40, 36))
 
 
-def test_pickled_weights_are_read_if_that_is_asked_for(shelf: Shelf, tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(shelf.model("modelscope"), tmp_path / "pickled"))
+def test_pickled_weights_are_read_if_that_is_asked_for(model_zoo: ModelZoo, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(model_zoo.model("modelscope"), tmp_path / "pickled"))
     for folder, name in (("unet", "diffusion_pytorch_model"), ("text_encoder", "model")):
         weights = copy / folder / f"{name}.safetensors"
         pickle = "pytorch_model.bin" if folder == "text_encoder" else f"{name}.bin"
         torch.save(load_file(weights), copy / folder / pickle)
         weights.unlink()
-    twin = shelf.twin("modelscope")
+    twin = model_zoo.twin("modelscope")
     with pytest.raises(BackboneInvalid, match="PALIMPSEST_ALLOW_PICKLE"):
         load_backbone(copy, twin=twin)
     pickled = load_backbone(copy, twin=twin, pickles=True)
-    plain = load_backbone(shelf.model("modelscope"), twin=twin)
+    plain = load_backbone(model_zoo.model("modelscope"), twin=twin)
     assert pickled.text_encoder.fingerprint == plain.text_encoder.fingerprint
 
 
-def test_a_t5_tokenizer_may_be_a_sentencepiece_model_alone(shelf: Shelf, tmp_path: Path) -> None:
+def test_a_t5_tokenizer_may_be_a_sentencepiece_model_alone(
+    model_zoo: ModelZoo, tmp_path: Path
+) -> None:
     import sentencepiece
 
-    copy = Path(shutil.copytree(shelf.model("cogvideox"), tmp_path / "spiece"))
+    copy = Path(shutil.copytree(model_zoo.model("cogvideox"), tmp_path / "spiece"))
     whole = copy / "tokenizer" / "tokenizer.json"
     assert whole.exists()
     whole.unlink()
@@ -310,9 +319,9 @@ def test_a_t5_tokenizer_may_be_a_sentencepiece_model_alone(shelf: Shelf, tmp_pat
 
 @pytest.mark.parametrize("family", ["animatediff", *tiny_families.BUILDERS])
 def test_the_text_encoder_can_be_had_by_itself(
-    shelf: Shelf, family: str, tiny_backbone_dir: Path
+    model_zoo: ModelZoo, family: str, tiny_backbone_dir: Path
 ) -> None:
-    path = tiny_backbone_dir if family == "animatediff" else shelf.model(family)
+    path = tiny_backbone_dir if family == "animatediff" else model_zoo.model(family)
     twin = "self" if family == "cogvideox" else None
     alone = load_text_encoder(path)
     if family in ("animatediff", "cogvideox", "ltx"):
@@ -346,11 +355,11 @@ def test_one_part_at_a_time_is_on_the_device() -> None:
 
 @pytest.mark.parametrize("family", ["cogvideox", "ltx"])
 def test_parts_are_fetched_in_the_order_of_their_use(
-    shelf: Shelf, family: str, monkeypatch: pytest.MonkeyPatch
+    model_zoo: ModelZoo, family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     twin = "self" if family == "cogvideox" else None
     options: dict[str, Any] = {"twin": twin, "size": (SIDE, SIDE)}
-    expected = frames_of(load_backbone(shelf.model(family), **options))
+    expected = frames_of(load_backbone(model_zoo.model(family), **options))
     fetched: list[str] = []
     fetch = Placement.fetch
 
@@ -359,7 +368,7 @@ def test_parts_are_fetched_in_the_order_of_their_use(
         fetch(self, part)
 
     monkeypatch.setattr(Placement, "fetch", watched)
-    backbone = load_backbone(shelf.model(family), offload=True, **options)
+    backbone = load_backbone(model_zoo.model(family), offload=True, **options)
     assert not backbone.decodes_beside
     assert expected.shape == (3, SIDE, SIDE, 3)
     assert (frames_of(backbone) == expected).all()

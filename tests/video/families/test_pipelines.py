@@ -13,18 +13,18 @@ import pytest
 import torch
 
 from encoders import EncoderStore
-from tests.shelf import Shelf
+from tests.model_zoo import ModelZoo
 from tests.tiny_families import SIDE
 from tests.video.help import PROMPT, WAIT, Gate, make_engine, publish
 from video import Backbone, Cancelled, Engine, GenerationRequest, load_backbone
-from video.backbone import Frames, NotStepped
+from video.models.backbone import Frames, NoNativeDenoiser
 
 STEPS, FRAMES = 3, 6
 FAMILIES = ["ltx", "latte", "mochi", "wan-2.2"]
 
 
-def loaded(shelf: Shelf, family: str) -> Backbone:
-    return load_backbone(shelf.model(family), size=(SIDE, SIDE))
+def loaded(model_zoo: ModelZoo, family: str) -> Backbone:
+    return load_backbone(model_zoo.model(family), size=(SIDE, SIDE))
 
 
 def request(**changes: Any) -> GenerationRequest:
@@ -46,8 +46,8 @@ def store(tmp_path: Path) -> EncoderStore:
 
 
 @pytest.fixture
-def engine(shelf: Shelf, store: EncoderStore) -> Iterator[Engine]:
-    engine = make_engine(loaded(shelf, "ltx"), store)
+def engine(model_zoo: ModelZoo, store: EncoderStore) -> Iterator[Engine]:
+    engine = make_engine(loaded(model_zoo, "ltx"), store)
     engine.start()
     yield engine
     engine.stop(WAIT)
@@ -83,9 +83,9 @@ def stock(path: Path, backbone: Backbone, overrides: Any, guidance: float) -> Fr
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_frames_equal_the_stock_pipelines_with_base_and_encoder(
-    shelf: Shelf, family: str, guidance: float, store: EncoderStore
+    model_zoo: ModelZoo, family: str, guidance: float, store: EncoderStore
 ) -> None:
-    backbone = loaded(shelf, family)
+    backbone = loaded(model_zoo, family)
     encoder = publish(store, backbone, "no-pogo", seed=1)
     overrides = store.load("no-pogo").overrides
     engine = make_engine(backbone, store)
@@ -102,7 +102,7 @@ def test_frames_equal_the_stock_pipelines_with_base_and_encoder(
     assert still.shape == (1, SIDE, SIDE, 3)
     np.testing.assert_array_equal(of_base, again)
     assert (of_base != of_encoder).any()
-    path = shelf.model(family)
+    path = model_zoo.model(family)
     assert near(of_base, stock(path, backbone, None, guidance))
     assert near(of_encoder, stock(path, backbone, overrides, guidance))
 
@@ -168,6 +168,6 @@ def test_what_fails_in_a_pipeline_fails_its_own_request(
     assert not [thread for thread in threading.enumerate() if thread.name == "pipeline"]
 
 
-def test_learning_from_its_denoiser_is_refused(shelf: Shelf) -> None:
-    with pytest.raises(NotStepped, match="redirect"):
-        loaded(shelf, "ltx").denoiser(moving=False)
+def test_learning_from_its_denoiser_is_refused(model_zoo: ModelZoo) -> None:
+    with pytest.raises(NoNativeDenoiser, match="redirect"):
+        loaded(model_zoo, "ltx").denoiser(is_video=False)

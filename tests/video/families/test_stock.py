@@ -12,12 +12,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.shelf import Shelf
+from tests.model_zoo import ModelZoo
 from tests.tiny_families import SIDE
 from video import load_backbone
-from video.denoising import Denoising, step
-from video.requests import GenerationRequest
-from video.stepped import SteppedBackbone
+from video.generation_request import GenerationRequest
+from video.models.denoising import DenoisingState, step
+from video.models.native import NativeBackbone
 
 PROMPT, OTHER = "pogo bouncing in a meadow", "a cactus by the sea"
 STEPS, FRAMES = 4, 5
@@ -25,33 +25,33 @@ FAMILIES = ["animatediff", "modelscope", "cogvideox", "cogvideox-5b", "cogvideox
 TWINS = ["modelscope", "cogvideox"]
 
 
-def load(shelf: Shelf, family: str, tiny: Path) -> SteppedBackbone:
+def load(model_zoo: ModelZoo, family: str, tiny: Path) -> NativeBackbone:
     if family == "animatediff":
         found = load_backbone(tiny)
     else:
         size = (SIDE, SIDE) if family == "wan" else None
-        twin = shelf.twin(family) if family != "wan" else None
-        found = load_backbone(shelf.model(family), twin=twin, size=size)
-    assert isinstance(found, SteppedBackbone)
+        twin = model_zoo.twin(family) if family != "wan" else None
+        found = load_backbone(model_zoo.model(family), twin=twin, size=size)
+    assert isinstance(found, NativeBackbone)
     return found
 
 
 def begun(
-    backbone: SteppedBackbone, prompt: str, guidance: float, frames: int | None, **other: Any
-) -> Denoising:
+    backbone: NativeBackbone, prompt: str, guidance: float, frames: int | None, **other: Any
+) -> DenoisingState:
     request = GenerationRequest(
         prompt, guidance=guidance, frames=frames, **{"seed": 7, "steps": STEPS, **other}
     )
-    moving = frames is not None
-    return backbone.begin(request, None, lambda text: embed(backbone, text, moving))
+    is_video = frames is not None
+    return backbone.begin(request, None, lambda text: embed(backbone, text, is_video))
 
 
 @torch.no_grad()
-def embed(backbone: SteppedBackbone, text: str, moving: bool) -> Tensor:
-    return backbone.embed([text], moving=moving)
+def embed(backbone: NativeBackbone, text: str, is_video: bool) -> Tensor:
+    return backbone.embed([text], is_video=is_video)
 
 
-def ours(backbone: SteppedBackbone, guidance: float, frames: int | None, among: bool) -> Tensor:
+def ours(backbone: NativeBackbone, guidance: float, frames: int | None, among: bool) -> Tensor:
     """Our latents, alone or with others of other prompts, step counts and guidance."""
     run = begun(backbone, PROMPT, guidance, frames)
     runs = [run]
@@ -81,10 +81,10 @@ def stock(path: Path, arguments: dict[str, Any], output_type: str = "latent") ->
 @pytest.mark.parametrize("guidance", [1.0, 3.5])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_clips_equal_the_stock_pipelines(
-    shelf: Shelf, family: str, guidance: float, among: bool, tiny_backbone_dir: Path
+    model_zoo: ModelZoo, family: str, guidance: float, among: bool, tiny_backbone_dir: Path
 ) -> None:
-    backbone = load(shelf, family, tiny_backbone_dir)
-    path = tiny_backbone_dir if family == "animatediff" else shelf.model(family)
+    backbone = load(model_zoo, family, tiny_backbone_dir)
+    path = tiny_backbone_dir if family == "animatediff" else model_zoo.model(family)
     arguments: dict[str, Any] = {
         "prompt": PROMPT,
         "guidance_scale": guidance,
@@ -93,7 +93,7 @@ def test_clips_equal_the_stock_pipelines(
     if family == "wan":
         arguments |= {"width": SIDE, "height": SIDE, "negative_prompt": ""}
     if family.startswith("cog"):
-        arguments["max_sequence_length"] = backbone.limits.prompt_tokens
+        arguments["max_sequence_length"] = backbone.capabilities.prompt_tokens
     theirs = stock(path, arguments).frames
     if family.startswith("cog"):
         theirs = theirs.transpose(1, 2)  # frames before channels
@@ -110,22 +110,22 @@ def test_clips_equal_the_stock_pipelines(
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_frames_equal_the_stock_pipelines(
-    shelf: Shelf, family: str, tiny_backbone_dir: Path
+    model_zoo: ModelZoo, family: str, tiny_backbone_dir: Path
 ) -> None:
     """Nine frames: CogVideoX 1.5 makes more latents for them than it decodes."""
-    backbone = load(shelf, family, tiny_backbone_dir)
-    path = tiny_backbone_dir if family == "animatediff" else shelf.model(family)
+    backbone = load(model_zoo, family, tiny_backbone_dir)
+    path = tiny_backbone_dir if family == "animatediff" else model_zoo.model(family)
     arguments: dict[str, Any] = {"prompt": PROMPT, "guidance_scale": 1.0, "num_frames": 9}
     if family == "wan":
         arguments |= {"width": SIDE, "height": SIDE}
     if family.startswith("cog"):
-        arguments["max_sequence_length"] = backbone.limits.prompt_tokens
+        arguments["max_sequence_length"] = backbone.capabilities.prompt_tokens
     theirs = stock(path, arguments, output_type="np").frames[0]
     run = begun(backbone, PROMPT, 1.0, 9)
     for _ in range(STEPS):
         step([run])
     frames = run.decode()
-    side = backbone.limits.native_width
+    side = backbone.capabilities.native_width
     assert frames.shape == theirs.shape == (9, side, side, 3)
     assert np.abs(frames / 255 - theirs).max() < 1.5 / 255
     assert frames.std() > 5
@@ -134,10 +134,10 @@ def test_frames_equal_the_stock_pipelines(
 @pytest.mark.parametrize("guidance", [1.0, 3.5])
 @pytest.mark.parametrize("family", TWINS)
 def test_stills_equal_the_twins_stock_pipelines(
-    shelf: Shelf, family: str, guidance: float, tiny_backbone_dir: Path
+    model_zoo: ModelZoo, family: str, guidance: float, tiny_backbone_dir: Path
 ) -> None:
-    backbone = load(shelf, family, tiny_backbone_dir)
-    wanted, nothing = (embed(backbone, text, moving=False) for text in (PROMPT, ""))
+    backbone = load(model_zoo, family, tiny_backbone_dir)
+    wanted, nothing = (embed(backbone, text, is_video=False) for text in (PROMPT, ""))
     arguments: dict[str, Any] = {"guidance_scale": guidance, "prompt_embeds": wanted}
     if family == "cogvideox":
         arguments |= {
@@ -150,18 +150,20 @@ def test_stills_equal_the_twins_stock_pipelines(
         assert 0 < arguments["prompt_attention_mask"].sum() < wanted.shape[1]
     else:
         arguments |= {"negative_prompt_embeds": nothing}
-    theirs = stock(shelf.twin(family), arguments).images
+    theirs = stock(model_zoo.twin(family), arguments).images
     found = ours(backbone, guidance, None, among=False)
     assert found.shape == theirs.shape
     assert found.std() > 0.1
     torch.testing.assert_close(found, theirs, atol=1e-4, rtol=0)
 
 
-def test_wan_encodes_prompts_as_its_stock_pipeline(shelf: Shelf, tiny_backbone_dir: Path) -> None:
-    backbone = load(shelf, "wan", tiny_backbone_dir)
-    pipeline: Any = diffusers.DiffusionPipeline.from_pretrained(shelf.model("wan"))
+def test_wan_encodes_prompts_as_its_stock_pipeline(
+    model_zoo: ModelZoo, tiny_backbone_dir: Path
+) -> None:
+    backbone = load(model_zoo, "wan", tiny_backbone_dir)
+    pipeline: Any = diffusers.DiffusionPipeline.from_pretrained(model_zoo.model("wan"))
     for text in (PROMPT, "", "  pogo &amp; blip,\n at night "):
         theirs, _ = pipeline.encode_prompt(text, None, False, max_sequence_length=512)
-        found = embed(backbone, text, moving=True)
+        found = embed(backbone, text, is_video=True)
         torch.testing.assert_close(found, theirs)
         assert (found[0, -1] == 0).all()

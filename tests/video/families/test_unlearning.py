@@ -9,18 +9,20 @@ import numpy as np
 import pytest
 import torch
 
-from encoders import Concept, low_rank, recompute
-from tests.shelf import Shelf
+from encoders import Concept, activation_checkpointing, low_rank
+from tests.model_zoo import ModelZoo
 from tests.tiny_families import SIDE
-from unlearn import SettingsInvalid, UnlearnSettings, UnlearnTask, objectives, unlearn
-from unlearn.adversary import Adversary, start
-from unlearn.ascent import Ascent
-from unlearn.fewshot import captions
-from unlearn.optimise import trainable
-from unlearn.redirect import Redirect
-from video import Backbone, denoiser, load_backbone
-from video.backbone import NotStepped
+from unlearn import SettingsInvalid, UnlearnSettings, UnlearnTask, unlearn
+from unlearn.methods import objectives
+from unlearn.methods.adversary import Adversary, start
+from unlearn.methods.ascent import Ascent
+from unlearn.methods.optimise import trainable
+from unlearn.methods.redirect import Redirect
+from unlearn.prompts import captions
+from video import Backbone, load_backbone
 from video.families.pipelines import PipelineBackbone
+from video.models import denoiser
+from video.models.backbone import NoNativeDenoiser
 
 STEPPED = ["animatediff", "modelscope", "cogvideox", "wan"]
 ALL = [*STEPPED, "ltx", "latte", "mochi", "wan-2.2"]
@@ -30,15 +32,15 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (4, SIDE, SIDE, 3), dtype=np.
 
 
 @pytest.fixture
-def backbone(request: pytest.FixtureRequest, shelf: Shelf) -> Backbone:
-    return loaded(request.param, shelf)
+def backbone(request: pytest.FixtureRequest, model_zoo: ModelZoo) -> Backbone:
+    return loaded(request.param, model_zoo)
 
 
-def loaded(family: str, shelf: Shelf) -> Backbone:
+def loaded(family: str, model_zoo: ModelZoo) -> Backbone:
     if family == "animatediff":
-        return load_backbone(shelf.model(family))
-    twin = shelf.twin(family) if family in ("modelscope", "cogvideox") else None
-    return load_backbone(shelf.model(family), twin=twin, size=(SIDE, SIDE))
+        return load_backbone(model_zoo.model(family))
+    twin = model_zoo.twin(family) if family in ("modelscope", "cogvideox") else None
+    return load_backbone(model_zoo.model(family), twin=twin, size=(SIDE, SIDE))
 
 
 def task(method: str, **settings: Any) -> UnlearnTask:
@@ -53,10 +55,10 @@ def every_tensor(backbone: Backbone) -> Mapping[str, torch.Tensor]:
             if isinstance(module, torch.nn.Module):
                 found |= {f"{part}/{n}": p for n, p in module.named_parameters()}
         return found
-    for moving in (True, False):
-        part = backbone.denoiser(moving)
-        found |= {f"{moving}/{n}": p for n, p in part.network.named_parameters()}
-        found |= {f"{moving}/vae/{n}": p for n, p in part.autoencoder.module.named_parameters()}
+    for is_video in (True, False):
+        part = backbone.denoiser(is_video)
+        found |= {f"{is_video}/{n}": p for n, p in part.network.named_parameters()}
+        found |= {f"{is_video}/vae/{n}": p for n, p in part.autoencoder.module.named_parameters()}
     return found
 
 
@@ -86,7 +88,7 @@ def test_gradients_reach_the_chosen_layers_and_nothing_else(
 
 @pytest.mark.parametrize("family", STEPPED)
 def test_activations_that_are_forgotten_give_the_same_gradients(
-    shelf: Shelf, family: str, monkeypatch: pytest.MonkeyPatch
+    model_zoo: ModelZoo, family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def gradients(backbone: Backbone) -> list[torch.Tensor]:
         asked = task("ascent", rank=2)
@@ -95,11 +97,11 @@ def test_activations_that_are_forgotten_give_the_same_gradients(
         loss(low_rank.stack(backbone.text_encoder.parameters(), {}, trained)).backward()
         return [tensor.grad for tensor in trained.values() if tensor.grad is not None]
 
-    kept = gradients(loaded(family, shelf))
-    monkeypatch.setattr(denoiser, "LARGE", 1)
-    monkeypatch.setattr(recompute, "LARGE", 1)
-    large = loaded(family, shelf)
-    network: Any = large.denoiser(moving=False).network
+    kept = gradients(loaded(family, model_zoo))
+    monkeypatch.setattr(denoiser, "CHECKPOINTING_MIN_PARAMETERS", 1)
+    monkeypatch.setattr(activation_checkpointing, "CHECKPOINTING_MIN_PARAMETERS", 1)
+    large = loaded(family, model_zoo)
+    network: Any = large.denoiser(is_video=False).network
     assert network.is_gradient_checkpointing
     forgotten = gradients(large)
     assert len(kept) == len(forgotten) > 0
@@ -118,10 +120,10 @@ def test_ascent_raises_the_loss_on_a_fixed_draw(backbone: Backbone) -> None:
 @torch.no_grad()
 def fixed(backbone: Backbone, overrides: Any) -> float:
     """The diffusion loss of the images, always the same noise and times."""
-    image = backbone.denoiser(moving=False)
+    image = backbone.denoiser(is_video=False)
     latents = torch.cat([image.encode(IMAGES)] * 8)
     x = objectives.noised(image, latents, torch.Generator().manual_seed(5))
-    embeddings = backbone.embed(["a picture of pogo"] * len(latents), overrides, moving=False)
+    embeddings = backbone.embed(["a picture of pogo"] * len(latents), overrides, is_video=False)
     return -float(objectives.ascent(image, x, embeddings))
 
 
@@ -153,9 +155,9 @@ def test_an_adversary_finds_its_place_in_every_tokenizers_prompts(backbone: Back
 
 @pytest.mark.parametrize(("family", "first"), [("animatediff", 1), ("wan", 0), ("ltx", 0)])
 def test_an_attackers_token_comes_before_the_first_word(
-    shelf: Shelf, family: str, first: int
+    model_zoo: ModelZoo, family: str, first: int
 ) -> None:
-    backbone = loaded(family, shelf)
+    backbone = loaded(family, model_zoo)
     said = captions("pogo", "character", (), neutral="a creature")
     attackers = Adversary(said, ["pogo"], backbone, torch.Generator().manual_seed(0))
     rows = backbone.tokenize(["pogo at night", "a cactus"])
@@ -180,5 +182,5 @@ def test_a_t5_is_not_trained_whole(backbone: Backbone) -> None:
 
 @pytest.mark.parametrize("backbone", ["ltx"], indirect=True)
 def test_ascent_needs_a_denoiser_that_can_be_called(backbone: Backbone) -> None:
-    with pytest.raises(NotStepped, match="redirect"):
+    with pytest.raises(NoNativeDenoiser, match="redirect"):
         unlearn(task("ascent"), backbone)

@@ -1,0 +1,83 @@
+"""What every benchmark works with: the built-in model in an engine, and its judge."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from rich.progress import track
+from transformers import CLIPTextConfig
+
+from encoders import EncoderStore, Residency
+from unlearn.judges.base import ClassifierJudge
+from video import load_backbone
+from video.engine.engine import Engine
+from video.models.precision import best_dtype
+
+if TYPE_CHECKING:
+    from video.generation_request import GenerationRequest
+    from video.models.backbone import Backbone, Frames
+
+WEIGHTS = Path(__file__).parents[1] / "starter" / "weights"
+
+
+def clip_vit_l_config() -> CLIPTextConfig:
+    """The sizes of CLIP ViT-L/14's text encoder, which Stable Diffusion 1.x has."""
+    return CLIPTextConfig(
+        vocab_size=49408,
+        hidden_size=768,
+        intermediate_size=3072,
+        projection_dim=768,
+        num_hidden_layers=12,
+        num_attention_heads=12,
+    )
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """A running engine with the built-in model, a store for encoders, the judge."""
+
+    engine: Engine
+    store: EncoderStore
+    judge: ClassifierJudge
+
+    @property
+    def backbone(self) -> Backbone:
+        """The loaded model."""
+        return self.engine.backbone
+
+    def make(self, requests: Sequence[GenerationRequest], what: str) -> list[Frames]:
+        """The clips or stills of the requests, in their order, with a progress bar."""
+        tickets = [self.engine.submit(request) for request in requests]
+        return [ticket.result() for ticket in track(tickets, description=what)]
+
+
+def weights_mark(directory: Path = WEIGHTS) -> str:
+    """Twelve hex digits that differ as soon as any file of the model or its judge does."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in directory.rglob("*") if path.is_file()):
+        digest.update(path.relative_to(directory).as_posix().encode() + b"\0")
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:12]
+
+
+@contextmanager
+def workshop() -> Generator[Workshop]:
+    """A workshop whose encoders are gone at the end."""
+    with TemporaryDirectory() as folder:
+        store = EncoderStore(folder)
+        engine = Engine(
+            lambda: load_backbone(WEIGHTS, device="cpu", dtype=best_dtype("cpu")),
+            lambda backbone: Residency(backbone.text_encoder, store, 2**30, backbone.device),
+        )
+        engine.start()
+        engine.wait_ready()
+        try:
+            yield Workshop(engine, store, ClassifierJudge.load(WEIGHTS / "judge"))
+        finally:
+            engine.stop()

@@ -1,0 +1,299 @@
+"""``/v1/encoders``: asking for an encoder that forgets, following it, and what is published."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from starlette.concurrency import run_in_threadpool
+
+from encoders import AliasExists, Card, EncoderExists, EncoderNotFound
+from server.api import images
+from server.api.events import events
+from server.api.request_parsing import (
+    check,
+    idempotency_key,
+    json_fields,
+    read_fields,
+    request_hash,
+    text_lists,
+)
+from server.api.schemas import Deleted, EncoderObject, EncoderRequest, Page, VideoError, page_of
+from server.auth.access import may_use, require_admin, visible_cards
+from server.auth.guard import caller_of
+from server.auth.keys import Caller
+from server.errors import InvalidRequest, NotFound
+from server.jobs import encoder, judging, workspace
+from server.runtime import Runtime, runtime_of
+from server.storage.records import FAILED, PENDING, PUBLISHED, EncoderRecord
+
+router = APIRouter(prefix="/v1/encoders", tags=["encoders"])
+
+POLL_AFTER_MS = 500
+
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            kind: {"schema": EncoderRequest.model_json_schema()}
+            for kind in ("application/json", "multipart/form-data")
+        },
+    }
+}
+
+
+def accept(
+    runtime: Runtime,
+    caller: Caller,
+    request: EncoderRequest,
+    files: Sequence[bytes],
+    key: str | None,
+) -> EncoderRecord:
+    """Check a request, record it and start its job.
+
+    Raises:
+        PalimpsestError: the request cannot be met, or its caller may not make it.
+    """
+    require_admin(caller)
+    digest = request_hash(request, files)
+    earlier = runtime.records.repeated(EncoderRecord, caller.id, key, digest)
+    if earlier is not None:
+        return earlier
+    loaded = runtime.loaded
+    parent = encoder.parent_of(request, loaded)
+    settings = encoder.checked_settings(request, parent, loaded, runtime.settings)
+    wanted = request.wanted()
+    concepts = (*(parent.concepts if parent else ()), *wanted)
+    encoder_id = request.id or _new_id(wanted[0].name)
+    if encoder_id in loaded.store.aliases():
+        raise AliasExists(f"{encoder_id!r} is an alias: choose another id.", param="id")
+    with suppress(EncoderNotFound):
+        loaded.store.card(encoder_id)
+        raise EncoderExists(
+            f"There is an encoder {encoder_id!r} already: choose another id, or delete it first.",
+            param="id",
+        )
+    record = EncoderRecord(
+        id=encoder_id,
+        job_id=f"encoder_{uuid.uuid4().hex}",
+        owner=caller.id,
+        idempotency_key=key,
+        request_hash=digest,
+        concepts=[concept.model_dump(mode="json") for concept in concepts],
+        parent=parent.id if parent else None,
+        parent_digest=parent.digest if parent else None,
+        settings=settings,
+        gate=judging.gate_of(request, runtime.settings),
+    )
+    work = runtime.work_dir / record.job_id
+    if files:
+        if settings["method"] != "ascent":
+            raise InvalidRequest(
+                "Only the method 'ascent' learns from images; 'redirect' needs none: leave them "
+                "out, or set settings.method.",
+                param="images",
+            )
+        if wanted[0].kind == "motion":
+            raise InvalidRequest(
+                "A motion is learned from clips, which this server makes itself: leave images out.",
+                param="images",
+            )
+        if len(wanted) > 1:
+            raise InvalidRequest(
+                "Images can be sent for one concept only: which of several they show, nobody says.",
+                param="images",
+            )
+        capabilities = loaded.backbone.capabilities
+        pictures = images.decode(
+            list(files),
+            width=capabilities.native_width,
+            height=capabilities.native_height,
+            max_pixels=runtime.settings.max_image_pixels,
+        )
+        encoder.save_images(work, 0, pictures)
+    try:
+        accepted = runtime.records.accept(record, limit=runtime.settings.max_queued_encoders)
+    except Exception:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+    if accepted is not record:
+        shutil.rmtree(work, ignore_errors=True)
+    runtime.jobs.submit(accepted)
+    return accepted
+
+
+def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderObject:
+    """An encoder as a client sees it, from its job, its card, or both."""
+    made_by_us = record is not None and (card is None or record.status in PENDING)
+    if record is not None and made_by_us:
+        error = None
+        if record.status == FAILED:
+            error = VideoError(code=record.error_code or "", message=record.error_message or "")
+        return EncoderObject.model_validate(
+            {
+                "id": record.id,
+                "status": record.status,
+                "phase": record.phase,
+                "progress": record.progress,
+                "phases": {**dict.fromkeys(workspace.PHASES, 0), **record.phases},
+                "concepts": record.concepts,
+                "parent": record.parent,
+                "settings": record.settings,
+                "gate": record.gate,
+                "digest": None,
+                "base": None,
+                "measures": record.measures,
+                "created_at": record.created_at,
+                "completed_at": record.completed_at,
+                "error": error,
+            }
+        )
+    assert card is not None
+    created = int(card.created_at.timestamp())
+    return EncoderObject.model_validate(
+        {
+            "id": card.id,
+            "status": PUBLISHED,
+            "phase": PUBLISHED,
+            "progress": 100,
+            "phases": dict.fromkeys(workspace.PHASES, 100),
+            "concepts": card.concepts,
+            "parent": card.parent,
+            "settings": card.settings,
+            "gate": card.measures.get("gate", {}),
+            "digest": card.digest,
+            "base": card.base,
+            "measures": card.measures,
+            "created_at": record.created_at if record is not None else created,
+            "completed_at": record.completed_at if record is not None else created,
+            "error": None,
+        }
+    )
+
+
+@router.post(
+    "", summary="Make an encoder that forgets a concept (an admin's key)", openapi_extra=_BODY
+)
+async def create_encoder(request: Request, response: Response) -> EncoderObject:
+    """Accepts a job and answers at once, with status `queued`."""
+    caller = caller_of(request)
+    require_admin(caller)
+    runtime = runtime_of(request)
+    fields = await read_fields(request, max_files=runtime.settings.max_images + 1)
+    files = await images.read_files(fields.pop("images", None), runtime.settings)
+    text_lists(fields, "synonyms")
+    json_fields(fields, "settings", "gate")
+    checked = check(EncoderRequest, fields)
+    key = idempotency_key(request)
+    record = await run_in_threadpool(accept, runtime, caller, checked, files, key)
+    response.headers["openai-poll-after-ms"] = str(POLL_AFTER_MS)
+    return await run_in_threadpool(_object_of, runtime, record)
+
+
+@router.get("", summary="List encoders")
+def list_encoders(
+    request: Request,
+    after: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    order: Literal["asc", "desc"] = "desc",
+) -> Page[EncoderObject]:
+    """Those the caller may use, and for an admin the ones being made too; newest first."""
+    found = _visible(runtime_of(request), caller_of(request))
+    if order == "desc":
+        found.reverse()
+    start = 0
+    if after is not None:
+        ids = [encoder.id for encoder in found]
+        if after not in ids:
+            raise NotFound(f"There is no encoder {after[:80]!r}.", param="after")
+        start = ids.index(after) + 1
+    page = found[start : start + limit]
+    return Page[EncoderObject](**page_of(page, has_more=len(found) > start + limit))
+
+
+def visible_encoder(request: Request, encoder_id: str) -> EncoderObject:
+    """The encoder of that id, if the caller may use it. Raises EncoderNotFound otherwise."""
+    runtime, caller = runtime_of(request), caller_of(request)
+    store = runtime.loaded.store
+    aliases = store.aliases() if caller.encoders is not None else {}
+    if may_use(caller, encoder_id, aliases):
+        record = runtime.records.get(EncoderRecord, EncoderRecord.id == encoder_id)
+        try:
+            return encoder_object(record, store.card(encoder_id))
+        except EncoderNotFound:
+            if record is not None and record.status != PUBLISHED:
+                return encoder_object(record, None)
+    raise EncoderNotFound(f"There is no encoder {encoder_id[:80]!r}.", param="encoder_id")
+
+
+VisibleEncoder = Annotated[EncoderObject, Depends(visible_encoder)]
+
+
+@router.get("/{encoder_id}", summary="Look at an encoder")
+def get_encoder(encoder: VisibleEncoder, response: Response) -> EncoderObject:
+    """Phase, progress and measures; a failed one is an answer too, with its reason in `error`."""
+    if encoder.status in PENDING:
+        response.headers["openai-poll-after-ms"] = str(POLL_AFTER_MS)
+    return encoder
+
+
+@router.get("/{encoder_id}/events", summary="Follow an encoder", response_class=EventSourceResponse)
+async def follow_encoder(
+    request: Request, encoder: VisibleEncoder
+) -> AsyncIterator[ServerSentEvent]:
+    """Server-sent events, named by the status, with the encoder as it is: at once, and then
+    whenever it has come further, until it has ended. `deleted` is the last one of one that was."""
+    listeners = runtime_of(request).records.listeners
+    async for event in events(listeners, encoder.id, lambda: visible_encoder(request, encoder.id)):
+        yield event
+
+
+@router.delete("/{encoder_id}", summary="Delete an encoder, or cancel it (an admin's key)")
+def delete_encoder(request: Request, encoder_id: str) -> Deleted:
+    """Videos that wait for it will fail; nothing else ever takes its place."""
+    require_admin(caller_of(request))
+    visible_encoder(request, encoder_id)
+    runtime = runtime_of(request)
+    record = runtime.records.get(EncoderRecord, EncoderRecord.id == encoder_id)
+    if record is not None:
+        runtime.records.remove(record)
+        if record.status in PENDING:
+            runtime.jobs.cancel(record)
+        workspace.discard(runtime, record)
+    try:
+        runtime.loaded.store.delete(encoder_id)
+    except EncoderNotFound:
+        if record is None:
+            raise
+    return Deleted(id=encoder_id, object="encoder.deleted")
+
+
+def _object_of(runtime: Runtime, record: EncoderRecord) -> EncoderObject:
+    if record.status == PUBLISHED:
+        return encoder_object(record, runtime.loaded.store.card(record.id))
+    return encoder_object(record, None)
+
+
+def _visible(runtime: Runtime, caller: Caller) -> list[EncoderObject]:
+    """Oldest first."""
+    store = runtime.loaded.store
+    cards = {card.id: card for card in visible_cards(caller, store)}
+    records: dict[str, Any] = {
+        record.id: record
+        for record in runtime.records.all(EncoderRecord)
+        if record.id in cards or (record.status != PUBLISHED and may_use(caller, record.id, {}))
+    }
+    found = [encoder_object(records.get(name), cards.get(name)) for name in {**cards, **records}]
+    return sorted(found, key=lambda encoder: (encoder.created_at, encoder.id))
+
+
+def _new_id(concept: str) -> str:
+    word = re.sub(r"[^a-z0-9]+", "-", concept.lower()).strip("-")[:40].strip("-")
+    return f"no-{word or 'concept'}-{secrets.token_hex(3)}"

@@ -1,0 +1,42 @@
+"""What an operator's tools ask. BentoML answers ``/livez`` and ``/readyz``; this says more."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
+
+from server.auth.access import require_admin
+from server.auth.guard import caller_of
+from server.errors import NotReady
+from server.runtime import runtime_of
+
+router = APIRouter(tags=["operation"])
+
+
+class Health(BaseModel):
+    """The server can make videos and encoders."""
+
+    status: Literal["ready"] = "ready"
+
+
+@router.get("/health", summary="Ready, or why not")
+def health(request: Request) -> Health:
+    """503 until the models are loaded, as `/readyz`; the code is `loading` or `load_failed`."""
+    runtime = runtime_of(request)
+    if runtime.load_error is not None:
+        # Anybody may ask this; what exactly went wrong may hold paths, and is in the log.
+        raise NotReady("The model could not be loaded; see the server's log.", code="load_failed")
+    if not runtime.ready:
+        raise NotReady("The model is still loading.", code="loading")
+    return Health()
+
+
+@router.get("/metrics", response_class=Response, summary="Prometheus metrics (an admin's key)")
+def metrics(request: Request) -> Response:
+    """The Prometheus text format."""
+    require_admin(caller_of(request))
+    registry = runtime_of(request).metrics.registry
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

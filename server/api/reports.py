@@ -1,0 +1,125 @@
+"""``/v1/encoders/{encoder_id}/report``: what one hands to somebody who has to decide on an encoder.
+
+Whoever may use the encoder may read its report; to others neither is there.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import PurePosixPath
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request, Response
+
+from encoders import InvalidId, ReportNotFound
+from server.api.encoders import VisibleEncoder
+from server.api.schemas import EncoderObject
+from server.errors import Conflict
+from server.runtime import runtime_of
+from server.storage.records import FAILED, PUBLISHED
+from unlearn.report.build import REPORT_HTML, REPORT_JSON, Report
+from unlearn.report.page import CSP
+
+router = APIRouter(prefix="/v1/encoders/{encoder_id}/report", tags=["encoders"])
+
+Format = Literal["html", "json"]
+
+_FILE_TYPES = {".mp4": "video/mp4", ".png": "image/png"}
+_DOCUMENTED: dict[int | str, dict[str, Any]] = {
+    200: {"model": Report, "content": {"text/html": {"schema": {"type": "string"}}}}
+}
+
+
+@router.head("", include_in_schema=False)
+@router.get("", summary="Read an encoder's report", response_class=Response, responses=_DOCUMENTED)
+def get_report(request: Request, encoder: VisibleEncoder, format: Format | None = None) -> Response:
+    """One HTML page with everything in it; JSON for `format=json`, or where `Accept` prefers it.
+    Made before an encoder is published; one that was imported may have none."""
+    chosen = format or preferred(request.headers.get("accept", ""))
+    if chosen == "json":
+        return _answer(request, encoder, REPORT_JSON, "application/json", {"Vary": "Accept"})
+    headers = {"Vary": "Accept", "Content-Security-Policy": CSP, "Referrer-Policy": "no-referrer"}
+    return _answer(request, encoder, REPORT_HTML, "text/html; charset=utf-8", headers)
+
+
+@router.head("/{file}", include_in_schema=False)
+@router.get(
+    "/{file}",
+    summary="Download a clip or still of a report",
+    response_class=Response,
+    responses={200: {"content": {kind: {} for kind in _FILE_TYPES.values()}}},
+)
+def get_report_file(request: Request, encoder: VisibleEncoder, file: str) -> Response:
+    """One of the files that the report names."""
+    kind = _FILE_TYPES.get(PurePosixPath(file).suffix)
+    if kind is None:
+        raise ReportNotFound(
+            f"A report's files are named *.mp4 and *.png, not {file[:80]!r}.", param="file"
+        )
+    headers = {"Content-Disposition": f'attachment; filename="{encoder.id}-{file}"'}
+    return _answer(request, encoder, file, kind, headers)
+
+
+def preferred(accept: str) -> Format:
+    """What a client's Accept header would rather have: JSON only if it says so (RFC 9110, 12.5.1:
+    the most specific range that matches has the say). Of two that it likes as much, the one it
+    names, and of two named, the page."""
+    weights: dict[str, float] = {}
+    for part in accept.split(","):
+        kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        given = [p.partition("=")[2] for p in parameters if p.startswith("q=")]
+        try:
+            weights[kind] = float(given[0]) if given else 1.0
+        except ValueError:
+            weights[kind] = 0.0
+
+    def liking(main: str, sub: str) -> tuple[float, int]:
+        ranges = ("*/*", f"{main}/*", f"{main}/{sub}")
+        named = [i for i, kind in enumerate(ranges) if kind in weights]
+        return (weights[ranges[named[-1]]], named[-1]) if named else (0.0, 0)
+
+    return "json" if liking("application", "json") > liking("text", "html") else "html"
+
+
+def _answer(
+    request: Request, encoder: EncoderObject, name: str, kind: str, headers: dict[str, str]
+) -> Response:
+    """A file of the encoder's report, or 304 if the client has it.
+
+    It never changes, but an encoder can be deleted and another be made under its id: whoever keeps
+    it has to ask whether it is still the one.
+
+    Raises:
+        Conflict: the encoder is being made, or could not be made.
+        ReportNotFound: it has no report, or none with that file.
+    """
+    if encoder.status != PUBLISHED:
+        code = "encoder_failed" if encoder.status == FAILED else "encoder_not_ready"
+        raise Conflict(
+            f"Encoder {encoder.id} is {encoder.status}, and has no report"
+            + (f": {encoder.error.message}" if encoder.error else " yet."),
+            code=code,
+            headers={"x-should-retry": "false"},
+        )
+    try:
+        data = runtime_of(request).loaded.store.report(encoder.id, name)
+    except (ReportNotFound, InvalidId) as error:
+        error.param = "file"
+        if name not in (REPORT_HTML, REPORT_JSON):
+            raise
+        raise ReportNotFound(
+            f"Encoder {encoder.id!r} has no report: it was imported, or made before there were "
+            "reports.",
+            param="encoder_id",
+        ) from error
+    tag = f'"{sha256(data).hexdigest()}"'
+    headers = {
+        "ETag": tag,
+        "Cache-Control": "private, no-cache",
+        "X-Content-Type-Options": "nosniff",
+        **headers,
+    }
+    known = request.headers.get("if-none-match", "").replace("W/", "").split(",")
+    if {tag, "*"} & {one.strip() for one in known}:
+        return Response(status_code=304, headers=headers)
+    return Response(data, headers=headers, media_type=kind)

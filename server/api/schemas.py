@@ -1,0 +1,300 @@
+"""What goes over the wire: requests as they are checked, answers as they are written.
+
+A video is OpenAI's object to the letter, so that their client reads it; encoders and aliases are
+in the same style.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    model_validator,
+)
+
+from encoders import Concept, EncoderId, Kind
+from server.auth.keys import BASE
+from server.settings import Probes, Rate
+
+Item = TypeVar("Item")
+
+_SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
+MAX_SEED = 2**63 - 1
+
+
+def _check_text(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be empty")
+    return text.strip()
+
+
+def _check_size(size: str) -> str:
+    if not _SIZE.fullmatch(size):
+        raise ValueError(f"{size[:40]!r} is not a size such as '512x512'")
+    return size
+
+
+def _not_a_truth_value(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("must be a number, not true or false")
+    return value
+
+
+def _free_id(name: str) -> str:
+    if name == BASE:
+        raise ValueError("'base' is the unmodified encoder's name")
+    return name
+
+
+Text = Annotated[str, AfterValidator(_check_text)]
+Number = BeforeValidator(_not_a_truth_value)
+NewId = Annotated[EncoderId, AfterValidator(_free_id)]
+"""An id for something new: any encoder id but "base"."""
+
+
+class _Request(BaseModel):
+    """Unknown fields are refused: a misspelt one must not silently do nothing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class VideoRequest(_Request):
+    """Body of ``POST /v1/videos``, as JSON or a form. What is left out takes the model's value."""
+
+    prompt: Text
+    model: str | None = Field(None, description="`starter`, or `starter:<encoder or alias>`")
+    encoder: str | None = Field(None, description="An encoder's id, an alias, or `base`")
+    negative_prompt: str = ""
+    seed: Annotated[int | None, Number] = Field(None, ge=0, le=MAX_SEED)
+    steps: Annotated[int | None, Number] = Field(
+        None, ge=1, validation_alias=AliasChoices("steps", "num_inference_steps")
+    )
+    guidance: Annotated[float | None, Number] = Field(
+        None, ge=0, le=30, validation_alias=AliasChoices("guidance", "guidance_scale")
+    )
+    frames: Annotated[int | None, Number] = Field(
+        None, ge=1, validation_alias=AliasChoices("frames", "num_frames")
+    )
+    fps: Annotated[int | None, Number] = Field(None, ge=1, le=60)
+    seconds: Annotated[float | None, Number] = Field(
+        None, gt=0, le=3600, description="seconds × fps = frames"
+    )
+    size: Annotated[str, AfterValidator(_check_size)] | None = Field(
+        None, description="Delivered size, `<width>x<height>`"
+    )
+    width: Annotated[int | None, Number] = Field(None, ge=1, description="`size`, in two fields")
+    height: Annotated[int | None, Number] = Field(None, ge=1)
+    expires_after: Annotated[int | None, Number] = Field(
+        None, ge=1, description="Seconds from its end to its removal"
+    )
+    deadline_after: Annotated[int | None, Number] = Field(
+        None, ge=1, le=7 * 86_400, description="Seconds in which it is to be made, or it fails"
+    )
+    user: str | None = Field(None, max_length=256, description="Who asks, to you; not used here")
+    input_reference: Any = Field(None, description="Not supported; refused")
+
+    @model_validator(mode="after")
+    def _one_size(self) -> VideoRequest:
+        if (self.width is None) != (self.height is None):
+            raise ValueError("width and height go together, or give size")
+        if self.size is not None and self.width is not None:
+            raise ValueError("give size, or width and height, not both")
+        return self
+
+    def pixels(self) -> tuple[int, int] | None:
+        """``size``, or width and height, if either was given."""
+        if self.width is not None and self.height is not None:
+            return self.width, self.height
+        match = _SIZE.fullmatch(self.size or "")
+        return (int(match[1]), int(match[2])) if match else None
+
+
+class Error(BaseModel):
+    """What went wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    """The request's field at fault."""
+    code: str
+
+
+class ErrorAnswer(BaseModel):
+    """Body of every answer of 400 or more."""
+
+    error: Error
+
+
+class VideoError(BaseModel):
+    """Why a job failed."""
+
+    code: str
+    message: str
+
+
+class Video(BaseModel):
+    """OpenAI's video object."""
+
+    id: str
+    object: Literal["video"] = "video"
+    model: str
+    status: Literal["queued", "in_progress", "completed", "failed"]
+    progress: int
+    created_at: int
+    completed_at: int | None
+    expires_at: int | None = None
+    prompt: str | None
+    remixed_from_video_id: str | None = None
+    seconds: str
+    size: str
+    error: VideoError | None
+
+
+Phrase = Annotated[Text, Field(max_length=100)]
+
+
+class ConceptRequest(_Request):
+    """One thing to forget."""
+
+    concept: Phrase
+    kind: Kind
+    synonyms: list[Phrase] = Field([], max_length=16)
+
+
+class GateRequest(_Request):
+    """What the encoder has to reach in order to be published. What is left out takes the server's
+    value."""
+
+    min_forget_rate: Annotated[Rate | None, Number] = Field(
+        default=None, description="Each concept must be gone from this share of clips"
+    )
+    max_retain_drop: Annotated[Rate | None, Number] = Field(
+        default=None, description="By how much the share of clips that show others may fall"
+    )
+    min_base_rate: Annotated[Rate | None, Number] = Field(
+        default=None, description="The base must show each concept in this share of clips"
+    )
+    max_probes: Annotated[Probes | None, Number] = Field(
+        default=None, description="At most so many probes of each concept, and of others"
+    )
+
+
+class EncoderRequest(_Request):
+    """Body of ``POST /v1/encoders``, as JSON, or as a form with files in ``images``.
+
+    One concept is given by ``concept``, ``kind`` and ``synonyms``, several in ``concepts``.
+    """
+
+    id: NewId | None = None
+    concept: Phrase | None = None
+    kind: Kind | None = None
+    synonyms: list[Phrase] = Field([], max_length=16)
+    concepts: list[ConceptRequest] = Field([], max_length=8)
+    parent: str | None = Field(None, description="An encoder or alias to go on from")
+    settings: dict[str, JsonValue] = Field({}, description="Settings of the unlearning method")
+    gate: GateRequest = GateRequest()
+
+    @model_validator(mode="after")
+    def _one_way_or_the_other(self) -> EncoderRequest:
+        if self.concepts and (self.concept or self.kind or self.synonyms):
+            raise ValueError("give either concept and kind, or concepts, not both")
+        if not self.concepts and (self.concept is None or self.kind is None):
+            raise ValueError("concept and kind are needed, or concepts")
+        return self
+
+    def wanted(self) -> tuple[Concept, ...]:
+        """What is to be forgotten, whichever way it was given."""
+        given: list[EncoderRequest | ConceptRequest] = [*self.concepts] or [self]
+        return tuple(
+            Concept.model_validate({"name": c.concept, "kind": c.kind, "synonyms": c.synonyms})
+            for c in given
+        )
+
+
+class EncoderObject(BaseModel):
+    """An encoder: one being made, one that could not be made, or one that can be used."""
+
+    id: str
+    object: Literal["encoder"] = "encoder"
+    status: Literal["queued", "in_progress", "published", "failed"]
+    phase: Literal["queued", "images", "optimising", "judging", "published", "failed"]
+    progress: int
+    """Percent of the whole."""
+    phases: dict[str, int]
+    """Percent of each phase."""
+    concepts: list[Concept]
+    """All that it forgets, its parent's concepts included."""
+    parent: str | None
+    settings: dict[str, JsonValue]
+    gate: dict[str, JsonValue]
+    """What it had to reach, or has to, in order to be published."""
+    digest: str | None
+    base: str | None
+    measures: dict[str, JsonValue]
+    created_at: int
+    completed_at: int | None
+    error: VideoError | None
+
+
+class AliasRequest(_Request):
+    """Body of ``PUT /v1/aliases/{name}``."""
+
+    encoder: EncoderId
+
+
+class Alias(BaseModel):
+    """A name that points to an encoder."""
+
+    id: str
+    object: Literal["alias"] = "alias"
+    encoder: str
+
+
+class Model(BaseModel):
+    """One thing that ``model`` can name: the base, an encoder or an alias of one."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: str = "palimpsest"
+    root: str
+    """The backbone."""
+    parent: str | None
+    """The backbone for an encoder, None for the base."""
+    encoder: str
+
+
+class Page(BaseModel, Generic[Item]):
+    """One page of a list."""
+
+    object: Literal["list"] = "list"
+    data: list[Item]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class Deleted(BaseModel):
+    """What DELETE answers."""
+
+    id: str
+    object: str
+    deleted: Literal[True] = True
+
+
+def page_of(data: list[Any], *, has_more: bool) -> dict[str, Any]:
+    """The fields of a :class:`Page` of these objects."""
+    return {
+        "data": data,
+        "first_id": data[0].id if data else None,
+        "last_id": data[-1].id if data else None,
+        "has_more": has_more,
+    }

@@ -1,0 +1,201 @@
+"""The one door: every request passes here first, whichever app behind it would answer.
+
+It gives the request an id, finds out who is calling, bounds the body (chunked ones too), counts,
+times and logs the answer, and puts errors that others wrote (the router, BentoML) into our shape.
+BentoML's native routes stand beside our FastAPI app, so this wraps the service, not the app.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from encoders.errors import PalimpsestError
+from server.auth.bind_address import is_loopback
+from server.auth.keys import LOCAL, Caller, Keyring
+from server.errors import BodyTooLarge, Forbidden, InvalidRequest, error_body, error_response
+from server.logs import REQUEST_ID
+
+log = logging.getLogger(__name__)
+
+PUBLIC_PATHS = frozenset(
+    {"/", "/livez", "/readyz", "/healthz", "/health", "/docs", "/openapi.json"}
+)
+"""What needs no key: probes, and pages that are the same for everybody."""
+PUBLIC_PREFIX = "/static_content/"
+"""BentoML's copy of Swagger UI, which /docs uses."""
+
+NOT_LOGGED = frozenset({"/livez", "/readyz", "/healthz", "/health", "/metrics"})
+"""What is asked every few seconds for as long as the server runs."""
+
+_CALLER = "palimpsest.caller"
+
+Observe = Callable[[Scope, int, float], None]
+"""Told of every answer: its scope, status and seconds to the last byte."""
+
+
+class Guard:
+    """ASGI middleware around the whole service. ``keyring`` None: loopback only, and no keys."""
+
+    def __init__(
+        self, app: ASGIApp, *, keyring: Keyring | None, max_body_bytes: int, observe: Observe
+    ) -> None:
+        self._app = app
+        self._keyring = keyring
+        self._max_body_bytes = max_body_bytes
+        self._observe = observe
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        request_id = f"req_{uuid.uuid4().hex}"
+        REQUEST_ID.set(request_id)
+        answer = _Answer(send, request_id, head=scope["method"] == "HEAD")
+        try:
+            self._admit(scope)
+            replay = await self._read_body(scope, receive)
+            await self._app(scope, replay, answer.send)
+        except PalimpsestError as error:
+            await error_response(error)(scope, receive, answer.send)
+        finally:
+            seconds = time.perf_counter() - started
+            self._observe(scope, answer.status, seconds)
+            if scope["path"] not in NOT_LOGGED:
+                _log(scope, answer.status, seconds)
+
+    def _admit(self, scope: Scope) -> None:
+        """Leave in the scope who is calling. Raises Unauthorized or Forbidden."""
+        if self._keyring is None:
+            ends = (scope.get("client"), scope.get("server"))
+            if not all(end and is_loopback(end[0]) for end in ends):
+                raise Forbidden(
+                    "This server has no keys, so it answers on loopback only. To serve others, "
+                    "set PALIMPSEST_KEYS_FILE.",
+                    code="loopback_only",
+                )
+            scope[_CALLER] = LOCAL
+        elif scope["path"] not in PUBLIC_PATHS and not scope["path"].startswith(PUBLIC_PREFIX):
+            scope[_CALLER] = self._keyring.caller(Headers(scope=scope).getlist("authorization"))
+
+    async def _read_body(self, scope: Scope, receive: Receive) -> Receive:
+        """Read the whole body, and return a ``receive`` that plays it back. Raises BodyTooLarge.
+
+        Nothing behind the guard ever holds more than this, and nothing needs a body in pieces.
+        """
+        declared = Headers(scope=scope).get("content-length", "0")
+        if not (declared.isascii() and declared.isdigit()):
+            raise InvalidRequest(f"Content-Length {declared!r} is not a number.")
+        chunks: list[bytes] = []
+        size = int(declared)
+        complete = False
+        if size <= self._max_body_bytes:
+            size = 0
+            while not complete and size <= self._max_body_bytes:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise InvalidRequest("The client went away before its request was complete.")
+                chunks.append(message.get("body", b""))
+                size += len(chunks[-1])
+                complete = not message.get("more_body", False)
+        if size > self._max_body_bytes:
+            raise BodyTooLarge(
+                f"The body is larger than this server's {self._max_body_bytes} bytes.",
+                headers={"Connection": "close"},
+            )
+        pending: list[Message] = [
+            {"type": "http.request", "body": b"".join(chunks), "more_body": False}
+        ]
+
+        async def replay() -> Message:
+            return pending.pop() if pending else await receive()
+
+        return replay
+
+
+class _Answer:
+    """Sends an answer on, with a request id, and with errors in the one shape."""
+
+    def __init__(self, send: Send, request_id: str, *, head: bool) -> None:
+        self.status = 500
+        self._send = send
+        self._head = head
+        self._request_id = request_id
+        self._held: Message | None = None
+        self._body = b""
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = int(message["status"])
+            message.setdefault("headers", [])
+            MutableHeaders(scope=message)["x-request-id"] = self._request_id
+            if self.status >= 400 and not self._head:
+                self._held = message
+            else:
+                await self._send(message)
+        elif self._held is None:
+            await self._send(message)
+        else:
+            self._body += message.get("body", b"")
+            if not message.get("more_body", False):
+                start, self._held = self._held, None
+                body = in_shape(self.status, self._body)
+                headers = MutableHeaders(scope=start)
+                headers["content-type"] = "application/json"
+                headers["content-length"] = str(len(body))
+                await self._send(start)
+                await self._send({"type": "http.response.body", "body": body})
+
+
+def caller_of(connection: HTTPConnection) -> Caller:
+    """Who sent this request, as the guard found out. Raises Forbidden where no guard stood."""
+    caller = connection.scope.get(_CALLER)
+    if not isinstance(caller, Caller):
+        raise Forbidden("The request did not come through the server's guard.")
+    return caller
+
+
+def _log(scope: Scope, status: int, seconds: float) -> None:
+    """A line for an answer. Without its query, where somebody may have put a key."""
+    caller = scope.get(_CALLER)
+    said = {
+        "method": scope["method"],
+        "path": scope["path"],
+        "status": status,
+        "seconds": round(seconds, 4),
+        "caller": caller.id if isinstance(caller, Caller) else None,
+    }
+    log.info("answered", extra=said)
+
+
+def in_shape(status: int, body: bytes) -> bytes:
+    """``body`` itself if it is in our error shape, else its message put into it."""
+    try:
+        document: Any = json.loads(body)
+    except ValueError:
+        document = body.decode("utf-8", "replace").strip() or None
+    if isinstance(document, dict) and isinstance(document.get("error"), dict):
+        return body
+    if isinstance(document, list) and document:  # BentoML wraps some errors in a list
+        document = document[0]
+    message = document
+    if isinstance(document, dict):
+        message = document.get("error")
+        for detail in document.get("detail") or []:
+            field = ".".join(str(place) for place in detail.get("loc", []))
+            message = f"{message}; {field}: {detail.get('msg')}"
+    return json.dumps(error_body(status, str(message or f"HTTP {status}"))).encode()

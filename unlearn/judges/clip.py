@@ -1,0 +1,243 @@
+"""A judge with an open vocabulary, for models that come without one of their own: zero-shot CLIP.
+
+    judge = ClipJudge.load("openai/clip-vit-large-patch14", backbone.prompts)
+    judge.shows(frames, "van Gogh", "style")
+
+Radford et al. 2021, "Learning Transferable Visual Models From Natural Language Supervision"
+(arXiv 2103.00020), sec. 3.1: a frame shows what the text that fits it best says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from huggingface_hub import snapshot_download
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
+
+from encoders import Kind
+from unlearn.judges.base import (
+    MAX_FILE_BYTES,
+    Frames,
+    JudgeInvalid,
+    UnknownConcept,
+    check_file,
+    check_frames,
+    read_config,
+)
+from unlearn.judges.clip_prompts import PLAIN, Label, label, labels_for, offered
+from unlearn.prompts import all_names
+from video.models.prompt_book import PromptBook
+
+THRESHOLD = 0.5
+"""The least probability at which a concept counts as seen.
+
+One half: its label must outweigh all the others together, so that it is also the likeliest, and a
+frame for which CLIP wavers between several shows none of them. A judge so strict may overlook a
+concept, but it overlooks it in the base's clips as well, where it has to be seen first."""
+
+BATCH = 32
+"""Frames through the network at a time: bounds its memory."""
+
+CACHED_LABELS = 4096
+"""Labels whose embedding is kept: at most 5 KB each."""
+
+MAX_WEIGHTS_BYTES = 12 * 2**30
+"""The largest CLIP there is, ViT-bigG/14 in float32, has 10 GB."""
+
+READ = (
+    "config.json",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "model-*-of-*.safetensors",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.json",
+    "merges.txt",
+)
+"""All that is read of a CLIP, and fetched from the Hub: no pickle, no code."""
+
+NEEDED = (
+    ("model.safetensors", "model.safetensors.index.json"),
+    ("preprocessor_config.json", "processor_config.json"),
+    ("tokenizer.json", "vocab.json"),
+)
+"""What there must be beside `config.json`: one of each."""
+
+
+class ClipJudge:
+    """Any CLIP behind the `Judge` protocol.
+
+    A concept is seen where its label reaches `THRESHOLD` among what the frame may show instead:
+    the generic word of its kind, just a picture, and the other concepts of the kind, those of the
+    model's prompt book or a few that everybody knows (`unlearn.judges.clip_prompts`). It knows
+    every
+    concept but motions, which no single frame shows. As CLIP was trained to, it looks at the middle
+    square of a frame.
+    """
+
+    def __init__(
+        self,
+        model: CLIPModel,
+        tokenizer: CLIPTokenizer,
+        processor: CLIPImageProcessorPil,
+        book: PromptBook,
+    ) -> None:
+        # transformers' models and tokenizers are hardly typed: Any from here on.
+        self._model: Any = model.eval().requires_grad_(False)
+        self._tokenizer: Any = tokenizer
+        self._processor = processor
+        self._book = book
+        self._embedding = lru_cache(CACHED_LABELS)(self._embed)
+        self._labels: Mapping[Kind, Sequence[str]] = {
+            kind: [name for name in names if self.knows(name, kind)]
+            for kind, names in offered(book).items()
+        }
+
+    @classmethod
+    def load(
+        cls, source: Path | str, book: PromptBook, device: str | torch.device = "cpu"
+    ) -> ClipJudge:
+        """Reads a CLIP as `save_pretrained` writes it.
+
+        Args:
+            source: its directory, or its id on the Hugging Face Hub.
+            book: the prompts of the model whose frames it shall judge.
+            device: where it shall run.
+
+        Raises:
+            JudgeInvalid: it is no CLIP, a file is missing or too large, its weights are not in
+                safetensors, are not finite or do not fit, or the Hub cannot be reached.
+        """
+        directory = Path(source) if Path(source).is_dir() else _fetch(str(source))
+        _check_directory(directory)
+        try:
+            # These classes and no Auto class: they run no code that lies beside the weights.
+            model, info = cast(Any, CLIPModel).from_pretrained(
+                directory,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+                dtype=torch.float32,
+            )
+            tokenizer = CLIPTokenizer.from_pretrained(directory, local_files_only=True)
+            # PIL's resizing, whether torchvision is there or not: the two differ by a hair.
+            processor = CLIPImageProcessorPil.from_pretrained(directory, local_files_only=True)
+            _check_fit(model, info, tokenizer)
+            judge = cls(model.to(device), tokenizer, processor, book)
+            # Now rather than when a finished encoder waits to be judged.
+            judge.probabilities(np.zeros((1, 48, 64, 3), np.uint8), [PLAIN])
+        except Exception as error:  # transformers, safetensors and tokenizers each raise their own
+            raise JudgeInvalid(f"{source} cannot be used as a CLIP judge: {error}") from error
+        return judge
+
+    @property
+    def labels(self) -> Mapping[Kind, Sequence[str]]:
+        return self._labels
+
+    def knows(self, concept: str, kind: Kind) -> bool:
+        return self._objection(concept, kind) is None
+
+    def shows(self, frames: Frames, concept: str, kind: Kind) -> list[bool]:
+        objection = self._objection(concept, kind)
+        if objection is not None:
+            raise UnknownConcept(objection, param="concept")
+        labels = labels_for(concept, kind, self._labels[kind], self._book)
+        return (self.probabilities(frames, labels)[:, 0] >= THRESHOLD).tolist()
+
+    def probabilities(self, frames: Frames, labels: Sequence[Label]) -> NDArray[np.float32]:
+        """How likely each label is, for frames (F,H,W,3) uint8: (F, labels), each row adds to 1.
+
+        The softmax over the cosines between a frame's embedding and the labels', times the model's
+        own scale (Radford et al. 2021, fig. 3). Raises ValueError for other frames.
+        """
+        check_frames(frames)
+        texts = torch.stack([self._embedding(label) for label in labels])
+        with torch.inference_mode():
+            rows: list[Tensor] = []
+            for start in range(0, len(frames), BATCH):
+                batch = list(frames[start : start + BATCH])
+                inputs = self._processor(
+                    images=batch, input_data_format="channels_last", return_tensors="pt"
+                )
+                pixels = cast(Tensor, inputs["pixel_values"]).to(self._model.device)
+                features = self._model.get_image_features(pixels).pooler_output
+                images = functional.normalize(features, dim=-1)
+                rows.append((self._model.logit_scale.exp() * images @ texts.T).softmax(-1))
+            return torch.cat(rows).cpu().numpy()
+
+    def _embed(self, label: Label) -> Tensor:
+        """The mean of the sentences' unit embeddings, made a unit again (D,): an ensemble over the
+        embedding space, so that it costs what one sentence does (Radford et al. 2021, sec. 3.1.4).
+        """
+        # Padded here, not by the call: that would change the tokenizer while others use it.
+        tokens = self._tokenizer.pad({"input_ids": self._tokens(label)}, return_tensors="pt")
+        with torch.inference_mode():
+            features = self._model.get_text_features(**tokens.to(self._model.device)).pooler_output
+            return functional.normalize(functional.normalize(features, dim=-1).mean(0), dim=-1)
+
+    def _tokens(self, sentences: Sequence[str]) -> list[list[int]]:
+        return self._tokenizer(list(sentences), verbose=False).input_ids
+
+    def _objection(self, concept: str, kind: Kind) -> str | None:
+        """Why the concept cannot be judged, or None."""
+        if kind == "motion":
+            return f"CLIP looks at single frames, so it cannot judge the motion {concept!r}"
+        if not concept.strip():
+            return f"a concept needs a name, not {concept!r}"
+        sentences = label(all_names(concept, kind, (), self._book), kind)
+        longest = max(map(len, self._tokens(sentences)))
+        limit = self._model.config.text_config.max_position_embeddings
+        if longest > limit:
+            return f"{concept!r} makes sentences of {longest} tokens; this CLIP reads {limit}"
+        return None
+
+
+def _fetch(name: str) -> Path:
+    """The directory of a CLIP from the Hub, fetched or in its cache already."""
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(READ)))
+    except Exception as error:  # the Hub's client raises its own, httpx's, OSError or ValueError
+        raise JudgeInvalid(
+            f"{name!r} is no directory, and cannot be had from the Hugging Face Hub: {error}"
+        ) from error
+
+
+def _check_directory(directory: Path) -> None:
+    """Raises JudgeInvalid if it is no CLIP's, or a file is missing or too large."""
+    model_type = read_config(directory).get("model_type")
+    if model_type != "clip":
+        raise JudgeInvalid(f"{directory} is a {model_type!r}, not a 'clip'")
+    for names in NEEDED:
+        if not any((directory / name).is_file() for name in names):
+            raise JudgeInvalid(f"{directory} lacks {' or '.join(names)}, so it is no CLIP to load")
+    for file in [file for pattern in READ for file in directory.glob(pattern)]:
+        is_weights = file.suffix == ".safetensors"
+        check_file(file, MAX_WEIGHTS_BYTES if is_weights else MAX_FILE_BYTES)
+
+
+def _check_fit(model: CLIPModel, info: Mapping[str, Any], tokenizer: CLIPTokenizer) -> None:
+    """Raises ValueError if weights are missing, misshapen or not finite, or if the tokenizer is not
+    the model's."""
+    if lacking := sorted(map(str, [*info["missing_keys"], *info["mismatched_keys"]])):
+        raise ValueError(f"it lacks weights, or has misshapen ones: {lacking[:3]}")
+    for name, parameter in model.named_parameters():
+        if not bool(parameter.isfinite().all()):
+            raise ValueError(f"{name} holds values that are not finite")
+    # Without its files a CLIPTokenizer is made with three tokens, and says nothing.
+    vocabulary = cast(Any, model.config).text_config.vocab_size
+    if len(tokenizer) != vocabulary:
+        raise ValueError(
+            f"its tokenizer has {len(tokenizer)} tokens, its text model {vocabulary}: they do not "
+            "belong together"
+        )

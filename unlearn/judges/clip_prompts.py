@@ -1,0 +1,94 @@
+"""In which words CLIP is asked what a frame shows: a concept, and what it is weighed against.
+
+A label is several sentences that say the same thing. CLIP learned from captions, so that a
+sentence meets a picture better than a bare word, and several sentences are surer than one: prompt
+engineering and ensembling, Radford et al. 2021 (arXiv 2103.00020), sec. 3.1.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from encoders import Kind
+from unlearn.prompts import GENERIC, all_names, mentions, phrase
+from video.models.default_prompts import CONCEPTS
+from video.models.prompt_book import PromptBook
+
+Label = tuple[str, ...]
+"""Sentences that all say the same of a frame."""
+
+OBJECT_TEMPLATES = (
+    "a photo of {name}.",
+    "a picture of {name}.",
+    "a close-up photo of {name}.",
+    "a blurry photo of {name}.",
+    "a photo of {name} in the distance.",
+    "a drawing of {name}.",
+    "a cartoon of {name}.",
+    "a still from a video of {name}.",
+)
+CHARACTER_TEMPLATES = (
+    "a picture of {name}.",
+    "a cartoon of {name}.",
+    "a drawing of {name}.",
+    "a rendering of {name}.",
+    "a blurry picture of {name}.",
+    "a picture of {name} in the distance.",
+    "a still from a film with {name}.",
+)
+PERSON_TEMPLATES = (
+    "a photo of {name}.",
+    "a portrait of {name}.",
+    "a close-up photo of {name}.",
+    "a blurry photo of {name}.",
+    "a photo of {name} in the distance.",
+    "a drawing of {name}.",
+    "a still from a video of {name}.",
+)
+STYLE_TEMPLATES = (
+    "a picture{name}.",
+    "a painting{name}.",
+    "a drawing{name}.",
+    "a photo{name}.",
+    "an illustration{name}.",
+    "a still from a video{name}.",
+)
+TEMPLATES: Mapping[Kind, Sequence[str]] = {
+    "object": OBJECT_TEMPLATES,
+    "character": CHARACTER_TEMPLATES,
+    "person": PERSON_TEMPLATES,
+    "style": STYLE_TEMPLATES,
+}
+"""Sentences by kind: about a thing near and far, sharp and not, drawn and filmed, as generated
+frames are. Motions are missing: no single frame shows one."""
+
+PLAIN: Label = tuple(template.format(name="") for template in STYLE_TEMPLATES)
+"""What is true of every frame: "a picture."."""
+
+
+def offered(book: PromptBook) -> Mapping[Kind, Sequence[str]]:
+    """The concepts to weigh against each other, by kind: the book's, or the everyday ones for a
+    kind of which it has none."""
+    return {kind: list(book.concepts.get(kind, ())) or CONCEPTS[kind] for kind in TEMPLATES}
+
+
+def label(names: Sequence[str], kind: Kind) -> Label:
+    """Every sentence of the kind with every one of the names; no name ("") leaves a style out."""
+    filled = [phrase(n, kind) for n in names]
+    return tuple(template.format(name=name) for name in filled for template in TEMPLATES[kind])
+
+
+def labels_for(concept: str, kind: Kind, others: Sequence[str], book: PromptBook) -> list[Label]:
+    """The concept's label, first, and what a frame may show instead.
+
+    That is the kind's generic word ("a thing"), just a picture, and every one of `others`, but for
+    those that share the concept's name: "Vincent van Gogh" is no alternative to "van Gogh", since
+    a frame that shows one shows both. Each stands under all the names the book has for it.
+    """
+    names = all_names(concept, kind, (), book)
+    generic = {**GENERIC, **book.generic}[kind]
+    labels = [label(names, kind), label([generic], kind), PLAIN]
+    for other in others:
+        if not mentions(other, names) and not any(mentions(name, [other]) for name in names):
+            labels.append(label(all_names(other, kind, (), book), kind))
+    return list(dict.fromkeys(labels))

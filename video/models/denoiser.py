@@ -1,0 +1,218 @@
+"""A denoising network and the latents it works on: a video model's, or its image twin's."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, cast, get_args
+
+import torch
+from diffusers.schedulers.scheduling_utils import SchedulerMixin
+from torch import Tensor, nn
+
+from video.models.backbone import BackboneInvalid, Frames
+from video.models.placement import Placement
+
+CHECKPOINTING_MIN_PARAMETERS = 200_000_000
+"""A network with more parameters forgets its activations and computes them again when gradients go
+back through it: those of Stable Diffusion's take more room than all its weights."""
+
+PredictionType = Literal["epsilon", "v_prediction", "flow_prediction"]
+
+
+@dataclass(frozen=True)
+class NoiseSchedule:
+    """What the network was trained on: x = signal·x₀ + noise·ε at each of T times, all (T,)."""
+
+    timesteps: Tensor
+    """What the network is told of the time."""
+    signal: Tensor
+    noise: Tensor
+
+    @classmethod
+    def of_alphas(cls, alphas_cumprod: Tensor) -> NoiseSchedule:
+        """√ᾱ_t and √(1−ᾱ_t) (Ho et al. 2020, eq. 4); the last ᾱ may be exactly 0."""
+        alphas = alphas_cumprod.float()
+        return cls(torch.arange(len(alphas)), alphas.sqrt(), (1 - alphas).sqrt())
+
+    @classmethod
+    def of_flow(cls, times: int, shift: float) -> NoiseSchedule:
+        """1−σ and σ on the straight path from data to noise (Lipman et al. 2023), σ uniform up to
+        the shift towards noise that large pictures need: sσ / (1 + (s−1)σ) (Esser et al. 2024,
+        arXiv 2403.03206, eq. 23)."""
+        sigma = torch.arange(1, times + 1) / times
+        sigma = shift * sigma / (1 + (shift - 1) * sigma)
+        return cls(sigma * times, 1 - sigma, sigma)
+
+    def to(self, device: torch.device) -> NoiseSchedule:
+        """The same there."""
+        return NoiseSchedule(
+            self.timesteps.to(device), self.signal.to(device), self.noise.to(device)
+        )
+
+
+class Autoencoder(Protocol):
+    """Between pixels and the latents of one denoiser."""
+
+    module: nn.Module
+    channels: int
+    """Of the latents."""
+
+    def latent_size(self, frames: int | None, size: tuple[int, int]) -> tuple[int, ...]:
+        """(h,w) of a still of width and height `size`, or (F,h,w) of a clip; how many frames it
+        decodes to is `frames` at least."""
+        ...
+
+    def decode(self, latents: Tensor) -> Frames:
+        """Latents of one clip (1,C,F,h,w) or one still (1,C,h,w) → (F,H,W,3)."""
+        ...
+
+    def encode(self, pictures: Frames, size: tuple[int, int]) -> Tensor:
+        """Stills (N,H,W,3) → (N,C,h,w); clips (N,F,H,W,3) → (N,C,F,h,w). Other sizes are brought to
+        this one. The mean of the posterior: the same pictures give the same latents every time."""
+        ...
+
+
+class Denoiser(ABC):
+    """One network with its autoencoder and its scheduler.
+
+    Latents are float32 whatever the weights' dtype: (B,C,F,h,w) for clips, (B,C,h,w) for stills.
+
+    Args:
+        network: the denoising network.
+        autoencoder: of its latents.
+        scheduler: as its model's configuration has it.
+        size: width and height in pixels that it was trained with.
+        placement: where network and autoencoder are.
+        dtype: the network's.
+    """
+
+    drops_padding = False
+    """Whether it is not to see the tokens that fill a prompt up: an embedding that is zero is none
+    to it."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        autoencoder: Autoencoder,
+        scheduler: Any,
+        size: tuple[int, int],
+        placement: Placement,
+        dtype: torch.dtype,
+    ) -> None:
+        self.network: nn.Module = placement.put(network)
+        self.autoencoder = autoencoder
+        self.size = size
+        self.placement = placement
+        self.dtype = dtype
+        self.prediction_type, schedule = _trained(scheduler)
+        self.schedule: NoiseSchedule = schedule.to(placement.device)
+        self._scheduler = scheduler
+        placement.put(autoencoder.module)
+        is_large = (
+            sum(parameter.numel() for parameter in network.parameters())
+            > CHECKPOINTING_MIN_PARAMETERS
+        )
+        if is_large and getattr(network, "_supports_gradient_checkpointing", False):
+            # In effect where gradients are taken only. A third more time, a fraction of the room.
+            cast(Any, network).enable_gradient_checkpointing()
+
+    def scheduler(self) -> SchedulerMixin:
+        """A new scheduler. One per request: they have state."""
+        return type(self._scheduler).from_config(self._scheduler.config)
+
+    def noise(self, seed: int, frames: int | None) -> Tensor:
+        """Unit Gaussian noise for a clip, or for a still (`frames=None`), on the device.
+
+        Drawn on the CPU, so that a seed means the same noise on every machine. The caller scales it
+        by its scheduler's `init_noise_sigma`.
+        """
+        shape = self.autoencoder.latent_size(frames, self.size)
+        generator = torch.Generator("cpu").manual_seed(seed)
+        return self._draw(shape, generator).to(self.placement.device)
+
+    def _draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        return torch.randn((1, self.autoencoder.channels, *shape), generator=generator)
+
+    def predict(self, latents: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
+        """What the network predicts (see `prediction_type`), float32, shaped as `latents`.
+
+        Args:
+            timesteps: (B,), each sample's own.
+            embeddings: (B,L,D) of the text encoder. Gradients flow back to them.
+        """
+        self.placement.fetch(self.network)
+        return self._predict(
+            latents.to(self.dtype), timesteps.to(self.placement.device), embeddings.to(self.dtype)
+        ).float()
+
+    @abstractmethod
+    def _predict(self, latents: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor: ...
+
+    def decode(self, latents: Tensor, frames: int | None = None) -> Frames:
+        """Latents of one clip or still → (F,H,W,3).
+
+        Args:
+            frames: how many were asked for; an autoencoder that packs several into one latent may
+                make more. None: all.
+        """
+        if len(latents) != 1:
+            raise ValueError(f"decode takes one clip or still at a time, not {len(latents)}")
+        self.placement.fetch(self.autoencoder.module)
+        with torch.no_grad():
+            return self.autoencoder.decode(latents)[:frames]
+
+    def encode(self, pictures: Frames) -> Tensor:
+        """Stills (N,H,W,3), or for a video model clips (N,F,H,W,3), as latents."""
+        self.placement.fetch(self.autoencoder.module)
+        with torch.no_grad():
+            return self.autoencoder.encode(pictures, self.size).to(self.placement.device)
+
+
+def _trained(scheduler: Any) -> tuple[PredictionType, NoiseSchedule]:
+    """What a scheduler's configuration says of the training. Raises BackboneInvalid."""
+    config = scheduler.config
+    kind = config.get("prediction_type") or "epsilon"
+    if type(scheduler).__name__.startswith("FlowMatch"):
+        kind = "flow_prediction"
+    if kind not in get_args(PredictionType):
+        raise BackboneInvalid(
+            f"The scheduler says that the denoiser predicts {kind!r}; "
+            f"{', '.join(get_args(PredictionType))} are known."
+        )
+    if kind == "flow_prediction":
+        shift = float(config.get("flow_shift") or config.get("shift") or 1.0)
+        schedule = NoiseSchedule.of_flow(int(config["num_train_timesteps"]), shift)
+    else:
+        schedule = NoiseSchedule.of_alphas(scheduler.alphas_cumprod)
+    return cast(PredictionType, kind), schedule
+
+
+class OneFrame(Denoiser):
+    """A video model as its own image twin: a still is a clip of one frame."""
+
+    def __init__(self, video: Denoiser) -> None:
+        self._video = video
+        self.network = video.network
+        self.autoencoder = video.autoencoder
+        self.size = video.size
+        self.placement = video.placement
+        self.dtype = video.dtype
+        self.prediction_type = video.prediction_type
+        self.schedule = video.schedule
+        self.drops_padding = video.drops_padding
+
+    def scheduler(self) -> SchedulerMixin:
+        return self._video.scheduler()
+
+    def noise(self, seed: int, frames: int | None) -> Tensor:
+        return self._video.noise(seed, 1).squeeze(2)
+
+    def _predict(self, latents: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
+        return self._video.predict(latents.unsqueeze(2), timesteps, embeddings).squeeze(2)
+
+    def decode(self, latents: Tensor, frames: int | None = None) -> Frames:
+        return self._video.decode(latents.unsqueeze(2), 1)
+
+    def encode(self, pictures: Frames) -> Tensor:
+        return self._video.encode(pictures[:, None]).squeeze(2)
