@@ -92,8 +92,8 @@ def checked_settings(
             if tokens > loaded.backbone.capabilities.prompt_tokens // 2:
                 raise InvalidRequest(
                     f"{name!r} is {tokens} tokens long; a concept's name or synonym may fill half "
-                    f"of this model's prompts, {loaded.backbone.capabilities.prompt_tokens // 2}
-                    tokens.",
+                    f"of this model's prompts, "
+                    f"{loaded.backbone.capabilities.prompt_tokens // 2} tokens.",
                     param="concept" if name == concept.name else "synonyms",
                 )
     judging_plan(

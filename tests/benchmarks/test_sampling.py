@@ -32,7 +32,7 @@ def test_sample_is_what_the_engine_makes() -> None:
     assert not np.array_equal(other, by_engine)
 
 
-@pytest.mark.parametrize("moving", [False, True])
+@pytest.mark.parametrize("is_video", [False, True])
 def test_an_edit_is_seen_while_sampling_and_undone_after(
     backbone: Backbone, is_video: bool
 ) -> None:
