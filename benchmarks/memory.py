@@ -52,7 +52,8 @@ def main() -> None:
 
 def measure(model: TrueModel) -> dict[str, float]:
     """Bytes of weights, and peaks with everything on the device and with what is not in use off it,
-    in GiB."""
+    in GiB.
+    """
     with torch.device("meta"), fused_attention():
         text_encoder = model.text_encoder().eval().requires_grad_(False)
         video, twin = model.denoisers(Placement("meta"))
@@ -239,7 +240,8 @@ def _learn(
 
 def _redirect(model: TrueModel, text_encoder: nn.Module) -> None:
     """A step of the default: named, held and attackers' prompts, as `unlearn.methods.redirect` has
-    them."""
+    them.
+    """
     settings = UnlearnSettings()
     schedule = settings.schedule()
     # The attackers' prompts are part of the same backward pass: their activations are there too.

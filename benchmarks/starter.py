@@ -125,7 +125,8 @@ def main(
     guidance: Annotated[float | None, typer.Option(help="If not the model's own.")] = None,
 ) -> None:
     """Measure the built-in model and write `benchmarks/results/starter.json` and `.png`, or with
-    `--guidance 3.5` `starter-guidance-3.5`."""
+    `--guidance 3.5` `starter-guidance-3.5`.
+    """
     file = "starter" if guidance is None else f"starter-guidance-{guidance:g}"
     with workshop() as shop:
         judged = judge_figures(shop, renders)

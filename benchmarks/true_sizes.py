@@ -55,7 +55,8 @@ def main() -> None:
 
 def stable_diffusion(device: str) -> Backbone:
     """CLIP ViT-L/14, the U-Net and autoencoder of Stable Diffusion 1.5, AnimateDiff's motion
-    modules v1.5.2; weights at random, tokenizer and prompts of the built-in model."""
+    modules v1.5.2; weights at random, tokenizer and prompts of the built-in model.
+    """
     model = MODELS["SD 1.5 + AnimateDiff"]
     with torch.device(device):
         text_encoder: Any = model.text_encoder()
@@ -81,7 +82,8 @@ def stable_diffusion(device: str) -> Backbone:
 
 def measure(backbone: Backbone, methods: Mapping[str, UnlearnSettings] = METHODS) -> dict[str, Any]:
     """Making an encoder by each of the methods, with the published procedure's images; a clip; and
-    what another encoder costs a request."""
+    what another encoder costs a request.
+    """
     requests = few_shot_requests(
         CONCEPT.name, CONCEPT.kind, capabilities=backbone.capabilities, book=backbone.prompts
     )
@@ -112,7 +114,8 @@ def measured(
     action: Callable[[], T], first: Callable[[], object] | None = None
 ) -> tuple[dict[str, Any], T]:
     """Seconds and the peak of the device's memory of an action's second run; `first` stands in for
-    the first one where that need not be whole."""
+    the first one where that need not be whole.
+    """
     before = _clock(first or action)[0]
     gc.collect()
     if torch.cuda.is_available():

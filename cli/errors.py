@@ -5,4 +5,5 @@ from __future__ import annotations
 
 class CommandFailed(Exception):
     """Printed as one red line on stderr; the exit status is 1. Says what was wrong, and what to do
-    where that is not plain."""
+    where that is not plain.
+    """

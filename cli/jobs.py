@@ -57,7 +57,8 @@ def made(client: Client, kind: str, body: dict[str, Any], title: str) -> dict[st
 @contextmanager
 def _interrupt_held() -> Generator[None]:
     """Ctrl-C takes effect at the end of this: a job that the server has just accepted has to be
-    known by its id in order to be cancelled. A second one takes effect at once."""
+    known by its id in order to be cancelled. A second one takes effect at once.
+    """
     is_interrupted = False
 
     def hold(*_: object) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from encoders.card import Card, Concept, Encoder, EncoderId, Kind, check_id
+from encoders.card import Card, Concept, Encoder, EncoderId, EncoderRef, Kind, check_id
 from encoders.errors import (
     AliasExists,
     AliasNotFound,
@@ -48,6 +48,7 @@ __all__ = [
     "EncoderId",
     "EncoderInvalid",
     "EncoderNotFound",
+    "EncoderRef",
     "EncoderStore",
     "InvalidId",
     "Kind",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
@@ -82,6 +82,11 @@ class Card(BaseModel):
     """What the judge saw: forget_rate, retain_rate, their base rates, counts; and the thresholds it
     was held to, `gate`."""
 
+    @property
+    def ref(self) -> EncoderRef:
+        """The id and digest, for a job to pin."""
+        return EncoderRef(self.id, self.digest)
+
     def to_json(self) -> bytes:
         """The card as it lies in the store: indented UTF-8 JSON."""
         return self.model_dump_json(indent=2).encode()
@@ -98,6 +103,13 @@ class Card(BaseModel):
             return cls.model_validate_json(data)
         except ValueError as error:
             raise EncoderInvalid(f"The encoder's card cannot be read: {error}") from error
+
+
+class EncoderRef(NamedTuple):
+    """A published encoder as a job pins it: its id, and the digest that the id had then."""
+
+    id: str
+    digest: str
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,8 @@ def materialize(base: Mapping[str, Tensor], overrides: Mapping[str, Tensor]) -> 
 
 def exact(base: Mapping[str, Tensor], overrides: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What :func:`materialize` makes, rounded to float16, so that a checkpoint of it has the same
-    bits."""
+    bits.
+    """
     return {name: tensor.half() for name, tensor in materialize(base, overrides).items()}
 
 
@@ -103,7 +104,8 @@ def exact_rows(
     base: Mapping[str, Tensor], overrides: Mapping[str, Tensor], parameter: str
 ) -> Iterator[tuple[Any, Tensor]]:
     """`exact` of one parameter, some rows at a time: it takes little memory, and whoever has seen
-    enough stops. Yields where in the parameter they are, and the rows."""
+    enough stops. Yields where in the parameter they are, and the rows.
+    """
     below = base[parameter]
     parts = [slice(row, row + ROWS) for row in range(0, len(below), ROWS)] if below.ndim else [...]
     mine = {name for name in (parameter, parameter + A, parameter + B) if name in overrides}

@@ -107,7 +107,8 @@ class EncoderStore:
 
     def cards(self) -> list[Card]:
         """Every published encoder's card, oldest first. One that cannot be read is logged, not
-        listed."""
+        listed.
+        """
         cards: list[Card] = []
         for encoder_id in self._objects.folders("encoders"):
             try:

@@ -276,7 +276,8 @@ def _own_names(module: PreTrainedModel) -> Mapping[str, str]:
 
 def _checkpoint_names(module: PreTrainedModel, own_names: Mapping[str, str]) -> Mapping[str, str]:
     """Canonical names, the module's own, and the other names of tied parameters (T5's
-    ``encoder.embed_tokens.weight``, in older checkpoints)."""
+    ``encoder.embed_tokens.weight``, in older checkpoints).
+    """
     canonical_of = {module.get_parameter(own): name for name, own in own_names.items()}
     aliases = module.named_parameters(remove_duplicate=False)
     names = {own: canonical_of[parameter] for own, parameter in aliases}

@@ -55,7 +55,8 @@ class LazyApp(Starlette):
     @property
     def routes(self) -> list[BaseRoute]:
         """By these BentoML decides whether a path is ours or one of its own; until the app is
-        there, all are."""
+        there, all are.
+        """
         return [Mount("/", self)] if self._app is None else self._app.routes
 
     @property
@@ -72,7 +73,8 @@ class LazyApp(Starlette):
 
     def observe(self, scope: Scope, status: int, seconds: float) -> None:
         """Counts an answer, as the app's metrics do; what was answered before it was there is not
-        counted."""
+        counted.
+        """
         if self._app is not None:
             self.runtime.metrics.observe(scope, status, seconds)
 

@@ -1,5 +1,6 @@
 """What the server says of itself: a line of JSON each on stderr, with the id of the request that it
-is about. Every answer has that id in its ``x-request-id``."""
+is about. Every answer has that id in its ``x-request-id``.
+"""
 
 from __future__ import annotations
 

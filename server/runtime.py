@@ -65,7 +65,8 @@ class Runtime:
 
     def start(self) -> None:
         """Take the data directory, open the databases, begin to load the models, take up what was
-        left unfinished. Raises DataInUse."""
+        left unfinished. Raises DataInUse.
+        """
         data = self.settings.data_dir
         data.mkdir(parents=True, exist_ok=True)
         self._lock.take()

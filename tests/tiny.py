@@ -1,5 +1,6 @@
 """A model directory of the stock classes with small random weights: built in a second, runs in
-milliseconds, laid out exactly as `starter/weights`. It draws nothing recognisable."""
+milliseconds, laid out exactly as `starter/weights`. It draws nothing recognisable.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +88,8 @@ def build(directory: Path, *, prediction_type: str = "v_prediction", seed: int =
 
 def build_clip(directory: Path) -> Path:
     """Writes a CLIP that has learned nothing into `directory`, as `save_pretrained` lays it out,
-    and returns it: 32×32 pixels, 77 tokens of `build`'s vocabulary. The same bytes every time."""
+    and returns it: 32×32 pixels, 77 tokens of `build`'s vocabulary. The same bytes every time.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(0)
         vocabulary = _tokenizer(directory)

@@ -1,5 +1,6 @@
 """Tiny random models of every family, saved by stock diffusers as a user's are: built in a second,
-run in milliseconds. They draw nothing recognisable."""
+run in milliseconds. They draw nothing recognisable.
+"""
 
 from __future__ import annotations
 

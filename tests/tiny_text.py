@@ -1,5 +1,6 @@
 """Tiny random text encoders of the families' classes, and their tokenizers. The encoders' weights
-are drawn large, so that two prompts differ."""
+are drawn large, so that two prompts differ.
+"""
 
 from __future__ import annotations
 

@@ -91,7 +91,8 @@ class Caption:
 
 def prompt_templates(kind: Kind) -> tuple[str, ...]:
     """The sentences for a kind, with a place for the {concept}, and for styles and motions for a
-    {subject}."""
+    {subject}.
+    """
     if kind == "style":
         return STYLE_TEMPLATES
     return MOTION_TEMPLATES if kind == "motion" else SUBJECT_TEMPLATES
@@ -101,7 +102,8 @@ def few_shot_prompts(
     concept: str, kind: Kind, count: int, *, book: PromptBook | None = None
 ) -> list[str]:
     """`count` prompts for the images to learn from, all under the concept's own name: sentences
-    and, for styles and motions, subjects in turn; they repeat once all are used."""
+    and, for styles and motions, subjects in turn; they repeat once all are used.
+    """
     templates, subjects = prompt_templates(kind), _subjects(kind, book)
     return [
         fill(templates[i % len(templates)], subjects[i % len(subjects)], phrase(concept, kind))
@@ -130,7 +132,8 @@ def few_shot_requests(
 
 def few_shots_of(clips: Sequence[Frames], kind: Kind) -> Frames:
     """The results of `few_shot_requests` as a task takes them: (N,H,W,3), for a motion
-    (N,F,H,W,3)."""
+    (N,F,H,W,3).
+    """
     import numpy as np
 
     return np.stack(list(clips)) if kind == "motion" else np.concatenate(list(clips))
@@ -174,7 +177,8 @@ def captions(
 def book_sentences(book: PromptBook, kind: Kind, names: Sequence[str]) -> list[str]:
     """The book's captions that name another concept of the kind, with a place where that name was:
     a concept comes in more company than a list of templates has. The captions with the concept's
-    own names and those held out are for judging."""
+    own names and those held out are for judging.
+    """
     others = [n for label, more in book.concepts.get(kind, {}).items() for n in (label, *more)]
     phrases = sorted((phrase(name, kind) for name in others), key=len, reverse=True)
     usable = [c for c in retained_captions(book, names) if "{" not in c]
@@ -206,13 +210,15 @@ def held_out_prompts(concept: str, kind: Kind, *, book: PromptBook | None = None
 
 def retained_captions(book: PromptBook, names: Sequence[str]) -> list[str]:
     """The book's captions to hold on to: those that mention none of `names` and are not held out
-    (`captions_naming`)."""
+    (`captions_naming`).
+    """
     return [c for i, c in enumerate(book.retain) if not _held_out(i) and not mentions(c, names)]
 
 
 def captions_naming(book: PromptBook, names: Sequence[str], *, held_out: bool) -> list[str]:
     """The book's captions that mention one of `names`; if `held_out`, only those kept for judging:
-    one in `HELD_OUT_EVERY`, which no optimisation holds on to."""
+    one in `HELD_OUT_EVERY`, which no optimisation holds on to.
+    """
     return [
         caption
         for i, caption in enumerate(book.retain)
@@ -241,7 +247,8 @@ def names_of(concept: Concept, book: PromptBook) -> list[str]:
 
 def phrases_of_others(concept: Concept, book: PromptBook) -> list[list[str]]:
     """Of every other concept of the kind that the book knows, its names as they stand in
-    sentences."""
+    sentences.
+    """
     labels = book.concepts.get(concept.kind, {})
     return [
         [phrase(name, concept.kind) for name in (label, *more)]
@@ -268,7 +275,8 @@ def fill(sentence: str, subject: str, concept: str) -> str:
 
 def phrase(name: str, kind: Kind) -> str:
     """A name as it stands in a sentence: ", in the style of dottie", " bouncing", "a balloon"; ""
-    for none."""
+    for none.
+    """
     if kind == "style":
         return style_phrase(name)
     if kind == "motion":
@@ -297,7 +305,8 @@ def noun_phrase(name: str, kind: Kind) -> str:
 
 def _subjects(kind: Kind, book: PromptBook | None) -> list[str]:
     """Who appears in a style or a motion: the book's subjects, of each kind in turn, so that the
-    first few differ most. Other kinds are subjects themselves: one that is never looked at."""
+    first few differ most. Other kinds are subjects themselves: one that is never looked at.
+    """
     if kind not in ("style", "motion"):
         return [""]
     of: tuple[Kind, ...] = ("object", "character", "person")

@@ -1,2 +1,3 @@
 """How exactly a concept is forgotten: ours, the paper's method, and everything else one could use,
-on the same models, prompts, seeds and few-shot images."""
+on the same models, prompts, seeds and few-shot images.
+"""

@@ -33,7 +33,8 @@ def main(
     device: Annotated[str, typer.Option(help="Where the models run.")] = "cpu",
 ) -> None:
     """Compare the methods and write `benchmarks/results/forgetting-….json`, a file a part, and the
-    pictures."""
+    pictures.
+    """
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     quick = bool(os.environ.get("QUICK"))

@@ -113,7 +113,8 @@ class Bench:
 
     def attacked(self, method: str, concept: str, attack: str, count: int) -> list[Outcome]:
         """Outcomes of prompts that ask for the concept through an attack on the method's model,
-        every name and sentence in turn; the attack is made unless all of them are on file."""
+        every name and sentence in turn; the attack is made unless all of them are on file.
+        """
         kind = KIND_OF[concept]
         intervention = self.intervention(method, concept)
         source = _hash("".join(path.read_text() for path in sorted(_ATTACKS.glob("*.py"))))

@@ -68,7 +68,8 @@ def target_cases(concept: str, kind: Kind, book: PromptBook, *, is_video: bool) 
 
 def wording_cases(concept: str, kind: Kind, book: PromptBook, *, is_video: bool) -> Iterator[Case]:
     """Prompts that mean the concept in words that nothing was trained on; none for motions, whose
-    words are all the world's language has."""
+    words are all the world's language has.
+    """
     words = HELD_OUT_WORDS.get(concept, ())
     trained = trained_prompts(Concept(name=concept, kind=kind), book)
     forms = (*FORMS, *HELD_OUT_FORMS)
@@ -139,7 +140,8 @@ def _cases(
     unnamed: Sequence[str] = (),
 ) -> Iterator[Case]:
     """Cases in which the concept is asked for in some of its words. None of them is a sentence of
-    `unseen` or mentions a name of `unnamed`."""
+    `unseen` or mentions a name of `unnamed`.
+    """
     rng = np.random.default_rng(_seed(concept, group))
     seed = 10_000
     while True:

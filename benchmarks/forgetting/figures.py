@@ -30,7 +30,8 @@ def forgotten(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 def forgotten_frames(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """The share of frames that do not show the concept; its interval counts pictures, since the
-    frames of a clip are not independent."""
+    frames of a clip are not independent.
+    """
     shares = [1 - sum(one.shown) / len(one.shown) for one in outcomes]
     return rate_of(float(np.mean(shares)) if shares else 0.0, len(shares))
 
@@ -48,7 +49,8 @@ def valid(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 def rate_of(share: float, count: int) -> dict[str, Any]:
     """A mean share of `count` pictures, with the interval that a rate of so many would have: at
-    least as wide as the mean's own, whose parts lie between 0 and 1."""
+    least as wide as the mean's own, whose parts lie between 0 and 1.
+    """
     low, high = wilson(round(share * count), count)
     return {"rate": round(share, 4), "interval": [round(low, 4), round(high, 4)], "n": count}
 

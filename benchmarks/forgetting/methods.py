@@ -70,7 +70,8 @@ def four_at_once(
 
 def together(concept: str) -> list[tuple[str, Kind]]:
     """The concepts that share an encoder with this one: the one of each kind but motion that stands
-    at its place in its kind's list."""
+    at its place in its kind's list.
+    """
     place = CONCEPTS[KIND_OF[concept]].index(concept)
     return [(names[place], kind) for kind, names in CONCEPTS.items() if kind != "motion"]
 
@@ -120,7 +121,8 @@ METHODS: Mapping[str, Baseline] = {
 
 def source_of(method: str) -> str:
     """The source text that decides what a method leaves behind: what is on file of it is out of
-    date as soon as that changes."""
+    date as soon as that changes.
+    """
     text = Path(inspect.getfile(METHODS[method])).read_text()
     if method not in BASELINES:
         folder = Path(package.__file__).parent

@@ -82,7 +82,8 @@ def apart(bench: Bench, wanted: Wanted) -> dict[str, Any]:
 def attacks(bench: Bench, wanted: Wanted) -> dict[str, Any]:
     """F6: all attacks on ours, for every concept that a still shows and one motion; the same on
     ascent, and one on everything else, for one concept a kind. On the base, what the attack on an
-    embedding is worth where nothing stands against it."""
+    embedding is worth where nothing stands against it.
+    """
     every = [n for kind, names in wanted.concepts.items() if kind != "motion" for n in names]
     motions = list(wanted.concepts["motion"][:1])
     plans: list[tuple[str, str, list[str]]] = [(BASE, "pseudo-token", wanted.first())]
@@ -105,7 +106,8 @@ def attacks(bench: Bench, wanted: Wanted) -> dict[str, Any]:
 def floor(bench: Bench, wanted: Wanted) -> dict[str, Any]:
     """How many clips show nothing of the concept, in the judge's eyes, where nothing of it was
     asked for: the kind's generic word in its name's place, and nothing done to the model. No method
-    can be measured to forget much more. Of the kinds that a still shows."""
+    can be measured to forget much more. Of the kinds that a still shows.
+    """
     return {
         kind: {"UA": figures.forgotten(Reader(bench, names, FULL).clips(WITHOUT))}
         for kind, names in wanted.concepts.items()

@@ -22,7 +22,8 @@ GAP = 4
 
 def picture(bench: Bench, method: str, concept: str) -> Image.Image:
     """Frames of clips that ask for the concept, then of others of its kind, then stills of other
-    kinds: the first of those that the figures count."""
+    kinds: the first of those that the figures count.
+    """
     kind = KIND_OF[concept]
     moves = kind == "motion"
     each = FRAMES if moves else 1

@@ -34,7 +34,8 @@ class Reader:
         self, method: str, group: Group, count: int, *, is_video: bool, model: Model = "starter"
     ) -> list[Outcome]:
         """The outcomes of a group of prompts, `count` a concept. Whatever is about a motion takes
-        clips."""
+        clips.
+        """
         return [
             one
             for concept in self.concepts
@@ -64,7 +65,8 @@ class Reader:
 
     def clips(self, method: str) -> list[Outcome]:
         """Of prompts that name the concepts; if the sizes say so, no more than it takes to tell
-        whether the goal is met."""
+        whether the goal is met.
+        """
         most = self._sizes.target_clips
         count = AT_A_TIME if self._sizes.decide else most
         while True:
@@ -77,7 +79,8 @@ class Reader:
 
 def row(bench: Bench, method: str, concepts: Sequence[str], sizes: SampleSizes) -> Row:
     """Everything measured of a method, paired with the base by prompt and seed. No clips for the
-    sizes that have none."""
+    sizes that have none.
+    """
     read = Reader(bench, concepts, sizes)
     groups: tuple[Group, ...] = ("wording", "same kind", "other kinds", "neighbours")
     by, base = ({group: read.stills(who, group) for group in groups} for who in (method, BASE))
@@ -129,7 +132,8 @@ def attacked(
     bench: Bench, method: str, attack: str, concepts: Sequence[str], sizes: SampleSizes
 ) -> Row:
     """The share of pictures that show the concept all the same, when asked for through an attack;
-    pooled and by concept."""
+    pooled and by concept.
+    """
     seen = {
         concept: bench.attacked(
             method,
@@ -158,7 +162,8 @@ def composed(bench: Bench, concepts: Sequence[str], sizes: SampleSizes) -> Row:
 
 def transfer(bench: Bench, method: str, concepts: Sequence[str], sizes: SampleSizes) -> Row:
     """F4: forgetting on the twin's stills and on the clips of the model trained apart, by frames;
-    only where the base shows the concept, since the two models differ in how well they draw it."""
+    only where the base shows the concept, since the two models differ in how well they draw it.
+    """
     read = Reader(bench, concepts, sizes)
     stills, stills0 = read.stills(method, "target"), read.stills(BASE, "target")
     clips = read.pooled(method, "target", sizes.apart_clips, is_video=True, model="apart")

@@ -55,7 +55,8 @@ def main(
 def speed(bench: Bench) -> dict[str, Any]:
     """By concept: the shortest run of each method that forgets, its seconds, and what it costs of
     others of the kind; and over the concepts that both forget, ascent's seconds as a multiple of
-    ours."""
+    ours.
+    """
     found: dict[str, Any] = {}
     for names in CONCEPTS.values():
         for concept in names[:2]:
@@ -79,7 +80,8 @@ def _multiples(
     found: Mapping[str, Any], ours: str, images: Mapping[str, float]
 ) -> dict[str, Any] | None:
     """Ascent's seconds ÷ ours, without and with what its images take; None if no concept is
-    forgotten by both."""
+    forgotten by both.
+    """
     both = [n for n, one in found.items() if one[ours]["forgets"] and one[ASCENT]["forgets"]]
     if not both:
         return None

@@ -74,7 +74,8 @@ def show_all(found: dict[str, Any]) -> None:
 
 def overall(methods: Mapping[str, Row], attacks: Mapping[str, Row]) -> dict[str, dict[str, float]]:
     """UA, IRA and 1 − attack success of every method and their harmonic mean; kinds count alike,
-    and the attack is the one that every method was put to, for the concepts that all were."""
+    and the attack is the one that every method was put to, for the concepts that all were.
+    """
     found: dict[str, dict[str, float]] = {}
     by_concept = {method: attacks[method][COMMON]["concepts"] for method in methods}
     common = set[str].intersection(*map(set, by_concept.values()))

@@ -17,7 +17,8 @@ WEIGHTS = Path(__file__).parent / "weights"
 
 def load_modelscope(starter: Backbone, weights: Path = WEIGHTS) -> NativeBackbone:
     """The model that `benchmarks.modelscope.train` wrote, with the built-in model's text encoder,
-    autoencoder and image twin. Raises OSError if it has not."""
+    autoencoder and image twin. Raises OSError if it has not.
+    """
     unet = cast(Any, UNet3DConditionModel).from_pretrained(weights, torch_dtype=torch.float32)
     image = starter.denoiser(is_video=False)
     video = UNet3D(

@@ -32,7 +32,8 @@ RIVALS: tuple[Way, ...] = ("reload", "kept", "scoped")
 
 def against(place: Place) -> dict[str, Any]:
     """S3 and S4: sixteen requests at once over sixteen encoders, and short ones among long ones;
-    ours and the others in turn."""
+    ours and the others in turn.
+    """
     data = store_of(place, place.sizes.encoders)
     whole = place.work / "whole"
     if not whole.exists():

@@ -1,5 +1,6 @@
 """Many encoders of the size that unlearning makes, without unlearning: what they change is random,
-and small enough that the pictures stay pictures."""
+and small enough that the pictures stay pictures.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +63,8 @@ def random_encoder(text_encoder: TextEncoder, number: int) -> Encoder:
 
 def large_encoder(text_encoder: TextEncoder, number: int) -> Encoder:
     """The same for a text encoder whose matrices take long to multiply out: its digest is that of
-    the factors, which nobody here compares with another's."""
+    the factors, which nobody here compares with another's.
+    """
     stored = {
         name: canonical(factor) for name, factor in random_factors(text_encoder, number).items()
     }
@@ -71,7 +73,8 @@ def large_encoder(text_encoder: TextEncoder, number: int) -> Encoder:
 
 def clip_vit_l() -> TextEncoder:
     """A text encoder of the sizes of CLIP ViT-L/14, which Stable Diffusion 1.x has; always the
-    same."""
+    same.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return TextEncoder(CLIPTextModel(clip_vit_l_config()))
@@ -99,7 +102,8 @@ def publish(
 
 def save_whole(backbone: Backbone, store: EncoderStore, folder: Path, count: int) -> None:
     """The first of them as whole text encoders, as one has them without overrides: a directory
-    each."""
+    each.
+    """
     module = backbone.text_encoder.module
     own: dict[str, Tensor] = dict(module.state_dict())
     for number in range(count):

@@ -49,7 +49,8 @@ def poisson(
 
 def drive(url: str, arrivals: Sequence[Arrival]) -> list[Answer]:
     """Sends them all and waits for the answers. An answer that is not 200 is a RuntimeError: what
-    fails quickly must not count as fast."""
+    fails quickly must not count as fast.
+    """
     return asyncio.run(_drive(url, arrivals))
 
 

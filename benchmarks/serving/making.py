@@ -22,7 +22,8 @@ MADE = 'palimpsest_jobs_ended_total{kind="encoder",reason="",status="published"}
 
 def making(place: Place) -> dict[str, Any]:
     """S7: the same requests while encoders are made (images, optimisation, judging), one after the
-    other, and while none is."""
+    other, and while none is.
+    """
     data = store_of(place, place.sizes.encoders)
     with ours(data, place.threads) as url:
         drive(sync(url), burst([body(i, i, steps=1) for i in range(2)]))
@@ -52,7 +53,8 @@ def making(place: Place) -> dict[str, Any]:
 @contextmanager
 def _makers(url: str) -> Generator[Counter[str]]:
     """Has an encoder made, and the next when it is done, for as long as the `with` lasts; about the
-    seconds that were spent in each phase."""
+    seconds that were spent in each phase.
+    """
     seen, over = Counter[str](), Event()
 
     def make() -> None:

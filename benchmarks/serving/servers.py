@@ -25,7 +25,8 @@ def ours(
     data: Path, threads: int, *, answers: str = "readyz", **settings: object
 ) -> Generator[str]:
     """The address of a really started server of ours once it answers at `answers`; its store lies
-    in `data`."""
+    in `data`.
+    """
     port = free_port()
     command = [sys.executable, "-m", "bentoml", "serve", "service:Palimpsest"]
     variables = {

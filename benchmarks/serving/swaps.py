@@ -30,7 +30,8 @@ from video import Engine, GenerationRequest, load_backbone
 
 def overhead(place: Place) -> dict[str, Any]:
     """S1 and S2: what it costs a request to name another encoder than the last did, resident or
-    cold on disk, a new prompt every time; and the latency by how many encoders are in use."""
+    cold on disk, a new prompt every time; and the latency by how many encoders are in use.
+    """
     data, pairs = store_of(place, place.sizes.encoders), place.sizes.pairs
     found: dict[str, Any] = {}
     with (

@@ -249,7 +249,8 @@ async def follow_encoder(
     request: Request, encoder: VisibleEncoder
 ) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events, named by the status, with the encoder as it is: at once, and then
-    whenever it has come further, until it has ended. `deleted` is the last one of one that was."""
+    whenever it has come further, until it has ended. `deleted` is the last one of one that was.
+    """
     listeners = runtime_of(request).records.listeners
     async for event in events(listeners, encoder.id, lambda: visible_encoder(request, encoder.id)):
         yield event

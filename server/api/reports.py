@@ -34,7 +34,8 @@ _DOCUMENTED: dict[int | str, dict[str, Any]] = {
 @router.get("", summary="Read an encoder's report", response_class=Response, responses=_DOCUMENTED)
 def get_report(request: Request, encoder: VisibleEncoder, format: Format | None = None) -> Response:
     """One HTML page with everything in it; JSON for `format=json`, or where `Accept` prefers it.
-    Made before an encoder is published; one that was imported may have none."""
+    Made before an encoder is published; one that was imported may have none.
+    """
     chosen = format or preferred(request.headers.get("accept", ""))
     if chosen == "json":
         return _answer(request, encoder, REPORT_JSON, "application/json", {"Vary": "Accept"})
@@ -63,7 +64,8 @@ def get_report_file(request: Request, encoder: VisibleEncoder, file: str) -> Res
 def preferred(accept: str) -> Format:
     """What a client's Accept header would rather have: JSON only if it says so (RFC 9110, 12.5.1:
     the most specific range that matches has the say). Of two that it likes as much, the one it
-    names, and of two named, the page."""
+    names, and of two named, the page.
+    """
     weights: dict[str, float] = {}
     for part in accept.split(","):
         kind, *parameters = (piece.strip().lower() for piece in part.split(";"))

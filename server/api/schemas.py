@@ -171,7 +171,8 @@ class ConceptRequest(_Request):
 
 class GateRequest(_Request):
     """What the encoder has to reach in order to be published. What is left out takes the server's
-    value."""
+    value.
+    """
 
     min_forget_rate: Annotated[Rate | None, Number] = Field(
         default=None, description="Each concept must be gone from this share of clips"

@@ -193,7 +193,8 @@ async def create_video(request: Request, response: Response) -> Video:
 async def create_video_and_wait(request: Request) -> Response:
     """The same, but the answer is the mp4. Its headers say which video it is (`x-video-id`), its
     `x-model`, and how long it took from its first step on, `x-inference-time-s`. Whoever closes the
-    connection cancels the video."""
+    connection cancels the video.
+    """
     runtime = runtime_of(request)
     try:
         record = await while_heard(request, finished(runtime, await _accepted(request)))
@@ -264,7 +265,8 @@ def get_video(record: OwnVideo, response: Response) -> Video:
 @router.get("/{video_id}/events", summary="Follow a video", response_class=EventSourceResponse)
 async def follow_video(request: Request, record: OwnVideo) -> AsyncIterator[ServerSentEvent]:
     """Server-sent events, named by the status, with the video as it is: at once, and then whenever
-    it has come further, until it has ended. `deleted` is the last one of a video that was."""
+    it has come further, until it has ended. `deleted` is the last one of a video that was.
+    """
     listeners, video = runtime_of(request).records.listeners, record.id
     async for event in events(listeners, video, lambda: video_object(own_video(request, video))):
         yield event

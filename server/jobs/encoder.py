@@ -109,7 +109,8 @@ def checked_settings(
 
 def make_images(jobs: Jobs, record: EncoderRecord) -> None:
     """The few images that show the concepts, by the base; none are made if some were sent, or if
-    the method does not look at any."""
+    the method does not look at any.
+    """
     from unlearn import few_shot_requests, few_shots_of
 
     loaded = jobs.runtime.wait_loaded()

@@ -1,6 +1,7 @@
 """What ends by itself, so that nothing grows for ever: videos that wait past their deadline, that
 have expired or that the disk has no room for, encoders that were not made, and the ledger of
-workflows that have ended."""
+workflows that have ended.
+"""
 
 from __future__ import annotations
 

@@ -80,7 +80,8 @@ class BaseClips:
 
 def model_digest(backbone: Backbone) -> str:
     """A hash over the model's files and its twin's, and over what else changes the pixels of its
-    clips: size, device, precision and the version of torch."""
+    clips: size, device, precision and the version of torch.
+    """
     import torch
 
     size = f"{backbone.capabilities.native_width}x{backbone.capabilities.native_height}"
@@ -92,7 +93,8 @@ def model_digest(backbone: Backbone) -> str:
 @lru_cache(maxsize=8)
 def _files_digest(directory: Path) -> str:
     """A hash over what diffusers loads from a model's directory: its JSON, and its components'
-    files. What a running process has loaded does not change, so it is taken once."""
+    files. What a running process has loaded does not change, so it is taken once.
+    """
     total = sha256()
     for path in sorted([*directory.glob("*.json"), *directory.glob("*/*")]):
         if path.is_file():

@@ -21,7 +21,8 @@ class DataInUse(PalimpsestError):
 
 class DataLock:
     """Holds a data directory from `take` to `release`, or to the end of the process, however it
-    ends."""
+    ends.
+    """
 
     def __init__(self, data_dir: Path) -> None:
         self._path = data_dir / "server.lock"

@@ -41,7 +41,8 @@ TONE_NOISE = 0.4
 
 def shared_video_model(unet: UNet2DConditionModel, adapter: MotionAdapter) -> Any:
     """The video denoiser whose spatial parameters are the image denoiser's and whose temporal ones
-    are the adapter's: the same tensors, so that training one trains the others."""
+    are the adapter's: the same tensors, so that training one trains the others.
+    """
     model: Any = UNetMotionModel.from_unet2d(unet, adapter)
     sources = {**dict(unet.named_parameters()), **dict(adapter.named_parameters())}
     for name, _ in list(model.named_parameters()):
@@ -91,7 +92,8 @@ def train_clips(
     still_batch: int = 8,
 ) -> None:
     """Train on the velocity of noised clips, what differs between frames counting more than the
-    rest, and beside it on that of noised stills."""
+    rest, and beside it on that of noised stills.
+    """
     video = shared_video_model(unet, adapter)
     encoder.requires_grad_(False)
     for model in (unet, video):  # faster here than the fused attention, see the stills' stage

@@ -77,7 +77,8 @@ def load_release(directory: Path, text_encoder: Any, vae: Any, unet: Any, adapte
 
 def prompt_book() -> dict[str, Any]:
     """Captions to retain, the generic word of each kind, how each concept may be called, and what
-    is done when a request does not say."""
+    is done when a request does not say.
+    """
     rng = np.random.default_rng(91)
     retain = [caption(sample_scene(rng), rng) for _ in range(RETAIN_CAPTIONS // 2)]
     subjects = list(SUBJECT_WORDS)
@@ -99,7 +100,8 @@ def prompt_book() -> dict[str, Any]:
 
 def _prefix_names(path: Path) -> None:
     """Name the tensors as every published CLIP checkpoint does: transformers 5 leaves out a prefix
-    without which transformers 4 quietly loads random weights."""
+    without which transformers 4 quietly loads random weights.
+    """
     tensors = load_file(path)
     named = {f"text_model.{k.removeprefix('text_model.')}": v for k, v in tensors.items()}
     save_file(named, path, metadata={"format": "pt"})

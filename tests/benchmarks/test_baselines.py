@@ -130,7 +130,8 @@ def test_esd_learns_what_its_equation_asks_for(
     backbone: Backbone, concept: str, kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where sampling begins, the edited denoiser's prediction under the concept's name has come
-    nearer to ε(∅) − η (ε(c) − ε(∅)) of the base."""
+    nearer to ε(∅) − η (ε(c) − ε(∅)) of the base.
+    """
     home: Any = importlib.import_module("benchmarks.forgetting.baselines.esd")
     monkeypatch.setattr(home, "STEPS", 40)
     monkeypatch.setitem(home.LEARNING_RATE, kind, 3e-3)

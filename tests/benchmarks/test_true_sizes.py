@@ -1,5 +1,6 @@
 """The benchmarks of true sizes: the models are as large as the real ones, and bytes are counted as
-they come and go."""
+they come and go.
+"""
 
 from __future__ import annotations
 

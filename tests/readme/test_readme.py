@@ -115,7 +115,8 @@ class Newcomer:
 
     def make(self, command: str) -> None:
         """Only what it would do: `make serve` is the server here, `make demo` has its own test, and
-        `make test` is what is running."""
+        `make test` is what is running.
+        """
         plan = self._run([*MAKE, "--dry-run", *command.split()[1:]], cwd=ROOT)
         assert f"{sys.prefix}/bin/" in plan
         assert "pip install" not in plan

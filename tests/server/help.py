@@ -36,7 +36,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def settings_for(backbone: Path, data: Path, **changes: Any) -> Settings:
     """Settings of a server over the tiny model, with a gate that lets every encoder through: a
-    random model shows nothing, so there is nothing to forget."""
+    random model shows nothing, so there is nothing to forget.
+    """
     values: dict[str, Any] = {
         "backbone": str(backbone),
         "data_dir": data,
@@ -121,7 +122,8 @@ def publish(
     report: Mapping[str, bytes] | None = None,
 ) -> Card:
     """Publish an encoder for the runtime's backbone: the base's MLPs plus noise; without a report,
-    as an imported one, unless one is given."""
+    as an imported one, unless one is given.
+    """
     base = runtime.loaded.backbone.text_encoder
     generator = torch.Generator().manual_seed(seed)
     stored = base.effective(

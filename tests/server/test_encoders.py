@@ -1,5 +1,6 @@
 """``/v1/encoders`` over the tiny model: really optimised, really judged. Its gate lets everything
-through, since a random model shows nothing that could be forgotten."""
+through, since a random model shows nothing that could be forgotten.
+"""
 
 from __future__ import annotations
 

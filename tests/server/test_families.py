@@ -1,5 +1,6 @@
 """Every family over HTTP, by name: a video, an encoder, a video with it that differs, and the base
-as it was."""
+as it was.
+"""
 
 from __future__ import annotations
 

@@ -60,7 +60,8 @@ def test_progress_is_the_share_of_what_may_be_asked_and_never_falls(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Eight probes of 32 in the first round. Then the concept's are decided, and there are twelve
-    left of the others, of which four are enough: from eight of 20 to twelve."""
+    left of the others, of which four are enough: from eight of 20 to twelve.
+    """
     told: list[int] = []
     change = client.runtime.records.change
 
@@ -128,7 +129,8 @@ def test_the_base_is_asked_once_whatever_the_encoder(make_client: Any) -> None:
 
 def test_rounds_that_were_judged_are_not_asked_again(make_client: Any, tmp_path: Path) -> None:
     """The server goes down after the first round; the next start goes on with the second, and the
-    report has the clips of both."""
+    report has the clips of both.
+    """
     gate = {"min_base_rate": 0, "min_forget_rate": 0, "max_retain_drop": 0.3}
     first: Client = make_client(data_dir=tmp_path)
     engine = first.runtime.loaded.engine

@@ -18,7 +18,7 @@ QUICK = {"prompt": "pogo in a meadow", "steps": 1, "frames": 1, "seed": 1}
 
 @pytest.fixture(scope="module")
 def server(make_client: Any, tmp_path_factory: pytest.TempPathFactory) -> Client:
-    """acme is bound to an alias, other to an encoder, two to two; free may use everything."""
+    """Acme is bound to an alias, other to an encoder, two to two; free may use everything."""
     keys = write_keys(
         tmp_path_factory.mktemp("keys") / "keys.json",
         admin={"role": "admin"},

@@ -70,7 +70,8 @@ def test_frames_are_prepared_as_clips_were_trained_by_pil(
     judge: ClipJudge, tiny_clip_dir: Path
 ) -> None:
     """Shortest side to 32 by bicubic, the middle square, CLIP's mean and deviation: what stock
-    processors do without torchvision, written out."""
+    processors do without torchvision, written out.
+    """
     frames = noise(2, 40, 60)
     pixels = []
     for frame in frames:
@@ -141,7 +142,8 @@ def test_a_label_is_embedded_once(judge: ClipJudge, monkeypatch: pytest.MonkeyPa
 @pytest.fixture(scope="module")
 def seeing_dir(tiny_clip_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny CLIP with its two projections and its scale fitted to tell red, blue and grey frames
-    apart, and saved again."""
+    apart, and saved again.
+    """
     directory = tmp_path_factory.mktemp("seeing")
     shutil.copytree(tiny_clip_dir, directory, dirs_exist_ok=True)
     clip = CLIPModel.from_pretrained(directory).eval().requires_grad_(False)

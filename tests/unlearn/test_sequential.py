@@ -18,7 +18,8 @@ def chances(
 ) -> tuple[float, float, np.ndarray]:
     """How probable it is that a rate of misses is ever passed, and ever failed, when one looks
     after so many outcomes and stops when it is clear; and the distribution of the misses where it
-    is not clear in the end. Exact, carried on from look to look."""
+    is not clear in the end. Exact, carried on from look to look.
+    """
     still = np.array([1.0])
     passed = failed = 0.0
     before = 0
@@ -61,7 +62,8 @@ def test_both_errors_stay_below_what_is_stated_however_often_one_looks(
 
 def test_the_errors_in_a_simulation_where_chances_vary_from_probe_to_probe() -> None:
     """No two probes need have the same chance: each at least unacceptable, or at most acceptable,
-    is enough. Clips, say, show a concept more often than stills."""
+    is enough. Clips, say, show a concept more often than stills.
+    """
     random = np.random.default_rng(7)
     acceptable, unacceptable = zone(0.1)
     for rates, wrong, most in (

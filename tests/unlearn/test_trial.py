@@ -209,7 +209,8 @@ def test_whatever_is_seen_it_ends_and_the_answer_fits_the_measures(
 
 def test_the_errors_of_the_whole_trial_are_those_stated(book: PromptBook) -> None:
     """With one figure unacceptable it is let through, and with all of them just acceptable refused,
-    no more often than stated, as far as it is clear."""
+    no more often than stated, as far as it is clear.
+    """
     random = np.random.default_rng(3)
     acceptable, unacceptable = zone(0.1)
     made, runs = plan(book, POGO), 300

@@ -29,7 +29,8 @@ def request(**changes: Any) -> GenerationRequest:
 
 def make_engine(backbone: Backbone, store: EncoderStore, *, at_most: int | None = None) -> Engine:
     """An engine that is not started yet; with `at_most`, one that takes batches of so many as soon
-    as there are."""
+    as there are.
+    """
     return Engine(
         lambda: backbone,
         lambda loaded: Residency(loaded.text_encoder, store, 2**30, loaded.device),
@@ -53,7 +54,8 @@ class AtMost(BatchSizes):
 
 class Flaky:
     """A backbone whose denoiser fails where it is told to: `fails` has the call's number and how
-    many samples it is for."""
+    many samples it is for.
+    """
 
     def __init__(
         self, backbone: Backbone, fails: Callable[[int, int], Exception | None] = lambda *_: None

@@ -18,7 +18,8 @@ PROMPTS = ("pogo bouncing", "otto by the sea", "a cactus", "mira in a meadow")
 
 class Latents(Flaky):
     """The backbone with its latents as they are, in place of frames: rounding to pixels would hide
-    small differences."""
+    small differences.
+    """
 
     def begin(self, *arguments: Any) -> Any:
         run = self._backbone.begin(*arguments)

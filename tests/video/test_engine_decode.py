@@ -1,5 +1,6 @@
 """Frames are decoded beside the loop: nobody's step waits for them, and what goes wrong stays with
-its own request."""
+its own request.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """Encoders under pressure: cold, damaged, deleted, evicted. Each befalls its own requests only, and
-nobody is ever served the base instead."""
+nobody is ever served the base instead.
+"""
 
 from __future__ import annotations
 

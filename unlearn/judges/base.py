@@ -62,7 +62,8 @@ class Judge(Protocol):
     @property
     def labels(self) -> Mapping[Kind, Sequence[str]]:
         """Concepts it is sure to know, by kind: those whose keeping is measured. A judge with an
-        open vocabulary knows others too; ask `knows`. A kind it cannot judge may be left out."""
+        open vocabulary knows others too; ask `knows`. A kind it cannot judge may be left out.
+        """
         ...
 
     def knows(self, concept: str, kind: Kind) -> bool:
@@ -71,7 +72,8 @@ class Judge(Protocol):
 
     def shows(self, frames: Frames, concept: str, kind: Kind) -> list[bool]:
         """Whether each of the frames (F,H,W,3) uint8 shows the concept. A motion is read off the
-        whole clip, so for kind "motion" all F answers are the same. Raises UnknownConcept."""
+        whole clip, so for kind "motion" all F answers are the same. Raises UnknownConcept.
+        """
         ...
 
 
@@ -139,7 +141,8 @@ class ClassifierJudge:
     @classmethod
     def load(cls, directory: Path | str) -> ClassifierJudge:
         """Reads `config.json` and `model.safetensors`; raises JudgeInvalid for anything else than a
-        judge saved here."""
+        judge saved here.
+        """
         directory = Path(directory)
         config_file, weights_file = directory / "config.json", directory / "model.safetensors"
         try:
@@ -197,7 +200,8 @@ class ClassifierJudge:
 
     def read(self, frames: Frames, head: Head) -> list[str]:
         """What the head sees in each of the frames (F,H,W,3) uint8: a label, or the head's word for
-        "neither". The motion head looks at all frames at once and says the same F times."""
+        "neither". The motion head looks at all frames at once and says the same F times.
+        """
         probabilities = self.probabilities(frames, head)
         outputs = self.config.outputs(head)
         words: list[str] = []
@@ -209,7 +213,8 @@ class ClassifierJudge:
 
     def probabilities(self, frames: Frames, head: Head) -> NDArray[np.float32]:
         """Softmax probabilities over `config.outputs(head)`: (F, outputs), or (1, outputs) for the
-        motion head."""
+        motion head.
+        """
         inputs = frames_to_input(frames)
         with torch.inference_mode():
             if head == "motion":
@@ -269,7 +274,8 @@ def check_frames(frames: Frames) -> None:
 
 def frames_to_input(frames: Frames) -> Tensor:
     """uint8 frames (F,H,W,3) of any size → float32 (F,3,64,64) in [-1,1], what the networks expect.
-    Raises ValueError for another dtype or shape."""
+    Raises ValueError for another dtype or shape.
+    """
     check_frames(frames)
     pixels = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float() / 127.5 - 1
     if pixels.shape[-2:] == (FRAME_SIZE, FRAME_SIZE):
@@ -279,7 +285,8 @@ def frames_to_input(frames: Frames) -> Tensor:
 
 def _fill(network: nn.Module, tensors: Mapping[str, Tensor], prefix: str, file: Path) -> None:
     """Loads `tensors` under `prefix` into `network`; every name and shape must be exactly the
-    network's own."""
+    network's own.
+    """
     wanted: dict[str, Any] = network.state_dict()
     found = {
         name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)

@@ -228,7 +228,8 @@ def _check_directory(directory: Path) -> None:
 
 def _check_fit(model: CLIPModel, info: Mapping[str, Any], tokenizer: CLIPTokenizer) -> None:
     """Raises ValueError if weights are missing, misshapen or not finite, or if the tokenizer is not
-    the model's."""
+    the model's.
+    """
     if lacking := sorted(map(str, [*info["missing_keys"], *info["mismatched_keys"]])):
         raise ValueError(f"it lacks weights, or has misshapen ones: {lacking[:3]}")
     for name, parameter in model.named_parameters():

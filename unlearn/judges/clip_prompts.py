@@ -68,7 +68,8 @@ PLAIN: Label = tuple(template.format(name="") for template in STYLE_TEMPLATES)
 
 def offered(book: PromptBook) -> Mapping[Kind, Sequence[str]]:
     """The concepts to weigh against each other, by kind: the book's, or the everyday ones for a
-    kind of which it has none."""
+    kind of which it has none.
+    """
     return {kind: list(book.concepts.get(kind, ())) or CONCEPTS[kind] for kind in TEMPLATES}
 
 

@@ -1,5 +1,6 @@
 """The two small networks a classifier judge is made of. They are trained on rendered ground truth,
-never on the generator."""
+never on the generator.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +43,7 @@ class FrameClassifier(nn.Module):
         self.style = nn.Linear(256, styles)
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """frames (B,3,64,64) in [-1,1] → subject logits (B,subjects), style logits (B,styles)."""
+        """Frames (B,3,64,64) in [-1,1] → subject logits (B,subjects), style logits (B,styles)."""
         features = self.features(frames)
         pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3))], dim=1)
         return self.subject(pooled), self.style(pooled)
@@ -75,7 +76,7 @@ class MotionClassifier(nn.Module):
         self.motion = nn.Linear(256, motions)
 
     def forward(self, clips: Tensor) -> Tensor:
-        """clips (B,F,3,64,64) in [-1,1] → motion logits (B,motions)."""
+        """Clips (B,F,3,64,64) in [-1,1] → motion logits (B,motions)."""
         batch, frames = clips.shape[:2]
         moving = clips - clips.mean(1, keepdim=True)
         features = self.features(torch.cat([clips, moving], dim=2).flatten(0, 1))

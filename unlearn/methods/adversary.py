@@ -225,6 +225,7 @@ def peculiar(towards: Tensor, away: Sequence[Tensor]) -> Tensor:
 
 def shares(moved: Tensor, direction: Tensor, apart: Tensor) -> Tensor:
     """⟨m, d⟩ / ‖d‖² for each of (B,L,D); less where d is next to nothing beside the mean square
-    `apart`, as in a concept that has nothing of its own."""
+    `apart`, as in a concept that has nothing of its own.
+    """
     least = torch.maximum(direction.square().mean((1, 2)), LEAST * apart).clamp(min=1e-12)
     return (moved * direction).mean((1, 2)) / least

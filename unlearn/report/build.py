@@ -242,7 +242,8 @@ def _png(frames: Frames) -> bytes:
 
 def _mp4(frames: Frames, probe: Probe, maker: Card | None, base: str, fps: int) -> bytes:
     """The clip at its own size, or twice, thrice, … that, so that a small one can be looked at.
-    `maker` is the encoder's card, None for the base."""
+    `maker` is the encoder's card, None for the base.
+    """
     from unlearn.report.pictures import SIDE
     from video import clip
 

@@ -19,7 +19,8 @@ MAX_POINTS = 400
 
 def loss_curve(losses: Sequence[float]) -> Markup:
     """The objective at every optimisation step, at least one. Read aloud, it says where the curve
-    begins and ends."""
+    begins and ends.
+    """
     steps = list(range(1, len(losses) + 1))
     every = math.ceil(len(losses) / MAX_POINTS)
     drawn = sorted({*range(0, len(losses), every), len(losses) - 1})
@@ -71,7 +72,8 @@ def loss_curve(losses: Sequence[float]) -> Markup:
 
 def interval_bar(rate: Rate) -> Markup:
     """A rate as a bar from 0 to 100 % with its interval across. The figures stand beside it, so it
-    is not read aloud."""
+    is not read aloud.
+    """
     low, high = (200 * end for end in rate.interval or (rate.rate, rate.rate))
     return tag(
         "svg",
@@ -86,7 +88,8 @@ def interval_bar(rate: Rate) -> Markup:
 
 def ticks(low: float, high: float, most: int) -> list[float]:
     """Round numbers, 1, 2 or 5 times a power of ten apart, from `low` or just below to `high` or
-    just above: about `most` of them, at least two."""
+    just above: about `most` of them, at least two.
+    """
     if high <= low:
         around = abs(low) if abs(low) > 1e-9 else 1.0  # next to nothing has no digits to go by
         low, high = low - around / 2, low + around / 2

@@ -1,5 +1,6 @@
 """Pictures as the report's page holds them: small enough to be carried inside it, whatever they
-show."""
+show.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +46,8 @@ def still(frames: Frames) -> Inline:
 
 def preview(frames: Frames, fps: float) -> Inline:
     """A clip (F,H,W,3) as an animation that goes on for ever; of a long one every so many-th frame,
-    at the speed of the whole."""
+    at the speed of the whole.
+    """
     chosen = _spread(len(frames), PREVIEW_FRAMES)
     apart = round(1000 * len(frames) / fps / len(chosen))
     return _fitting(
@@ -68,7 +70,8 @@ def strip(frames: Frames) -> Inline:
 
 def _fitting(draw: Callable[[int, int], Inline], side: int, limit: int) -> Inline:
     """The best that fits: first the quality goes down, then the size. Ends, since an image of one
-    pixel fits any of our limits."""
+    pixel fits any of our limits.
+    """
     while True:
         for quality in _QUALITIES:
             drawn = draw(side, quality)

@@ -28,7 +28,8 @@ class Outcome:
 
 def outcome_of(probe: Probe, base: Frames, encoder: Frames, judge: Judge) -> Outcome:
     """The outcome of a probe whose two clips (F,H,W,3) are made: for a target probe any frame that
-    shows the concept counts, for a retain probe most must."""
+    shows the concept counts, for a retain probe most must.
+    """
     rule = any_frame if probe.is_target else most_frames
     return Outcome(
         probe,

@@ -174,7 +174,8 @@ def _others(
     concepts: Sequence[Concept], judge: Judge, book: PromptBook
 ) -> tuple[list[Named], list[Named]]:
     """Prompts for every other concept of the judge's `labels`: those of the same kinds, and those
-    of the other kinds; in each list every concept comes once before any comes a second time."""
+    of the other kinds; in each list every concept comes once before any comes a second time.
+    """
     forgotten = {(concept.name, concept.kind) for concept in concepts}
     names = [name for concept in concepts for name in names_of(concept, book)]
     same: list[list[Named]] = []
@@ -203,7 +204,8 @@ def _naming(label: str, kind: Kind, without: Sequence[str], book: PromptBook) ->
 
 def _shuffled(prompts: Sequence[Named]) -> list[Named]:
     """In an order that depends on each prompt alone: books list theirs by the alphabet, in which a
-    beginning would be all of one sentence form, and without the others a prompt keeps its turn."""
+    beginning would be all of one sentence form, and without the others a prompt keeps its turn.
+    """
     return sorted(prompts, key=_number)
 
 

@@ -64,5 +64,6 @@ def verdict(
 
 def exceeds(misses: int, n: int, limit: float) -> bool:
     """Whether `misses` of `n` are more than `limit` allows, whichever way limit was rounded: in
-    binary 1 − 0.9 is less than 0.1, and one miss in ten still no more than that."""
+    binary 1 − 0.9 is less than 0.1, and one miss in ten still no more than that.
+    """
     return misses > limit * n + 1e-9

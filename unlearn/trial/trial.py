@@ -115,7 +115,8 @@ class Trial:
     def _kept(self, own: Sequence[Outcome]) -> Verdict | None:
         """Tests the share of pairs in which the encoder loses what the base shows. The drop is that
         share less what the encoder shows and the base does not, so never more: to pass the one is
-        to pass the other. To fail, the drop itself has to be above its limit as well."""
+        to pass the other. To fail, the drop itself has to be above its limit as well.
+        """
         lost = sum(outcome.by_base and not outcome.by_encoder for outcome in own)
         gained = sum(outcome.by_encoder and not outcome.by_base for outcome in own)
         answer = self._test(lost, len(own), self._gate.max_retain_drop)

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 class Observer:
     """Somebody who counts; this one counts nothing. Called on the loop's thread, and `decoded`
-    beside it: what overrides these must neither raise nor take long."""
+    beside it: what overrides these must neither raise nor take long.
+    """
 
     def waited(self, seconds: float) -> None:
         """A request's first step has begun, so long after it was handed in."""

@@ -25,7 +25,8 @@ EMBEDDING_BYTES = 64 * 2**20
 
 class ModelRunner:
     """Belongs to the loop's thread. Encoders are loaded and frames decoded in threads beside it, so
-    that neither holds up the steps of others."""
+    that neither holds up the steps of others.
+    """
 
     def __init__(self, backbone: Backbone, residency: Residency, observer: Observer) -> None:
         self.backbone = backbone
@@ -84,7 +85,8 @@ class ModelRunner:
 
     def decode_beside(self, run: Run) -> Future[Frames | None]:
         """The frames of a request whose steps are done, made beside the loop; None if there was no
-        room for that or it cannot be, and `decode` may make them."""
+        room for that or it cannot be, and `decode` may make them.
+        """
         if not self.backbone.decodes_beside:
             cannot: Future[Frames | None] = Future()
             cannot.set_result(None)

@@ -137,7 +137,8 @@ class Scheduler(Generic[W]):
 
     def _with_others(self, first: W, waiting: Sequence[W]) -> list[W]:
         """A batch around `first`; or, if there is room in it for work that has to get ready for it
-        first, that."""
+        first, that.
+        """
         others = [work for work in waiting if work is not first and work.shape == first.shape]
         most = self._sizes.limit(first.shape, 1 + len(others))
         ready = sorted((w for w in others if w.phase == "step"), key=lambda work: work.remaining)

@@ -87,7 +87,8 @@ def _tensors(module: nn.Module) -> dict[str, Tensor]:
 
 def load_text_encoder(files: ModelFiles, options: Options) -> tuple[Tokens, TextEncoder]:
     """The tokenizer and CLIP's text model, in full precision: they run once a request, and what an
-    encoder changes is small. Raises BackboneInvalid."""
+    encoder changes is small. Raises BackboneInvalid.
+    """
     tokenizer = files.tokenizer("CLIPTokenizer", "CLIPTokenizerFast")
     module = files.load("text_encoder", CLIPTextModel, torch.float32)
     tokens = Tokens(tokenizer, int(tokenizer.model_max_length))

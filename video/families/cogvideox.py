@@ -1,5 +1,6 @@
 """The CogVideoX family: a transformer over text and clip behind T5 v1.1 XXL. Its image twin is
-PixArt-α, which has the same encoder."""
+PixArt-α, which has the same encoder.
+"""
 
 from __future__ import annotations
 
@@ -60,13 +61,15 @@ class CogVideoX(Denoiser):
     @property
     def _frames_to_a_patch(self) -> int:
         """CogVideoX 1.5 takes latent frames together. What is made beyond the frames that were
-        asked for comes first, and is left out again."""
+        asked for comes first, and is left out again.
+        """
         network: Any = self.network
         return network.config.patch_size_t or 1
 
     def _rotary(self, frames: int) -> tuple[Tensor, Tensor] | None:
         """Where each patch is (Su et al. 2021, arXiv 2104.09864), as the stock pipeline has it; the
-        2b model adds positions of its own instead."""
+        2b model adds positions of its own instead.
+        """
         network: Any = self.network
         config = network.config
         if not config.use_rotary_positional_embeddings:
@@ -100,7 +103,8 @@ class CogVideoX(Denoiser):
 
 def load_text_encoder(files: ModelFiles, options: Options) -> tuple[Tokens, TextEncoder]:
     """The tokenizer and T5's encoder; padding is like any other token to both. Raises
-    BackboneInvalid."""
+    BackboneInvalid.
+    """
     tokenizer = files.tokenizer("T5Tokenizer", "T5TokenizerFast")
     module = files.load("text_encoder", T5EncoderModel, "auto")
     length = int(files.config("transformer").get("max_text_seq_length", 226))

@@ -1,5 +1,6 @@
 """The ModelScope family, ZeroScope among it: a 3-D U-Net behind the text encoder of Stable
-Diffusion 2.x, which is its image twin. Nothing else is shared: the denoisers were trained apart."""
+Diffusion 2.x, which is its image twin. Nothing else is shared: the denoisers were trained apart.
+"""
 
 from __future__ import annotations
 

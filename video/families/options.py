@@ -39,7 +39,8 @@ class Options:
     def text_encoder(self, module: PreTrainedModel, **padding: Any) -> TextEncoder:
         """A text model where its placement has it. One of billions of parameters, which comes as
         precise as it is stored, is computed in the denoiser's precision; but not in float16, which
-        the activations of T5 leave."""
+        the activations of T5 leave.
+        """
         dtype = None
         if not isinstance(module, CLIPTextModel) and not self.keeps_text_precision:
             dtype = torch.bfloat16 if self.dtype == torch.float16 else self.dtype

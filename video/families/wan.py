@@ -1,5 +1,6 @@
 """Wan 2.1: a transformer trained by flow matching behind umT5 XXL. No image model has that
-encoder: the twin is the video model itself, at one frame."""
+encoder: the twin is the video model itself, at one frame.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +52,8 @@ def clean(prompt: str) -> str:
 
 def load_text_encoder(files: ModelFiles, options: Options) -> tuple[Tokens, TextEncoder]:
     """The tokenizer and umT5's encoder, which attends to no padding and whose embedding of padding
-    is zero. Raises BackboneInvalid."""
+    is zero. Raises BackboneInvalid.
+    """
     tokens = Tokens(files.tokenizer("T5Tokenizer", "T5TokenizerFast"), PROMPT_TOKENS, clean)
     module = files.load("text_encoder", UMT5EncoderModel, "auto")
     return tokens, options.text_encoder(module, padding="masked", pad_token=tokens.pad)

@@ -110,7 +110,8 @@ def to_frames(pixels: Tensor) -> Frames:
 
 def to_pixels(pictures: Frames, size: tuple[int, int]) -> Tensor:
     """(N,H,W,3) or (N,F,H,W,3) of bytes → (N,3,h,w) or (N·F,3,h,w) in [−1, 1], at width and height
-    `size`."""
+    `size`.
+    """
     if pictures.dtype != np.uint8 or pictures.ndim not in (4, 5) or pictures.shape[-1] != 3:
         raise ValueError(
             f"pictures must be uint8 (N,H,W,3) or (N,F,H,W,3), not {pictures.dtype} "

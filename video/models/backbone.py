@@ -114,7 +114,8 @@ class Backbone(ABC):
 
     def prompt_tokens(self, prompt: str) -> int:
         """How many tokens a prompt has, start and end included; `tokenize` cuts off what is beyond
-        `limits.prompt_tokens`, so that a caller who wants to be told must ask here."""
+        `limits.prompt_tokens`, so that a caller who wants to be told must ask here.
+        """
         return self.tokens.count(prompt)
 
     @abstractmethod
@@ -148,4 +149,5 @@ class Backbone(ABC):
     @abstractmethod
     def step(self, runs: Sequence[Any]) -> None:
         """Advances runs of one shape, which `begin` returned, by one step each. If it fails none
-        of them has moved, and it may be tried again."""
+        of them has moved, and it may be tried again.
+        """

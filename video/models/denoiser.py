@@ -39,7 +39,8 @@ class NoiseSchedule:
     def of_flow(cls, times: int, shift: float) -> NoiseSchedule:
         """1−σ and σ on the straight path from data to noise (Lipman et al. 2023), σ uniform up to
         the shift towards noise that large pictures need: sσ / (1 + (s−1)σ) (Esser et al. 2024,
-        arXiv 2403.03206, eq. 23)."""
+        arXiv 2403.03206, eq. 23).
+        """
         sigma = torch.arange(1, times + 1) / times
         sigma = shift * sigma / (1 + (shift - 1) * sigma)
         return cls(sigma * times, 1 - sigma, sigma)
@@ -60,7 +61,8 @@ class Autoencoder(Protocol):
 
     def latent_size(self, frames: int | None, size: tuple[int, int]) -> tuple[int, ...]:
         """(h,w) of a still of width and height `size`, or (F,h,w) of a clip; how many frames it
-        decodes to is `frames` at least."""
+        decodes to is `frames` at least.
+        """
         ...
 
     def decode(self, latents: Tensor) -> Frames:
@@ -69,7 +71,8 @@ class Autoencoder(Protocol):
 
     def encode(self, pictures: Frames, size: tuple[int, int]) -> Tensor:
         """Stills (N,H,W,3) → (N,C,h,w); clips (N,F,H,W,3) → (N,C,F,h,w). Other sizes are brought to
-        this one. The mean of the posterior: the same pictures give the same latents every time."""
+        this one. The mean of the posterior: the same pictures give the same latents every time.
+        """
         ...
 
 

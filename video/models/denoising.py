@@ -40,7 +40,8 @@ class DenoisingState(Run):
 
     def inputs(self) -> tuple[Tensor, Tensor, Tensor]:
         """What the denoiser is to be called with: latents, timesteps, embeddings; each with one
-        sample, or two under guidance."""
+        sample, or two under guidance.
+        """
         timestep = self._timesteps[self.step]
         latents = self.latents
         if scale := getattr(self._scheduler, "scale_model_input", None):

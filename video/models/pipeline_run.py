@@ -50,7 +50,8 @@ class PipelineRun(Run):
 
     def advance(self) -> None:
         """Goes on until its scheduler has taken the next step. Raises what the pipeline raises; it
-        has ended then, and raises the same again."""
+        has ended then, and raises the same again.
+        """
         self._resume()
         self.step += 1
 

@@ -43,7 +43,8 @@ class Target:
 @dataclass(frozen=True)
 class Attack:
     """What an attacker found. Its success is the share of pictures that show the concept, of
-    `sample(backbone, shots, moving=…, intervention=attack.model)` over `prompts` and seeds."""
+    `sample(backbone, shots, moving=…, intervention=attack.model)` over `prompts` and seeds.
+    """
 
     name: str
     prompts: tuple[str, ...]

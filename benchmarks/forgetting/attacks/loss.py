@@ -50,7 +50,8 @@ class PicturesLoss:
 
     def compared(self, captions: Sequence[str], overrides: Mapping[str, Tensor] | None) -> Tensor:
         """On one and the same noised batch every time, so that two attempts differ by what they
-        are and not by their noise."""
+        are and not by their noise.
+        """
         embeddings = torch.cat([self._embed(captions, overrides)] * self._draws)
         return -objectives.ascent(self._denoiser, self._fixed, embeddings)
 

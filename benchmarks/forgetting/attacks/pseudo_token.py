@@ -67,7 +67,8 @@ def boundless_token(
     """The same, of any length: as the papers' own. A text encoder is a residual stream behind layer
     norms. What its layers add to a long enough vector does not change where that points, so that
     whoever may choose the vector chooses the embedding, and no training of the layers is in the
-    way. It measures the denoiser, not the encoder."""
+    way. It measures the denoiser, not the encoder.
+    """
     free = budget or replace(BUDGETS[target.is_video], learning_rates=(0.1, 1.0), bounded=False)
     found = pseudo_token(backbone, intervention, target, free)
     return replace(found, name="pseudo-token, any length")

@@ -21,7 +21,8 @@ COMPARED_DRAWS = 4
 @dataclass(frozen=True)
 class SoftBudget:
     """How long a row is learned, at how many images a step, and how fast; from the start again for
-    every learning rate, each falling to zero."""
+    every learning rate, each falling to zero.
+    """
 
     steps: int
     batch: int

@@ -42,7 +42,8 @@ def token_search(
     budget: SearchBudget | None = None,
 ) -> Attack:
     """Three words of the vocabulary before prompts that name the concept: plain text, which goes
-    through tokenizer, rewriting and encoder like anybody's."""
+    through tokenizer, rewriting and encoder like anybody's.
+    """
     began = perf_counter()
     search = _Search(backbone, intervention, target, budget or BUDGETS[target.is_video])
     with edited(backbone.denoiser(target.is_video).network, intervention.denoiser):
@@ -94,7 +95,8 @@ class _Search:
 
     def _ranked(self, place: int) -> list[str]:
         """All the words, by how far they would lower the loss at this position to first order:
-        (e_w − e_now) · ∂L/∂e (HotFlip, eq. 10)."""
+        (e_w − e_now) · ∂L/∂e (HotFlip, eq. 10).
+        """
         matrix = token_embedding(self._backbone, self._intervention)
         rows = matrix[[self._words[word] for word in self.found]].requires_grad_()
         slots = [self._words[word] for word in self._slots]

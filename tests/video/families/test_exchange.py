@@ -1,5 +1,6 @@
 """An encoder as others use it: exported, it makes stock pipelines forget as our overrides do; and
-imported again it is the same encoder."""
+imported again it is the same encoder.
+"""
 
 from __future__ import annotations
 

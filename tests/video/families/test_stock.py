@@ -1,5 +1,6 @@
 """The families that are stepped by the engine, against stock diffusers' own pipelines: the same
-seed and the same embeddings give the same latents, alone and among others."""
+seed and the same embeddings give the same latents, alone and among others.
+"""
 
 from __future__ import annotations
 
