@@ -10,14 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from video.engine.engine import Engine, EngineStats
-    from video.generation_request import (
-        Cancelled,
-        EngineStopped,
-        GenerationRequest,
-        OutOfMemory,
-        RequestInvalid,
-        Ticket,
-    )
+    from video.engine.ticket import Cancelled, EngineStopped, OutOfMemory, Ticket
+    from video.generation_request import GenerationRequest, RequestInvalid
     from video.load import load_backbone, load_text_encoder
     from video.models.backbone import Backbone, BackboneInvalid, Capabilities, NoNativeDenoiser
     from video.models.prompt_book import PromptBook
@@ -26,16 +20,16 @@ _HOMES = {
     "Backbone": "video.models.backbone",
     "BackboneInvalid": "video.models.backbone",
     "NoNativeDenoiser": "video.models.backbone",
-    "Cancelled": "video.generation_request",
+    "Cancelled": "video.engine.ticket",
     "Engine": "video.engine.engine",
     "EngineStats": "video.engine.engine",
-    "EngineStopped": "video.generation_request",
+    "EngineStopped": "video.engine.ticket",
     "GenerationRequest": "video.generation_request",
     "Capabilities": "video.models.backbone",
-    "OutOfMemory": "video.generation_request",
+    "OutOfMemory": "video.engine.ticket",
     "PromptBook": "video.models.prompt_book",
     "RequestInvalid": "video.generation_request",
-    "Ticket": "video.generation_request",
+    "Ticket": "video.engine.ticket",
     "load_backbone": "video.load",
     "load_text_encoder": "video.load",
 }

@@ -15,7 +15,7 @@ from dbos import DBOS
 
 from server.jobs.video import remove
 from server.storage.records import COMPLETED, FAILED, QUEUED, EncoderRecord, VideoRecord
-from video.generation_request import DeadlineExceeded
+from video.engine.ticket import DeadlineExceeded
 
 if TYPE_CHECKING:
     from server.runtime import Runtime

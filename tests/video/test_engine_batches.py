@@ -15,7 +15,7 @@ import torch
 from encoders import EncoderStore
 from tests.video.help import WAIT, Flaky, Gate, assert_same, make_engine, publish, request
 from video import Backbone, Cancelled, Engine, GenerationRequest, Ticket
-from video.generation_request import DeadlineExceeded
+from video.engine.ticket import DeadlineExceeded
 from video.models.backbone import Frames
 from video.models.denoising import DenoisingState
 

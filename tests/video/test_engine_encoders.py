@@ -16,7 +16,7 @@ import pytest
 from encoders import Encoder, EncoderInvalid, EncoderNotFound, EncoderStore, Residency
 from tests.video.help import WAIT, assert_same, make_engine, publish, request
 from video import Backbone, Cancelled, Engine, GenerationRequest
-from video.generation_request import DeadlineExceeded
+from video.engine.ticket import DeadlineExceeded
 from video.models.backbone import Frames
 
 COUNT = 5

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from video.engine.observer import Observer
 from video.engine.scheduler import Scheduler
 from video.engine.tasks import GenerationTask, IteratorTask, Task, over, step_together
-from video.generation_request import EngineStopped, GenerationRequest, OutOfMemory, Ticket
+from video.engine.ticket import EngineStopped, OutOfMemory, Ticket
+from video.generation_request import GenerationRequest
 
 if TYPE_CHECKING:
     from encoders import Residency

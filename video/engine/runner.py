@@ -14,7 +14,8 @@ from torch import Tensor
 from encoders import Residency
 from video.engine.encoder_loader import EncoderLease, EncoderLoader
 from video.engine.observer import Observer
-from video.generation_request import GenerationRequest, OutOfMemory
+from video.engine.ticket import OutOfMemory
+from video.generation_request import GenerationRequest
 from video.models.backbone import Backbone, Frames, Run
 
 T = TypeVar("T")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from video.engine.encoder_loader import release
 from video.engine.scheduler import Phase
-from video.generation_request import Cancelled, DeadlineExceeded, GenerationRequest, Ticket
+from video.engine.ticket import Cancelled, DeadlineExceeded, Ticket
+from video.generation_request import GenerationRequest
 
 if TYPE_CHECKING:
     from video.engine.encoder_loader import EncoderLease
