@@ -1,4 +1,4 @@
-"""`CONTRIBUTING.md` followed to the letter: its packages are copied out of the page and installed."""
+"""`CONTRIBUTING.md` to the letter: its packages are copied out of the page and installed."""
 
 from __future__ import annotations
 
