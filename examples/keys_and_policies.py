@@ -31,7 +31,7 @@ def main() -> None:
         keys.write_text(json.dumps({"keys": [its_entry, their_entry]}))
         settings = {"PALIMPSEST_KEYS_FILE": str(keys), "PALIMPSEST_DATA_DIR": f"{folder}/data"}
         serve = [sys.executable, "-m", "cli", "serve", "--port", PORT]
-        server = subprocess.Popen(serve, env={**os.environ, **settings})
+        server = subprocess.Popen(serve, env={**os.environ, **settings}, stdout=sys.stderr)
         try:
             switch(client(operator), client(tenant))
         finally:

@@ -14,9 +14,10 @@ import time
 import warnings
 from pathlib import Path
 
-from openai import NOT_GIVEN, OpenAI
+from openai import OpenAI
 
-# The client warns that OpenAI's own video API shuts down. This server keeps its shape.
+# The client warns that OpenAI's own video API shuts down. This server keeps the API's shape.
+# pyright: reportDeprecated=false
 warnings.filterwarnings("ignore", message="The Sora API")
 
 POLL_SECONDS = 0.5
@@ -44,7 +45,6 @@ def main() -> None:
     extra = {"encoder": arguments.encoder, "seed": arguments.seed}
     video = client.videos.create(
         prompt=arguments.prompt,
-        model=NOT_GIVEN,
         extra_body={name: value for name, value in extra.items() if value is not None},
     )
     while video.status in ("queued", "in_progress"):
