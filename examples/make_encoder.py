@@ -1,8 +1,6 @@
 """Make an encoder in Python, without a server: optimise, judge, publish, export.
 
-    python examples/make_encoder.py pogo character --export pogo-text-encoder
-
-Run it in the checkout, where the built-in model is `starter/weights`.
+Run it in the checkout: `python examples/make_encoder.py pogo character --export exported`.
 """
 
 from __future__ import annotations
@@ -17,14 +15,15 @@ from encoders.exchange import export_directory
 from encoders.residency import Residency
 from encoders.store import EncoderStore
 from unlearn import UnlearnSettings, UnlearnTask, unlearn
-from unlearn.judges.base import load_judge
+from unlearn.judges.load import load_judge
 from unlearn.trial.gate import Gate
 from unlearn.trial.measures import outcome_of
 from unlearn.trial.probes import judging_plan
 from unlearn.trial.trial import Trial
-from video import Backbone, Engine, load_backbone
+from video import Engine, load_backbone
+from video.models.backbone import Backbone
 
-WEIGHTS = Path("starter/weights")
+WEIGHTS = Path("starter/weights")  # the built-in model, in the checkout
 
 
 def main() -> None:
