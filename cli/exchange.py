@@ -7,7 +7,6 @@ itself, whether or not a server runs on it. Of the model they load the text enco
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,11 +16,9 @@ from cli import show
 from cli.configuration import read_settings
 from cli.errors import CommandFailed
 from cli.options import AsJson, Backbone
-from encoders import Card, Concept, Encoder, EncoderInvalid, EncoderNotFound, Kind, check_id
+from encoders import Concept, Encoder, EncoderInvalid, EncoderNotFound, Kind, check_id
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from encoders import EncoderStore, TextEncoder
 
 
@@ -96,37 +93,21 @@ def import_encoder(
         base = _base(backbone)
         overrides = import_directory(base, directory, allow_pickle=allow_pickle)
         source = directory.resolve().name
-        encoder = _imported(base, overrides, encoder_id, concepts, source)
+        encoder = Encoder.of(
+            base,
+            overrides,
+            id=encoder_id,
+            concepts=concepts,
+            method="import",
+            settings={"source": source},
+            seed=0,
+        )
         card = store.publish(encoder)
     if as_json:
         show.result({**card.model_dump(mode="json"), "judged": False})
         return
     show.line(f"{card.id} is published, as one that forgets {concept} ({kind}).")
     show.line("It has not been judged: whether it forgets anything, nobody has measured.")
-
-
-def _imported(
-    base: TextEncoder,
-    overrides: dict[str, Tensor],
-    encoder_id: str,
-    concepts: tuple[Concept, ...],
-    source: str,
-) -> Encoder:
-    from encoders.digest import digest, fingerprint
-
-    effective = base.effective(overrides)
-    card = Card(
-        id=encoder_id,
-        concepts=concepts,
-        method="import",
-        settings={"source": source},
-        seed=0,
-        base=base.fingerprint,
-        digest=digest(base.parameters(), effective),
-        stored=fingerprint(effective),
-        created_at=datetime.now(UTC),
-    )
-    return Encoder(card, effective)
 
 
 def _store(*, must_exist: bool) -> EncoderStore:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from encoders.card import Card, Concept, Encoder, EncoderId, EncoderRef, Kind, check_id
+from encoders.card import Card, Concept, EncoderId, EncoderRef, Kind, check_id
+from encoders.encoder import Encoder
 from encoders.errors import (
     AliasExists,
     AliasNotFound,

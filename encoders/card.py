@@ -1,19 +1,14 @@
-"""What an unlearned encoder says about itself, and the rules for naming one."""
+"""An encoder's card: what it forgets and how it was made; and the rules for its id."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 from encoders.errors import EncoderInvalid, InvalidId
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Kind = Literal["object", "character", "style", "person", "motion"]
 """What sort of thing a concept is; it decides prompts, anchors and how forgetting is judged."""
@@ -110,16 +105,3 @@ class EncoderRef(NamedTuple):
 
     id: str
     digest: str
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """An unlearned encoder: a card, and the tensors that stand in for the base's.
-
-    ``overrides`` maps a canonical parameter name to a tensor of exactly the base parameter's shape,
-    or the names of two factors to matrices that make its change (:mod:`encoders.low_rank`).
-    An encoder is never merged into the base; see :meth:`encoders.TextEncoder.encode`.
-    """
-
-    card: Card
-    overrides: Mapping[str, Tensor]

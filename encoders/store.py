@@ -15,8 +15,9 @@ from pathlib import Path
 
 from encoders import layout, overrides_file
 from encoders.blob_store import Objects, TooLarge
-from encoders.card import Card, Encoder, check_id
+from encoders.card import Card, check_id
 from encoders.digest import fingerprint
+from encoders.encoder import Encoder
 from encoders.errors import (
     AliasExists,
     AliasNotFound,
