@@ -19,7 +19,8 @@ from cli.options import AsJson, Backbone
 from encoders import Concept, Encoder, EncoderInvalid, EncoderNotFound, Kind, check_id
 
 if TYPE_CHECKING:
-    from encoders import EncoderStore, TextEncoder
+    from encoders.store import EncoderStore
+    from encoders.text_encoder import TextEncoder
 
 
 def export_encoder(
@@ -39,7 +40,7 @@ def export_encoder(
     store = _store(must_exist=True)
     encoder = store.load(store.resolve(encoder_id))
     with show.waiting("Writing the text encoder …"):
-        from encoders import export_directory
+        from encoders.exchange import export_directory
 
         base = _base(backbone)
         if encoder.card.base != base.fingerprint:
@@ -88,7 +89,7 @@ def import_encoder(
     _check_free(store, encoder_id)
     concepts = (_concept(concept, kind),)
     with show.waiting("Reading the text encoder …"):
-        from encoders import import_directory
+        from encoders.exchange import import_directory
 
         base = _base(backbone)
         overrides = import_directory(base, directory, allow_pickle=allow_pickle)
@@ -114,7 +115,7 @@ def _store(*, must_exist: bool) -> EncoderStore:
     folder = read_settings().data_dir / "encoders"
     if must_exist and not folder.is_dir():
         raise CommandFailed(f"There are no encoders in {folder}: is PALIMPSEST_DATA_DIR right?")
-    from encoders import EncoderStore
+    from encoders.store import EncoderStore
 
     return EncoderStore(folder)
 

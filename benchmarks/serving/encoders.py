@@ -16,8 +16,9 @@ from torch import Tensor
 from transformers import CLIPTextModel
 
 from benchmarks.harness import clip_vit_l_config
-from encoders import Card, Concept, Encoder, EncoderStore, low_rank
+from encoders import Card, Concept, Encoder, low_rank
 from encoders.digest import canonical, fingerprint
+from encoders.store import EncoderStore
 from encoders.text_encoder import TextEncoder
 from unlearn import UnlearnSettings, UnlearnTask
 from unlearn.methods.optimise import trainable

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from encoders import Card, Concept, Encoder, EncoderStore
+from encoders import Card, Concept, Encoder
+from encoders.store import EncoderStore
 from tests.cli.help import Done, palimpsest
 from video import load_text_encoder
 

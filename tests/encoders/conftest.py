@@ -13,7 +13,10 @@ from hypothesis import HealthCheck, settings
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from encoders import Card, Concept, Encoder, EncoderStore, TextEncoder, export_directory
+from encoders import Card, Concept, Encoder
+from encoders.exchange import export_directory
+from encoders.store import EncoderStore
+from encoders.text_encoder import TextEncoder
 
 MakeEncoder = Callable[..., Encoder]
 

@@ -10,8 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from encoders import EncoderInvalid, TextEncoder, import_directory
+from encoders import EncoderInvalid
 from encoders.digest import digest
+from encoders.exchange import import_directory
+from encoders.text_encoder import TextEncoder
 
 from .conftest import nudged
 from .test_untrusted import Bomb

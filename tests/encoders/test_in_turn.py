@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from transformers import T5Config, T5EncoderModel
 
-from encoders import TextEncoder, activation_checkpointing, low_rank
+from encoders import activation_checkpointing, low_rank
+from encoders.text_encoder import TextEncoder
 
 from .conftest import nudged, tiny_clip
 

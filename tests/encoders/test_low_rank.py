@@ -8,8 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from encoders import Encoder, EncoderInvalid, EncoderStore, Residency, TextEncoder, low_rank
+from encoders import Encoder, EncoderInvalid, low_rank
 from encoders.digest import digest, effective, fingerprint
+from encoders.residency import Residency
+from encoders.store import EncoderStore
+from encoders.text_encoder import TextEncoder
 
 from .conftest import MakeEncoder, tiny_clip
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from encoders import TextEncoder, activation_checkpointing
+from encoders import activation_checkpointing
+from encoders.text_encoder import TextEncoder
 
 from .conftest import tiny_clip
 

@@ -16,11 +16,11 @@ from encoders import (
     EncoderExists,
     EncoderInvalid,
     EncoderNotFound,
-    EncoderStore,
     InvalidId,
     ReportNotFound,
 )
 from encoders.blob_store import Objects
+from encoders.store import EncoderStore
 
 from .conftest import MakeEncoder
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from transformers import CLIPTextModelWithProjection, T5Config, T5EncoderModel
 
-from encoders import EncoderInvalid, TextEncoder
+from encoders import EncoderInvalid
+from encoders.text_encoder import TextEncoder
 
 from .conftest import nudged, tiny_clip
 

@@ -15,8 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
 
-from encoders import EncoderInvalid, EncoderStore, PalimpsestError, overrides_file
+from encoders import EncoderInvalid, PalimpsestError, overrides_file
 from encoders.digest import fingerprint
+from encoders.store import EncoderStore
 
 from .conftest import MakeEncoder
 

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from encoders import Concept, Encoder, EncoderStore, Residency
+from encoders import Concept, Encoder
+from encoders.residency import Residency
+from encoders.store import EncoderStore
 from video import Backbone, Engine, GenerationRequest
 from video.engine.batching import BatchSizes
 from video.engine.scheduler import Scheduler
