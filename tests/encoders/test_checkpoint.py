@@ -80,7 +80,7 @@ def test_a_pickle_of_anything_but_named_tensors_is_refused(
     text_encoder: TextEncoder, pickled: Path, content: Any
 ) -> None:
     torch.save(content, pickled / "pytorch_model.bin")
-    with pytest.raises(EncoderInvalid, match="something else than tensors by name"):
+    with pytest.raises(EncoderInvalid, match="something other than tensors by name"):
         import_directory(text_encoder, pickled, allow_pickle=True)
 
 
@@ -103,7 +103,7 @@ def test_a_truncated_file_is_refused_wherever_it_was_cut(
 def test_a_path_that_leads_nowhere_is_refused(text_encoder: TextEncoder, tmp_path: Path) -> None:
     with pytest.raises(EncoderInvalid, match="no directory or file"):
         import_directory(text_encoder, tmp_path / "nowhere")
-    with pytest.raises(EncoderInvalid, match=r"what there is: nothing"):
+    with pytest.raises(EncoderInvalid, match=r"it holds: nothing"):
         import_directory(text_encoder, tmp_path)
     (tmp_path / "notes.txt").write_text("hello")
     with pytest.raises(EncoderInvalid, match=r"no \.safetensors file"):

@@ -53,9 +53,7 @@ TRAVERSALS = [
 
 
 @pytest.mark.parametrize("name", TRAVERSALS)
-@pytest.mark.parametrize(
-    "call", ["card", "load", "delete", "resolve", "delete_alias", "report_names"]
-)
+@pytest.mark.parametrize("call", ["card", "load", "delete", "resolve", "delete_alias"])
 def test_every_way_into_the_store_refuses_traversal(tmp_path: Path, name: str, call: str) -> None:
     store = EncoderStore(tmp_path / "store")
     with pytest.raises(InvalidId):
