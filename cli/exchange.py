@@ -1,7 +1,7 @@
 """`palimpsest encoders export` and `import`: whole text encoders, in and out of the store.
 
-They are gigabytes, which do not belong into requests: so these two work on the data directory
-itself, whether or not a server runs on it. Of the model they load the text encoder only.
+A whole text encoder has gigabytes, too much for a request. So both commands work on the data
+directory, even while a server runs on it. They load the model's text encoder only.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def export_encoder(
         raise CommandFailed(f"{directory} exists already: name a folder that does not.")
     store = _store(must_exist=True)
     encoder = store.load(store.resolve(encoder_id))
-    with show.waiting("Writing the text encoder …"):
+    with show.spinner("Writing the text encoder …"):
         from encoders.exchange import export_directory
 
         base = _base(backbone)
@@ -88,7 +88,7 @@ def import_encoder(
     store = _store(must_exist=False)
     _check_free(store, encoder_id)
     concepts = (_concept(concept, kind),)
-    with show.waiting("Reading the text encoder …"):
+    with show.spinner("Reading the text encoder …"):
         from encoders.exchange import import_directory
 
         base = _base(backbone)
@@ -128,14 +128,14 @@ def _base(backbone: str | None) -> TextEncoder:
 
     disable_progress_bar()
     if not sys.stderr.isatty():
-        disable_progress_bars()  # of what has to be fetched first
+        disable_progress_bars()  # of downloads
     given = {} if backbone is None else {"backbone": backbone}
     settings = read_settings(**given)
     return load_text_encoder(settings.backbone_source, pickles=settings.allow_pickle)
 
 
 def _check_free(store: EncoderStore, encoder_id: str) -> None:
-    """Publishing would refuse a taken id too, but only after all has been read."""
+    """Refuse an id that is taken now: publishing refuses it too, but only after a long read."""
     try:
         store.card(check_id(encoder_id))
     except EncoderNotFound:

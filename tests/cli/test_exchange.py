@@ -10,7 +10,7 @@ import torch
 
 from encoders import Card, Concept, Encoder
 from encoders.store import EncoderStore
-from tests.cli.help import Done, palimpsest
+from tests.cli.help import CommandResult, palimpsest
 from video import load_text_encoder
 
 NAMED = ("--concept", "pogo", "--kind", "character")
@@ -37,7 +37,7 @@ def made(quick_backbone_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Card:
     return card
 
 
-def run(*arguments: object) -> Done:
+def run(*arguments: object) -> CommandResult:
     return palimpsest("encoders", *arguments)
 
 
