@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from rich.progress import track
 from transformers import CLIPTextConfig
 
-from encoders import EncoderStore, Residency
+from encoders.residency import Residency
+from encoders.store import EncoderStore
 from unlearn.judges.base import ClassifierJudge
 from video import load_backbone
 from video.engine.engine import Engine

@@ -25,7 +25,8 @@ from benchmarks.forgetting.sampling import Shot, sample
 from benchmarks.harness import WEIGHTS
 from benchmarks.results import show, write
 from benchmarks.true_models import MODELS
-from encoders import Concept, Kind, TextEncoder
+from encoders import Concept, Kind
+from encoders.text_encoder import TextEncoder
 from unlearn import UnlearnSettings, few_shot_requests
 from video.models.backbone import Backbone, BackboneParts, Capabilities, Frames
 from video.models.native import NativeBackbone

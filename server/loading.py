@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from encoders import EncoderStore, Residency
+from encoders.residency import Residency
+from encoders.store import EncoderStore
 from server.runtime import Loaded
 from server.settings import Settings
 from server.storage.staging import StagingStore

@@ -25,7 +25,8 @@ from server.storage.records import Records
 from server.storage.video_files import VideoFiles
 
 if TYPE_CHECKING:
-    from encoders import EncoderStore, Residency
+    from encoders.residency import Residency
+    from encoders.store import EncoderStore
     from server.storage.staging import StagingStore
     from unlearn.judges.base import Judge
     from video import Backbone, Engine

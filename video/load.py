@@ -16,7 +16,7 @@ from video.models.backbone import Backbone, BackboneInvalid
 from video.models.placement import Placement
 
 if TYPE_CHECKING:
-    from encoders import TextEncoder
+    from encoders.text_encoder import TextEncoder
 
 
 def load_backbone(

@@ -24,7 +24,7 @@ from benchmarks.serving.scenario import (
     sync,
 )
 from benchmarks.serving.servers import ours
-from encoders import Residency
+from encoders.residency import Residency
 from video import Engine, GenerationRequest, load_backbone
 
 

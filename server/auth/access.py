@@ -13,7 +13,8 @@ from server.auth.keys import BASE, Caller
 from server.errors import Forbidden, InvalidRequest, NotFound
 
 if TYPE_CHECKING:
-    from encoders import Card, EncoderStore
+    from encoders import Card
+    from encoders.store import EncoderStore
     from video import Backbone
 
 

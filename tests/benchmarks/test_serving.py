@@ -26,7 +26,8 @@ from benchmarks.serving.encoders import (
 )
 from benchmarks.serving.load import Answer, Arrival, burst, drive, latency, poisson, throughput
 from benchmarks.serving.scenario import body, prompt
-from encoders import EncoderStore, low_rank
+from encoders import low_rank
+from encoders.store import EncoderStore
 from tests.video.help import WAIT, make_engine
 from video import Backbone, GenerationRequest, load_backbone
 from video.clip import decode_mp4, enlarge

@@ -55,5 +55,15 @@ def test_ci_runs_the_suite_that_the_readme_names() -> None:
     assert re.search(r"^make test </dev/null$", (ROOT / ".ci/run").read_text(), re.MULTILINE)
 
 
-def test_the_version_is_the_same_in_both_places() -> None:
-    assert PROJECT["project"]["version"] == VERSION
+def test_the_version_is_written_in_one_place() -> None:
+    assert PROJECT["project"]["dynamic"] == ["version"]
+    assert PROJECT["tool"]["setuptools"]["dynamic"] == {
+        "version": {"attr": "encoders.version.VERSION"}
+    }
+    assert re.fullmatch(r"\d+\.\d+\.\d+", VERSION)
+
+
+@pytest.mark.parametrize("package", ["encoders", "video", "unlearn", "server", "cli"])
+def test_packages_say_that_they_are_typed(package: str) -> None:
+    assert (ROOT / package / "py.typed").is_file()
+    assert PROJECT["tool"]["setuptools"]["package-data"]["*"] == ["py.typed"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from encoders import EncoderStore
+from encoders.store import EncoderStore
 from tests.video.help import WAIT, Flaky, make_engine, publish, request
 from video import Backbone, Engine, GenerationRequest
 

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from encoders import EncoderInvalid, EncoderNotFound, EncoderStore, Residency
+from encoders import EncoderInvalid, EncoderNotFound
+from encoders.residency import Residency
+from encoders.store import EncoderStore
 from tests.video.help import WAIT, Gate, assert_same, publish, request
 from video import Backbone, Engine, load_backbone
 from video.models.denoising import DenoisingState, step

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from encoders import EncoderStore
+from encoders.store import EncoderStore
 from tests.video.help import WAIT, Flaky, Gate, assert_same, make_engine, publish, request
 from video import Backbone, Cancelled, Engine, GenerationRequest, Ticket
 from video.engine.ticket import DeadlineExceeded

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from encoders import EncoderStore
+from encoders.store import EncoderStore
 from tests.video.help import WAIT, Flaky, assert_same, make_engine, request
 from video import Backbone, Cancelled, Engine
 from video.models.backbone import Frames, Run

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from encoders import Residency
+    from encoders.residency import Residency
 
 THREADS = 2
 """Reading, checking and hashing are mostly outside of the interpreter's lock."""

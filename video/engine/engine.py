@@ -24,7 +24,7 @@ from video.engine.ticket import EngineStopped, OutOfMemory, Ticket
 from video.generation_request import GenerationRequest
 
 if TYPE_CHECKING:
-    from encoders import Residency
+    from encoders.residency import Residency
     from video.engine.runner import ModelRunner
     from video.models.backbone import Backbone, Frames
 

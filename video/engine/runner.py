@@ -11,7 +11,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from encoders import Residency
+from encoders.residency import Residency
 from video.engine.encoder_loader import EncoderLease, EncoderLoader
 from video.engine.observer import Observer
 from video.engine.ticket import OutOfMemory

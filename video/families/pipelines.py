@@ -17,7 +17,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from encoders import TextEncoder
+from encoders.text_encoder import TextEncoder
 from video.checkpoints.diffusers_directory import ModelFiles
 from video.families.options import Options, size_of
 from video.families.parts import parts_of

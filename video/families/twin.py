@@ -12,9 +12,10 @@ from pathlib import Path
 
 import torch
 
-from encoders import EncoderInvalid, TextEncoder
+from encoders import EncoderInvalid
 from encoders.checkpoint import stored_tensors
 from encoders.digest import canonical
+from encoders.text_encoder import TextEncoder
 from video.checkpoints.diffusers_directory import ModelFiles
 from video.families import FAMILIES
 from video.families.options import SELF, Options

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from encoders import TextEncoder
+    from encoders.text_encoder import TextEncoder
     from video.generation_request import GenerationRequest
     from video.models.denoiser import Denoiser
     from video.models.prompt_book import PromptBook
