@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -94,7 +93,7 @@ def measure(backbone: Backbone, methods: Mapping[str, UnlearnSettings] = METHODS
     overrides: Mapping[str, torch.Tensor] = {}
     for name, settings in methods.items():
         given = (stills,) if settings.method == "ascent" else ()
-        short = _making(backbone, replace(settings, steps=3), given)
+        short = _making(backbone, settings.with_(steps=3), given)
         one, made = measured(_making(backbone, settings, given), short)
         overrides = made.overrides or {}
         steps = settings.schedule().steps

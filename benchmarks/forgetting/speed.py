@@ -11,7 +11,6 @@ with them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated, Any
@@ -101,9 +100,7 @@ def _shortest(bench: Bench, name: str, concept: str) -> dict[str, Any]:
     images = (bench.few_shots(concept, kind),) if name == ASCENT else ()
     result: dict[str, Any] = {}
     for steps in lengths:
-        task = UnlearnTask(
-            (Concept(name=concept, kind=kind),), replace(settings, steps=steps), images
-        )
+        task = UnlearnTask((Concept(name=concept, kind=kind),), settings.with_(steps=steps), images)
         began = perf_counter()
         run = unlearn(task, bench.backbone)
         for _ in run:
