@@ -25,7 +25,8 @@ from benchmarks.harness import WEIGHTS
 from benchmarks.results import show, write
 from benchmarks.true_models import MODELS
 from encoders import Concept, Kind, TextEncoder
-from unlearn import UnlearnSettings, few_shot_requests
+from unlearn import UnlearnSettings
+from unlearn.few_shots import few_shot_requests
 from video.models.backbone import Backbone, BackboneParts, Capabilities, Frames
 from video.models.native import NativeBackbone
 from video.models.placement import Placement
@@ -92,7 +93,7 @@ def measure(backbone: Backbone, methods: Mapping[str, UnlearnSettings] = METHODS
     found: dict[str, Any] = {"weights": _gib(backbone), "few-shot images": images, "making": {}}
     overrides: Mapping[str, torch.Tensor] = {}
     for name, settings in methods.items():
-        given = (stills,) if settings.method == "ascent" else ()
+        given = (stills,) if settings.method_spec.learns_from_images else ()
         short = _making(backbone, settings.with_(steps=3), given)
         one, made = measured(_making(backbone, settings, given), short)
         overrides = made.overrides or {}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal, Self
+from dataclasses import asdict
+from typing import Annotated, Any, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -15,44 +16,20 @@ from pydantic import (
     model_validator,
 )
 
-from encoders import PalimpsestError
+from unlearn.errors import SettingsInvalid
 from unlearn.layers import architecture, select
-
-Method = Literal["redirect", "ascent"]
-"""`ascent` is the published method: gradient ascent on the diffusion loss. `redirect` pulls the
-concept's embeddings towards a neutral prompt's, and keeps every other embedding in place."""
-
-
-class SettingsInvalid(PalimpsestError):
-    """A setting that does not exist or is out of range; `param` names it."""
-
-    code = "invalid_settings"
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Length and pace of an optimisation."""
-
-    steps: int
-    learning_rate: float
-    batch_size: int
-    rank: int
-
-
-DEFAULTS: Mapping[Method, Schedule] = {
-    "redirect": Schedule(steps=180, learning_rate=2e-2, batch_size=8, rank=2),
-    "ascent": Schedule(steps=30, learning_rate=1e-3, batch_size=2, rank=0),
-}
-"""Schedule of each method where a setting is None. On the built-in model (`make bench-forgetting`)
-ascent still leaves styles and motions standing, and more steps damage more of everything else.
-Settings do not carry over from one base to another (the paper's own for CLIP ViT-L/14 are 8 to 10
-steps at 1e-5): measure their effect on yours."""
-
+from unlearn.methods.registry import check_method, get_method, method_names
+from unlearn.methods.spec import MethodSpec, Schedule
 
 T5_RANK = 4
 """Rank of the factors for T5's and umT5's matrices, if the method's own rank is 0."""
 
+Method = Annotated[str, AfterValidator(check_method)]
 Patterns = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+def _list_methods(schema: dict[str, Any]) -> None:
+    schema["enum"] = method_names()
 
 
 class UnlearnSettings(BaseModel):
@@ -60,8 +37,8 @@ class UnlearnSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    method: Method = "redirect"
-    """Method of unlearning."""
+    method: Method = Field(default="redirect", json_schema_extra=_list_methods)
+    """Method of unlearning: a built-in one, or one that an installed package adds."""
     steps: int | None = Field(default=None, ge=1, le=100_000)
     """Optimisation steps for each concept; null: the method's own."""
     learning_rate: float | None = Field(default=None, ge=1e-12, le=1)
@@ -100,9 +77,14 @@ class UnlearnSettings(BaseModel):
         except ValidationError as error:
             raise _explained(error) from error
 
+    @property
+    def method_spec(self) -> MethodSpec:
+        """Everything that the method declares."""
+        return get_method(self.method)
+
     def schedule(self) -> Schedule:
         """Return steps, learning rate, batch size and rank, with the method's own for None."""
-        default = DEFAULTS[self.method]
+        default = self.method_spec.defaults
         return Schedule(
             steps=self.steps or default.steps,
             learning_rate=self.learning_rate or default.learning_rate,

@@ -16,7 +16,7 @@ from unlearn import UnlearnSettings, UnlearnTask, unlearn
 from video.models.backbone import Backbone, Frames
 
 OURS = "redirect"
-SOURCES = ("methods/*.py", "layers.py", "prompts.py", "settings.py")
+SOURCES = ("methods/*.py", "few_shots.py", "layers.py", "prompts.py", "settings.py")
 """The files of `unlearn/` that decide the tensors of an encoder, as glob patterns."""
 FOUR = "redirect, four at once"
 

@@ -26,7 +26,8 @@ from benchmarks.forgetting.outcomes import Outcome, outcome
 from benchmarks.forgetting.sampling import Shot, sample
 from benchmarks.results import ratio, write
 from encoders import Concept
-from unlearn import UnlearnSettings, UnlearnTask, few_shot_requests, unlearn
+from unlearn import UnlearnSettings, UnlearnTask, unlearn
+from unlearn.few_shots import few_shot_requests
 
 ENOUGH = 0.97
 STILLS, CLIPS = 16, 6

@@ -10,9 +10,11 @@ import torch
 
 from encoders import Concept, Encoder, EncoderInvalid, Kind, low_rank
 from encoders.digest import digest, fingerprint
-from unlearn import LayersInvalid, UnlearnProgress, UnlearnSettings, UnlearnTask, unlearn
+from unlearn import UnlearnSettings, UnlearnTask, unlearn
+from unlearn.errors import LayersInvalid
 from unlearn.methods.optimise import Unlearning
 from unlearn.methods.redirect import Redirect
+from unlearn.task import UnlearnProgress
 from video import Backbone, load_backbone
 from video.models.denoiser import Denoiser
 
