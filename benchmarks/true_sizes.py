@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -27,7 +26,8 @@ from benchmarks.results import show, write
 from benchmarks.true_models import MODELS
 from encoders import Concept, Kind
 from encoders.text_encoder import TextEncoder
-from unlearn import UnlearnSettings, few_shot_requests
+from unlearn import UnlearnSettings
+from unlearn.few_shots import few_shot_requests
 from video.models.backbone import Backbone, BackboneParts, Capabilities, Frames
 from video.models.native import NativeBackbone
 from video.models.placement import Placement
@@ -94,8 +94,8 @@ def measure(backbone: Backbone, methods: Mapping[str, UnlearnSettings] = METHODS
     found: dict[str, Any] = {"weights": _gib(backbone), "few-shot images": images, "making": {}}
     overrides: Mapping[str, torch.Tensor] = {}
     for name, settings in methods.items():
-        given = (stills,) if settings.method == "ascent" else ()
-        short = _making(backbone, replace(settings, steps=3), given)
+        given = (stills,) if settings.method_spec.learns_from_images else ()
+        short = _making(backbone, settings.with_(steps=3), given)
         one, made = measured(_making(backbone, settings, given), short)
         overrides = made.overrides or {}
         steps = settings.schedule().steps
