@@ -14,7 +14,7 @@ from rich.progress import track
 from transformers import CLIPTextConfig
 
 from encoders import EncoderStore, Residency
-from unlearn.judges.base import ClassifierJudge
+from unlearn.judges.classifier import ClassifierJudge
 from video import load_backbone
 from video.engine.engine import Engine
 from video.models.precision import best_dtype

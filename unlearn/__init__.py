@@ -17,15 +17,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unlearn.judges.base import (
-        ClassifierJudge,
-        Judge,
-        JudgeConfig,
-        JudgeInvalid,
-        UnknownConcept,
-        load_judge,
-    )
+    from unlearn.judges.base import Judge, JudgeInvalid, UnknownConcept
+    from unlearn.judges.classifier import ClassifierJudge, JudgeConfig
     from unlearn.judges.clip import ClipJudge
+    from unlearn.judges.load import load_judge
     from unlearn.layers import LayersInvalid
     from unlearn.methods.optimise import Unlearning, unlearn
     from unlearn.prompts import few_shot_prompts, few_shot_requests, few_shots_of
@@ -37,11 +32,11 @@ if TYPE_CHECKING:
     from unlearn.trial.trial import Trial
 
 _HOMES = {
-    "ClassifierJudge": "unlearn.judges.base",
+    "ClassifierJudge": "unlearn.judges.classifier",
     "ClipJudge": "unlearn.judges.clip",
     "Gate": "unlearn.trial.gate",
     "Judge": "unlearn.judges.base",
-    "JudgeConfig": "unlearn.judges.base",
+    "JudgeConfig": "unlearn.judges.classifier",
     "JudgeInvalid": "unlearn.judges.base",
     "LayersInvalid": "unlearn.layers",
     "Method": "unlearn.settings",
@@ -59,7 +54,7 @@ _HOMES = {
     "few_shot_requests": "unlearn.prompts",
     "few_shots_of": "unlearn.prompts",
     "judging_plan": "unlearn.trial.probes",
-    "load_judge": "unlearn.judges.base",
+    "load_judge": "unlearn.judges.load",
     "outcome_of": "unlearn.trial.measures",
     "unlearn": "unlearn.methods.optimise",
 }
