@@ -29,7 +29,7 @@ from cli.errors import CommandFailed
 from cli.jobs import run_job
 from cli.own_server import own_server
 from encoders import Kind
-from unlearn.judges.base import ClassifierJudge
+from unlearn.judges.classifier import ClassifierJudge
 from video.clip import decode_mp4, enlarge
 
 ROOT = Path(__file__).resolve().parent

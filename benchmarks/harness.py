@@ -15,7 +15,7 @@ from transformers import CLIPTextConfig
 
 from encoders.residency import Residency
 from encoders.store import EncoderStore
-from unlearn.judges.base import ClassifierJudge
+from unlearn.judges.classifier import ClassifierJudge
 from video import load_backbone
 from video.engine.engine import Engine
 from video.models.precision import best_dtype

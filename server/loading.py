@@ -11,7 +11,7 @@ from encoders.store import EncoderStore
 from server.runtime import Loaded
 from server.settings import Settings
 from server.storage.staging import StagingStore
-from unlearn.judges.base import load_judge
+from unlearn.judges.load import load_judge
 from video import Backbone, Engine, load_backbone
 from video.engine.batching import BatchSizes
 from video.engine.observer import Observer

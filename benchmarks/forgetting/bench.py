@@ -31,7 +31,7 @@ from benchmarks.modelscope.model import load_modelscope
 from encoders import Kind
 from encoders.digest import fingerprint
 from unlearn.few_shots import few_shot_requests, few_shots_of
-from unlearn.judges.base import ClassifierJudge
+from unlearn.judges.classifier import ClassifierJudge
 from unlearn.prompts import all_names
 from video import load_backbone
 from video.models.backbone import Backbone, Frames

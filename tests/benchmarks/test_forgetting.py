@@ -36,7 +36,7 @@ from benchmarks.harness import WEIGHTS, workshop
 from encoders import Concept
 from starter.captions import HELD_OUT_WORDS
 from unlearn import UnlearnSettings
-from unlearn.judges.base import ClassifierJudge
+from unlearn.judges.classifier import ClassifierJudge
 from unlearn.prompts import all_names, mentions, trained_prompts
 from video import Backbone, load_backbone
 from video.generation_request import GenerationRequest

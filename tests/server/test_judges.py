@@ -12,7 +12,8 @@ from server.settings import Settings
 from tests import tiny
 from tests.server.conftest import MakeClient
 from tests.server.help import assert_error, wait_for
-from unlearn.judges.base import ClassifierJudge, Judge
+from unlearn.judges.base import Judge
+from unlearn.judges.classifier import ClassifierJudge
 from unlearn.judges.clip import ClipJudge
 from video.engine.observer import Observer
 
