@@ -28,7 +28,9 @@ from encoders import Concept, Kind
 from encoders.text_encoder import TextEncoder
 from unlearn import UnlearnSettings
 from unlearn.few_shots import few_shot_requests
-from video.models.backbone import Backbone, BackboneParts, Capabilities, Frames
+from video.capabilities import Capabilities
+from video.frames import Frames
+from video.models.backbone import Backbone, BackboneParts
 from video.models.native import NativeBackbone
 from video.models.placement import Placement
 from video.models.prompt_book import read_prompts

@@ -24,6 +24,7 @@ from benchmarks.serving.scenario import (
     sync_url,
 )
 from benchmarks.serving.servers import ours
+from encoders import EncoderRef
 from encoders.residency import Residency
 from video import Engine, GenerationRequest, load_backbone
 
@@ -124,7 +125,11 @@ def memory(scenario: Scenario) -> dict[str, Any]:
     for i, number in enumerate(order):
         card = cards[int(number)]
         request = GenerationRequest(
-            f"{prompt(i)} {i}", encoder=(card.id, card.digest), steps=1, guidance=1, frames=None
+            f"{prompt(i)} {i}",
+            encoder=EncoderRef(card.id, card.digest),
+            steps=1,
+            guidance=1,
+            frames=None,
         )
         engine.submit(request).result()
         if (i + 1) % (scenario.sizes.swaps // 20) == 0:

@@ -15,7 +15,7 @@ from server.errors import Forbidden, InvalidRequest, NotFound
 if TYPE_CHECKING:
     from encoders import Card
     from encoders.store import EncoderStore
-    from video import Backbone
+    from video.models.backbone import Backbone
 
 
 @dataclass(frozen=True)

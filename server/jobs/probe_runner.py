@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from unlearn.trial.measures import Outcome
     from unlearn.trial.probes import Probe
     from unlearn.trial.trial import Trial
-    from video.models.backbone import Frames
+    from video.frames import Frames
 
 Row = dict[str, Any]
 """What a probe asked, and what the judge saw: a line of `outcomes.json`."""

@@ -15,7 +15,7 @@ from benchmarks.forgetting.attacks.soft_prefix import soft_prefix
 from benchmarks.forgetting.attacks.soft_token import SoftBudget
 from benchmarks.forgetting.attacks.token_search import SearchBudget, token_search
 from benchmarks.forgetting.intervention import Intervention
-from video import Backbone
+from video.models.backbone import Backbone
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)

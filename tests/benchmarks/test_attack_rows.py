@@ -27,7 +27,7 @@ from tests.benchmarks.attack_help import (
     soft_attacks,
 )
 from unlearn.few_shots import few_shot_prompts
-from video import Backbone
+from video.models.backbone import Backbone
 
 
 @soft_attacks

@@ -19,7 +19,7 @@ from tests.benchmarks.attack_help import (
     edit,
     search,
 )
-from video import Backbone
+from video.models.backbone import Backbone
 
 
 def test_found_tokens_are_words_that_come_through_the_tokenizer(backbone: Backbone) -> None:

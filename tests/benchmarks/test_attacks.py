@@ -41,8 +41,9 @@ from tests.benchmarks.attack_help import (
 from tests.benchmarks.help import same
 from unlearn.few_shots import few_shot_prompts
 from unlearn.prompts import held_out_prompts, mentions
-from video import Backbone, load_backbone
-from video.models.backbone import Frames
+from video import load_backbone
+from video.frames import Frames
+from video.models.backbone import Backbone
 
 LONGER = runs(SoftBudget(steps=12, batch=3, learning_rates=(0.3,)))
 

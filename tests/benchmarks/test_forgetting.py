@@ -38,8 +38,9 @@ from starter.captions import HELD_OUT_WORDS
 from unlearn import UnlearnSettings
 from unlearn.judges.classifier import ClassifierJudge
 from unlearn.prompts import all_names, mentions, trained_prompts
-from video import Backbone, load_backbone
+from video import load_backbone
 from video.generation_request import GenerationRequest
+from video.models.backbone import Backbone
 
 EVERY = sorted(KIND_OF)
 

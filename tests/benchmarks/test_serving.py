@@ -35,8 +35,9 @@ from benchmarks.serving.servers import ROOT
 from encoders import low_rank
 from encoders.store import EncoderStore
 from tests.video.help import WAIT, make_engine
-from video import Backbone, GenerationRequest, load_backbone
+from video import GenerationRequest, load_backbone
 from video.clip import decode_mp4, enlarge
+from video.models.backbone import Backbone
 
 COUNT = 2
 

@@ -15,7 +15,8 @@ from unlearn.errors import LayersInvalid
 from unlearn.methods.optimise import Unlearning
 from unlearn.methods.redirect import Redirect
 from unlearn.task import UnlearnProgress
-from video import Backbone, load_backbone
+from video import load_backbone
+from video.models.backbone import Backbone
 from video.models.denoiser import Denoiser
 
 RANDOM = np.random.default_rng(0)

@@ -11,7 +11,8 @@ from benchmarks.forgetting.sampling import SampleRequest, sample
 from encoders import Kind
 from unlearn.few_shots import few_shot_prompts, few_shots_of
 from unlearn.prompts import held_out_prompts
-from video.models.backbone import Backbone, Frames
+from video.frames import Frames
+from video.models.backbone import Backbone
 
 IMAGES, CLIPS = 8, 4
 """What an attacker has of the concept: a still for each sentence a subject has, or a few clips."""
