@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from server.jobs.workflows import Stopped
+from server.jobs.context import ServerStopping
 from tests.server.help import SERVER_TIMEOUT_S, Client, assert_error, wait_for
 from video import GenerationRequest
 
@@ -138,9 +138,9 @@ def test_rounds_that_were_judged_are_not_asked_again(make_client: Any, tmp_path:
     counting, down = engine.submit, threading.Event()
 
     def going_down(request: GenerationRequest, *rest: Any) -> Any:
-        if list(first.runtime.work_dir.glob("*/outcomes.json")):
+        if list(first.runtime.jobs.context.work_dir.glob("*/outcomes.json")):
             down.set()
-            raise Stopped
+            raise ServerStopping
         return counting(request, *rest)
 
     engine.submit = going_down  # type: ignore[method-assign]

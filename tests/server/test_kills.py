@@ -81,7 +81,7 @@ def test_a_killed_parent_takes_its_worker_along_and_the_next_start_goes_on(
         videos = submit(server)
         until(lambda: look(server, f"/v1/videos/{videos[0]}")["progress"] > 0, "no video began")
         until(lambda: reached(server, phase), f"the encoder never got to {phase}")
-        parent, (worker,) = server.parent_watchdog, server.workers()
+        parent, (worker,) = server.parent, server.workers()
         kill(parent)
         gone, _ = psutil.wait_procs([worker], timeout=SERVER_TIMEOUT_S)
         assert gone, "the worker outlived its parent"
@@ -111,7 +111,7 @@ def test_a_stopped_server_leaves_its_jobs_to_the_next_start(
         until(lambda: look(server, f"/v1/videos/{videos[0]}")["progress"] > 0, "no video began")
         deleted = server.client.post("/v1/videos", json=VIDEO).json()["id"]
         assert server.client.delete(f"/v1/videos/{deleted}").status_code == 200
-        parent, (worker,) = server.parent_watchdog, server.workers()
+        parent, (worker,) = server.parent, server.workers()
         parent.terminate()
         _, alive = psutil.wait_procs([parent, worker], timeout=SERVER_TIMEOUT_S)
         assert not alive
