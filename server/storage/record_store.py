@@ -25,8 +25,8 @@ class RecordStore:
         self._engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
         event.listen(self._engine, "connect", _configure)
         event.listen(self._engine, "begin", _begin)
-        # Writers take SQLite's lock when they begin: a transaction that has read already cannot wait
-        # for the lock, SQLite refuses it at once.
+        # Writers take SQLite's lock when they begin: a transaction that has read already cannot
+        # wait for the lock, since SQLite refuses it at once.
         self._writer = self._engine.execution_options(immediate=True)
         Base.metadata.create_all(self._writer)
         self.notifier = JobNotifier()

@@ -1,4 +1,4 @@
-"""What is removed by itself: nothing grows for ever, and nothing goes before its time."""
+"""Housekeeping: no data grows without bound, and nothing is removed early."""
 
 from __future__ import annotations
 
