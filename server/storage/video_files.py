@@ -6,7 +6,7 @@ import shutil
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from encoders.atomic_files import rename_synced
 
@@ -17,7 +17,6 @@ FILE_NAMES: Mapping[Variant, str] = {
     "thumbnail": "thumbnail.webp",
     "spritesheet": "spritesheet.webp",
 }
-VARIANTS: tuple[Variant, ...] = get_args(Variant)
 
 
 class VideoFiles:
