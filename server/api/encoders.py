@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-import re
-import secrets
-import shutil
-import uuid
-from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
-from encoders import AliasExists, Card, EncoderExists, EncoderNotFound
+from encoders import Card, EncoderNotFound
 from server.api import images
+from server.api.encoder_acceptance import accept
 from server.api.events import events
 from server.api.request_parsing import (
     check,
     idempotency_key,
     json_fields,
     read_fields,
-    request_hash,
     text_lists,
 )
 from server.api.schemas import Deleted, EncoderObject, EncoderRequest, Page, VideoError, page_of
 from server.auth.access import may_use, require_admin, visible_cards
 from server.auth.guard import caller_of
 from server.auth.keys import Caller
-from server.errors import InvalidRequest, NotFound
-from server.jobs import encoder, judging, workspace
+from server.errors import NotFound
+from server.jobs.phases import Phase, percent_of_phases
 from server.runtime import Runtime, runtime_of
 from server.storage.records import FAILED, PENDING, PUBLISHED, EncoderRecord
 
@@ -49,86 +44,6 @@ _BODY = {
 }
 
 
-def accept(
-    runtime: Runtime,
-    caller: Caller,
-    request: EncoderRequest,
-    files: Sequence[bytes],
-    key: str | None,
-) -> EncoderRecord:
-    """Check a request, record it and start its job.
-
-    Raises:
-        PalimpsestError: the request cannot be met, or its caller may not make it.
-    """
-    require_admin(caller)
-    digest = request_hash(request, files)
-    earlier = runtime.records.repeated(EncoderRecord, caller.id, key, digest)
-    if earlier is not None:
-        return earlier
-    loaded = runtime.loaded
-    parent = encoder.parent_of(request, loaded)
-    settings = encoder.checked_settings(request, parent, loaded, runtime.settings)
-    wanted = request.wanted()
-    concepts = (*(parent.concepts if parent else ()), *wanted)
-    encoder_id = request.id or _new_id(wanted[0].name)
-    if encoder_id in loaded.store.aliases():
-        raise AliasExists(f"{encoder_id!r} is an alias: choose another id.", param="id")
-    with suppress(EncoderNotFound):
-        loaded.store.card(encoder_id)
-        raise EncoderExists(
-            f"There is an encoder {encoder_id!r} already: choose another id, or delete it first.",
-            param="id",
-        )
-    record = EncoderRecord(
-        id=encoder_id,
-        job_id=f"encoder_{uuid.uuid4().hex}",
-        owner=caller.id,
-        idempotency_key=key,
-        request_hash=digest,
-        concepts=[concept.model_dump(mode="json") for concept in concepts],
-        parent=parent.id if parent else None,
-        parent_digest=parent.digest if parent else None,
-        settings=settings,
-        gate=judging.gate_of(request, runtime.settings),
-    )
-    work = runtime.work_dir / record.job_id
-    if files:
-        if settings["method"] != "ascent":
-            raise InvalidRequest(
-                "Only the method 'ascent' learns from images; 'redirect' needs none: leave them "
-                "out, or set settings.method.",
-                param="images",
-            )
-        if wanted[0].kind == "motion":
-            raise InvalidRequest(
-                "A motion is learned from clips, which this server makes itself: leave images out.",
-                param="images",
-            )
-        if len(wanted) > 1:
-            raise InvalidRequest(
-                "Images can be sent for one concept only: which of several they show, nobody says.",
-                param="images",
-            )
-        capabilities = loaded.backbone.capabilities
-        pictures = images.decode(
-            list(files),
-            width=capabilities.native_width,
-            height=capabilities.native_height,
-            max_pixels=runtime.settings.max_image_pixels,
-        )
-        encoder.save_images(work, 0, pictures)
-    try:
-        accepted = runtime.records.accept(record, limit=runtime.settings.max_queued_encoders)
-    except Exception:
-        shutil.rmtree(work, ignore_errors=True)
-        raise
-    if accepted is not record:
-        shutil.rmtree(work, ignore_errors=True)
-    runtime.jobs.submit(accepted)
-    return accepted
-
-
 def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderObject:
     """An encoder as a client sees it, from its job, its card, or both."""
     made_by_us = record is not None and (card is None or record.status in PENDING)
@@ -142,7 +57,7 @@ def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderOb
                 "status": record.status,
                 "phase": record.phase,
                 "progress": record.progress,
-                "phases": {**dict.fromkeys(workspace.PHASES, 0), **record.phases},
+                "phases": {**percent_of_phases(), **record.phases},
                 "concepts": record.concepts,
                 "parent": record.parent,
                 "settings": record.settings,
@@ -163,7 +78,7 @@ def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderOb
             "status": PUBLISHED,
             "phase": PUBLISHED,
             "progress": 100,
-            "phases": dict.fromkeys(workspace.PHASES, 100),
+            "phases": percent_of_phases(done=Phase.JUDGING),
             "concepts": card.concepts,
             "parent": card.parent,
             "settings": card.settings,
@@ -251,8 +166,8 @@ async def follow_encoder(
     """Server-sent events, named by the status, with the encoder as it is: at once, and then
     whenever it has come further, until it has ended. `deleted` is the last one of one that was.
     """
-    listeners = runtime_of(request).records.listeners
-    async for event in events(listeners, encoder.id, lambda: visible_encoder(request, encoder.id)):
+    notifier = runtime_of(request).records.notifier
+    async for event in events(notifier, encoder.id, lambda: visible_encoder(request, encoder.id)):
         yield event
 
 
@@ -264,10 +179,7 @@ def delete_encoder(request: Request, encoder_id: str) -> Deleted:
     runtime = runtime_of(request)
     record = runtime.records.get(EncoderRecord, EncoderRecord.id == encoder_id)
     if record is not None:
-        runtime.records.remove(record)
-        if record.status in PENDING:
-            runtime.jobs.cancel(record)
-        workspace.discard(runtime, record)
+        runtime.jobs.remove(record)
     try:
         runtime.loaded.store.delete(encoder_id)
     except EncoderNotFound:
@@ -293,8 +205,3 @@ def _visible(runtime: Runtime, caller: Caller) -> list[EncoderObject]:
     }
     found = [encoder_object(records.get(name), cards.get(name)) for name in {**cards, **records}]
     return sorted(found, key=lambda encoder: (encoder.created_at, encoder.id))
-
-
-def _new_id(concept: str) -> str:
-    word = re.sub(r"[^a-z0-9]+", "-", concept.lower()).strip("-")[:40].strip("-")
-    return f"no-{word or 'concept'}-{secrets.token_hex(3)}"

@@ -22,6 +22,7 @@ from pydantic import (
 
 from encoders import Concept, EncoderId, Kind
 from server.auth.keys import BASE
+from server.jobs.phases import Phase
 from server.settings import Probes, Rate
 
 Item = TypeVar("Item")
@@ -226,7 +227,7 @@ class EncoderObject(BaseModel):
     id: str
     object: Literal["encoder"] = "encoder"
     status: Literal["queued", "in_progress", "published", "failed"]
-    phase: Literal["queued", "images", "optimising", "judging", "published", "failed"]
+    phase: Literal["queued", Phase.IMAGES, Phase.OPTIMISING, Phase.JUDGING, "published", "failed"]
     progress: int
     """Percent of the whole."""
     phases: dict[str, int]

@@ -80,8 +80,8 @@ def test_an_encoder_goes_through_its_phases_and_is_used_in_the_next_request(
     assert done["status"] == "completed"
     data = client.get(f"/v1/videos/{video['id']}/content").content
     assert clip.read_provenance(data)["encoder_digest"] == now["digest"]
-    assert list(client.runtime.work_dir.iterdir()) == []
-    assert client.runtime.loaded.drafts.cards() == []
+    assert list(client.runtime.jobs.context.work_dir.iterdir()) == []
+    assert client.runtime.loaded.staging.cards() == []
 
 
 def test_the_id_is_chosen_for_you_and_a_taken_one_is_refused(client: Client) -> None:
@@ -221,7 +221,7 @@ def test_images_that_are_none_or_too_much_are_refused(client: Client) -> None:
     assert_error(client.post("/v1/encoders", json={**BODY, "images": ["x"]}), 400, says="files")
     motion = upload(client, good, concept=(None, "bouncing"), kind=(None, "motion"))
     assert_error(motion, 400, says="clips")
-    assert list(client.runtime.work_dir.iterdir()) == []
+    assert list(client.runtime.jobs.context.work_dir.iterdir()) == []
 
 
 @pytest.mark.parametrize(
