@@ -221,7 +221,7 @@ def _save_images(
 def _free_id(request: EncoderRequest, loaded: Loaded) -> str:
     """Return the requested id, or a new one. Raise AliasExists or EncoderExists if it is taken."""
     encoder_id = request.id or _new_id(request.wanted()[0].name)
-    if encoder_id in loaded.store.aliases():
+    if loaded.store.alias_target(encoder_id) is not None:
         raise AliasExists(f"{encoder_id!r} is an alias: choose another id.", param="id")
     with suppress(EncoderNotFound):
         loaded.store.card(encoder_id)

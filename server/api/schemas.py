@@ -16,15 +16,18 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     JsonValue,
+    TypeAdapter,
     model_validator,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from encoders import Concept, EncoderId, Kind
 from server.auth.keys import BASE
 from server.settings import Probes, Rate
-
-Item = TypeVar("Item")
+from unlearn.settings import UnlearnSettings
 
 _SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
 MAX_SEED = 2**63 - 1
@@ -133,7 +136,7 @@ class ErrorAnswer(BaseModel):
     error: Error
 
 
-class VideoError(BaseModel):
+class JobError(BaseModel):
     """Why a job failed."""
 
     code: str
@@ -155,7 +158,7 @@ class Video(BaseModel):
     remixed_from_video_id: str | None = None
     seconds: str
     size: str
-    error: VideoError | None
+    error: JobError | None
 
 
 Phrase = Annotated[Text, Field(max_length=100)]
@@ -188,6 +191,19 @@ class GateRequest(_Request):
     )
 
 
+class _SettingsSchema:
+    """Describes a field by the JSON schema of `UnlearnSettings`, and leaves its checks for later.
+
+    Acceptance checks the settings, since errors name `settings.<name>` and have their own code.
+    """
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, _: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return handler(TypeAdapter(UnlearnSettings).core_schema)
+
+
 class EncoderRequest(_Request):
     """Body of ``POST /v1/encoders``, as JSON, or as a form with files in ``images``.
 
@@ -200,7 +216,9 @@ class EncoderRequest(_Request):
     synonyms: list[Phrase] = Field([], max_length=16)
     concepts: list[ConceptRequest] = Field([], max_length=8)
     parent: str | None = Field(None, description="An encoder or alias to go on from")
-    settings: dict[str, JsonValue] = Field({}, description="Settings of the unlearning method")
+    settings: Annotated[dict[str, JsonValue], _SettingsSchema] = Field(
+        {}, description="Settings of the unlearning method"
+    )
     gate: GateRequest = GateRequest()
 
     @model_validator(mode="after")
@@ -242,7 +260,7 @@ class EncoderObject(BaseModel):
     measures: dict[str, JsonValue]
     created_at: int
     completed_at: int | None
-    error: VideoError | None
+    error: JobError | None
 
 
 class AliasRequest(_Request):
@@ -273,6 +291,9 @@ class Model(BaseModel):
     encoder: str
 
 
+Item = TypeVar("Item", Video, EncoderObject, Alias, Model)
+
+
 class Page(BaseModel, Generic[Item]):
     """One page of a list."""
 
@@ -282,6 +303,16 @@ class Page(BaseModel, Generic[Item]):
     last_id: str | None
     has_more: bool
 
+    @classmethod
+    def of(cls, data: list[Item], *, has_more: bool = False) -> Page[Item]:
+        """Return a page of these objects, in their order."""
+        return cls(
+            data=data,
+            first_id=data[0].id if data else None,
+            last_id=data[-1].id if data else None,
+            has_more=has_more,
+        )
+
 
 class Deleted(BaseModel):
     """What DELETE answers."""
@@ -289,13 +320,3 @@ class Deleted(BaseModel):
     id: str
     object: str
     deleted: Literal[True] = True
-
-
-def page_of(data: list[Any], *, has_more: bool) -> dict[str, Any]:
-    """The fields of a :class:`Page` of these objects."""
-    return {
-        "data": data,
-        "first_id": data[0].id if data else None,
-        "last_id": data[-1].id if data else None,
-        "has_more": has_more,
-    }
