@@ -97,6 +97,13 @@ def wait_for(
         time.sleep(0.1)
 
 
+def download(client: TestClient, video_id: str, variant: str = "video") -> bytes:
+    """Return a file of a completed video."""
+    answer = client.get(f"/v1/videos/{video_id}/content", params={"variant": variant})
+    assert answer.status_code == 200, answer.text
+    return answer.content
+
+
 def bearer(key: str | None) -> dict[str, str]:
     """The header that carries a key."""
     return {} if key is None else {"Authorization": f"Bearer {key}"}
