@@ -73,7 +73,9 @@ def test_pages_load_nothing_from_elsewhere(client: Client) -> None:
         assert page.status_code in (200, 400), page.text
         assert '<script>">' not in page.text
         text = client.get(path).text
-        for link in re.findall(r"""(?:src|href)\s*=\s*["']([^"']+)""", text):
+        links = re.findall(r"""(?:src|href)\s*=\s*["']([^"']+)""", text)
+        assert links, path
+        for link in links:
             assert link.startswith(("/", "data:")), link
     assert client.get("/openapi.json").json()["info"]["title"] == "Palimpsest"
 

@@ -228,6 +228,7 @@ def test_malformed_requests_are_refused_and_nothing_breaks(client: Client) -> No
         statuses[status] = statuses.get(status, 0) + 1
     assert {400, 404, 405, 415} <= set(statuses), statuses
     ids = [v["id"] for v in client.get("/v1/videos", params={"limit": 100}).json()["data"]]
+    assert ids
     for video in ids:
         assert client.delete(f"/v1/videos/{video}").status_code == 200
     assert client.get("/health").json() == {"status": "ready"}
