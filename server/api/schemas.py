@@ -45,7 +45,7 @@ def _check_size(size: str) -> str:
     return size
 
 
-def _not_a_truth_value(value: Any) -> Any:
+def _refuse_bool(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("must be a number, not true or false")
     return value
@@ -58,19 +58,19 @@ def _free_id(name: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_check_text)]
-Number = BeforeValidator(_not_a_truth_value)
+Number = BeforeValidator(_refuse_bool)
 NewId = Annotated[EncoderId, AfterValidator(_free_id)]
-"""An id for something new: any encoder id but "base"."""
+"""Id of a new encoder or alias: any encoder id but "base"."""
 
 
 class _Request(BaseModel):
-    """Unknown fields are refused: a misspelt one must not silently do nothing."""
+    """Base of request bodies. Unknown fields are refused, so that a misspelt one is noticed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class VideoRequest(_Request):
-    """Body of ``POST /v1/videos``, as JSON or a form. What is left out takes the model's value."""
+    """Body of `POST /v1/videos`, as JSON or a form. Omitted fields take the model's values."""
 
     prompt: Text
     model: str | None = Field(None, description="`starter`, or `starter:<encoder or alias>`")
@@ -96,12 +96,17 @@ class VideoRequest(_Request):
     width: Annotated[int | None, Number] = Field(None, ge=1, description="`size`, in two fields")
     height: Annotated[int | None, Number] = Field(None, ge=1)
     expires_after: Annotated[int | None, Number] = Field(
-        None, ge=1, description="Seconds from its end to its removal"
+        None, ge=1, description="Seconds from the video's end to its removal"
     )
     deadline_after: Annotated[int | None, Number] = Field(
-        None, ge=1, le=7 * 86_400, description="Seconds in which it is to be made, or it fails"
+        None,
+        ge=1,
+        le=7 * 86_400,
+        description="Seconds within which the video must be made, or it fails",
     )
-    user: str | None = Field(None, max_length=256, description="Who asks, to you; not used here")
+    user: str | None = Field(
+        None, max_length=256, description="Your own name for the user; not used here"
+    )
     input_reference: Any = Field(None, description="Not supported; refused")
 
     @model_validator(mode="after")
@@ -113,7 +118,7 @@ class VideoRequest(_Request):
         return self
 
     def pixels(self) -> tuple[int, int] | None:
-        """``size``, or width and height, if either was given."""
+        """Return width and height in pixels; None if no size was given."""
         if self.width is not None and self.height is not None:
             return self.width, self.height
         match = _SIZE.fullmatch(self.size or "")
@@ -121,23 +126,23 @@ class VideoRequest(_Request):
 
 
 class Error(BaseModel):
-    """What went wrong."""
+    """Error of a refused or failed request."""
 
     message: str
     type: str
     param: str | None
-    """The request's field at fault."""
+    """The request's field at fault, if there is one."""
     code: str
 
 
 class ErrorAnswer(BaseModel):
-    """Body of every answer of 400 or more."""
+    """Body of every answer with status 400 or more."""
 
     error: Error
 
 
 class JobError(BaseModel):
-    """Why a job failed."""
+    """Reason why a job failed."""
 
     code: str
     message: str
@@ -165,7 +170,7 @@ Phrase = Annotated[Text, Field(max_length=100)]
 
 
 class ConceptRequest(_Request):
-    """One thing to forget."""
+    """One concept to forget."""
 
     concept: Phrase
     kind: Kind
@@ -173,21 +178,23 @@ class ConceptRequest(_Request):
 
 
 class GateRequest(_Request):
-    """What the encoder has to reach in order to be published. What is left out takes the server's
-    value.
+    """Thresholds that an encoder must reach to be published.
+
+    Omitted ones take the server's values.
     """
 
     min_forget_rate: Annotated[Rate | None, Number] = Field(
         default=None, description="Each concept must be gone from this share of clips"
     )
     max_retain_drop: Annotated[Rate | None, Number] = Field(
-        default=None, description="By how much the share of clips that show others may fall"
+        default=None,
+        description="The share of clips that show other concepts may fall by this much",
     )
     min_base_rate: Annotated[Rate | None, Number] = Field(
         default=None, description="The base must show each concept in this share of clips"
     )
     max_probes: Annotated[Probes | None, Number] = Field(
-        default=None, description="At most so many probes of each concept, and of others"
+        default=None, description="Most probes of each concept, and of other concepts"
     )
 
 
@@ -205,9 +212,9 @@ class _SettingsSchema:
 
 
 class EncoderRequest(_Request):
-    """Body of ``POST /v1/encoders``, as JSON, or as a form with files in ``images``.
+    """Body of `POST /v1/encoders`, as JSON, or as a form with files in `images`.
 
-    One concept is given by ``concept``, ``kind`` and ``synonyms``, several in ``concepts``.
+    One concept is given by `concept`, `kind` and `synonyms`, several in `concepts`.
     """
 
     id: NewId | None = None
@@ -215,14 +222,16 @@ class EncoderRequest(_Request):
     kind: Kind | None = None
     synonyms: list[Phrase] = Field([], max_length=16)
     concepts: list[ConceptRequest] = Field([], max_length=8)
-    parent: str | None = Field(None, description="An encoder or alias to go on from")
+    parent: str | None = Field(
+        None, description="An encoder or alias to train on from; its concepts stay forgotten"
+    )
     settings: Annotated[dict[str, JsonValue], _SettingsSchema] = Field(
         {}, description="Settings of the unlearning method"
     )
     gate: GateRequest = GateRequest()
 
     @model_validator(mode="after")
-    def _one_way_or_the_other(self) -> EncoderRequest:
+    def _one_or_several(self) -> EncoderRequest:
         if self.concepts and (self.concept or self.kind or self.synonyms):
             raise ValueError("give either concept and kind, or concepts, not both")
         if not self.concepts and (self.concept is None or self.kind is None):
@@ -230,7 +239,7 @@ class EncoderRequest(_Request):
         return self
 
     def wanted(self) -> tuple[Concept, ...]:
-        """What is to be forgotten, whichever way it was given."""
+        """Return the concepts to forget, from `concepts` or from the single fields."""
         given: list[EncoderRequest | ConceptRequest] = [*self.concepts] or [self]
         return tuple(
             Concept.model_validate({"name": c.concept, "kind": c.kind, "synonyms": c.synonyms})
@@ -239,22 +248,22 @@ class EncoderRequest(_Request):
 
 
 class EncoderObject(BaseModel):
-    """An encoder: one being made, one that could not be made, or one that can be used."""
+    """An encoder: being made, failed, or published and ready to use."""
 
     id: str
     object: Literal["encoder"] = "encoder"
     status: Literal["queued", "in_progress", "published", "failed"]
     phase: Literal["queued", "images", "optimising", "judging", "published", "failed"]
     progress: int
-    """Percent of the whole."""
+    """Percent of the whole job."""
     phases: dict[str, int]
     """Percent of each phase."""
     concepts: list[Concept]
-    """All that it forgets, its parent's concepts included."""
+    """All concepts it forgets, including its parent's."""
     parent: str | None
     settings: dict[str, JsonValue]
     gate: dict[str, JsonValue]
-    """What it had to reach, or has to, in order to be published."""
+    """Thresholds it must reach, or has reached, to be published."""
     digest: str | None
     base: str | None
     measures: dict[str, JsonValue]
@@ -264,7 +273,7 @@ class EncoderObject(BaseModel):
 
 
 class AliasRequest(_Request):
-    """Body of ``PUT /v1/aliases/{name}``."""
+    """Body of `PUT /v1/aliases/{name}`."""
 
     encoder: EncoderId
 
@@ -278,16 +287,16 @@ class Alias(BaseModel):
 
 
 class Model(BaseModel):
-    """One thing that ``model`` can name: the base, an encoder or an alias of one."""
+    """A name that `model` can have: the base, an encoder or an alias of one."""
 
     id: str
     object: Literal["model"] = "model"
     created: int
     owned_by: str = "palimpsest"
     root: str
-    """The backbone."""
+    """The backbone's name."""
     parent: str | None
-    """The backbone for an encoder, None for the base."""
+    """The backbone's name for an encoder, null for the base."""
     encoder: str
 
 
@@ -315,7 +324,7 @@ class Page(BaseModel, Generic[Item]):
 
 
 class Deleted(BaseModel):
-    """What DELETE answers."""
+    """Answer to DELETE."""
 
     id: str
     object: str

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from starlette.testclient import TestClient
 
-from server.auth.guard import in_shape
+from server.auth.guard import as_error_body
 from tests.server.help import Client, assert_error
 
 
@@ -50,7 +50,7 @@ def test_what_others_say_is_put_into_the_shape(client: Client) -> None:
     assert_error(client.get("/v1/videos/"), 404, code="not_found")
     assert_error(client.patch("/v1/videos"), 405, code="method_not_allowed")
     for body in (b"", b"plain", b'{"error": "text"}', b'[{"error": "text"}]', b"\xff", b"[]", b"3"):
-        error = json.loads(in_shape(418, body))["error"]
+        error = json.loads(as_error_body(418, body))["error"]
         assert set(error) == {"message", "type", "param", "code"}
         assert error["message"]
 
