@@ -35,8 +35,8 @@ def upload(client: Client, *files: bytes, **fields: Any) -> Any:
     return client.post("/v1/encoders", files=sent)
 
 
-def bomb(width: int, height: int) -> bytes:
-    """A small PNG that says it is huge, and would be."""
+def decompression_bomb(width: int, height: int) -> bytes:
+    """Return a small PNG whose header declares a huge image (a decompression bomb)."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return (
@@ -66,7 +66,7 @@ def test_uploaded_images_take_the_place_of_made_ones(client: Client) -> None:
     assert (done["settings"]["steps"], done["settings"]["images"]) == (2, [3])
 
 
-def test_images_are_made_for_ascent_and_no_method_looks_at_what_it_was_not_asked_to(
+def test_images_are_made_for_ascent_and_refused_for_redirect(
     client: Client,
 ) -> None:
     body = {**BODY, "id": "risen", "settings": {"method": "ascent", "steps": 2}}
@@ -85,8 +85,8 @@ def test_images_that_are_none_or_too_much_are_refused(client: Client) -> None:
         ([b"not an image"], "cannot be read"),
         ([good[:200]], "cannot be read"),
         ([good, b"GIF89a" + bytes(100)], "Image 2"),
-        ([bomb(30_000, 30_000)], "pixels"),
-        ([bomb(2**31 - 1, 2**31 - 1)], "Image 1"),
+        ([decompression_bomb(30_000, 30_000)], "pixels"),
+        ([decompression_bomb(2**31 - 1, 2**31 - 1)], "Image 1"),
         ([good] * (limits.max_images + 1), str(limits.max_images)),
         ([b"\x89PNG" + bytes(limits.max_image_bytes)], "bytes"),
     ):

@@ -44,7 +44,7 @@ def test_the_id_is_chosen_for_you_and_a_taken_one_is_refused(client: Client) -> 
         ({**BODY, "parent": "forgets-pogo"}, "concepts", "already"),
     ],
 )
-def test_concepts_and_parents_that_make_no_sense_are_refused(
+def test_contradicting_concepts_and_unusable_parents_are_refused(
     client: Client, body: dict[str, Any], param: str | None, says: str
 ) -> None:
     if body.get("parent") == "forgets-pogo":
@@ -81,7 +81,7 @@ def test_concepts_and_parents_that_make_no_sense_are_refused(
         ({"steps": 3}, "steps"),
     ],
 )
-def test_what_cannot_be_made_is_refused(
+def test_a_refusal_names_the_field(
     client: Client, fields: dict[str, Any], param: str | None
 ) -> None:
     if param is None:  # a lone string is a list of one, as a form sends it

@@ -1,4 +1,4 @@
-"""The door: bodies, addresses, the error shape, the pages, what is counted."""
+"""The guard: limits of bodies, addresses, the error shape, public pages and metrics."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_every_answer_has_a_request_id_of_its_own(client: Client) -> None:
     assert all(re.fullmatch(r"req_[0-9a-f]{32}", request_id) for request_id in ids)
 
 
-def test_what_others_say_is_put_into_the_shape(client: Client) -> None:
+def test_errors_of_the_router_and_of_bentoml_get_the_api_shape(client: Client) -> None:
     assert_error(client.get("/v1/nope"), 404, code="not_found")
     assert_error(client.get("/v1/videos/"), 404, code="not_found")
     assert_error(client.patch("/v1/videos"), 405, code="method_not_allowed")
@@ -55,7 +55,7 @@ def test_what_others_say_is_put_into_the_shape(client: Client) -> None:
         assert error["message"]
 
 
-def test_an_uncaught_exception_is_a_500_in_the_shape_and_tells_nothing(
+def test_an_uncaught_exception_is_a_500_without_its_details(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from tests.server.help import Client, settings_for
 
 @pytest.fixture(scope="module")
 def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The document of a server that has not started: it needs no model."""
+    """Return the document of a server that has not started: no model is needed."""
     empty = tmp_path_factory.mktemp("empty")
     return Client(settings_for(empty, empty)).get("/openapi.json").json()
 

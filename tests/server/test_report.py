@@ -1,4 +1,4 @@
-"""``/v1/encoders/{id}/report``: of an encoder really made, for those who may use it."""
+"""Routes of `/v1/encoders/{id}/report`, for an encoder made by a real job."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ REPORTED = {"report.html": b"<p>", "report.json": b"{}", "a.mp4": b"mp4", "a.png
 
 @pytest.fixture(scope="module")
 def made(make_client: Any) -> Client:
-    """A server on which no-pogo was made, judged and published."""
+    """Return a server on which `no-pogo` was made, judged and published."""
     client: Client = make_client(**FAST)
     assert client.post("/v1/encoders", json=BODY).status_code == 200
     done = wait_for(client, "/v1/encoders/no-pogo")
@@ -107,7 +107,7 @@ def test_every_link_of_the_page_leads_to_a_file_of_the_report(made: Client) -> N
         assert f"sha256:{sha256(answer.content).hexdigest()}" == files[name]
 
 
-def test_what_a_client_has_already_is_not_sent_again(made: Client) -> None:
+def test_a_file_the_client_has_is_not_sent_again(made: Client) -> None:
     for path in (REPORT, f"{REPORT}?format=json", f"{REPORT}/forgotten-01-base.mp4"):
         first = made.get(path)
         tag = first.headers["etag"]
@@ -196,7 +196,7 @@ def test_an_encoder_that_failed_has_none_and_says_why(make_client: Any) -> None:
     assert_error(strict.get(REPORT), 409, code="encoder_failed", says="base shows 'pogo'")
 
 
-def test_who_may_use_an_encoder_may_read_its_report_and_nobody_else(
+def test_only_keys_that_may_use_an_encoder_may_read_its_report(
     make_client: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     keys = write_keys(

@@ -68,7 +68,7 @@ def test_json_forms_and_their_aliases_mean_the_same(client: Client) -> None:
         ({"lora": "x"}, "lora", "Unknown field"),
     ],
 )
-def test_what_cannot_be_done_is_refused_with_what_can(
+def test_a_refusal_names_the_field_and_the_limits(
     client: Client, fields: dict[str, Any], param: str | None, says: str
 ) -> None:
     answer = client.post("/v1/videos", json={**QUICK, **fields})
