@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
@@ -111,7 +111,7 @@ def list_encoders(
 
     A key sees jobs that are not published only under ids that it lists; an admin's key sees all.
     """
-    found = _visible(runtime_of(request), caller_of(request))
+    found = _visible_encoders(runtime_of(request), caller_of(request))
     if order == "desc":
         found.reverse()
     start = 0
@@ -191,11 +191,11 @@ def _object_of(runtime: Runtime, record: EncoderRecord) -> EncoderObject:
     return encoder_object(record, None)
 
 
-def _visible(runtime: Runtime, caller: Caller) -> list[EncoderObject]:
+def _visible_encoders(runtime: Runtime, caller: Caller) -> list[EncoderObject]:
     """Return the encoders and jobs that the caller may see, oldest first."""
     store = runtime.loaded.store
     cards = {card.id: card for card in visible_cards(caller, store)}
-    records: dict[str, Any] = {
+    records = {
         record.id: record
         for record in runtime.records.all(EncoderRecord)
         if record.id in cards or (record.status != PUBLISHED and is_listed(caller, record.id))
