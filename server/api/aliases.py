@@ -7,7 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 
 from encoders import AliasNotFound, EncoderExists
-from server.api.schemas import Alias, AliasRequest, Deleted, NewId, Page
+from server.api.request_models import AliasRequest, NewId
+from server.api.response_models import Alias, Deleted, Page
 from server.auth.access import is_listed, require_admin
 from server.auth.guard import caller_of
 from server.runtime import runtime_of

@@ -12,7 +12,7 @@ from encoders.version import VERSION
 from server import errors
 from server.api import aliases, encoders, health, landing_page, models, reports, videos
 from server.api.openapi import DocumentedApp
-from server.api.schemas import ErrorAnswer
+from server.api.response_models import ErrorAnswer
 from server.runtime import Runtime
 from server.settings import Settings
 

@@ -21,8 +21,8 @@ from encoders import (
     PalimpsestError,
 )
 from server.api import images
+from server.api.request_models import EncoderRequest
 from server.api.request_parsing import request_hash
-from server.api.schemas import EncoderRequest
 from server.auth.access import require_admin
 from server.auth.keys import Caller
 from server.errors import InvalidRequest

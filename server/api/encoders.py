@@ -15,6 +15,7 @@ from server.api.encoder_acceptance import accept
 from server.api.events import events
 from server.api.job_answers import advise_polling, job_error
 from server.api.openapi import request_body
+from server.api.request_models import EncoderRequest
 from server.api.request_parsing import (
     check,
     idempotency_key,
@@ -22,7 +23,7 @@ from server.api.request_parsing import (
     read_fields,
     text_lists,
 )
-from server.api.schemas import Deleted, EncoderObject, EncoderRequest, Page
+from server.api.response_models import Deleted, EncoderObject, Page
 from server.auth.access import is_listed, may_use, require_admin, visible_cards
 from server.auth.guard import caller_of
 from server.auth.keys import Caller

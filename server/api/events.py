@@ -11,7 +11,7 @@ from fastapi.sse import ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
 from encoders import EncoderNotFound
-from server.api.schemas import EncoderObject, Video
+from server.api.response_models import EncoderObject, Video
 from server.errors import NotFound
 from server.storage.notifier import JobNotifier
 from server.storage.records import PENDING

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import Response
 
-from server.api.schemas import JobError
+from server.api.response_models import JobError
 from server.storage.records import FAILED, Job
 
 _POLL_AFTER_MS = 500

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
-from server.api.schemas import Model, Page
+from server.api.response_models import Model, Page
 from server.auth.access import is_listed, visible_cards
 from server.auth.guard import caller_of
 from server.auth.keys import BASE

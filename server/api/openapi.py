@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from server.api.schemas import EncoderRequest, VideoRequest
+from server.api.request_models import EncoderRequest, VideoRequest
 
 _REF_TEMPLATE = "#/components/schemas/{model}"
 _BODIES = (VideoRequest, EncoderRequest)

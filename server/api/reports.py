@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request, Response
 
 from encoders import InvalidId, ReportNotFound
 from server.api.encoders import VisibleEncoder
-from server.api.schemas import EncoderObject
+from server.api.response_models import EncoderObject
 from server.errors import Conflict
 from server.runtime import runtime_of
 from server.storage.records import FAILED, PUBLISHED

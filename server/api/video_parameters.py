@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from server.api.schemas import VideoRequest
+from server.api.request_models import VideoRequest
 from server.errors import InvalidRequest
 from server.settings import Settings
 

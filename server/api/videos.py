@@ -18,8 +18,9 @@ from starlette.concurrency import run_in_threadpool
 from server.api.events import CallerGone, cancelled_with_caller, changes, events
 from server.api.job_answers import advise_polling, job_error
 from server.api.openapi import request_body
+from server.api.request_models import VideoRequest
 from server.api.request_parsing import check, idempotency_key, read_fields, request_hash
-from server.api.schemas import Deleted, Page, Video, VideoRequest
+from server.api.response_models import Deleted, Page, Video
 from server.api.video_parameters import parameters_of
 from server.auth.access import choose
 from server.auth.guard import caller_of

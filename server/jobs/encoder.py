@@ -22,7 +22,7 @@ from encoders import (
     EncoderInvalid,
     PalimpsestError,
 )
-from server.api.schemas import EncoderRequest
+from server.api.request_models import EncoderRequest
 from server.errors import InvalidRequest
 from server.jobs.judging import judge, judge_of
 from server.jobs.workspace import PHASES, delete_draft, replace, reporter, work_folder, write

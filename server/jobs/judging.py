@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from encoders import Encoder, EncoderExists, PalimpsestError
-from server.api.schemas import EncoderRequest
+from server.api.request_models import EncoderRequest
 from server.jobs.probe_runner import ProbeRunner
 from server.jobs.workspace import PHASES, discard, work_folder
 from server.settings import Settings
