@@ -227,8 +227,10 @@ def test_malformed_requests_are_refused_and_nothing_breaks(client: Client) -> No
         status = check(client, strange_request(draw))
         statuses[status] = statuses.get(status, 0) + 1
     assert {400, 404, 405, 415} <= set(statuses), statuses
+    proper = client.post("/v1/videos", json={"prompt": "a", "steps": 1, "frames": 1})
+    assert proper.status_code == 200, proper.text
     ids = [v["id"] for v in client.get("/v1/videos", params={"limit": 100}).json()["data"]]
-    assert ids
+    assert proper.json()["id"] in ids
     for video in ids:
         assert client.delete(f"/v1/videos/{video}").status_code == 200
     assert client.get("/health").json() == {"status": "ready"}
