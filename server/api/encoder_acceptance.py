@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 import secrets
-import shutil
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from encoders import (
@@ -26,8 +24,8 @@ from server.api.request_parsing import request_hash
 from server.auth.access import require_admin
 from server.auth.keys import Caller
 from server.errors import InvalidRequest
-from server.jobs.encoder import save_images
 from server.jobs.judging import judge_of
+from server.jobs.workspace import Workspace
 from server.settings import Settings
 from server.storage.records import EncoderRecord
 from unlearn.settings import UnlearnSettings
@@ -35,7 +33,8 @@ from unlearn.trial.gate import Gate
 from unlearn.trial.probes import NothingToJudge
 
 if TYPE_CHECKING:
-    from server.runtime import Loaded, Runtime
+    from server.loaded import Loaded
+    from server.runtime import Runtime
     from unlearn.judges.base import Judge
     from video.models.backbone import Backbone
 
@@ -83,17 +82,17 @@ def accept(
         settings=settings.to_json(),
         gate=gate_of(request, runtime.settings),
     )
-    work = runtime.work_dir / record.job_id
+    workspace = runtime.jobs.workspace(record)
     if files:
         check_images_allowed(settings, wanted)
-        _save_images(work, files, loaded.backbone, runtime.settings)
+        _save_images(workspace, files, loaded.backbone, runtime.settings)
     try:
         accepted = runtime.records.accept(record, limit=runtime.settings.max_queued_encoders)
     except Exception:
-        shutil.rmtree(work, ignore_errors=True)
+        workspace.discard()
         raise
     if accepted is not record:
-        shutil.rmtree(work, ignore_errors=True)
+        workspace.discard()
     runtime.jobs.submit(accepted)
     return accepted
 
@@ -206,7 +205,7 @@ def check_images_allowed(settings: UnlearnSettings, concepts: Sequence[Concept])
 
 
 def _save_images(
-    work: Path, files: Sequence[bytes], backbone: Backbone, settings: Settings
+    workspace: Workspace, files: Sequence[bytes], backbone: Backbone, settings: Settings
 ) -> None:
     """Decode the images at the model's own size, and save them for the job's first concept."""
     pictures = images.decode(
@@ -215,7 +214,7 @@ def _save_images(
         height=backbone.capabilities.native_height,
         max_pixels=settings.max_image_pixels,
     )
-    save_images(work, 0, pictures)
+    workspace.save_images(0, pictures)
 
 
 def _free_id(request: EncoderRequest, loaded: Loaded) -> str:

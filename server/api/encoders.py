@@ -28,7 +28,7 @@ from server.auth.access import is_listed, may_use, require_admin, visible_cards
 from server.auth.guard import caller_of
 from server.auth.keys import Caller
 from server.errors import NotFound
-from server.jobs import workspace
+from server.jobs.phases import Phase, percent_of_phases
 from server.runtime import Runtime, runtime_of
 from server.storage.records import PENDING, PUBLISHED, EncoderRecord
 
@@ -44,7 +44,7 @@ def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderOb
                 "status": record.status,
                 "phase": record.phase,
                 "progress": record.progress,
-                "phases": {**dict.fromkeys(workspace.PHASES, 0), **record.phases},
+                "phases": {**percent_of_phases(), **record.phases},
                 "concepts": record.concepts,
                 "parent": record.parent,
                 "settings": record.settings,
@@ -65,7 +65,7 @@ def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderOb
             "status": PUBLISHED,
             "phase": PUBLISHED,
             "progress": 100,
-            "phases": dict.fromkeys(workspace.PHASES, 100),
+            "phases": percent_of_phases(done=Phase.JUDGING),
             "concepts": card.concepts,
             "parent": card.parent,
             "settings": card.settings,
@@ -158,8 +158,8 @@ async def follow_encoder(
 
     An event's name is the encoder's status. If it is deleted, the last event is `deleted`.
     """
-    listeners = runtime_of(request).records.listeners
-    async for event in events(listeners, encoder.id, lambda: visible_encoder(request, encoder.id)):
+    notifier = runtime_of(request).records.notifier
+    async for event in events(notifier, encoder.id, lambda: visible_encoder(request, encoder.id)):
         yield event
 
 
@@ -174,10 +174,7 @@ def delete_encoder(request: Request, encoder_id: str) -> Deleted:
     runtime = runtime_of(request)
     record = runtime.records.get(EncoderRecord, EncoderRecord.id == encoder_id)
     if record is not None:
-        runtime.records.remove(record)
-        if record.status in PENDING:
-            runtime.jobs.cancel(record)
-        workspace.discard(runtime, record)
+        runtime.jobs.remove(record)
     try:
         runtime.loaded.store.delete(encoder_id)
     except EncoderNotFound:

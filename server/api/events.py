@@ -25,12 +25,12 @@ class CallerGone(Exception):
 
 
 async def changes(
-    listeners: JobNotifier, job_id: str, look: Callable[[], Followed]
+    notifier: JobNotifier, job_id: str, look: Callable[[], Followed]
 ) -> AsyncIterator[Followed]:
     """Yield the job's state now, and again after every change. The last one has ended.
 
     Args:
-        listeners: notified of every change to the job's row.
+        notifier: wakes on every change to the job's row.
         job_id: the row's id.
         look: returns the job's state now; may block briefly.
 
@@ -38,7 +38,7 @@ async def changes(
         NotFound, EncoderNotFound: the job was deleted.
     """
     last: Followed | None = None
-    with listeners.listening(job_id) as changed:
+    with notifier.listening(job_id) as changed:
         while True:
             changed.clear()
             now = await run_in_threadpool(look)
@@ -51,14 +51,14 @@ async def changes(
 
 
 async def events(
-    listeners: JobNotifier, job_id: str, look: Callable[[], Followed]
+    notifier: JobNotifier, job_id: str, look: Callable[[], Followed]
 ) -> AsyncIterator[ServerSentEvent]:
     """Yield `changes` as server-sent events named by the job's status.
 
     If the job is deleted, the last event is `deleted`.
     """
     try:
-        async for now in changes(listeners, job_id, look):
+        async for now in changes(notifier, job_id, look):
             yield ServerSentEvent(event=now.status, data=now)
     except (NotFound, EncoderNotFound):
         yield ServerSentEvent(event="deleted", data=None)

@@ -11,6 +11,7 @@ from typing import Generic, Literal, TypeVar
 from pydantic import BaseModel, JsonValue
 
 from encoders import Concept
+from server.jobs.phases import Phase
 
 
 class Error(BaseModel):
@@ -60,7 +61,7 @@ class EncoderObject(BaseModel):
     id: str
     object: Literal["encoder"] = "encoder"
     status: Literal["queued", "in_progress", "published", "failed"]
-    phase: Literal["queued", "images", "optimising", "judging", "published", "failed"]
+    phase: Literal["queued", Phase.IMAGES, Phase.OPTIMISING, Phase.JUDGING, "published", "failed"]
     progress: int
     """Percent of the whole job."""
     phases: dict[str, int]

@@ -26,7 +26,6 @@ from server.auth.access import choose
 from server.auth.guard import caller_of
 from server.auth.keys import Caller
 from server.errors import Conflict, InvalidRequest, JobFailed, NotFound
-from server.jobs.video import remove
 from server.runtime import Runtime, runtime_of
 from server.storage.records import COMPLETED, FAILED, PENDING, VideoRecord
 from server.storage.video_files import Variant
@@ -110,10 +109,10 @@ async def finished(runtime: Runtime, record: VideoRecord) -> VideoRecord:
         return video_object(record)
 
     try:
-        async for _ in changes(runtime.records.listeners, record.id, look):
+        async for _ in changes(runtime.records.notifier, record.id, look):
             pass
     except asyncio.CancelledError:
-        remove(runtime, record)
+        runtime.jobs.remove(record)
         raise
     if record.status == FAILED:
         message = f"Video {record.id} failed: {record.error_message}"
@@ -249,15 +248,15 @@ async def follow_video(request: Request, record: OwnVideo) -> AsyncIterator[Serv
 
     An event's name is the video's status. For a video that is deleted the last one is `deleted`.
     """
-    listeners, video = runtime_of(request).records.listeners, record.id
-    async for event in events(listeners, video, lambda: video_object(own_video(request, video))):
+    notifier, video = runtime_of(request).records.notifier, record.id
+    async for event in events(notifier, video, lambda: video_object(own_video(request, video))):
         yield event
 
 
 @router.delete("/{video_id}", summary="Delete a video, or cancel it")
 def delete_video(request: Request, record: OwnVideo) -> Deleted:
     """Remove the video for good. One that is being made stops within a step."""
-    remove(runtime_of(request), record)
+    runtime_of(request).jobs.remove(record)
     return Deleted(id=record.id, object="video.deleted")
 
 

@@ -98,4 +98,4 @@ def test_images_that_are_none_or_too_much_are_refused(client: Client) -> None:
     assert_error(client.post("/v1/encoders", json={**BODY, "images": ["x"]}), 400, says="files")
     motion = upload(client, good, concept=(None, "bouncing"), kind=(None, "motion"))
     assert_error(motion, 400, says="clips")
-    assert list(client.runtime.work_dir.iterdir()) == []
+    assert list(client.runtime.jobs.context.work_dir.iterdir()) == []

@@ -62,8 +62,8 @@ def test_an_encoder_goes_through_its_phases_and_is_used_in_the_next_request(
     assert done["status"] == "completed"
     data = client.get(f"/v1/videos/{video['id']}/content").content
     assert clip.read_provenance(data)["encoder_digest"] == now["digest"]
-    assert list(client.runtime.work_dir.iterdir()) == []
-    assert client.runtime.loaded.drafts.cards() == []
+    assert list(client.runtime.jobs.context.work_dir.iterdir()) == []
+    assert client.runtime.loaded.staging.cards() == []
 
 
 def test_several_concepts_and_a_parent(client: Client) -> None:
