@@ -12,7 +12,7 @@ from tests.model_zoo import ModelZoo
 
 TESTS = Path(__file__).parent
 MARKED = {
-    "server": ("server", "cli", "readme", "packaging/test_bento.py"),
+    "server": ("server", "cli", "examples", "readme", "packaging/test_bento.py"),
     "training": (
         "benchmarks/test_attacks.py",
         "starter/test_training.py",

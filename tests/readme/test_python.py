@@ -20,7 +20,7 @@ SHORTER = {
         "Gate(min_forget_rate=0.0, max_retain_drop=1.0, max_probes=4)"
     ),
 }
-"""What the page says → what the test runs instead: less work, and a gate that lets it through."""
+"""Replacements in the page's program: less work, and a gate that lets the encoder through."""
 
 
 @pytest.mark.timeout(2 * LIMIT_S)
