@@ -188,8 +188,8 @@ def check_images_allowed(settings: UnlearnSettings, concepts: Sequence[Concept])
     """Raise InvalidRequest where images sent by a client could not be used."""
     if not settings.method_spec.learns_from_images:
         raise InvalidRequest(
-            "Only the method 'ascent' learns from images; 'redirect' needs none: leave them "
-            "out, or set settings.method.",
+            f"The method {settings.method!r} does not learn from images: leave them out, or set "
+            "settings.method to one that does, such as 'ascent'.",
             param="images",
         )
     if concepts[0].kind == "motion":
