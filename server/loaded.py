@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from encoders import EncoderStore, Residency
+    from encoders.residency import Residency
+    from encoders.store import EncoderStore
     from server.storage.staging import StagingStore
     from unlearn.judges.base import Judge
-    from video import Backbone, Engine
+    from video import Engine
+    from video.models.backbone import Backbone
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from server.auth.keys import BASE, Caller
 from server.errors import Forbidden, InvalidRequest, NotFound
 
 if TYPE_CHECKING:
-    from encoders import Card, EncoderStore
-    from video import Backbone
+    from encoders import Card
+    from encoders.store import EncoderStore
+    from video.models.backbone import Backbone
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from server.storage.records import PENDING, EncoderRecord
 
 if TYPE_CHECKING:
     from server.loaded import Loaded
-    from unlearn import UnlearnProgress, UnlearnSettings
+    from unlearn import UnlearnSettings
+    from unlearn.task import UnlearnProgress
 
 
 def make_images(context: JobContext, record: EncoderRecord) -> None:
@@ -25,7 +26,7 @@ def make_images(context: JobContext, record: EncoderRecord) -> None:
 
     None are made if the client sent images, or if the method does not learn from any.
     """
-    from unlearn import few_shot_requests, few_shots_of
+    from unlearn.few_shots import few_shot_requests, few_shots_of
 
     loaded = context.wait_loaded()
     workspace, settings = context.workspace(record), _settings(record)
@@ -40,7 +41,7 @@ def make_images(context: JobContext, record: EncoderRecord) -> None:
             seed=settings.seed,
         )
         for number, concept in enumerate(concepts)
-        if _learns_from_images(settings) and not workspace.has_images(number)
+        if settings.method_spec.learns_from_images and not workspace.has_images(number)
     }
     tickets = [loaded.engine.submit(request) for some in requests.values() for request in some]
     if tickets:
@@ -61,7 +62,7 @@ def optimise(context: JobContext, record: EncoderRecord) -> None:
     if not workspace.has_losses():
         parent = _parent(record, loaded)
         concepts = _own_concepts(record, parent)
-        with_images = len(concepts) if _learns_from_images(settings) else 0
+        with_images = len(concepts) if settings.method_spec.learns_from_images else 0
         task = UnlearnTask(
             tuple(concepts),
             settings,
@@ -123,7 +124,3 @@ def _parent(record: EncoderRecord, loaded: Loaded) -> Encoder | None:
             param="parent",
         )
     return parent
-
-
-def _learns_from_images(settings: UnlearnSettings) -> bool:
-    return settings.method == "ascent"

@@ -13,7 +13,7 @@ from unlearn.report.build import FileSizes, report_files
 
 if TYPE_CHECKING:
     from server.loaded import Loaded
-    from unlearn import Judge
+    from unlearn.judges.base import Judge
 
 
 class NotForgotten(PalimpsestError):
@@ -49,7 +49,9 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
         NotForgotten: It does not pass; the record has its measures.
         EncoderExists: Another encoder was published under its id meanwhile.
     """
-    from unlearn import Gate, Trial, judging_plan
+    from unlearn.trial.gate import Gate
+    from unlearn.trial.probes import judging_plan
+    from unlearn.trial.trial import Trial
 
     loaded = context.wait_loaded()
     staged, judge = loaded.staging.staged(record.id), judge_of(loaded)

@@ -19,9 +19,11 @@ from server.storage.records import EncoderRecord
 from unlearn.report.build import shown_of
 
 if TYPE_CHECKING:
-    from unlearn import Judge, Outcome, Trial
+    from unlearn.judges.base import Judge
+    from unlearn.trial.measures import Outcome
     from unlearn.trial.probes import Probe
-    from video.models.backbone import Frames
+    from unlearn.trial.trial import Trial
+    from video.frames import Frames
 
 
 class ProbeRunner:
@@ -44,7 +46,7 @@ class ProbeRunner:
 
     def outcomes(self, probes: Sequence[Probe], trial: Trial) -> list[Outcome]:
         """Return the outcomes of the trial's next round: the remembered ones, or else new ones."""
-        from unlearn import Outcome, outcome_of
+        from unlearn.trial.measures import Outcome, outcome_of
 
         known = [self._rows.get(_name(_question(probe))) for probe in probes]
         if all(known):

@@ -17,7 +17,7 @@ from server.storage.record_store import RecordStore
 from server.storage.records import FAILED, EncoderRecord, JobRecord, VideoRecord
 
 if TYPE_CHECKING:
-    from video import Ticket
+    from video.engine.ticket import Ticket
 
 log = logging.getLogger(__name__)
 

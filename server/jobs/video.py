@@ -11,7 +11,8 @@ from server.storage.records import COMPLETED, IN_PROGRESS, PENDING, VideoRecord
 from server.storage.video_files import Variant
 
 if TYPE_CHECKING:
-    from video.models.backbone import Backbone, Frames
+    from video.frames import Frames
+    from video.models.backbone import Backbone
 
 
 def render(context: JobContext, record: VideoRecord) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from encoders.atomic_files import write_atomically
 
 if TYPE_CHECKING:
-    from video.models.backbone import Frames
+    from video.frames import Frames
 
 Images = NDArray[np.uint8]
 """Few-shot images (N,H,W,3), or clips (N,F,H,W,3) of a motion."""

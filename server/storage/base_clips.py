@@ -21,8 +21,9 @@ import numpy as np
 from encoders.atomic_files import write_atomically
 
 if TYPE_CHECKING:
-    from video import Backbone, GenerationRequest
-    from video.models.backbone import Frames
+    from video import GenerationRequest
+    from video.frames import Frames
+    from video.models.backbone import Backbone
 
 _HASH_BYTES = 32
 

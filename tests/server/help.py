@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Generator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ import torch
 from starlette.testclient import TestClient
 
 from encoders import Card, Concept, Encoder
-from encoders.digest import digest, fingerprint
 from server.api.app import create_app
 from server.auth.guard import Guard
 from server.auth.keys import Key, hash_key, keyring_of
@@ -126,24 +124,20 @@ def publish(
     """
     base = runtime.loaded.backbone.text_encoder
     generator = torch.Generator().manual_seed(seed)
-    stored = base.effective(
-        {
-            name: tensor + 0.1 * torch.randn(tensor.shape, generator=generator)
-            for name, tensor in base.parameters().items()
-            if "mlp" in name
-        }
-    )
-    card = Card(
+    overrides = {
+        name: tensor + 0.1 * torch.randn(tensor.shape, generator=generator)
+        for name, tensor in base.parameters().items()
+        if "mlp" in name
+    }
+    encoder = Encoder.of(
+        base,
+        overrides,
         id=encoder_id,
         concepts=(Concept(name="pogo", kind="character"),),
         method="redirect",
         seed=seed,
-        base=base.fingerprint,
-        digest=digest(base.parameters(), stored),
-        stored=fingerprint(stored),
-        created_at=datetime.now(UTC),
     )
-    return runtime.loaded.store.publish(Encoder(card=card, overrides=stored), report)
+    return runtime.loaded.store.publish(encoder, report)
 
 
 @contextlib.contextmanager
@@ -162,7 +156,7 @@ def device_held(runtime: Runtime) -> Generator[None]:
         yield
     finally:
         over.set()
-        ticket.wait(30)
+        ticket.result(30)
 
 
 def write_keys(path: Path, **keys: dict[str, Any]) -> Path:
