@@ -225,6 +225,11 @@ class EncoderStore:
             if target is not None
         }
 
+    def alias_target(self, name: str) -> str | None:
+        """Return the encoder id that an alias points to; None if there is no such alias."""
+        target = self._read(layout.alias_path(check_id(name, param="name")))
+        return None if target is None else target.decode(errors="replace")
+
     def delete_alias(self, name: str) -> None:
         """Remove an alias; the encoder that it points to stays.
 
@@ -244,10 +249,9 @@ class EncoderStore:
         """
         if self._blobs.exists(layout.card_path(check_id(name, param="encoder"))):
             return name
-        target = self._read(layout.alias_path(name))
-        if target is None:
+        encoder_id = self.alias_target(name)
+        if encoder_id is None:
             raise _missing(name)
-        encoder_id = target.decode(errors="replace")
         try:
             self.card(encoder_id)
         except (EncoderNotFound, InvalidId) as error:

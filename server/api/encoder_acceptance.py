@@ -19,8 +19,8 @@ from encoders import (
     PalimpsestError,
 )
 from server.api import images
+from server.api.request_models import EncoderRequest
 from server.api.request_parsing import request_hash
-from server.api.schemas import EncoderRequest
 from server.auth.access import require_admin
 from server.auth.keys import Caller
 from server.errors import InvalidRequest
@@ -130,7 +130,7 @@ def checked_settings(
     try:
         asked = UnlearnSettings.from_json(request.settings)
         chosen = asked.suited(loaded.backbone.text_encoder.shapes).resolved()
-        if chosen.method == "ascent":
+        if chosen.method_spec.learns_from_images:
             loaded.backbone.denoiser(is_video=False)
     except PalimpsestError as error:
         error.param = f"settings.{error.param}" if error.param else "settings"
@@ -186,7 +186,7 @@ def gate_of(request: EncoderRequest, settings: Settings) -> dict[str, Any]:
 
 def check_images_allowed(settings: UnlearnSettings, concepts: Sequence[Concept]) -> None:
     """Raise InvalidRequest where images sent by a client could not be used."""
-    if settings.method != "ascent":
+    if not settings.method_spec.learns_from_images:
         raise InvalidRequest(
             "Only the method 'ascent' learns from images; 'redirect' needs none: leave them "
             "out, or set settings.method.",
@@ -220,7 +220,7 @@ def _save_images(
 def _free_id(request: EncoderRequest, loaded: Loaded) -> str:
     """Return the requested id, or a new one. Raise AliasExists or EncoderExists if it is taken."""
     encoder_id = request.id or _new_id(request.wanted()[0].name)
-    if encoder_id in loaded.store.aliases():
+    if loaded.store.alias_target(encoder_id) is not None:
         raise AliasExists(f"{encoder_id!r} is an alias: choose another id.", param="id")
     with suppress(EncoderNotFound):
         loaded.store.card(encoder_id)
