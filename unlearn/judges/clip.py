@@ -16,7 +16,6 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from huggingface_hub import snapshot_download
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -34,6 +33,7 @@ from unlearn.judges.base import (
 )
 from unlearn.judges.clip_prompts import PLAIN, Label, label, labels_for, offered
 from unlearn.prompts import all_names
+from video.checkpoints.hub import SnapshotUnavailable, fetch_snapshot
 from video.models.prompt_book import PromptBook
 
 THRESHOLD = 0.5
@@ -206,8 +206,8 @@ class ClipJudge:
 def _fetch(name: str) -> Path:
     """The directory of a CLIP from the Hub, fetched or in its cache already."""
     try:
-        return Path(snapshot_download(name, allow_patterns=list(READ)))
-    except Exception as error:  # the Hub's client raises its own, httpx's, OSError or ValueError
+        return fetch_snapshot(name, READ)
+    except SnapshotUnavailable as error:
         raise JudgeInvalid(
             f"{name!r} is no directory, and cannot be had from the Hugging Face Hub: {error}"
         ) from error
