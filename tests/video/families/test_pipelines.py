@@ -14,7 +14,7 @@ import torch
 
 from encoders import EncoderStore
 from tests.model_zoo import ModelZoo
-from tests.tiny_families import SIDE
+from tests.tiny_networks import SIDE
 from tests.video.help import PROMPT, WAIT, Gate, make_engine, publish, watch
 from video import Engine, GenerationRequest, load_backbone
 from video.engine.ticket import Cancelled

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tests.model_zoo import ModelZoo
-from tests.tiny_families import SIDE
+from tests.tiny_networks import SIDE
 from video import load_backbone
 from video.generation_request import GenerationRequest
 from video.models.native import DenoisingState, NativeBackbone, denoise_step

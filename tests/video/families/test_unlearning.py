@@ -11,7 +11,7 @@ import torch
 
 from encoders import Concept, activation_checkpointing, low_rank
 from tests.model_zoo import ModelZoo
-from tests.tiny_families import SIDE
+from tests.tiny_networks import SIDE
 from unlearn import SettingsInvalid, UnlearnSettings, UnlearnTask, unlearn
 from unlearn.methods import objectives
 from unlearn.methods.adversary import Adversary, start
