@@ -87,7 +87,7 @@ def cogvideox(**changes: Any) -> Any:
 
 
 def cogvideox_1_5() -> Any:
-    """Rotary positions, and latent frames two to a patch."""
+    """Make one with rotary positions, and two latent frames in a patch."""
     return cogvideox(
         use_rotary_positional_embeddings=True,
         use_learned_positional_embeddings=False,
@@ -116,7 +116,7 @@ def wan() -> Any:
         rope_max_seq_len=32,
     )
     wake(transformer)
-    for name, parameter in transformer.named_parameters():  # the prompt is hardly heard otherwise
+    for name, parameter in transformer.named_parameters():  # otherwise the prompt has little effect
         if parameter.ndim == 2 and ("text_embedder" in name or "attn2" in name):
             parameter.data.mul_(4)
     return diffusers.WanPipeline(

@@ -13,7 +13,7 @@ from tests.tiny_text import WIDTH, t5, t5_encoder
 
 
 def wan_2_2() -> Any:
-    """Two transformers in turn."""
+    """Make one with two transformers, used in turn."""
     one, other = wan(), wan()
     return diffusers.WanPipeline(
         **one.components | {"transformer_2": other.transformer, "boundary_ratio": 0.5}

@@ -12,7 +12,7 @@ from tests.tiny_text import WIDTH, open_clip, t5, t5_encoder
 
 
 def stable_diffusion_2() -> Any:
-    """v-prediction, as Stable Diffusion 2.1 has."""
+    """Make one with v-prediction, like Stable Diffusion 2.1."""
     tokenizer, text_encoder = open_clip()
     return diffusers.StableDiffusionPipeline(
         vae=image_vae(),
@@ -29,7 +29,7 @@ def stable_diffusion_2() -> Any:
             norm_num_groups=4,
             use_linear_projection=True,
         ),
-        # Which scales its noise and its inputs, as no other scheduler here does.
+        # The only noise scheduler here that scales its noise and its inputs.
         scheduler=diffusers.EulerDiscreteScheduler(
             beta_schedule="scaled_linear", prediction_type="v_prediction", steps_offset=1
         ),

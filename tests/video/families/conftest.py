@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty Hub cache, and no Hub."""
+    """Make an empty Hub cache, and cut off the Hub."""
     from huggingface_hub import constants
 
     cache = tmp_path / "hub"

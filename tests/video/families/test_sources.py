@@ -18,7 +18,7 @@ HUB_ID = "owner/video-model"
 
 
 def put_into_hub_cache(source: Path, cache: Path, name: str) -> None:
-    """As huggingface_hub lays a snapshot out."""
+    """Copy a model into the layout of huggingface_hub's cache."""
     folder = cache / f"models--{name.replace('/', '--')}"
     (folder / "refs").mkdir(parents=True)
     (folder / "refs" / "main").write_text("a" * 40)
