@@ -24,12 +24,12 @@ from torch.utils._pytree import tree_leaves
 from benchmarks.results import show, write
 from benchmarks.true_models import MODELS, TrueModel
 from encoders import low_rank
-from encoders.activation_checkpointing import in_parts, is_large
-from encoders.per_layer_overrides import laid_in_turn
+from encoders.activation_checkpointing import call_checkpointed, is_large
+from encoders.per_layer_overrides import per_layer_overrides
 from unlearn.layers import select
 from unlearn.methods import objectives
 from unlearn.methods.adversary import ATTACKERS
-from unlearn.settings import DEFAULTS, T5_RANK, UnlearnSettings
+from unlearn.settings import T5_RANK, UnlearnSettings
 from video.models import autoencoder
 from video.models.denoiser import Denoiser, OneFrame
 from video.models.placement import Placement
@@ -184,7 +184,7 @@ def _encode(model: TrueModel, text_encoder: Any) -> None:
         return low_rank.apply(base, pair)[name]
 
     names = {low_rank.parameter_of(name) for name in factors}
-    with laid_in_turn(text_encoder, {name: partial(laid, name) for name in names}):
+    with per_layer_overrides(text_encoder, {name: partial(laid, name) for name in names}):
         text_encoder(tokens)
 
 
@@ -233,7 +233,9 @@ def _learn(
         return functional_call(text_encoder, laid, (input_ids,)).last_hidden_state
 
     with torch.enable_grad():
-        together = in_parts if is_large(text_encoder) else lambda call, inputs: call(**inputs)
+        together = (
+            call_checkpointed if is_large(text_encoder) else lambda call, inputs: call(**inputs)
+        )
         loss(together(call, {"input_ids": tokens})).backward()
     adam.step()
 
@@ -257,7 +259,8 @@ def _redirect(model: TrueModel, text_encoder: nn.Module) -> None:
 
 def _ascent(model: TrueModel, text_encoder: nn.Module, image: Denoiser) -> None:
     """A step on two stills: through the twin, its autoencoder not needed any more."""
-    count = DEFAULTS["ascent"].batch_size
+    schedule = UnlearnSettings(method="ascent").schedule()
+    count = schedule.batch_size
     latents = image.noise(0, None).to("meta").expand(count, -1, -1, -1)
 
     def loss(embeddings: Tensor) -> Tensor:
@@ -266,7 +269,7 @@ def _ascent(model: TrueModel, text_encoder: nn.Module, image: Denoiser) -> None:
         x = objectives.Noised(latents, torch.zeros(count), latents)
         return objectives.ascent(image, x, whole)
 
-    rank = DEFAULTS["ascent"].rank or T5_RANK
+    rank = schedule.rank or T5_RANK
     _learn(text_encoder, _tokens(model, count), rank, loss)
 
 

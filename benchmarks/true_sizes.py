@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -21,12 +20,14 @@ from transformers import CLIPTokenizer
 
 from benchmarks.forgetting.intervention import Intervention
 from benchmarks.forgetting.methods import encoder_of
-from benchmarks.forgetting.sampling import Shot, sample
+from benchmarks.forgetting.sampling import SampleRequest, sample
 from benchmarks.harness import WEIGHTS
 from benchmarks.results import show, write
 from benchmarks.true_models import MODELS
-from encoders import Concept, Kind, TextEncoder
-from unlearn import UnlearnSettings, few_shot_requests
+from encoders import Concept, Kind
+from encoders.text_encoder import TextEncoder
+from unlearn import UnlearnSettings
+from unlearn.few_shots import few_shot_requests
 from video.capabilities import Capabilities
 from video.frames import Frames
 from video.models.backbone import Backbone, BackboneParts
@@ -89,14 +90,14 @@ def measure(backbone: Backbone, methods: Mapping[str, UnlearnSettings] = METHODS
     requests = few_shot_requests(
         CONCEPT.name, CONCEPT.kind, capabilities=backbone.capabilities, book=backbone.prompts
     )
-    shots = [Shot(request.prompt, request.seed) for request in requests]
+    shots = [SampleRequest(request.prompt, request.seed) for request in requests]
     images, pictures = measured(lambda: sample(backbone, shots, is_video=False))
     stills = torch.cat([torch.from_numpy(one) for one in pictures]).numpy()
     found: dict[str, Any] = {"weights": _gib(backbone), "few-shot images": images, "making": {}}
     overrides: Mapping[str, torch.Tensor] = {}
     for name, settings in methods.items():
-        given = (stills,) if settings.method == "ascent" else ()
-        short = _making(backbone, replace(settings, steps=3), given)
+        given = (stills,) if settings.method_spec.learns_from_images else ()
+        short = _making(backbone, settings.with_(steps=3), given)
         one, made = measured(_making(backbone, settings, given), short)
         overrides = made.overrides or {}
         steps = settings.schedule().steps

@@ -22,7 +22,7 @@ from unlearn.report.caveats import Caveat, caveats
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from encoders import TextEncoder
+    from encoders.text_encoder import TextEncoder
     from unlearn.trial.measures import Outcome
     from unlearn.trial.probes import Probe
     from video.capabilities import Capabilities

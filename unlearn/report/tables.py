@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
+from unlearn.methods.registry import get_method, method_names
 from unlearn.report.charts import interval_bar, loss_curve
 from unlearn.report.markup import Markup, join, tag
 from unlearn.report.rates import Rate, percent, rates, words
@@ -18,12 +19,6 @@ if TYPE_CHECKING:
 MAX_VALUE_CHARS = 2000
 """Of one setting; what is longer stands in full in `report.json`."""
 
-_METHODS = {
-    "redirect": "Prompts that name a concept get the embeddings that the same prompts have with "
-    "something neutral in its place; captions of everything else keep theirs.",
-    "ascent": "A few pictures that show the concept, and gradient ascent on the diffusion loss "
-    "under prompts that name it (Liu & Tan, arXiv 2407.14209).",
-}
 _DECISIONS = {
     "clear": "Pairs were judged in rounds until a sequential test (Wald’s) could tell. The answer "
     "was clear: an encoder that misses one of these plainly, with "
@@ -61,7 +56,9 @@ def measured(report: Report) -> Markup:
 def made(report: Report) -> Markup:
     """Who made it, when, from what and with which settings; the loss curve."""
     card, sampling, sizes = report.card, report.sampling, report.sizes
-    method = f"{card.method}. {_METHODS[card.method]}" if card.method in _METHODS else card.method
+    method = card.method
+    if method in method_names():  # an imported encoder may be of any method
+        method = f"{method}. {get_method(method).description}"
     identity: dict[str, JsonValue] = {
         "Encoder": card.id,
         "Goes on from": card.parent or "the base",

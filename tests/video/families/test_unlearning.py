@@ -12,7 +12,8 @@ import torch
 from encoders import Concept, activation_checkpointing, low_rank
 from tests.model_zoo import ModelZoo
 from tests.tiny_networks import SIDE
-from unlearn import SettingsInvalid, UnlearnSettings, UnlearnTask, unlearn
+from unlearn import UnlearnSettings, UnlearnTask, unlearn
+from unlearn.errors import SettingsInvalid
 from unlearn.methods import objectives
 from unlearn.methods.adversary import Adversary, start
 from unlearn.methods.ascent import Ascent
@@ -100,7 +101,7 @@ def test_activations_that_are_forgotten_give_the_same_gradients(
 
     kept = gradients(loaded(family, model_zoo))
     monkeypatch.setattr(denoiser, "DENOISER_CHECKPOINTING_MIN_PARAMETERS", 1)
-    monkeypatch.setattr(activation_checkpointing, "CHECKPOINTING_MIN_PARAMETERS", 1)
+    monkeypatch.setattr(activation_checkpointing, "LARGE_TEXT_ENCODER_PARAMETERS", 1)
     large = loaded(family, model_zoo)
     network: Any = large.denoiser(is_video=False).network
     assert network.is_gradient_checkpointing
