@@ -19,7 +19,6 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from huggingface_hub import snapshot_download
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -36,6 +35,7 @@ from unlearn.judges.base import (
 from unlearn.judges.clip_prompts import PLAIN, Label, label, labels_for, offered
 from unlearn.judges.files import MAX_FILE_BYTES, check_file, read_config
 from unlearn.prompts import all_names
+from video.checkpoints.hub import SnapshotUnavailable, fetch_snapshot
 from video.models.prompt_book import PromptBook
 
 VERSION = "1"
@@ -235,8 +235,8 @@ class ClipJudge:
 def _fetch(name: str) -> Path:
     """Return the directory of a CLIP from the Hub, downloading what its cache lacks."""
     try:
-        return Path(snapshot_download(name, allow_patterns=list(READ)))
-    except Exception as error:  # the Hub's client raises its own, httpx's, OSError or ValueError
+        return fetch_snapshot(name, READ)
+    except SnapshotUnavailable as error:
         raise JudgeInvalid(
             f"{name!r} is no directory and no installed judge, and cannot be fetched from the "
             f"Hugging Face Hub: {error}"
