@@ -22,7 +22,7 @@ from transformers import (
     CLIPTokenizer,
 )
 
-from unlearn.judges.base import ClassifierJudge, JudgeConfig
+from unlearn.judges.classifier import ClassifierJudge, JudgeConfig
 
 CONCEPTS: Mapping[str, Mapping[str, list[str]]] = {
     "object": {"balloon": ["red balloon"], "cactus": [], "teapot": []},

@@ -16,7 +16,8 @@ from unlearn.prompts import fill, phrase, prompt_templates, subjects_for
 from video.generation_request import GenerationRequest
 
 if TYPE_CHECKING:
-    from video.models.backbone import Capabilities, Frames
+    from video.capabilities import Capabilities
+    from video.frames import Frames
     from video.models.prompt_book import PromptBook
 
 FEW_SHOTS = 4

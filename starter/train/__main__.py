@@ -20,7 +20,7 @@ from starter.train.judge import new_judge, train_judge
 from starter.train.release import load_release, release
 from starter.train.stills import train_stills
 from starter.train.text import train_text
-from unlearn.judges.base import ClassifierJudge
+from unlearn.judges.classifier import ClassifierJudge
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 

@@ -19,7 +19,7 @@ from starter.scene import DRAWINGS, Scene, sample_scene
 from starter.styles import STYLES
 from starter.train.autoencoder import to_tensor
 from starter.train.loop import TrainingPlan, train
-from unlearn.judges.base import ClassifierJudge, Head, JudgeConfig
+from unlearn.judges.classifier import ClassifierJudge, Head, JudgeConfig
 
 STILLS, CLIPS = 16_000, 3_000
 TRUTH: dict[Head, Callable[[Scene], str]] = {

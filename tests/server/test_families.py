@@ -1,6 +1,4 @@
-"""Every family over HTTP, by name: a video, an encoder, a video with it that differs, and the base
-as it was.
-"""
+"""Every model family over HTTP: a base video, an encoder, a video with it, the base again."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ from tests.model_zoo import ModelZoo
 from tests.server.help import Client, settings_for, wait_for, wait_ready
 from tests.tiny_families import SIDE
 from video.clip import decode_mp4, read_provenance
-from video.models.backbone import Frames
+from video.frames import Frames
 
 FAMILIES = ["animatediff", "modelscope", "cogvideox", "wan", "ltx", "latte", "mochi", "wan-2.2"]
 TWINS = ("modelscope", "cogvideox")
@@ -23,7 +21,7 @@ PROMPT, OTHER = "pogo bouncing in a meadow", "a cactus by the sea"
 
 
 def video(client: Client, **fields: Any) -> Frames:
-    """Makes one, and returns its frames as they were delivered."""
+    """Make a video, and return its delivered frames."""
     body = {"prompt": PROMPT, "seed": 3, "steps": 2, "frames": 4, "guidance": 3.0, **fields}
     answer = client.post("/v1/videos", json=body)
     assert answer.status_code == 200, answer.text

@@ -13,7 +13,7 @@ import torch
 from starter.scene import DRAWINGS, sample_scene
 from starter.train.autoencoder import new_autoencoder, patch_components, solve_encoder
 from starter.train.judge import accuracy
-from unlearn.judges.base import ClassifierJudge
+from unlearn.judges.classifier import ClassifierJudge
 
 WEIGHTS = Path(__file__).parents[2] / "starter" / "weights"
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from encoders import Concept, Kind
 from tests import tiny
+from unlearn.judges.base import JudgeIdentity
 from unlearn.trial.probes import ProbePlan, judging_plan
-from video.models.backbone import Capabilities
+from video.capabilities import Capabilities
 from video.models.prompt_book import PromptBook
 
 CAPABILITIES = Capabilities(native_width=64, native_height=64, frames_max=16)
@@ -22,6 +23,7 @@ class FakeJudge:
     """Judge that sees the concept whose number is the red value of a frame's first pixel."""
 
     def __init__(self) -> None:
+        self.identity = JudgeIdentity(name="FakeJudge", version="1", hash="sha256:" + "0" * 64)
         self.labels: Mapping[Kind, Sequence[str]] = {
             kind: list(names)
             for kind, names in tiny.CONCEPTS.items()  # type: ignore[misc]
@@ -32,7 +34,9 @@ class FakeJudge:
     def knows(self, concept: str, kind: Kind) -> bool:
         return concept in self.labels[kind]
 
-    def shows(self, frames: np.ndarray, concept: str, kind: Kind) -> list[bool]:
+    def shows(
+        self, frames: np.ndarray, concept: str, kind: Kind, base: np.ndarray | None = None
+    ) -> list[bool]:
         return [int(frame[0, 0, 0]) == self.numbers[concept] for frame in frames]
 
     def clip(self, *concepts: str | None) -> np.ndarray:

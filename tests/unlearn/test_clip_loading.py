@@ -15,8 +15,11 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPImageProcessorPil, CLIPModel, CLIPProcessor, CLIPTokenizer
 
 from tests import tiny
-from unlearn.judges.base import MAX_FILE_BYTES, ClassifierJudge, JudgeInvalid, load_judge
+from unlearn.judges.base import JudgeInvalid
+from unlearn.judges.classifier import ClassifierJudge
 from unlearn.judges.clip import MAX_WEIGHTS_BYTES, ClipJudge
+from unlearn.judges.files import MAX_FILE_BYTES
+from unlearn.judges.load import load_judge
 from video.models.prompt_book import PromptBook
 
 NO_BOOK = PromptBook()
@@ -135,11 +138,25 @@ def test_what_is_no_directory_is_an_id_of_the_hub(
     shutil.copytree(tiny_clip_dir, cached / "snapshots" / ("0" * 40))
     (cached / "refs").mkdir()
     (cached / "refs" / "main").write_text("0" * 40)
-    assert isinstance(load_judge("someone/clip", NO_BOOK), ClipJudge)
+    judge = load_judge("someone/clip", NO_BOOK)
+    assert isinstance(judge, ClipJudge)
+    assert judge.identity.name == "CLIP someone/clip"
     for name in ("someone/else", str(tmp_path / "nowhere"), "../clip"):
-        with pytest.raises(JudgeInvalid, match="is no directory, and cannot be had") as refused:
+        with pytest.raises(
+            JudgeInvalid, match="no installed judge, and cannot be fetched"
+        ) as refused:
             load_judge(name, NO_BOOK)
         assert repr(name) in str(refused.value)
+
+
+def test_the_identity_is_of_the_files_and_the_book(tiny_clip_dir: Path, copy: Path) -> None:
+    first = ClipJudge.load(tiny_clip_dir, NO_BOOK).identity
+    assert str(first) == f"CLIP {tiny_clip_dir.name} 1"
+    assert ClipJudge.load(copy, NO_BOOK).identity.hash == first.hash
+    other_book = PromptBook(concepts={"object": {"tree": ()}})
+    assert ClipJudge.load(copy, other_book).identity.hash != first.hash
+    _resave(copy, lambda clip: clip.logit_scale.data.add_(1))
+    assert ClipJudge.load(copy, NO_BOOK).identity.hash != first.hash
 
 
 def test_a_processors_own_layout_is_read_too(tiny_clip_dir: Path, tmp_path: Path) -> None:

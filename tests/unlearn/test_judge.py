@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from unlearn.judges.base import ClassifierJudge, JudgeConfig, JudgeInvalid, UnknownConcept
+from unlearn.judges.base import JudgeInvalid, UnknownConcept
+from unlearn.judges.classifier import ClassifierJudge, JudgeConfig
 
 LABELS = {
     "object": ["balloon", "cactus"],
@@ -89,6 +90,20 @@ def test_saved_and_loaded_judges_agree(judge: ClassifierJudge, tmp_path: Path) -
     parameters = sum(p.numel() for p in judge.frame_network.parameters())
     assert 0.2e6 < parameters < 0.6e6
     assert 0.2e6 < sum(p.numel() for p in judge.motion_network.parameters()) < 0.6e6
+
+
+def test_the_identity_is_of_the_config_and_the_weights(
+    judge: ClassifierJudge, tmp_path: Path
+) -> None:
+    judge.save(tmp_path)
+    identity = ClassifierJudge.load(tmp_path).identity
+    assert identity == judge.identity
+    assert str(identity) == "ClassifierJudge 1"
+    strict = ClassifierJudge(config(pogo=0.9), judge.frame_network, judge.motion_network)
+    assert strict.identity.hash != identity.hash
+    with torch.no_grad():
+        judge.motion_network.motion.bias[0] += 1
+    assert judge.identity.hash != identity.hash
 
 
 def test_load_refuses_what_is_not_a_judge(judge: ClassifierJudge, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from encoders import Concept, Kind
 from server.settings import STARTER_WEIGHTS
 from tests.unlearn.help import CAPABILITIES, ENCODER, NEONIX, POGO, plan
-from unlearn.judges.base import ClassifierJudge
+from unlearn.judges.classifier import ClassifierJudge
 from unlearn.prompts import captions, names_of, retained_captions
 from unlearn.trial.probes import ROUND, NothingToJudge, Probe, any_frame, judging_plan, most_frames
 from video.models.prompt_book import PromptBook, read_prompts

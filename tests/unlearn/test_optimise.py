@@ -16,7 +16,8 @@ from unlearn.methods import objectives
 from unlearn.methods.optimise import Unlearning
 from unlearn.methods.redirect import Redirect
 from unlearn.task import UnlearnProgress
-from video import Backbone, load_backbone
+from video import load_backbone
+from video.models.backbone import Backbone
 from video.models.denoiser import Denoiser
 
 RANDOM = np.random.default_rng(0)

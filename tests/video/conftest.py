@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from encoders import EncoderStore
+from encoders.store import EncoderStore
 from tests.video.help import WAIT, make_engine
-from video import Backbone, Engine, load_backbone
+from video import Engine, load_backbone
+from video.models.backbone import Backbone
 
 
 @pytest.fixture(scope="module")

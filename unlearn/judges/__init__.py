@@ -1,0 +1,1 @@
+"""Judges: models that decide if a clip shows a concept."""

@@ -1,16 +1,19 @@
-"""A judge with an open vocabulary, for models that come without one of their own: zero-shot CLIP.
+"""The CLIP judge: zero-shot, with an open vocabulary, for models that come without a judge.
 
     judge = ClipJudge.load("openai/clip-vit-large-patch14", backbone.prompts)
     judge.shows(frames, "van Gogh", "style")
 
 Radford et al. 2021, "Learning Transferable Visual Models From Natural Language Supervision"
-(arXiv 2103.00020), sec. 3.1: a frame shows what the text that fits it best says.
+(arXiv 2103.00020), sec. 3.1: a frame shows what its best-fitting text says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import lru_cache
+from hashlib import file_digest, sha256
+from json import dumps
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,33 +27,36 @@ from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
 from encoders import Kind
 from unlearn.judges.base import (
-    MAX_FILE_BYTES,
     Frames,
+    JudgeIdentity,
     JudgeInvalid,
     UnknownConcept,
-    check_file,
     check_frames,
-    read_config,
 )
 from unlearn.judges.clip_prompts import PLAIN, Label, label, labels_for, offered
+from unlearn.judges.files import MAX_FILE_BYTES, check_file, read_config
 from unlearn.prompts import all_names
 from video.models.prompt_book import PromptBook
+
+VERSION = "1"
+"""The version of the rule that turns embeddings into answers: sentences, alternatives, threshold.
+"""
 
 THRESHOLD = 0.5
 """The least probability at which a concept counts as seen.
 
-One half: its label must outweigh all the others together, so that it is also the likeliest, and a
-frame for which CLIP wavers between several shows none of them. A judge so strict may overlook a
-concept, but it overlooks it in the base's clips as well, where it has to be seen first."""
+At one half a label outweighs all the others together, so it is also the likeliest, and a frame for
+which CLIP wavers between several labels shows none of them. Such a strict judge may overlook a
+concept. It then overlooks it in the base's clips as well, where it must be seen first."""
 
 BATCH = 32
-"""Frames through the network at a time: bounds its memory."""
+"""The number of frames that go through the network at a time; bounds its memory."""
 
 CACHED_LABELS = 4096
-"""Labels whose embedding is kept: at most 5 KB each."""
+"""The number of labels whose embedding is cached: at most 5 KB each."""
 
 MAX_WEIGHTS_BYTES = 12 * 2**30
-"""The largest CLIP there is, ViT-bigG/14 in float32, has 10 GB."""
+"""The size limit of a weights file: the largest CLIP, ViT-bigG/14 in float32, has 10 GB."""
 
 READ = (
     "config.json",
@@ -65,25 +71,24 @@ READ = (
     "vocab.json",
     "merges.txt",
 )
-"""All that is read of a CLIP, and fetched from the Hub: no pickle, no code."""
+"""The files that are fetched from the Hub and read, as glob patterns: no pickle, no code."""
 
 NEEDED = (
     ("model.safetensors", "model.safetensors.index.json"),
     ("preprocessor_config.json", "processor_config.json"),
     ("tokenizer.json", "vocab.json"),
 )
-"""What there must be beside `config.json`: one of each."""
+"""The files that a CLIP needs beside `config.json`: one of each group."""
 
 
 class ClipJudge:
     """Any CLIP behind the `Judge` protocol.
 
-    A concept is seen where its label reaches `THRESHOLD` among what the frame may show instead:
-    the generic word of its kind, just a picture, and the other concepts of the kind, those of the
-    model's prompt book or a few that everybody knows (`unlearn.judges.clip_prompts`). It knows
-    every
-    concept but motions, which no single frame shows. As CLIP was trained to, it looks at the middle
-    square of a frame.
+    A concept is seen where the probability of its label reaches `THRESHOLD`. The alternatives are
+    the generic word of its kind, "a picture", and the other concepts of the kind: those of the
+    model's prompt book, or well-known ones (`unlearn.judges.clip_prompts`). The judge knows every
+    concept but motions, which no single frame shows. It looks at the middle square of a frame, as
+    CLIP was trained to.
     """
 
     def __init__(
@@ -92,12 +97,14 @@ class ClipJudge:
         tokenizer: CLIPTokenizer,
         processor: CLIPImageProcessorPil,
         book: PromptBook,
+        identity: JudgeIdentity,
     ) -> None:
         # transformers' models and tokenizers are hardly typed: Any from here on.
         self._model: Any = model.eval().requires_grad_(False)
         self._tokenizer: Any = tokenizer
         self._processor = processor
         self._book = book
+        self._identity = identity
         self._embedding = lru_cache(CACHED_LABELS)(self._embed)
         self._labels: Mapping[Kind, Sequence[str]] = {
             kind: [name for name in names if self.knows(name, kind)]
@@ -108,19 +115,25 @@ class ClipJudge:
     def load(
         cls, source: Path | str, book: PromptBook, device: str | torch.device = "cpu"
     ) -> ClipJudge:
-        """Reads a CLIP as `save_pretrained` writes it.
+        """Load a CLIP as `save_pretrained` writes it.
 
         Args:
             source: its directory, or its id on the Hugging Face Hub.
-            book: the prompts of the model whose frames it shall judge.
-            device: where it shall run.
+            book: the prompts of the model whose frames the judge will see.
+            device: the device to run it on.
 
         Raises:
             JudgeInvalid: it is no CLIP, a file is missing or too large, its weights are not in
                 safetensors, are not finite or do not fit, or the Hub cannot be reached.
         """
-        directory = Path(source) if Path(source).is_dir() else _fetch(str(source))
+        is_local = Path(source).is_dir()
+        directory = Path(source) if is_local else _fetch(str(source))
         _check_directory(directory)
+        identity = JudgeIdentity(
+            name=f"CLIP {directory.resolve().name if is_local else source}",
+            version=VERSION,
+            hash=_hash(directory, book),
+        )
         try:
             # These classes and no Auto class: they run no code that lies beside the weights.
             model, info = cast(Any, CLIPModel).from_pretrained(
@@ -131,15 +144,20 @@ class ClipJudge:
                 dtype=torch.float32,
             )
             tokenizer = CLIPTokenizer.from_pretrained(directory, local_files_only=True)
-            # PIL's resizing, whether torchvision is there or not: the two differ by a hair.
+            # Always PIL's resizing: torchvision's, used where it is installed, differs slightly.
             processor = CLIPImageProcessorPil.from_pretrained(directory, local_files_only=True)
             _check_fit(model, info, tokenizer)
-            judge = cls(model.to(device), tokenizer, processor, book)
-            # Now rather than when a finished encoder waits to be judged.
+            judge = cls(model.to(device), tokenizer, processor, book, identity)
+            # Run it once: a fault should show now, not when a finished encoder waits to be judged.
             judge.probabilities(np.zeros((1, 48, 64, 3), np.uint8), [PLAIN])
         except Exception as error:  # transformers, safetensors and tokenizers each raise their own
             raise JudgeInvalid(f"{source} cannot be used as a CLIP judge: {error}") from error
         return judge
+
+    @property
+    def identity(self) -> JudgeIdentity:
+        """The hash is over the files that are read, and the prompt book."""
+        return self._identity
 
     @property
     def labels(self) -> Mapping[Kind, Sequence[str]]:
@@ -148,7 +166,9 @@ class ClipJudge:
     def knows(self, concept: str, kind: Kind) -> bool:
         return self._objection(concept, kind) is None
 
-    def shows(self, frames: Frames, concept: str, kind: Kind) -> list[bool]:
+    def shows(
+        self, frames: Frames, concept: str, kind: Kind, base: Frames | None = None
+    ) -> list[bool]:
         objection = self._objection(concept, kind)
         if objection is not None:
             raise UnknownConcept(objection, param="concept")
@@ -156,10 +176,16 @@ class ClipJudge:
         return (self.probabilities(frames, labels)[:, 0] >= THRESHOLD).tolist()
 
     def probabilities(self, frames: Frames, labels: Sequence[Label]) -> NDArray[np.float32]:
-        """How likely each label is, for frames (F,H,W,3) uint8: (F, labels), each row adds to 1.
+        """Compute the probability of each label for frames (F,H,W,3) uint8.
 
         The softmax over the cosines between a frame's embedding and the labels', times the model's
-        own scale (Radford et al. 2021, fig. 3). Raises ValueError for other frames.
+        own scale (Radford et al. 2021, fig. 3).
+
+        Returns:
+            (F, labels); each row adds to 1.
+
+        Raises:
+            ValueError: the frames have another dtype or shape.
         """
         check_frames(frames)
         texts = torch.stack([self._embedding(label) for label in labels])
@@ -177,10 +203,13 @@ class ClipJudge:
             return torch.cat(rows).cpu().numpy()
 
     def _embed(self, label: Label) -> Tensor:
-        """The mean of the sentences' unit embeddings, made a unit again (D,): an ensemble over the
-        embedding space, so that it costs what one sentence does (Radford et al. 2021, sec. 3.1.4).
+        """Return the normalised mean (D,) of the sentences' normalised embeddings.
+
+        An ensemble over the embedding space: a frame is compared with one vector, however many
+        sentences it stands for (Radford et al. 2021, sec. 3.1.4).
         """
-        # Padded here, not by the call: that would change the tokenizer while others use it.
+        # Padded by `pad`, not by the call: the call would change the tokenizer's own settings,
+        # which other threads use.
         tokens = self._tokenizer.pad({"input_ids": self._tokens(label)}, return_tensors="pt")
         with torch.inference_mode():
             features = self._model.get_text_features(**tokens.to(self._model.device)).pooler_output
@@ -190,7 +219,7 @@ class ClipJudge:
         return self._tokenizer(list(sentences), verbose=False).input_ids
 
     def _objection(self, concept: str, kind: Kind) -> str | None:
-        """Why the concept cannot be judged, or None."""
+        """Say why the concept cannot be judged; None if it can."""
         if kind == "motion":
             return f"CLIP looks at single frames, so it cannot judge the motion {concept!r}"
         if not concept.strip():
@@ -204,17 +233,28 @@ class ClipJudge:
 
 
 def _fetch(name: str) -> Path:
-    """The directory of a CLIP from the Hub, fetched or in its cache already."""
+    """Return the directory of a CLIP from the Hub, downloading what its cache lacks."""
     try:
         return Path(snapshot_download(name, allow_patterns=list(READ)))
     except Exception as error:  # the Hub's client raises its own, httpx's, OSError or ValueError
         raise JudgeInvalid(
-            f"{name!r} is no directory, and cannot be had from the Hugging Face Hub: {error}"
+            f"{name!r} is no directory and no installed judge, and cannot be fetched from the "
+            f"Hugging Face Hub: {error}"
         ) from error
 
 
+def _hash(directory: Path, book: PromptBook) -> str:
+    """Hash the files that are read and the prompt book, which all decide the answers."""
+    hasher = sha256()
+    for file in sorted({file for pattern in READ for file in directory.glob(pattern)}):
+        with file.open("rb") as content:
+            hasher.update(f"{file.name}\0{file_digest(content, 'sha256').hexdigest()}\0".encode())
+    hasher.update(dumps(asdict(book), sort_keys=True).encode())
+    return f"sha256:{hasher.hexdigest()}"
+
+
 def _check_directory(directory: Path) -> None:
-    """Raises JudgeInvalid if it is no CLIP's, or a file is missing or too large."""
+    """Raise JudgeInvalid if the directory is no CLIP's, or a file is missing or too large."""
     model_type = read_config(directory).get("model_type")
     if model_type != "clip":
         raise JudgeInvalid(f"{directory} is a {model_type!r}, not a 'clip'")
@@ -227,15 +267,16 @@ def _check_directory(directory: Path) -> None:
 
 
 def _check_fit(model: CLIPModel, info: Mapping[str, Any], tokenizer: CLIPTokenizer) -> None:
-    """Raises ValueError if weights are missing, misshapen or not finite, or if the tokenizer is not
-    the model's.
+    """Raise ValueError if the weights or the tokenizer do not fit the model.
+
+    Weights may be missing, misshapen or not finite; a tokenizer may have another vocabulary.
     """
     if lacking := sorted(map(str, [*info["missing_keys"], *info["mismatched_keys"]])):
         raise ValueError(f"it lacks weights, or has misshapen ones: {lacking[:3]}")
     for name, parameter in model.named_parameters():
         if not bool(parameter.isfinite().all()):
             raise ValueError(f"{name} holds values that are not finite")
-    # Without its files a CLIPTokenizer is made with three tokens, and says nothing.
+    # Without its files, transformers makes a CLIPTokenizer of three tokens and gives no warning.
     vocabulary = cast(Any, model.config).text_config.vocab_size
     if len(tokenizer) != vocabulary:
         raise ValueError(

@@ -1,7 +1,7 @@
-"""In which words CLIP is asked what a frame shows: a concept, and what it is weighed against.
+"""The sentences that CLIP compares a frame with: a concept's, and those of its alternatives.
 
-A label is several sentences that say the same thing. CLIP learned from captions, so that a
-sentence meets a picture better than a bare word, and several sentences are surer than one: prompt
+A label is several sentences with the same meaning. CLIP learned from captions, so a sentence fits a
+picture better than a bare word, and several sentences are more reliable than one: prompt
 engineering and ensembling, Radford et al. 2021 (arXiv 2103.00020), sec. 3.1.4.
 """
 
@@ -15,7 +15,7 @@ from video.models.default_prompts import CONCEPTS
 from video.models.prompt_book import PromptBook
 
 Label = tuple[str, ...]
-"""Sentences that all say the same of a frame."""
+"""Sentences that all say the same about a frame."""
 
 OBJECT_TEMPLATES = (
     "a photo of {name}.",
@@ -59,32 +59,33 @@ TEMPLATES: Mapping[Kind, Sequence[str]] = {
     "person": PERSON_TEMPLATES,
     "style": STYLE_TEMPLATES,
 }
-"""Sentences by kind: about a thing near and far, sharp and not, drawn and filmed, as generated
-frames are. Motions are missing: no single frame shows one."""
+"""The sentences by kind. A thing may be near or far, sharp or blurred, drawn or filmed, as in
+generated frames. Motions are missing, because no single frame shows one."""
 
 PLAIN: Label = tuple(template.format(name="") for template in STYLE_TEMPLATES)
-"""What is true of every frame: "a picture."."""
+"""The label that is true of every frame: "a picture."."""
 
 
 def offered(book: PromptBook) -> Mapping[Kind, Sequence[str]]:
-    """The concepts to weigh against each other, by kind: the book's, or the everyday ones for a
-    kind of which it has none.
+    """Return the concepts to compare with each other, by kind.
+
+    These are the book's, or well-known ones for a kind of which the book has none.
     """
     return {kind: list(book.concepts.get(kind, ())) or CONCEPTS[kind] for kind in TEMPLATES}
 
 
 def label(names: Sequence[str], kind: Kind) -> Label:
-    """Every sentence of the kind with every one of the names; no name ("") leaves a style out."""
+    """Fill every sentence of the kind with every name; the name "" leaves a style out."""
     filled = [phrase(n, kind) for n in names]
     return tuple(template.format(name=name) for name in filled for template in TEMPLATES[kind])
 
 
 def labels_for(concept: str, kind: Kind, others: Sequence[str], book: PromptBook) -> list[Label]:
-    """The concept's label, first, and what a frame may show instead.
+    """List the concept's label, then its alternatives.
 
-    That is the kind's generic word ("a thing"), just a picture, and every one of `others`, but for
-    those that share the concept's name: "Vincent van Gogh" is no alternative to "van Gogh", since
-    a frame that shows one shows both. Each stands under all the names the book has for it.
+    The alternatives are the kind's generic word ("a thing"), `PLAIN`, and each of `others`, without
+    those that share the concept's name: "Vincent van Gogh" is no alternative to "van Gogh", since a
+    frame that shows one shows both. Each label has all the names that the book has for its concept.
     """
     names = all_names(concept, kind, (), book)
     generic = {**GENERIC, **book.generic}[kind]

@@ -1,5 +1,6 @@
-"""The two small networks a classifier judge is made of. They are trained on rendered ground truth,
-never on the generator.
+"""The two small networks of a classifier judge.
+
+They are trained on rendered ground truth, never on the generator's output.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 FRAME_SIZE = 64
-"""Pixels a side that both networks look at; `unlearn.judges.base` brings frames to it."""
+"""The side in pixels of the networks' input; `classifier.frames_to_input` resizes frames to it."""
 
 
 def _block(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
@@ -20,13 +21,14 @@ def _block(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
 
 
 class FrameClassifier(nn.Module):
-    """Reads one frame: which subject it shows and in which style.
+    """A classifier of single frames: which subject a frame shows, and in which style.
 
-    Five convolutions that share their features, then global mean and maximum pooling, so that a
-    subject is recognised wherever it stands and a style by its texture. About 0.4 M parameters.
+    Both heads share the features of six convolutions. Global mean and maximum pooling follow, so
+    that a subject is recognised anywhere in the frame and a style by its texture. About 0.4 M
+    parameters.
 
-    The first layer keeps the full resolution: a style of dots or ink lines is gone after one
-    stride.
+    The first layer keeps the full resolution: one stride would wipe out a style of dots or ink
+    lines.
     """
 
     def __init__(self, subjects: int, styles: int) -> None:
@@ -43,19 +45,19 @@ class FrameClassifier(nn.Module):
         self.style = nn.Linear(256, styles)
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Frames (B,3,64,64) in [-1,1] → subject logits (B,subjects), style logits (B,styles)."""
+        """Map frames (B,3,64,64) in [-1,1] to logits (B,subjects) and (B,styles)."""
         features = self.features(frames)
         pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3))], dim=1)
         return self.subject(pooled), self.style(pooled)
 
 
 class MotionClassifier(nn.Module):
-    """Reads a clip: how its subject moves.
+    """A classifier of clips: how the subject of a clip moves.
 
-    Each frame is seen as it is and as its difference from the clip's mean, which takes the still
-    background away. The features keep their 4×4 grid up to a linear layer, because position and
-    size are what a motion changes; convolutions over time then read the track. Any number of
-    frames. About 0.3 M parameters.
+    The input is each frame beside its difference from the clip's mean, which removes the still
+    background. The features keep their 4×4 grid up to a linear layer, because a motion changes
+    position and size; convolutions over time then read the track. Any number of frames. About 0.3 M
+    parameters.
     """
 
     def __init__(self, motions: int) -> None:
@@ -76,7 +78,7 @@ class MotionClassifier(nn.Module):
         self.motion = nn.Linear(256, motions)
 
     def forward(self, clips: Tensor) -> Tensor:
-        """Clips (B,F,3,64,64) in [-1,1] → motion logits (B,motions)."""
+        """Map clips (B,F,3,64,64) in [-1,1] to motion logits (B,motions)."""
         batch, frames = clips.shape[:2]
         moving = clips - clips.mean(1, keepdim=True)
         features = self.features(torch.cat([clips, moving], dim=2).flatten(0, 1))

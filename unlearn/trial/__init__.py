@@ -1,0 +1,1 @@
+"""Trials: the measurement that decides if an encoder may be published."""

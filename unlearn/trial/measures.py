@@ -27,14 +27,16 @@ class Outcome:
 
 
 def outcome_of(probe: Probe, base: Frames, encoder: Frames, judge: Judge) -> Outcome:
-    """The outcome of a probe whose two clips (F,H,W,3) are made: for a target probe any frame that
-    shows the concept counts, for a retain probe most must.
+    """Judge both clips (F,H,W,3) of a probe.
+
+    For a target probe any frame that shows the concept counts, for a retain probe most must. The
+    judge gets the base's clip beside the encoder's.
     """
     rule = any_frame if probe.is_target else most_frames
     return Outcome(
         probe,
         rule(judge.shows(base, probe.concept, probe.kind)),
-        rule(judge.shows(encoder, probe.concept, probe.kind)),
+        rule(judge.shows(encoder, probe.concept, probe.kind, base=base)),
     )
 
 
