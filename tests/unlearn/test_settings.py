@@ -72,6 +72,11 @@ def test_settings_that_make_no_sense_are_refused(values: dict[str, Any], param: 
     assert caught.value.param == param
 
 
+def test_values_that_are_no_mapping_are_refused() -> None:
+    with pytest.raises(SettingsInvalid, match="settings: .*not 'redirect'"):
+        UnlearnSettings.model_validate("redirect")
+
+
 def concept(name: str, kind: Kind = "character") -> Concept:
     return Concept(name=name, kind=kind)
 
