@@ -1,4 +1,4 @@
-"""What the tests of judging share: a judge that can be told what to see, and a plan."""
+"""Helpers for the tests of judging: a judge that reads marked frames, and a plan."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NEONIX = Concept(name="neonix", kind="style")
 
 
 class FakeJudge:
-    """Sees in a clip the concepts whose numbers its frames hold in their first pixel's red."""
+    """Judge that sees the concept whose number is the red value of a frame's first pixel."""
 
     def __init__(self) -> None:
         self.identity = JudgeIdentity(name="FakeJudge", version="1", hash="sha256:" + "0" * 64)
@@ -40,7 +40,7 @@ class FakeJudge:
         return [int(frame[0, 0, 0]) == self.numbers[concept] for frame in frames]
 
     def clip(self, *concepts: str | None) -> np.ndarray:
-        """One frame a concept."""
+        """Return a clip with a frame for each concept."""
         frames = np.zeros((len(concepts), 4, 4, 3), np.uint8)
         for frame, concept in zip(frames, concepts, strict=True):
             frame[0, 0, 0] = self.numbers[concept] if concept else 0

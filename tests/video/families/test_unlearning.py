@@ -15,7 +15,7 @@ from tests.tiny_networks import SIDE
 from unlearn import UnlearnSettings, UnlearnTask, unlearn
 from unlearn.errors import SettingsInvalid
 from unlearn.methods import objectives
-from unlearn.methods.adversary import Adversary, start
+from unlearn.methods.adversary import Adversary, leading_tokens
 from unlearn.methods.ascent import Ascent
 from unlearn.methods.optimise import trainable
 from unlearn.methods.redirect import Redirect
@@ -171,7 +171,7 @@ def test_an_attackers_token_comes_before_the_first_word(
     assert torch.equal(changed[:, first], token[:, 0])
     assert torch.equal(changed[:, :first], rows[:, :first])
     assert torch.equal(changed[:, first + 1 :], rows[:, first:-1])
-    assert start(backbone) == first
+    assert leading_tokens(backbone) == first
 
 
 @pytest.mark.parametrize("backbone", T5, indirect=True)
