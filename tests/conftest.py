@@ -20,7 +20,7 @@ MARKED = {
 }
 """Folders and files below `tests/` whose tests `make test-fast` leaves out, by their marker."""
 
-# A busy machine is no reason to fail.
+# No deadline: a busy machine must not fail a test.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
 
@@ -35,13 +35,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def tiny_backbone_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model directory laid out as `starter/weights`: v-prediction, zero terminal SNR."""
+    """Build a model directory laid out as `starter/weights`: v-prediction, zero terminal SNR."""
     return tiny.build(tmp_path_factory.mktemp("tiny") / "tiny")
 
 
 @pytest.fixture(scope="session")
 def tiny_epsilon_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same for a model that predicts the noise, on a schedule that ends with some signal."""
+    """Build one that predicts the noise, on a schedule with non-zero terminal SNR."""
     return tiny.build(
         tmp_path_factory.mktemp("tiny") / "tiny-epsilon", prediction_type="epsilon", seed=1
     )
@@ -49,11 +49,11 @@ def tiny_epsilon_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_clip_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A CLIP that has learned nothing."""
+    """Build a CLIP with random weights."""
     return tiny.build_clip(tmp_path_factory.mktemp("tiny") / "clip")
 
 
 @pytest.fixture(scope="session")
 def model_zoo(tmp_path_factory: pytest.TempPathFactory) -> ModelZoo:
-    """One model of every family and one of each twin."""
+    """Return a zoo of models: one of every family and one of each twin, each built when needed."""
     return ModelZoo(tmp_path_factory.mktemp("families"))
