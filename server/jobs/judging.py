@@ -12,7 +12,8 @@ from server.jobs.probe_runner import ProbeRunner
 from server.jobs.workspace import PHASES, discard, work_folder
 from server.settings import Settings
 from server.storage.records import PUBLISHED, EncoderRecord
-from unlearn.report.build import FileSizes, report_files
+from unlearn.report.build import report_files
+from unlearn.report.model import FileSizes
 
 if TYPE_CHECKING:
     from server.jobs.workflows import Jobs
@@ -85,7 +86,7 @@ def judge(jobs: Jobs, record: EncoderRecord) -> None:
         trial.outcomes,
         rounds.pair,
         losses=json.loads((work_folder(runtime, record) / "losses.json").read_bytes()),
-        judge=type(its_judge).__name__,
+        judge=its_judge.identity,
         model=loaded.backbone.name,
         capabilities=loaded.backbone.capabilities,
         sizes=FileSizes.of(draft.overrides, loaded.backbone.text_encoder),

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from encoders import Card, Concept, Kind
-from unlearn.report.build import FileSizes, report_files
+from unlearn.judges.base import JudgeIdentity
+from unlearn.report.build import report_files
+from unlearn.report.model import FileSizes
 from unlearn.trial.measures import Outcome
 from unlearn.trial.probes import Probe
 from video.generation_request import GenerationRequest
@@ -126,7 +128,7 @@ def files_of(
     """The files of the report, by name; changes are arguments of `report_files`."""
     values: dict[str, Any] = {
         "losses": LOSSES,
-        "judge": "ClassifierJudge",
+        "judge": JudgeIdentity(name="ClassifierJudge", version="1", hash="sha256:" + "d" * 64),
         "model": "starter",
         "capabilities": CAPABILITIES,
         "sizes": SIZES,
