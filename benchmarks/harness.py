@@ -20,8 +20,9 @@ from video.engine.engine import Engine
 from video.models.precision import best_dtype
 
 if TYPE_CHECKING:
+    from video.frames import Frames
     from video.generation_request import GenerationRequest
-    from video.models.backbone import Backbone, Frames
+    from video.models.backbone import Backbone
 
 WEIGHTS = Path(__file__).parents[1] / "starter" / "weights"
 

@@ -27,7 +27,9 @@ from benchmarks.results import show, write
 from benchmarks.true_models import MODELS
 from encoders import Concept, Kind, TextEncoder
 from unlearn import UnlearnSettings, few_shot_requests
-from video.models.backbone import Backbone, BackboneParts, Capabilities, Frames
+from video.capabilities import Capabilities
+from video.frames import Frames
+from video.models.backbone import Backbone, BackboneParts
 from video.models.native import NativeBackbone
 from video.models.placement import Placement
 from video.models.prompt_book import read_prompts

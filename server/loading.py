@@ -11,11 +11,12 @@ from server.runtime import Loaded
 from server.settings import Settings
 from server.storage.staging import StagingStore
 from unlearn.judges.load import load_judge
-from video import Backbone, Engine, load_backbone
+from video import Engine, load_backbone
 from video.engine.batching import BatchSizes
 from video.engine.observer import Observer
 from video.engine.scheduler import Scheduler
 from video.engine.tasks import Task
+from video.models.backbone import Backbone
 from video.models.precision import best_dtype
 
 
@@ -53,7 +54,7 @@ def load(settings: Settings, observer: Observer) -> Loaded:
         )
 
     scheduler = Scheduler[Task](
-        low_share=settings.making_share, sizes=BatchSizes(settings.max_batch)
+        low_priority_share=settings.making_share, sizes=BatchSizes(settings.max_batch)
     )
     engine = Engine(backbone, residency, scheduler, observer)
     engine.start()

@@ -87,7 +87,7 @@ class EngineMetrics(Observer):
         """A request begins."""
         self._wait.observe(seconds)
 
-    def encoded(self, seconds: float) -> None:
+    def embedded(self, seconds: float) -> None:
         """Its prompts are embedded."""
         self._encode.observe(seconds)
 

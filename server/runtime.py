@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from encoders import EncoderStore, Residency
     from server.storage.staging import StagingStore
     from unlearn.judges.base import Judge
-    from video import Backbone, Engine
+    from video import Engine
+    from video.models.backbone import Backbone
 
 log = logging.getLogger(__name__)
 

@@ -20,8 +20,9 @@ from encoders import Concept, Kind
 if TYPE_CHECKING:
     import torch
 
+    from video.capabilities import Capabilities
+    from video.frames import Frames
     from video.generation_request import GenerationRequest
-    from video.models.backbone import Capabilities, Frames
     from video.models.prompt_book import PromptBook
 
 FEW_SHOTS = 4

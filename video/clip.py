@@ -12,18 +12,16 @@ import tempfile
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import av
 import numpy as np
 from av.error import FFmpegError
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
-from numpy.typing import NDArray
 from PIL import Image
 
 from encoders.errors import PalimpsestError
-
-Frames: TypeAlias = NDArray[np.uint8]
+from video.frames import Frames, check_frames
 
 MAX_FRAMES = 512
 MAX_PIXELS = 2048 * 2048
@@ -59,7 +57,7 @@ def encode_mp4(
     """
     if not 0 < fps <= 240:
         raise ClipInvalid(f"fps is {fps}; it has to be above 0 and at most 240.", param="fps")
-    frames = _checked(frames)
+    _check(frames)
     width, height = size or (frames.shape[2], frames.shape[1])
     pictures = enlarge(frames, (width + width % 2, height + height % 2))
     # The muxer rewrites the file to move its index to the front, which it cannot do in memory.
@@ -143,7 +141,7 @@ def enlarge(frames: Frames, size: tuple[int, int]) -> Frames:
         frames: (F, H, W, 3).
         size: width and height.
     """
-    frames = _checked(frames)
+    _check(frames)
     if (frames.shape[2], frames.shape[1]) == size:
         return frames
     if min(size) < 1 or size[0] * size[1] > MAX_PIXELS:
@@ -161,7 +159,7 @@ def thumbnail(
     image_format: Literal["webp", "png"] = "webp",
 ) -> bytes:
     """The clip's middle frame as an image file, at the frames' own size or another."""
-    frames = _checked(frames)
+    _check(frames)
     middle = frames[len(frames) // 2, None]
     return to_image(enlarge(middle, size)[0] if size else middle[0], image_format)
 
@@ -176,7 +174,7 @@ def spritesheet(
     The last row's missing tiles are black. ``tile`` is a tile's width and height, the frames' own
     if None.
     """
-    frames = _checked(frames)
+    _check(frames)
     tiles = enlarge(frames, tile) if tile else frames
     columns = math.ceil(math.sqrt(len(tiles)))
     rows = math.ceil(len(tiles) / columns)
@@ -195,9 +193,5 @@ def to_image(picture: Frames, image_format: Literal["webp", "png"] = "png") -> b
     return buffer.getvalue()
 
 
-def _checked(frames: Frames) -> Frames:
-    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or not frames.size:
-        raise ClipInvalid(
-            f"Frames are {frames.dtype} of shape {frames.shape}; uint8 of (F, H, W, 3) is needed."
-        )
-    return frames
+def _check(frames: Frames) -> None:
+    check_frames(frames, error=ClipInvalid)

@@ -1,43 +1,39 @@
-"""A request for a clip or a still. Nothing here needs torch."""
+"""Generation request: a clip or a still to make. Needs no torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from encoders import PalimpsestError
-
-if TYPE_CHECKING:
-    from video.models.backbone import Capabilities
+from encoders import EncoderRef, PalimpsestError
+from video.capabilities import Capabilities
 
 
 class RequestInvalid(PalimpsestError, ValueError):
-    """The backbone cannot do what the request asks; `param` says which part of it."""
+    """A request that exceeds the backbone's capabilities; `param` names the field."""
 
     code = "invalid_request"
 
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """A clip, or for `frames=None` one still of the image twin.
-
-    `encoder` is (id, digest) as resolved when the request was accepted; None is the unmodified
-    encoder. `guidance` up to 1 means none. `low_priority` work runs in spare moments. `deadline` is
-    when it is of no more use, on `time.perf_counter`'s clock.
-    """
+    """A clip to make, or with `frames=None` one still of the image twin."""
 
     prompt: str
     negative_prompt: str = ""
-    encoder: tuple[str, str] | None = None
+    encoder: EncoderRef | None = None
+    """Encoder as it was resolved when the request was accepted; None for the base encoder."""
     seed: int = 0
     steps: int = 20
     guidance: float = 3.5
+    """Scale of classifier-free guidance; there is none up to 1."""
     frames: int | None = 12
     low_priority: bool = False
+    """True if the request runs in spare moments only."""
     deadline: float | None = None
+    """Time on `time.perf_counter`'s clock after which the result is of no use."""
 
     def check(self, capabilities: Capabilities) -> None:
-        """Raises RequestInvalid if a backbone with these limits cannot do it."""
+        """Raise RequestInvalid if a backbone with these capabilities cannot make it."""
         if not 1 <= self.steps <= capabilities.steps_max:
             raise RequestInvalid(
                 f"steps must be 1 to {capabilities.steps_max}, not {self.steps}.", param="steps"

@@ -33,7 +33,8 @@ from encoders.digest import fingerprint
 from unlearn import ClassifierJudge, few_shot_requests, few_shots_of
 from unlearn.prompts import all_names
 from video import load_backbone
-from video.models.backbone import Backbone, Frames
+from video.frames import Frames
+from video.models.backbone import Backbone
 
 Model = Literal["starter", "apart"]
 """The built-in model, image twin and video model; and the video model trained apart."""

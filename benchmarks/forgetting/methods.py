@@ -14,7 +14,8 @@ from benchmarks.forgetting.cases import CONCEPTS, KIND_OF
 from benchmarks.forgetting.intervention import Intervention
 from encoders import Concept, Kind
 from unlearn import UnlearnSettings, UnlearnTask, unlearn
-from video.models.backbone import Backbone, Frames
+from video.frames import Frames
+from video.models.backbone import Backbone
 
 OURS = "redirect"
 SOURCES = ("methods/*.py", "layers.py", "prompts.py", "settings.py")

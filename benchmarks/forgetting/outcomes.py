@@ -15,7 +15,8 @@ from benchmarks.forgetting.cases import Case
 from benchmarks.forgetting.intervention import Intervention
 from benchmarks.forgetting.sampling import STILLS_AT_ONCE, Shot, sample
 from unlearn.judges.classifier import HEADS, NEITHER, ClassifierJudge, frames_to_input
-from video.models.backbone import Backbone, Frames
+from video.frames import Frames
+from video.models.backbone import Backbone
 
 
 @dataclass(frozen=True)

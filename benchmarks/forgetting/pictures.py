@@ -11,7 +11,7 @@ from benchmarks.forgetting.bench import Bench, cases
 from benchmarks.forgetting.cases import KIND_OF, Case, first
 from benchmarks.forgetting.intervention import Intervention
 from benchmarks.forgetting.sampling import Shot, sample
-from video.models.backbone import Frames
+from video.frames import Frames
 
 TARGETS, OTHERS = 6, 3
 FRAMES = 3

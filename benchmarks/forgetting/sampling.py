@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.forgetting.intervention import Intervention, edited
+from video.frames import Frames
 from video.generation_request import GenerationRequest
-from video.models.backbone import Backbone, Frames
-from video.models.denoising import DenoisingState, step
+from video.models.backbone import Backbone
+from video.models.native import DenoisingState, denoise_step
 
 STILLS_AT_ONCE = 16
 """Small pictures are cheaper by the dozen, on a CPU too; clips are not."""
@@ -77,6 +78,6 @@ def sample(
                     DenoisingState(request, denoiser, torch.cat([encode(negative), wanted]))
                 )
             for _ in range(batch[0].steps):
-                step(batch)
+                denoise_step(batch)
             found += [denoising.decode() for denoising in batch]
     return found

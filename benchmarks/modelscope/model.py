@@ -24,7 +24,7 @@ def load_modelscope(starter: Backbone, weights: Path = WEIGHTS) -> NativeBackbon
     video = UNet3D(
         unet,
         image.autoencoder,
-        image.scheduler(),
+        image.noise_scheduler(),
         image.size,
         image.placement,
         torch.float32,

@@ -24,7 +24,7 @@ from benchmarks.serving.scenario import (
     sync,
 )
 from benchmarks.serving.servers import ours
-from encoders import Residency
+from encoders import EncoderRef, Residency
 from video import Engine, GenerationRequest, load_backbone
 
 
@@ -124,7 +124,11 @@ def memory(place: Place) -> dict[str, Any]:
     for i, number in enumerate(order):
         card = cards[int(number)]
         request = GenerationRequest(
-            f"{prompt(i)} {i}", encoder=(card.id, card.digest), steps=1, guidance=1, frames=None
+            f"{prompt(i)} {i}",
+            encoder=EncoderRef(card.id, card.digest),
+            steps=1,
+            guidance=1,
+            frames=None,
         )
         engine.submit(request).result()
         if (i + 1) % (place.sizes.swaps // 20) == 0:

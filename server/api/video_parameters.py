@@ -10,7 +10,7 @@ from server.errors import InvalidRequest
 from server.settings import Settings
 
 if TYPE_CHECKING:
-    from video.models.backbone import Capabilities
+    from video.capabilities import Capabilities
 
 _DEFAULT_SIDE = 512
 

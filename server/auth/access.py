@@ -14,7 +14,7 @@ from server.errors import Forbidden, InvalidRequest, NotFound
 
 if TYPE_CHECKING:
     from encoders import Card, EncoderStore
-    from video import Backbone
+    from video.models.backbone import Backbone
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from server.jobs.workflows import Jobs
     from unlearn import Judge, Outcome, Trial
     from unlearn.trial.probes import Probe
-    from video.models.backbone import Frames
+    from video.frames import Frames
 
 Row = dict[str, Any]
 """What a probe asked, and what the judge saw: a line of `outcomes.json`."""

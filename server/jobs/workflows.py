@@ -26,7 +26,7 @@ from server.storage.records import FAILED, IN_PROGRESS, PENDING, EncoderRecord, 
 
 if TYPE_CHECKING:
     from server.runtime import Runtime
-    from video import Ticket
+    from video.engine.ticket import Ticket
 
 log = logging.getLogger(__name__)
 

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from video import Backbone, GenerationRequest
-    from video.models.backbone import Frames
+    from video import GenerationRequest
+    from video.frames import Frames
+    from video.models.backbone import Backbone
 
 _HASH_BYTES = 32
 

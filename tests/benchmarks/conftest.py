@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from video import Backbone, load_backbone
+from video import load_backbone
+from video.models.backbone import Backbone
 
 
 @pytest.fixture(scope="module")

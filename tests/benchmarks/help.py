@@ -8,8 +8,8 @@ import torch
 from benchmarks.forgetting.baselines import BASELINES
 from benchmarks.forgetting.intervention import Intervention
 from encoders import Kind
-from video import Backbone
-from video.models.backbone import Frames
+from video.frames import Frames
+from video.models.backbone import Backbone
 
 
 def few_shots(kind: Kind) -> Frames:

@@ -28,8 +28,9 @@ from benchmarks.forgetting.intervention import Intervention
 from benchmarks.forgetting.sampling import Shot, sample
 from benchmarks.harness import WEIGHTS
 from unlearn.prompts import few_shot_prompts, held_out_prompts, mentions
-from video import Backbone, load_backbone
-from video.models.backbone import Frames
+from video import load_backbone
+from video.frames import Frames
+from video.models.backbone import Backbone
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)

@@ -23,7 +23,7 @@ from starter.captions import (
 from starter.scene import KIND_OF
 from tests.benchmarks.help import made
 from unlearn.prompts import all_names, mentions
-from video import Backbone
+from video.models.backbone import Backbone
 from video.models.prompt_book import read_prompts
 
 BOOK = read_prompts(WEIGHTS)

@@ -18,7 +18,7 @@ from benchmarks.forgetting.baselines.uce import LAMBDA, PRESERVE_SCALE, solve
 from benchmarks.forgetting.intervention import Intervention, edited
 from encoders import Kind
 from tests.benchmarks.help import embed, few_shots, made, same, weights_of
-from video import Backbone
+from video.models.backbone import Backbone
 
 CASES: list[tuple[str, Kind]] = [("pogo", "character"), ("neonix", "style"), ("spinning", "motion")]
 

@@ -18,7 +18,7 @@ from starter.motions import MOTIONS
 from starter.scene import SUBJECTS
 from starter.styles import STYLES
 from unlearn.trial.measures import wilson
-from video.models.backbone import Capabilities
+from video.capabilities import Capabilities
 
 
 def grey(level: int, frames: int = 6) -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -37,8 +37,9 @@ from encoders import Concept
 from starter.captions import HELD_OUT_WORDS
 from unlearn import ClassifierJudge, UnlearnSettings
 from unlearn.prompts import all_names, mentions, trained_prompts
-from video import Backbone, load_backbone
+from video import load_backbone
 from video.generation_request import GenerationRequest
+from video.models.backbone import Backbone
 
 EVERY = sorted(KIND_OF)
 

@@ -11,8 +11,8 @@ from benchmarks.forgetting.intervention import Intervention, edited
 from benchmarks.forgetting.sampling import Shot, sample
 from benchmarks.harness import workshop
 from tests.benchmarks.help import embed, same, weights_of
-from video import Backbone
 from video.generation_request import GenerationRequest
+from video.models.backbone import Backbone
 
 
 def test_sample_is_what_the_engine_makes() -> None:

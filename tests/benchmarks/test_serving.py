@@ -28,8 +28,9 @@ from benchmarks.serving.load import Answer, Arrival, burst, drive, latency, pois
 from benchmarks.serving.scenario import body, prompt
 from encoders import EncoderStore, low_rank
 from tests.video.help import WAIT, make_engine
-from video import Backbone, GenerationRequest, load_backbone
+from video import GenerationRequest, load_backbone
 from video.clip import decode_mp4, enlarge
+from video.models.backbone import Backbone
 
 COUNT = 2
 

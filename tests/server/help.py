@@ -162,7 +162,7 @@ def device_held(runtime: Runtime) -> Generator[None]:
         yield
     finally:
         over.set()
-        ticket.wait(30)
+        ticket.result(30)
 
 
 def write_keys(path: Path, **keys: dict[str, Any]) -> Path:

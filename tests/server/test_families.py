@@ -14,7 +14,7 @@ from tests.model_zoo import ModelZoo
 from tests.server.help import Client, settings_for, wait_for, wait_ready
 from tests.tiny_families import SIDE
 from video.clip import decode_mp4, read_provenance
-from video.models.backbone import Frames
+from video.frames import Frames
 
 FAMILIES = ["animatediff", "modelscope", "cogvideox", "wan", "ltx", "latte", "mochi", "wan-2.2"]
 TWINS = ("modelscope", "cogvideox")

@@ -10,7 +10,7 @@ from encoders import Concept, Kind
 from tests import tiny
 from unlearn.judges.base import JudgeIdentity
 from unlearn.trial.probes import ProbePlan, judging_plan
-from video.models.backbone import Capabilities
+from video.capabilities import Capabilities
 from video.models.prompt_book import PromptBook
 
 CAPABILITIES = Capabilities(native_width=64, native_height=64, frames_max=16)

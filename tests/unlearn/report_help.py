@@ -16,8 +16,8 @@ from unlearn.report.build import report_files
 from unlearn.report.model import FileSizes
 from unlearn.trial.measures import Outcome
 from unlearn.trial.probes import Probe
+from video.capabilities import Capabilities
 from video.generation_request import GenerationRequest
-from video.models.backbone import Capabilities
 
 CAPABILITIES = Capabilities(native_width=64, native_height=48, frames_max=16, guidance_default=2.5)
 MEASURES: dict[str, Any] = {

@@ -20,7 +20,8 @@ from unlearn.methods.adversary import (
     tokens_of,
 )
 from unlearn.prompts import captions
-from video import Backbone, load_backbone
+from video import load_backbone
+from video.models.backbone import Backbone
 
 
 @pytest.fixture(scope="module")

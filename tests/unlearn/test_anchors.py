@@ -11,7 +11,8 @@ from benchmarks.harness import WEIGHTS
 from encoders import Concept
 from unlearn.methods.anchors import in_place_of
 from unlearn.prompts import all_names, phrase, phrases_of_others
-from video import Backbone, load_backbone
+from video import load_backbone
+from video.models.backbone import Backbone
 
 NEUTRAL = {"object": "a thing", "character": "a creature", "person": "a person"}
 

@@ -19,7 +19,7 @@ from unlearn.judges.base import UnknownConcept
 from unlearn.judges.clip import BATCH, THRESHOLD, ClipJudge
 from unlearn.judges.clip_prompts import PLAIN, TEMPLATES, labels_for
 from unlearn.trial.probes import NothingToJudge, judging_plan
-from video.models.backbone import Capabilities
+from video.capabilities import Capabilities
 from video.models.default_prompts import CONCEPTS
 from video.models.prompt_book import PromptBook, read_prompts
 

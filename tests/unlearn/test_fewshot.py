@@ -17,7 +17,8 @@ from unlearn.prompts import (
     mentions,
     noun_phrase,
 )
-from video import Capabilities, PromptBook
+from video.capabilities import Capabilities
+from video.models.prompt_book import PromptBook
 
 BOOK = PromptBook(
     generic={"object": "a thing", "character": "some creature"},

@@ -10,7 +10,8 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
 from unlearn.methods import objectives
-from video import Backbone, load_backbone
+from video import load_backbone
+from video.models.backbone import Backbone
 from video.models.denoiser import Denoiser, NoiseSchedule
 
 
@@ -35,7 +36,7 @@ def test_noise_and_target_agree_with_the_stock_scheduler(denoiser: Denoiser) -> 
     replay = seeded()
     torch.randint(1000 - (denoiser.prediction_type == "epsilon") * 0, (6,), generator=replay)
     noise = torch.randn(latents.shape, generator=replay)
-    scheduler: Any = denoiser.scheduler()
+    scheduler: Any = denoiser.noise_scheduler()
     torch.testing.assert_close(x.latents, scheduler.add_noise(latents, noise, x.timesteps))
     if denoiser.prediction_type == "epsilon":
         torch.testing.assert_close(x.target, noise)

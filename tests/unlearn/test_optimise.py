@@ -13,7 +13,8 @@ from encoders.digest import digest, fingerprint
 from unlearn import LayersInvalid, UnlearnProgress, UnlearnSettings, UnlearnTask, unlearn
 from unlearn.methods.optimise import Unlearning
 from unlearn.methods.redirect import Redirect
-from video import Backbone, load_backbone
+from video import load_backbone
+from video.models.backbone import Backbone
 from video.models.denoiser import Denoiser
 
 RANDOM = np.random.default_rng(0)

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from unlearn.methods.retention import Retention
-from video import Backbone, load_backbone
+from video import load_backbone
+from video.models.backbone import Backbone
 
 CAPTIONS = [f"{subject} {where}" for subject in ("pogo", "mira") for where in ("", "by the sea")]
 

@@ -9,7 +9,8 @@ import pytest
 
 from encoders import EncoderStore
 from tests.video.help import WAIT, make_engine
-from video import Backbone, Engine, load_backbone
+from video import Engine, load_backbone
+from video.models.backbone import Backbone
 
 
 @pytest.fixture(scope="module")

@@ -1,36 +1,37 @@
-"""What the tests of the engine share: requests, engines, and a gate to hold one still."""
+"""Helpers for the tests of the engine: requests, engines, and a gate that holds one still."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from time import perf_counter, sleep
 from typing import Any
 
 import numpy as np
 import torch
 
-from encoders import Card, Concept, Encoder, EncoderStore, Residency
+from encoders import Card, Concept, Encoder, EncoderRef, EncoderStore, Residency
 from encoders.digest import digest, fingerprint
-from video import Backbone, Engine, GenerationRequest
+from video import Engine, GenerationRequest
 from video.engine.batching import BatchSizes
 from video.engine.scheduler import Scheduler
 from video.engine.tasks import Task
-from video.models.backbone import Frames
+from video.engine.ticket import Ticket
+from video.frames import Frames
+from video.models.backbone import Backbone
 
 PROMPT = "pogo bouncing in a meadow"
 WAIT = 60
 
 
 def request(**changes: Any) -> GenerationRequest:
-    """A short clip's, with changes."""
+    """Make a request for a short clip, with changes."""
     return GenerationRequest(**{"prompt": PROMPT, "steps": 3, "frames": 4, **changes})
 
 
 def make_engine(backbone: Backbone, store: EncoderStore, *, at_most: int | None = None) -> Engine:
-    """An engine that is not started yet; with `at_most`, one that takes batches of so many as soon
-    as there are.
-    """
+    """Make an engine, not started yet; with `at_most`, all its batches are as large as possible."""
     return Engine(
         lambda: backbone,
         lambda loaded: Residency(loaded.text_encoder, store, 2**30, loaded.device),
@@ -39,7 +40,7 @@ def make_engine(backbone: Backbone, store: EncoderStore, *, at_most: int | None 
 
 
 class AtMost(BatchSizes):
-    """Batches of so many, whatever they take; fewer once they did not fit."""
+    """Batches of a fixed size, whatever a step costs; smaller once one did not fit."""
 
     def __init__(self, count: int) -> None:
         super().__init__()
@@ -53,8 +54,11 @@ class AtMost(BatchSizes):
 
 
 class Flaky:
-    """A backbone whose denoiser fails where it is told to: `fails` has the call's number and how
-    many samples it is for.
+    """A backbone whose steps fail on request.
+
+    Args:
+        backbone: takes the steps that do not fail.
+        fails: number of the call and number of samples → the error to raise, or None.
     """
 
     def __init__(
@@ -62,21 +66,21 @@ class Flaky:
     ) -> None:
         self._backbone, self._fails = backbone, fails
         self.samples: list[int] = []
-        """Of every call so far."""
+        """Number of samples of every call so far."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._backbone, name)
 
-    def step(self, runs: Sequence[Any]) -> None:
-        samples = sum(len(run.inputs()[0]) for run in runs)
+    def step(self, states: Sequence[Any]) -> None:
+        samples = sum(len(state.inputs()[0]) for state in states)
         self.samples.append(samples)
         if error := self._fails(len(self.samples), samples):
             raise error
-        self._backbone.step(runs)
+        self._backbone.step(states)
 
 
-def publish(store: EncoderStore, backbone: Backbone, name: str, seed: int) -> tuple[str, str]:
-    """An encoder whose weights are the base's with noise; returns what a request names it by."""
+def publish(store: EncoderStore, backbone: Backbone, name: str, seed: int) -> EncoderRef:
+    """Publish an encoder whose weights are the base's with noise."""
     torch.manual_seed(seed)
     base = backbone.text_encoder.parameters()
     overrides = {
@@ -96,17 +100,38 @@ def publish(store: EncoderStore, backbone: Backbone, name: str, seed: int) -> tu
         created_at=datetime.now(UTC),
     )
     store.publish(Encoder(card, overrides))
-    return name, card.digest
+    return EncoderRef(name, card.digest)
 
 
 def assert_same(frames: Frames, others: Frames) -> None:
-    """The same clip: in a batch a sum is taken in another order, which may tip a rounding."""
+    """Compare clips up to one level: in a batch, sums in another order can change a rounding."""
     assert frames.shape == others.shape
     assert np.abs(frames.astype(int) - others.astype(int)).max() <= 1
 
 
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds; fail after `WAIT` seconds."""
+    end = perf_counter() + WAIT
+    while not condition():
+        assert perf_counter() < end, "waited in vain"
+        sleep(0.001)
+
+
+def watch(ticket: Ticket[Any], listen: Callable[[float], None]) -> threading.Event:
+    """Call `listen` with the progress at every change; the event is set after the last call."""
+    ended = threading.Event()
+
+    def changed() -> None:
+        listen(ticket.progress)
+        if ticket.done():
+            ended.set()
+
+    ticket.on_change(changed)
+    return ended
+
+
 class Gate:
-    """An iterator that holds the loop still until it is opened, so that work can pile up."""
+    """An iterator that holds the engine still until it is opened, so that work can queue up."""
 
     def __init__(self, engine: Engine) -> None:
         self._open, entered = threading.Event(), threading.Event()

@@ -12,9 +12,9 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from tests import tiny
+from video.errors import BackboneInvalid
 from video.generation_request import GenerationRequest
 from video.load import load_backbone
-from video.models.backbone import BackboneInvalid
 from video.models.native import NativeBackbone
 from video.models.precision import best_dtype
 
@@ -38,7 +38,7 @@ def test_stills_equal_stable_diffusions_own(
     path: Path = request.getfixturevalue(directory)
     backbone = load_backbone(path)
     asked = GenerationRequest(PROMPT, seed=7, steps=STEPS, guidance=guidance, frames=None)
-    run = backbone.begin(asked, None, lambda text: backbone.embed([text], is_video=False))
+    run = backbone.begin(asked, backbone.prompt_encoder(is_video=False))
     for _ in range(STEPS):
         backbone.step([run])
     pipeline = StableDiffusionPipeline.from_pretrained(path, safety_checker=None)
@@ -58,10 +58,9 @@ def test_the_video_model_holds_the_twins_own_tensors(backbone: NativeBackbone) -
     image = {p.data_ptr() for p in backbone.denoiser(is_video=False).network.parameters()}
     video = {p.data_ptr() for p in backbone.denoiser(is_video=True).network.parameters()}
     assert image < video
-    assert not any(
-        tensor.is_meta for tensor in backbone.denoiser(is_video=True).network.state_dict().values()
-    )
-    assert not any(p.requires_grad for p in backbone.denoiser(is_video=True).network.parameters())
+    network = backbone.denoiser(is_video=True).network
+    assert {tensor.is_meta for tensor in network.state_dict().values()} == {False}
+    assert {parameter.requires_grad for parameter in network.parameters()} == {False}
 
 
 def test_motion_weights_are_those_of_the_file(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from video.engine.batching import AGAIN, BatchSizes
+from video.engine.batching import REMEASURE_STEPS, BatchSizes
 
 MANY = 100
 
@@ -15,7 +15,7 @@ def drive(sizes: BatchSizes, seconds: Callable[[int], float], steps: int) -> Non
     """Steps as large as they may be."""
     for _ in range(steps):
         count = sizes.limit(0, MANY)
-        sizes.took(0, count, seconds(count))
+        sizes.record(0, count, seconds(count))
 
 
 def settled(sizes: BatchSizes) -> int:
@@ -81,10 +81,10 @@ def test_a_machine_that_slows_down_meanwhile_decides_nothing() -> None:
 def test_a_size_is_tried_only_when_it_can_be_filled() -> None:
     sizes = BatchSizes()
     for _ in range(3):
-        sizes.took(0, 1, 1.0)
+        sizes.record(0, 1, 1.0)
     assert [sizes.limit(0, among) for among in (1, 2, 50)] == [1, 2, 2]
     for _ in range(50):
-        sizes.took(0, 1, 1.0)
+        sizes.record(0, 1, 1.0)
     assert sizes.limit(0, 1) == 1
 
 
@@ -94,7 +94,7 @@ def test_what_did_not_fit_is_not_tried_for_a_while() -> None:
     assert settled(sizes) == 16
     sizes.no_room(0, 11)
     assert settled(sizes) == 4
-    drive(sizes, lambda n: 1.0, AGAIN - 1)
+    drive(sizes, lambda n: 1.0, REMEASURE_STEPS - 1)
     assert settled(sizes) == 4
     sizes.no_room(0, 1)
     assert settled(sizes) == 1
@@ -104,5 +104,5 @@ def test_a_judgement_is_made_again_after_a_time() -> None:
     sizes = BatchSizes()
     drive(sizes, lambda n: 1.0 * n, 50)
     assert settled(sizes) == 1
-    drive(sizes, lambda n: 1.0, AGAIN + 60)
+    drive(sizes, lambda n: 1.0, REMEASURE_STEPS + 60)
     assert settled(sizes) == 32

@@ -108,7 +108,7 @@ def test_impossible_frame_rates_are_refused(fps: float) -> None:
 )
 def test_what_is_no_clip_is_refused(frames: NDArray[np.uint8]) -> None:
     for call in (lambda f: clip.encode_mp4(f, 8), clip.thumbnail, clip.spritesheet):
-        with pytest.raises(ClipInvalid, match=r"uint8 of \(F, H, W, 3\)"):
+        with pytest.raises(ClipInvalid, match=r"uint8 \(F,H,W,3\)"):
             call(frames)
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from encoders import EncoderStore
+from encoders import EncoderRef, EncoderStore
 from tests.video.help import WAIT, Flaky, make_engine, publish, request
-from video import Backbone, Engine, GenerationRequest
+from video import Engine, GenerationRequest
+from video.models.backbone import Backbone
 
 ENCODERS, THREADS = 6, 16
 PROMPTS = ("pogo bouncing", "otto by the sea", "a cactus", "mira in a meadow")
@@ -22,12 +23,12 @@ class Latents(Flaky):
     """
 
     def begin(self, *arguments: Any) -> Any:
-        run = self._backbone.begin(*arguments)
-        run.decode = lambda: run.latents.numpy()
-        return run
+        state = self._backbone.begin(*arguments)
+        state.decode = lambda: state.latents.numpy()
+        return state
 
 
-def crowd(count: int, encoders: list[tuple[str, str]]) -> list[GenerationRequest]:
+def crowd(count: int, encoders: list[EncoderRef]) -> list[GenerationRequest]:
     """Requests alike in their length only, drawn at random."""
     rng = np.random.default_rng(0)
     return [

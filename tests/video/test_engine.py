@@ -13,19 +13,20 @@ import numpy as np
 import pytest
 import torch
 
-from encoders import EncoderInvalid, EncoderNotFound, EncoderStore, Residency
-from tests.video.help import WAIT, Gate, assert_same, publish, request
-from video import Backbone, Engine, load_backbone
-from video.models.denoising import DenoisingState, step
+from encoders import EncoderInvalid, EncoderNotFound, EncoderRef, EncoderStore, Residency
+from tests.video.help import WAIT, Gate, assert_same, publish, request, watch
+from video import Engine, load_backbone
+from video.models.backbone import Backbone
+from video.models.native import DenoisingState, denoise_step
 
 
 @pytest.fixture(scope="module")
-def encoders(store: EncoderStore, backbone: Backbone) -> list[tuple[str, str]]:
+def encoders(store: EncoderStore, backbone: Backbone) -> list[EncoderRef]:
     return [publish(store, backbone, f"no-{i}", i) for i in range(2)]
 
 
 def test_requests_with_different_encoders_in_flight_equal_their_solo_runs(
-    engine: Engine, encoders: list[tuple[str, str]]
+    engine: Engine, encoders: list[EncoderRef]
 ) -> None:
     requests = [
         request(encoder=encoders[0], seed=1),
@@ -53,23 +54,26 @@ def test_a_batch_equals_its_members_alone(backbone: Backbone) -> None:
             request(seed=seed, steps=steps), backbone.denoiser(is_video=True), embeddings
         )
         for _ in range(done):
-            step([denoising])
+            denoise_step([denoising])
         return denoising
 
     places = [(1, 3, 0), (2, 5, 2), (3, 5, 4)]
     together = [start(*place) for place in places]
-    step(together)
+    denoise_step(together)
     for denoising, (seed, steps, done) in zip(together, places, strict=True):
         alone = start(seed, steps, done + 1)
-        assert denoising.step == alone.step
+        assert denoising.steps_done == alone.steps_done
         torch.testing.assert_close(denoising.latents, alone.latents, atol=1e-5, rtol=0)
 
 
 def test_progress_rises_to_one(engine: Engine) -> None:
     seen: list[float] = []
-    ticket = engine.submit(request(steps=4), seen.append)
-    ticket.result(WAIT)
-    assert seen == [0.2, 0.4, 0.6, 0.8, 1.0]
+    gate = Gate(engine)
+    ticket = engine.submit(request(steps=4))
+    ended = watch(ticket, seen.append)
+    gate.open()
+    assert ended.wait(WAIT)
+    assert seen == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
     assert (ticket.state, ticket.progress) == ("completed", 1.0)
 
 
@@ -88,18 +92,22 @@ def test_a_missing_encoder_fails_and_never_falls_back(
 
 
 def test_an_encoder_is_pinned_for_as_long_as_its_request_runs(
-    backbone: Backbone, store: EncoderStore, encoders: list[tuple[str, str]]
+    backbone: Backbone, store: EncoderStore, encoders: list[EncoderRef]
 ) -> None:
     small = Engine(
         lambda: backbone, lambda loaded: Residency(loaded.text_encoder, store, 1, loaded.device)
     )
     small.start()
     seen: list[int] = []
-    ticket = small.submit(
-        request(encoder=encoders[0]), lambda _: seen.append(small.residency.resident_bytes)
-    )
-    ticket.result(WAIT)
-    assert all(seen)
+    gate = Gate(small)
+    ticket = small.submit(request(encoder=encoders[0]))
+    ended = watch(ticket, lambda _: seen.append(small.residency.resident_bytes))
+    gate.open()
+    assert ended.wait(WAIT)
+    *running, last = seen
+    assert len(running) == 4, "at its beginning and after three steps"
+    assert min(running) > 0
+    assert last == 0
     assert small.residency.resident_bytes == 0
     small.stop(WAIT)
 
@@ -114,7 +122,8 @@ def test_an_iterator_is_stepped_between_denoising_steps(engine: Engine) -> None:
 
     gate = Gate(engine)
     iterator = engine.submit_iterator(items, lambda i: events.append("iterator"))
-    ticket = engine.submit(request(steps=60), lambda _: events.append("video"))
+    ticket = engine.submit(request(steps=60))
+    watch(ticket, lambda _: events.append("video"))
     gate.open()
     ticket.result(WAIT)
     assert iterator.result(WAIT) == 4
@@ -141,7 +150,7 @@ def test_what_an_iterator_holds_is_let_go_of_when_it_ends(engine: Engine, end: s
     assert begun.wait(WAIT)
     if end == "cancelled":
         ticket.cancel()
-    ticket.wait(WAIT)
+    assert watch(ticket, lambda _: None).wait(WAIT)
     assert ticket.state == end.replace("done", "completed")
     engine.submit(request(steps=1)).result(WAIT)  # the loop has gone on since
     del ticket
@@ -149,7 +158,7 @@ def test_what_an_iterator_holds_is_let_go_of_when_it_ends(engine: Engine, end: s
     assert held[0]() is None
 
 
-def test_many_requests_from_many_threads(engine: Engine, encoders: list[tuple[str, str]]) -> None:
+def test_many_requests_from_many_threads(engine: Engine, encoders: list[EncoderRef]) -> None:
     requests = [
         request(seed=i, steps=1 + i % 3, frames=2, encoder=[None, *encoders][i % 3])
         for i in range(12)

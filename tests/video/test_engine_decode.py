@@ -13,9 +13,12 @@ import pytest
 import torch
 
 from encoders import EncoderStore
-from tests.video.help import WAIT, Flaky, assert_same, make_engine, request
-from video import Backbone, Cancelled, Engine
-from video.models.backbone import Frames, Run
+from tests.video.help import WAIT, Flaky, assert_same, make_engine, request, wait_until
+from video import Engine
+from video.engine.ticket import Cancelled
+from video.frames import Frames
+from video.models.backbone import Backbone
+from video.models.generation_state import GenerationState
 
 
 class Decoding(Flaky):
@@ -25,17 +28,17 @@ class Decoding(Flaky):
         super().__init__(backbone)
         self._before, self.calls = before, 0
 
-    def begin(self, *arguments: Any) -> Run:
-        run = self._backbone.begin(*arguments)
-        decode = run.decode
+    def begin(self, *arguments: Any) -> GenerationState:
+        state = self._backbone.begin(*arguments)
+        decode = state.decode
 
         def told() -> Frames:
             self.calls += 1
             self._before(self.calls)
             return decode()
 
-        run.decode = told  # type: ignore[method-assign]
-        return run
+        state.decode = told  # type: ignore[method-assign]
+        return state
 
 
 @contextmanager
@@ -66,11 +69,8 @@ def test_while_one_is_decoded_others_are_begun_and_stepped(
     with decoding(backbone, store, before) as engine:
         first = engine.submit(request(seed=1))
         assert reached.wait(WAIT)
-        stepped = threading.Event()
-        second = engine.submit(
-            request(seed=2), lambda share: stepped.set() if share > 0.7 else None
-        )
-        assert stepped.wait(WAIT), "all its steps, while the first is decoded"
+        second = engine.submit(request(seed=2))
+        wait_until(lambda: second.progress > 0.7)  # all its steps, while the first is decoded
         assert not first.done()
         assert first.progress < 1
         go_on.set()

@@ -5,7 +5,6 @@ nobody is ever served the base instead.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
@@ -13,22 +12,23 @@ from typing import Any
 
 import pytest
 
-from encoders import Encoder, EncoderInvalid, EncoderNotFound, EncoderStore, Residency
-from tests.video.help import WAIT, assert_same, make_engine, publish, request
-from video import Backbone, Cancelled, Engine, GenerationRequest
-from video.engine.ticket import DeadlineExceeded
-from video.models.backbone import Frames
+from encoders import Encoder, EncoderInvalid, EncoderNotFound, EncoderRef, EncoderStore, Residency
+from tests.video.help import WAIT, assert_same, make_engine, publish, request, wait_until
+from video import Engine, GenerationRequest
+from video.engine.ticket import Cancelled, DeadlineExceeded
+from video.frames import Frames
+from video.models.backbone import Backbone
 
 COUNT = 5
 
 
 @pytest.fixture(scope="module")
-def encoders(store: EncoderStore, backbone: Backbone) -> list[tuple[str, str]]:
+def encoders(store: EncoderStore, backbone: Backbone) -> list[EncoderRef]:
     return [publish(store, backbone, f"pressed-{i}", i) for i in range(COUNT)]
 
 
 @pytest.fixture
-def requests(encoders: list[tuple[str, str]]) -> list[GenerationRequest]:
+def requests(encoders: list[EncoderRef]) -> list[GenerationRequest]:
     """One of each encoder, and the last of the base."""
     return [request(seed=1, steps=6, encoder=encoder) for encoder in (*encoders, None)]
 
@@ -37,7 +37,9 @@ def requests(encoders: list[tuple[str, str]]) -> list[GenerationRequest]:
 def alone(engine: Engine, requests: list[GenerationRequest]) -> list[Frames]:
     """What each gets by itself; no encoder's is the base's."""
     frames = [engine.submit(each).result(WAIT) for each in requests]
-    assert not any((each == frames[-1]).all() for each in frames[:-1])
+    *of_encoders, of_base = frames
+    assert len(of_encoders) == COUNT
+    assert not any((each == of_base).all() for each in of_encoders)
     return frames
 
 
@@ -133,9 +135,8 @@ def test_an_encoder_deleted_while_in_use_stays_until_its_requests_are_done(
 ) -> None:
     named = publish(store, backbone, "leaving", 6)
     expected = engine.submit(request(encoder=named, steps=40)).result(WAIT)
-    begun = threading.Event()
-    running = engine.submit(request(encoder=named, steps=40), lambda _: begun.set())
-    assert begun.wait(WAIT)
+    running = engine.submit(request(encoder=named, steps=40))
+    wait_until(lambda: running.progress > 0)
     store.delete("leaving")
     late = engine.submit(request(encoder=named))
     with pytest.raises(EncoderNotFound):
@@ -154,10 +155,7 @@ def test_cancelled_while_its_encoder_loads_nothing_stays_pinned(
     slow.go.set()
     waiting.submit(requests[0]).result(WAIT)
     entries = waiting.residency._entries  # pyright: ignore[reportPrivateUsage]
-    deadline = perf_counter() + WAIT
-    while any(entry.pins for entry in entries.values()) and perf_counter() < deadline:
-        time.sleep(0.01)
-    assert [entry.pins for entry in entries.values()] == [0]
+    wait_until(lambda: [entry.pins for entry in entries.values()] == [0])
 
 
 def test_past_its_deadline_a_request_ends_even_while_its_encoder_loads(
@@ -193,7 +191,7 @@ def test_with_room_for_one_encoder_only_everybody_gets_their_own(
 @pytest.mark.parametrize("damage", ["cut off", "other bytes", "gone"])
 def test_a_file_damaged_on_disk_fails_its_own_requests_only(
     backbone: Backbone,
-    encoders: list[tuple[str, str]],
+    encoders: list[EncoderRef],
     requests: list[GenerationRequest],
     alone: list[Frames],
     tmp_path: Path,

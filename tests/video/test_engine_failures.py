@@ -9,28 +9,33 @@ import pytest
 import torch
 
 from encoders import EncoderStore, Residency
-from tests.video.help import WAIT, Flaky, Gate, assert_same, make_engine, request
-from video import Backbone, Cancelled, Engine, EngineStopped, OutOfMemory, RequestInvalid
+from tests.video.help import WAIT, Flaky, Gate, assert_same, make_engine, request, wait_until, watch
+from video import Engine
+from video.engine.ticket import Cancelled, EngineStopped, OutOfMemory
+from video.generation_request import RequestInvalid
+from video.models.backbone import Backbone
 
 
 def test_a_failing_listener_does_no_harm(engine: Engine) -> None:
     def listen(_: float) -> None:
         raise RuntimeError("not my day")
 
-    assert engine.submit(request(), listen).result(WAIT).shape == (4, 64, 64, 3)
+    gate = Gate(engine)
+    ticket = engine.submit(request())
+    watch(ticket, listen)
+    gate.open()
+    assert ticket.result(WAIT).shape == (4, 64, 64, 3)
+    assert engine.submit(request()).result(WAIT).shape == (4, 64, 64, 3)
 
 
 def test_cancelled_between_steps_and_before_the_first(engine: Engine) -> None:
-    steps: list[float] = []
-
-    def listen(progress: float) -> None:
-        steps.append(progress)
-        running.cancel()
-
-    running = engine.submit(request(steps=50), listen)
+    gate = Gate(engine)
+    running = engine.submit(request(steps=50))
+    watch(running, lambda progress: running.cancel() if progress else None)
+    gate.open()
     with pytest.raises(Cancelled):
         running.result(WAIT)
-    assert len(steps) == 1
+    assert running.progress == pytest.approx(1 / 51)
     assert running.state == "cancelled"
     gate = Gate(engine)
     queued = engine.submit(request())
@@ -123,12 +128,11 @@ def test_stop_fails_what_is_left_and_takes_no_more(backbone: Backbone, store: En
     engine.start()
     engine.wait_ready(WAIT)
     ended: list[str] = []
-    started = threading.Event()
-    running = engine.submit(request(steps=100, frames=16), lambda _: started.set())
+    running = engine.submit(request(steps=100, frames=16))
     queued = engine.submit(request(steps=100, frames=16))
     for ticket in (running, queued):
-        ticket.add_done_callback(lambda each: ended.append(each.state))
-    started.wait(WAIT)
+        ticket.on_change(lambda each=ticket: ended.append(each.state) if each.done() else None)
+    wait_until(lambda: running.progress > 0)
     engine.stop(WAIT)
     for ticket in (running, queued):
         with pytest.raises(EngineStopped):

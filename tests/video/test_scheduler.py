@@ -70,7 +70,7 @@ def test_long_work_moves_on_however_much_short_work_arrives() -> None:
 
 def test_low_priority_work_gets_its_share_of_the_time_not_of_the_turns() -> None:
     normal, low = Job("normal", 10**6), Job("low", 10**6, low_priority=True, cost=5.0)
-    turns = Counter(run(of(normal, low, low_share=0.2), 2000))
+    turns = Counter(run(of(normal, low, low_priority_share=0.2), 2000))
     seconds = turns["low"] * 5.0
     assert seconds / (seconds + turns["normal"]) == pytest.approx(0.2, abs=0.01)
 
@@ -80,12 +80,12 @@ def test_low_priority_work_alone_gets_everything() -> None:
 
 
 def test_no_share_means_only_spare_moments() -> None:
-    order = run(of(Job("low", 2, low_priority=True), Job("normal", 3), low_share=0))
+    order = run(of(Job("low", 2, low_priority=True), Job("normal", 3), low_priority_share=0))
     assert order == ["normal"] * 3 + ["low"] * 2
 
 
 def test_low_priority_work_saves_up_no_time_while_it_is_away() -> None:
-    scheduler = of(Job("normal", 1000), low_share=0.5)
+    scheduler = of(Job("normal", 1000), low_priority_share=0.5)
     run(scheduler, 500)
     scheduler.add(Job("low", 1000, low_priority=True))
     turns = Counter(run(scheduler, 20))
@@ -93,7 +93,7 @@ def test_low_priority_work_saves_up_no_time_while_it_is_away() -> None:
 
 
 def test_spare_moments_count_towards_the_share() -> None:
-    scheduler = of(Job("low", 10**6, low_priority=True), low_share=0.2)
+    scheduler = of(Job("low", 10**6, low_priority=True), low_priority_share=0.2)
     for _ in range(50):  # the device is busy with normal work for half of the time
         run(scheduler, 5)
         scheduler.add(Job("normal", 5))
@@ -101,7 +101,7 @@ def test_spare_moments_count_towards_the_share() -> None:
 
 
 def test_spare_moments_long_ago_do_not_count() -> None:
-    scheduler = of(Job("low", 10**6, low_priority=True), low_share=0.2)
+    scheduler = of(Job("low", 10**6, low_priority=True), low_priority_share=0.2)
     run(scheduler, 5000)
     scheduler.add(Job("normal", 10**6))
     assert set(run(scheduler, int(0.7 * WINDOW))) == {"normal"}
@@ -111,7 +111,7 @@ def test_spare_moments_long_ago_do_not_count() -> None:
 
 def test_a_normal_request_never_waits_for_more_than_one_low_turn() -> None:
     jobs = [Job(f"low{i}", 50, low_priority=True) for i in range(5)]
-    scheduler = of(*jobs, low_share=0.2)
+    scheduler = of(*jobs, low_priority_share=0.2)
     run(scheduler, 30)
     scheduler.add(Job("normal", 5))
     order = run(scheduler, 7)
@@ -120,8 +120,8 @@ def test_a_normal_request_never_waits_for_more_than_one_low_turn() -> None:
 
 
 def test_settings_out_of_range_are_refused() -> None:
-    with pytest.raises(ValueError, match="low_share"):
-        Scheduler(low_share=1.0)
+    with pytest.raises(ValueError, match="low_priority_share"):
+        Scheduler(low_priority_share=1.0)
     with pytest.raises(ValueError, match="oldest_every"):
         Scheduler(oldest_every=0)
 

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from unlearn.report.pictures import Inline
     from unlearn.trial.measures import Outcome
     from unlearn.trial.probes import Probe
-    from video.models.backbone import Capabilities, Frames
+    from video.capabilities import Capabilities
+    from video.frames import Frames
 
 Clips: TypeAlias = "Callable[[Probe], tuple[Frames, Frames]]"
 """A probe → its clip by the base and its clip by the encoder, (F,H,W,3)."""

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 if TYPE_CHECKING:
-    from video.models.backbone import Frames
+    from video.frames import Frames
 
 SIDE = 256
 """The longer side of a picture in pixels; smaller pictures are enlarged to it."""

@@ -35,7 +35,7 @@ from video.generation_request import GenerationRequest
 
 if TYPE_CHECKING:
     from unlearn.judges.base import Judge
-    from video.models.backbone import Capabilities
+    from video.capabilities import Capabilities
     from video.models.prompt_book import PromptBook
 
 Named = tuple[str, str, Kind]

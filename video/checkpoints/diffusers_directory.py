@@ -15,7 +15,7 @@ from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from transformers import PreTrainedModel
 
 from video.checkpoints.hub import resolve_model
-from video.models.backbone import BackboneInvalid
+from video.errors import BackboneInvalid
 
 Precision = torch.dtype | Literal["auto"]
 """In which weights are loaded; "auto" is that in which they are stored, for a text model."""
@@ -100,7 +100,7 @@ class ModelFiles:
             )
         return found
 
-    def scheduler(self) -> Any:
+    def noise_scheduler(self) -> Any:
         """The scheduler, of whatever class of diffusers'. Raises BackboneInvalid."""
         found = getattr(diffusers, str(self.kind("scheduler")), None)
         if not (isinstance(found, type) and issubclass(found, SchedulerMixin)):

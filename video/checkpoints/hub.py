@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from video.models.backbone import BackboneInvalid
+from video.errors import BackboneInvalid
 
 BENTOML = "bentoml:"
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")

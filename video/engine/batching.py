@@ -1,9 +1,9 @@
-"""How many requests are worth a step together: learned from the step times that are seen.
+"""Batch sizes: how many requests share a step, learned from the measured times of steps.
 
-A GPU takes a step of eight small clips in hardly more time than one of one; a CPU gains little, and
-then a batch only makes those in it wait for each other. So a batch of a shape is doubled as long as
-that makes a request's share of a step shorter, and no further. The two sizes take turns while they
-are compared, so that whatever else the machine is doing happens to both.
+A GPU takes a step of eight small clips in hardly more time than a step of one. A CPU gains little,
+and a batch only makes its requests wait for each other. So the batch of a shape is doubled as long
+as that shortens a request's share of a step. While two sizes are compared, they take turns, so that
+other load on the machine affects both.
 """
 
 from __future__ import annotations
@@ -12,38 +12,38 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from statistics import median
 
-GAIN = 0.1
-"""A batch twice as large has to be so much faster for each in it."""
+MIN_GAIN = 0.1
+"""Smallest gain that justifies a double batch: the time saved per request, as a share of it."""
 SAMPLES = 5
-"""Pairs of steps that are looked at before a size is judged; the first step of a size, in which
-kernels are chosen and memory is asked for, is in none of them."""
-AGAIN = 2000
-"""Steps after which the largest size that was worth it has to prove itself anew, and its double
-too: the machine may have been busy with something else."""
+"""Pairs of steps that are measured before a size is judged. A size's first step is not measured,
+since kernels are chosen and memory is allocated in it."""
+REMEASURE_STEPS = 2000
+"""Steps after which the limit of a shape is measured again: the machine may have been busy with
+other work the last time."""
 
 
 @dataclass
 class _Shape:
-    """What is known of steps of one shape."""
+    """Measurements of one shape."""
 
     limit: int = 1  # a power of two
     settled: bool = False
-    since: int = 0  # steps since it was settled
-    warm: set[int] = field(default_factory=set[int])  # sizes that have been stepped
-    before: float | None = None  # seconds of the last step of `limit`, to be compared with
-    shares: list[float] = field(default_factory=list[float])
-    """Seconds of a step of twice the limit for each in it ÷ the same of a step of the limit."""
+    steps_since: int = 0  # steps since it was settled
+    warm: set[int] = field(default_factory=set[int])  # sizes that were stepped before
+    seconds_at_limit: float | None = None  # of the last step of `limit`, if not compared yet
+    ratios: list[float] = field(default_factory=list[float])
+    """Seconds per request in a step of twice the limit, divided by those in a step of the limit."""
 
-    def judged(self, limit: int, *, settled: bool) -> None:
+    def judge(self, limit: int, *, settled: bool) -> None:
         self.limit, self.settled = limit, settled
-        self.since, self.before, self.shares = 0, None, []
+        self.steps_since, self.seconds_at_limit, self.ratios = 0, None, []
 
 
 class BatchSizes:
-    """The largest batch worth taking, for each shape. Not thread safe.
+    """Largest batch that is worth it, for each shape. Not thread safe.
 
     Args:
-        most: no batch is larger.
+        most: largest batch of all.
     """
 
     def __init__(self, most: int = 32) -> None:
@@ -51,40 +51,42 @@ class BatchSizes:
         self._shapes: dict[Hashable, _Shape] = {}
 
     def limit(self, shape: Hashable, among: int) -> int:
-        """How many of `among` requests of this shape are to be taken together, at most."""
+        """Return the largest batch to take now, of `among` requests of one shape."""
         known = self._shapes.get(shape)
         if known is None:
             return 1
         double = 2 * known.limit
-        is_tried = not known.settled and known.before is not None and double <= among
-        return double if is_tried else known.limit
+        measures_double = (
+            not known.settled and known.seconds_at_limit is not None and double <= among
+        )
+        return double if measures_double else known.limit
 
-    def took(self, shape: Hashable, count: int, seconds: float) -> None:
-        """A step of `count` requests of a shape took so long."""
+    def record(self, shape: Hashable, count: int, seconds: float) -> None:
+        """Record the seconds of a step of `count` requests of one shape."""
         known = self._shapes.setdefault(shape, _Shape())
         is_first = count not in known.warm
         known.warm.add(count)
         if known.settled:
-            known.since += 1
-            if known.since >= AGAIN:
-                known.judged(max(1, known.limit // 2), settled=False)
+            known.steps_since += 1
+            if known.steps_since >= REMEASURE_STEPS:
+                known.judge(max(1, known.limit // 2), settled=False)
         elif 2 * known.limit > self._most:
-            known.judged(known.limit, settled=True)
+            known.judge(known.limit, settled=True)
         elif is_first:
-            known.before = None
+            known.seconds_at_limit = None
         elif count == known.limit:
-            known.before = seconds
-        elif count == 2 * known.limit and known.before is not None:
-            known.shares.append(seconds / 2 / known.before)
-            known.before = None
-            if len(known.shares) == SAMPLES:
-                is_worth_it = median(known.shares) <= 1 - GAIN
-                known.judged(count if is_worth_it else known.limit, settled=not is_worth_it)
+            known.seconds_at_limit = seconds
+        elif count == 2 * known.limit and known.seconds_at_limit is not None:
+            known.ratios.append(seconds / 2 / known.seconds_at_limit)
+            known.seconds_at_limit = None
+            if len(known.ratios) == SAMPLES:
+                is_worth_it = median(known.ratios) <= 1 - MIN_GAIN
+                known.judge(count if is_worth_it else known.limit, settled=not is_worth_it)
 
     def no_room(self, shape: Hashable, count: int) -> None:
-        """A step of `count` requests did not fit: from now on half as many, or fewer."""
+        """Record that a step of `count` requests did not fit: the limit becomes half or less."""
         known = self._shapes.setdefault(shape, _Shape())
         limit = known.limit
         while limit > max(1, count // 2):
             limit //= 2
-        known.judged(limit, settled=True)
+        known.judge(limit, settled=True)

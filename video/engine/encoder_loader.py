@@ -1,4 +1,7 @@
-"""Encoders on their way to the device, loaded beside the loop: a cold one holds up nobody else."""
+"""Encoder loader: makes encoders resident in its own threads, so that a cold one delays no other.
+
+A request gets a lease: its encoder stays on the device until the lease is closed.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # torch is imported with the models, not with the engine
     from torch import Tensor
 
-    from encoders import Residency
+    from encoders import EncoderRef, Residency
 
 THREADS = 2
-"""Reading, checking and hashing are mostly outside of the interpreter's lock."""
+"""Number of loading threads. Reading, checking and hashing mostly release the interpreter's lock."""
 
 
 @dataclass(frozen=True)
 class EncoderLease:
-    """An encoder that stays resident until it is closed; without one, the base."""
+    """An encoder that stays resident until `close` is called; the default is the base encoder."""
 
     digest: str | None = None
     overrides: Mapping[str, Tensor] | None = None
@@ -27,18 +30,21 @@ class EncoderLease:
 
 
 class EncoderLoader:
-    """Makes encoders resident, in threads of its own."""
+    """Threads that make encoders resident."""
 
     def __init__(self, residency: Residency) -> None:
         self._residency = residency
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="encoder-load")
 
-    def hold(self, encoder: tuple[str, str] | None) -> Future[EncoderLease]:
-        """An encoder by (id, digest), or None for the base, which is there at once.
+    def hold(self, encoder: EncoderRef | None) -> Future[EncoderLease]:
+        """Load an encoder and lease it; the base (None) needs no loading.
 
-        The future fails with EncoderNotFound or EncoderInvalid if it has gone, or is not what it
-        was when the request was accepted: there is no falling back to the base. Close what it
-        holds.
+        The caller passes the future to `release` in the end.
+
+        Returns:
+            A future of the lease. It fails with EncoderNotFound if the encoder was deleted, and
+            with EncoderInvalid if it was replaced or damaged after the request was accepted. There
+            is no fallback to the base.
         """
         if encoder is None:
             base: Future[EncoderLease] = Future()
@@ -47,7 +53,7 @@ class EncoderLoader:
         return self._pool.submit(self._load, *encoder)
 
     def stop(self) -> None:
-        """Ends the threads after what they are at; what has not begun is cancelled."""
+        """Cancel what has not started, and end the threads once the rest has finished."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _load(self, encoder_id: str, digest: str) -> EncoderLease:
@@ -56,11 +62,11 @@ class EncoderLoader:
         return EncoderLease(digest, overrides, stack.close)
 
 
-def release(held: Future[EncoderLease]) -> None:
-    """Closes what a future holds, as soon as it holds it."""
+def release(lease: Future[EncoderLease]) -> None:
+    """Close a lease: now, or once its encoder is loaded."""
 
     def close(done: Future[EncoderLease]) -> None:
         if not done.cancelled() and done.exception() is None:
             done.result().close()
 
-    held.add_done_callback(close)
+    lease.add_done_callback(close)

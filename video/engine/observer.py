@@ -1,24 +1,26 @@
-"""What the loop tells whoever counts: how long each thing took."""
+"""Observer: receives the duration of everything that the engine does."""
 
 from __future__ import annotations
 
 
 class Observer:
-    """Somebody who counts; this one counts nothing. Called on the loop's thread, and `decoded`
-    beside it: what overrides these must neither raise nor take long.
+    """Receiver of durations in seconds; this base class ignores them.
+
+    Methods are called on the engine's thread, `decoded` also on the decoding thread. An override
+    must be quick and must not raise.
     """
 
     def waited(self, seconds: float) -> None:
-        """A request's first step has begun, so long after it was handed in."""
+        """Receive the time from a request's submission to its beginning."""
 
-    def encoded(self, seconds: float) -> None:
-        """A request's prompts were embedded, or found embedded."""
+    def embedded(self, seconds: float) -> None:
+        """Receive the time of embedding a request's prompts, or of finding them in the cache."""
 
     def stepped(self, seconds: float, batch: int) -> None:
-        """A denoising step of so many requests was taken."""
+        """Receive the time of one denoising step of `batch` requests."""
 
     def decoded(self, seconds: float) -> None:
-        """A request's frames were decoded."""
+        """Receive the time of decoding a request's frames."""
 
     def iterated(self, seconds: float) -> None:
-        """Somebody's iterator was advanced by an item: a step of unlearning, mostly."""
+        """Receive the time of one item of an iterator, mostly a step of unlearning."""

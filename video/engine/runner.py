@@ -1,81 +1,87 @@
-"""What is done on the device: the models, the embeddings kept, the steps and their cost."""
+"""Model runner: executes requests on the device, and measures the cost of each part."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from time import perf_counter
 from typing import TypeVar
 
 import torch
-from torch import Tensor
 
 from encoders import Residency
+from video.engine.embedding_cache import CachedPromptEncoder, EmbeddingCache
 from video.engine.encoder_loader import EncoderLease, EncoderLoader
 from video.engine.observer import Observer
 from video.engine.ticket import OutOfMemory
+from video.frames import Frames
 from video.generation_request import GenerationRequest
-from video.models.backbone import Backbone, Frames, Run
+from video.models.backbone import Backbone
+from video.models.generation_state import GenerationState
 
 T = TypeVar("T")
 
-EMBEDDING_BYTES = 64 * 2**20
-"""Room for embeddings kept: some 3,000 prompts of the built-in model, 280 of CLIP ViT-L/14."""
-
 
 class ModelRunner:
-    """Belongs to the loop's thread. Encoders are loaded and frames decoded in threads beside it, so
-    that neither holds up the steps of others.
+    """The backbone at work: leases encoders, embeds prompts, takes steps and decodes frames.
+
+    Used by the engine's thread only. Encoders are loaded and frames decoded in other threads, so
+    that neither delays the steps of other requests.
     """
 
     def __init__(self, backbone: Backbone, residency: Residency, observer: Observer) -> None:
         self.backbone = backbone
         self.residency = residency
         self.observer = observer
-        self.loads = EncoderLoader(residency)
         self.steps = 0
         self.denoise_seconds = 0.0
-        self._embeddings: OrderedDict[tuple[str | None, str, bool], Tensor] = OrderedDict()
-        self._embedding_bytes = 0
+        self._encoder_loader = EncoderLoader(residency)
+        self._embeddings = EmbeddingCache()
         self._decoder = ThreadPoolExecutor(1, thread_name_prefix="decode")
 
     def stop(self) -> None:
-        """Ends the threads after what they are at; what has not begun is cancelled."""
-        self.loads.stop()
+        """Cancel what has not started, and end the threads once the rest has finished."""
+        self._encoder_loader.stop()
         self._decoder.shutdown(wait=True, cancel_futures=True)
 
-    def begin(self, request: GenerationRequest, held: Future[EncoderLease]) -> Run:
-        """Starts a request with the encoder that is held for it.
+    def hold(self, request: GenerationRequest) -> Future[EncoderLease]:
+        """Start to load a request's encoder; see `EncoderLoader.hold`."""
+        return self._encoder_loader.hold(request.encoder)
+
+    def begin(self, request: GenerationRequest, lease: Future[EncoderLease]) -> GenerationState:
+        """Start a request.
+
+        Args:
+            request: the clip or still to make.
+            lease: made by `hold` for this request, and done.
 
         Raises:
-            RequestInvalid: the backbone cannot do it.
-            EncoderNotFound, EncoderInvalid: its encoder has gone, or is not what it was when the
-                request was accepted. There is no falling back to the base.
-            OutOfMemory: there was no room for it.
+            RequestInvalid: the request exceeds the backbone's capabilities.
+            EncoderNotFound: the encoder was deleted after the request was accepted.
+            EncoderInvalid: the encoder was replaced or damaged after the request was accepted.
+            OutOfMemory: the device has no room for the request.
         """
         request.check(self.backbone.capabilities)
         try:
-            encoder = held.result()
+            leased = lease.result()
         except Exception as error:
-            raise _told(error) from error
+            raise _as_out_of_memory(error) from error
         is_video = request.frames is not None
-
-        def start() -> Run:
-            return self.backbone.begin(
-                request, encoder.overrides, lambda prompt: self._embed(prompt, encoder, is_video)
-            )
-
+        encoder = CachedPromptEncoder(
+            self.backbone.prompt_encoder(leased.overrides, is_video=is_video),
+            self._embeddings,
+            (leased.digest, is_video),
+        )
         started = perf_counter()
-        run = self._retry_out_of_memory(start)
-        self.observer.encoded(perf_counter() - started)
-        return run
+        state = self._retry_out_of_memory(lambda: self.backbone.begin(request, encoder))
+        self.observer.embedded(perf_counter() - started)
+        return state
 
-    def step(self, batch: Sequence[Run]) -> None:
-        """Advances requests of one shape by one step each.
+    def step(self, batch: Sequence[GenerationState]) -> None:
+        """Advance requests of one shape by one step each.
 
         Raises:
-            OutOfMemory: there was no room for it; none of them has moved.
+            OutOfMemory: the device has no room for the step; no request has advanced.
         """
         started = perf_counter()
         self._retry_out_of_memory(lambda: self.backbone.step(batch))
@@ -84,75 +90,60 @@ class ModelRunner:
         self.steps += len(batch)
         self.observer.stepped(seconds, len(batch))
 
-    def decode_beside(self, run: Run) -> Future[Frames | None]:
-        """The frames of a request whose steps are done, made beside the loop; None if there was no
-        room for that or it cannot be, and `decode` may make them.
+    def decode_beside(self, state: GenerationState) -> Future[Frames | None]:
+        """Decode a request's frames in another thread, once its steps are done.
+
+        Returns:
+            A future of the frames; of None if the backbone cannot decode beside steps or memory
+            was short. Then call `decode`.
         """
         if not self.backbone.decodes_beside:
             cannot: Future[Frames | None] = Future()
             cannot.set_result(None)
             return cannot
-        return self._decoder.submit(self._try_to_decode, run)
+        return self._decoder.submit(self._try_to_decode, state)
 
-    def decode(self, run: Run) -> Frames:
-        """The same, now, while nobody takes a step. Raises OutOfMemory."""
-        return self._retry_out_of_memory(lambda: self._decode(run))
+    def decode(self, state: GenerationState) -> Frames:
+        """Decode a request's frames now, while no step is taken. Raises OutOfMemory."""
+        return self._retry_out_of_memory(lambda: self._decode(state))
 
-    def _try_to_decode(self, run: Run) -> Frames | None:
+    def _try_to_decode(self, state: GenerationState) -> Frames | None:
         try:
-            return self._decode(run)
+            return self._decode(state)
         except Exception as error:
             if not _is_out_of_memory(error):
                 raise
-        return None  # not the error: it would keep tensors alive
+        return None  # the error itself would keep tensors alive
 
-    def _decode(self, run: Run) -> Frames:
+    def _decode(self, state: GenerationState) -> Frames:
         started = perf_counter()
-        frames = run.decode()
+        frames = state.decode()
         self.observer.decoded(perf_counter() - started)
         return frames
 
-    @torch.no_grad()
-    def _embed(self, prompt: str, encoder: EncoderLease, is_video: bool) -> Tensor:
-        """The prompt's embedding (1,L,D), kept under (digest, prompt, what for): an id may come to
-        name another encoder, a digest never does.
-
-        One prompt at a time: in bfloat16 a batch gives other numbers than each prompt alone.
-        """
-        key = (encoder.digest, prompt, is_video)
-        if key not in self._embeddings:
-            embedding = self.backbone.embed([prompt], encoder.overrides, is_video=is_video)
-            self._embeddings[key] = embedding
-            self._embedding_bytes += embedding.nbytes
-        self._embeddings.move_to_end(key)
-        while self._embedding_bytes > EMBEDDING_BYTES and len(self._embeddings) > 1:
-            self._embedding_bytes -= self._embeddings.popitem(last=False)[1].nbytes
-        return self._embeddings[key]
-
     def _retry_out_of_memory(self, action: Callable[[], T]) -> T:
-        """Runs `action`; if there is no room, frees what can be freed and runs it once more.
+        """Run `action`; if memory is short, free the caches and run it once more.
 
         Raises:
-            OutOfMemory: there was no room the second time either.
+            OutOfMemory: memory was short the second time, too.
         """
         try:
             return action()
         except Exception as error:
             if not _is_out_of_memory(error):
                 raise
-        # Tried again outside of the handler: the exception keeps the step's tensors alive.
+        # Repeated outside of the handler: the exception keeps the step's tensors alive.
         self._embeddings.clear()
-        self._embedding_bytes = 0
         if self.backbone.device.type == "cuda":
             torch.cuda.empty_cache()
         try:
             return action()
         except Exception as error:
-            raise _told(error) from error
+            raise _as_out_of_memory(error) from error
 
 
-def _told(error: Exception) -> Exception:
-    """The error for whoever asked."""
+def _as_out_of_memory(error: Exception) -> Exception:
+    """Return an OutOfMemory for torch's errors of that kind, and any other error unchanged."""
     if not _is_out_of_memory(error):
         return error
     return OutOfMemory(
@@ -161,6 +152,6 @@ def _told(error: Exception) -> Exception:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """On a CPU torch says so in words only, with a plain RuntimeError."""
+    """Return true for an error of missing memory. On a CPU, torch raises a plain RuntimeError."""
     is_cpu = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
     return is_cpu or isinstance(error, (torch.OutOfMemoryError, MemoryError))

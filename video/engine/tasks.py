@@ -1,4 +1,4 @@
-"""What the loop advances: a request, or somebody's iterator. Each knows how to do its next step."""
+"""Tasks: what the engine advances, a request or an iterator, one turn at a time."""
 
 from __future__ import annotations
 
@@ -8,154 +8,150 @@ from concurrent.futures import Future
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from video.engine.encoder_loader import release
+from video.engine.encoder_loader import EncoderLease, release
 from video.engine.scheduler import Phase
 from video.engine.ticket import Cancelled, DeadlineExceeded, Ticket
 from video.generation_request import GenerationRequest
 
-if TYPE_CHECKING:
-    from video.engine.encoder_loader import EncoderLease
+if TYPE_CHECKING:  # torch is imported with the models, not with the engine
     from video.engine.runner import ModelRunner
-    from video.models.backbone import Backbone, Frames, Run
+    from video.frames import Frames
+    from video.models.backbone import Backbone
+    from video.models.generation_state import GenerationState
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
 class Task(Protocol):
-    """One entry of the loop. `tick` and `close` are called on the loop's thread only."""
+    """One entry of the engine's loop. `tick` and `close` are called on the engine's thread only."""
 
     ticket: Ticket[Any]
     result: Any
     deadline: float | None
-    """On `perf_counter`'s clock; work that is not done by then has failed."""
+    """Time on `perf_counter`'s clock after which an unfinished task has failed."""
 
     @property
     def low_priority(self) -> bool:
-        """Whether it runs in spare moments only."""
+        """True if it runs in spare moments only."""
         ...
 
     @property
     def remaining(self) -> float:
-        """What is left to do, in frames times steps."""
+        """Work left, in frames times steps."""
         ...
 
     @property
     def phase(self) -> Phase:
-        """What its next turn is."""
+        """Kind of its next turn."""
         ...
 
     @property
     def shape(self) -> Hashable:
-        """What it must share with others to be stepped with them."""
+        """Key that is equal for tasks that can share a step."""
         ...
 
-    def tick(self, device: ModelRunner) -> bool:
-        """Does the next step; returns whether that was the last, and `result` is there."""
+    def tick(self, runner: ModelRunner) -> bool:
+        """Take the next turn. Return true if it was the last one, and `result` is set."""
         ...
 
     def close(self) -> None:
-        """Lets go of all it holds, be it done, failed or cancelled. Called once."""
+        """Free everything the task holds, whether done, failed or cancelled. Called once."""
         ...
 
 
 class GenerationTask:
-    """A request on its way: its encoder is held, it begins, a denoising step a turn, its frames.
+    """A request in the engine: load its encoder, begin, take its steps, decode its frames.
 
-    Its encoder is asked for when its first turn comes, not before: until then it can be deleted.
-    Loading it and decoding the frames go on beside the loop; until they are done it has no turn.
+    The encoder is loaded from the first turn on; until then it can still be deleted. It is loaded,
+    and the frames are decoded, in other threads; meanwhile the task has no turn.
 
     Args:
-        request: what to make.
-        on_progress: told the share done.
-        wake: called when its encoder or its frames are there, on any thread.
+        request: the clip or still to make.
+        wake: called on any thread when the encoder or the frames are ready.
     """
 
-    def __init__(
-        self,
-        request: GenerationRequest,
-        on_progress: Callable[[float], None] | None,
-        wake: Callable[[], None],
-    ) -> None:
+    def __init__(self, request: GenerationRequest, wake: Callable[[], None]) -> None:
         self.ticket: Ticket[Frames] = Ticket()
         self.result: Frames | None = None
         self.low_priority = request.low_priority
         self.deadline = request.deadline
         self.shape: Hashable = request.frames
         self._request = request
-        self._on_progress = on_progress
         self._wake = wake
-        self._handed_in = perf_counter()
-        self._held: Future[EncoderLease] | None = None
-        self._run: Run | None = None
+        self._submitted = perf_counter()
+        self._lease: Future[EncoderLease] | None = None
+        self._state: GenerationState | None = None
         self._frames: Future[Frames | None] | None = None
 
     @property
     def remaining(self) -> float:
-        done = self._run.step if self._run else 0
+        done = self._state.steps_done if self._state else 0
         return (self._request.steps + 1 - done) * (self._request.frames or 1)
 
     @property
     def phase(self) -> Phase:
-        if self._run is None:
-            return "begin" if self._held is None or self._held.done() else "waiting"
-        if self._run.step < self._run.steps:
+        if self._state is None:
+            return "begin" if self._lease is None or self._lease.done() else "waiting"
+        if self._state.steps_done < self._state.steps:
             return "step"
         return "alone" if self._frames is None or self._frames.done() else "waiting"
 
-    def tick(self, device: ModelRunner) -> bool:
-        if self._held is None:
-            self._held = device.loads.hold(self._request.encoder)
-            self._held.add_done_callback(lambda _: self._wake())
-        elif self._run is None:
-            self._run = device.begin(self._request, self._held)
-            if not device.backbone.is_native:
-                self.shape = self
-            device.observer.waited(perf_counter() - self._handed_in)
+    def tick(self, runner: ModelRunner) -> bool:
+        if self._lease is None:
+            self._lease = runner.hold(self._request)
+            self._lease.add_done_callback(lambda _: self._wake())
+        elif self._state is None:
+            self._state = runner.begin(self._request, self._lease)
+            if not runner.backbone.is_native:
+                self.shape = self  # equal to no other: a stock pipeline shares no step
+            runner.observer.waited(perf_counter() - self._submitted)
             self.ticket.advance(0.0)
-        elif self._run.step < self._run.steps:
-            step_together([self], device)
+        elif self._state.steps_done < self._state.steps:
+            step_batch([self], runner)
         elif self._frames is None:
-            self._frames = device.decode_beside(self._run)
+            self._frames = runner.decode_beside(self._state)
             self._frames.add_done_callback(lambda _: self._wake())
         else:
             frames = self._frames.result()
-            self.result = device.decode(self._run) if frames is None else frames
-            notify(self._on_progress, 1.0)
+            self.result = runner.decode(self._state) if frames is None else frames
         return self.result is not None
 
     def close(self) -> None:
-        run, self._run, self._frames = self._run, None, None
-        if run is not None:
-            run.close()
-        if self._held is not None:
-            release(self._held)
+        state, self._state, self._frames = self._state, None, None
+        if state is not None:
+            state.close()
+        if self._lease is not None:
+            release(self._lease)
 
     @property
-    def run(self) -> Run:
-        """Where it is. RuntimeError before it has begun."""
-        if self._run is None:
+    def state(self) -> GenerationState:
+        """The request's state on the device. Raises RuntimeError before the request has begun."""
+        if self._state is None:
             raise RuntimeError("the request has not begun")
-        return self._run
+        return self._state
 
-    def moved(self) -> None:
-        """A step has been taken."""
-        self.ticket.advance(self.run.step / (self.run.steps + 1))
-        notify(self._on_progress, self.ticket.progress)
+    def report_step(self) -> None:
+        """Tell the ticket that a step was taken. Decoding counts as one step more."""
+        self.ticket.advance(self.state.steps_done / (self.state.steps + 1))
 
 
-def step_together(batch: Sequence[GenerationTask], device: ModelRunner) -> None:
-    """One denoising step of requests of the same shape. If it fails none of them has moved."""
-    device.step([work.run for work in batch])
-    for work in batch:
-        work.moved()
+def step_batch(batch: Sequence[GenerationTask], runner: ModelRunner) -> None:
+    """Take one denoising step of requests of one shape. If it fails, none has advanced."""
+    runner.step([task.state for task in batch])
+    for task in batch:
+        task.report_step()
 
 
 class IteratorTask(Generic[T]):
-    """An iterator on its way, one item a tick; its last item is the result.
+    """An iterator in the engine, one item a turn; its last item is the result.
 
-    Always low priority. It counts as nearly done, because what it holds (gradients, an optimiser's
-    state) is large: the sooner it is done, the better.
+    It has low priority. It counts as nearly done, because what it holds (gradients, an optimiser's
+    state) is large: the sooner it ends, the sooner that memory is free.
+
+    Args:
+        make: makes the iterator, on the engine's thread.
+        on_progress: called with every item, on the engine's thread.
     """
 
     low_priority = True
@@ -175,17 +171,17 @@ class IteratorTask(Generic[T]):
         self._on_progress = on_progress
         self._iterator: Iterator[T] | None = None
 
-    def tick(self, device: ModelRunner) -> bool:
+    def tick(self, runner: ModelRunner) -> bool:
         started = perf_counter()
         if self._iterator is None:
             self.ticket.advance(0.0)
-            self._iterator = iter(self._make(device.backbone))
+            self._iterator = iter(self._make(runner.backbone))
         try:
-            self.result = next(self._iterator)
+            item = self.result = next(self._iterator)
         except StopIteration:
             return True
-        device.observer.iterated(perf_counter() - started)
-        notify(self._on_progress, self.result)
+        runner.observer.iterated(perf_counter() - started)
+        self._report(item)
         return False
 
     def close(self) -> None:
@@ -193,21 +189,19 @@ class IteratorTask(Generic[T]):
         if close := getattr(iterator, "close", None):  # generators have it, iterators need not
             close()
 
+    def _report(self, item: T) -> None:
+        if self._on_progress is None:
+            return
+        try:
+            self._on_progress(item)
+        except Exception:  # the listener's failure, not the work's
+            log.exception("A progress callback failed; its work continues.")
 
-def over(work: Task) -> Exception | None:
-    """Why work is not to go on, if it is not."""
-    if work.ticket.cancel_requested:
+
+def stop_reason(task: Task) -> Exception | None:
+    """Return why a task must end now: cancelled, or past its deadline. None if it may go on."""
+    if task.ticket.cancel_requested:
         return Cancelled("Cancelled on request.")
-    if work.deadline is not None and perf_counter() >= work.deadline:
+    if task.deadline is not None and perf_counter() >= task.deadline:
         return DeadlineExceeded("It was not done in the time it was given.")
     return None
-
-
-def notify(callback: Callable[[T], None] | None, value: T) -> None:
-    """Tells a listener. Its failure is its own: the work goes on, and the log says so."""
-    if callback is None:
-        return
-    try:
-        callback(value)
-    except Exception:
-        log.exception("A progress callback failed; the work it listens to goes on.")

@@ -1,4 +1,4 @@
-"""The model families, one file each, and the models that are their image twins.
+"""Model families, one module each, and the image models that are their twins.
 
 Importing this package does not import torch; loading a model does.
 """
@@ -16,24 +16,25 @@ class Family:
 
     name: str
     pipelines: tuple[str, ...]
-    """The diffusers pipelines that its models are saved from."""
+    """Classes of the diffusers pipelines that its models are saved from."""
     example: str
-    """A model of it on the Hub."""
+    """Hub id of one of its models."""
     encoder: str
-    """Its text encoder."""
+    """Architecture of its text encoder."""
     twin: str | None
-    """The image model that shares the encoder, on the Hub; None: the video model at one frame, or
-    under AnimateDiff its own image model."""
+    """Hub id of the usual image twin. None for the video model at one frame, or AnimateDiff's own
+    image model."""
     native: bool
-    """Whether the engine steps its denoiser itself, so that requests share steps; otherwise each
-    request runs a stock pipeline by itself."""
+    """True if the engine calls the denoiser itself, so that requests share steps; otherwise each
+    request runs a stock pipeline of its own."""
     module: str
-    """Where it is loaded: a module with `load(files, options)`."""
+    """Module that loads it, a `video.families.protocol.FamilyModule`."""
     marks: tuple[str, ...] = ()
-    """Entries of a model's index of which it has one, unlike others of the same pipeline."""
+    """Entries of `model_index.json`: a model of the family has at least one of them set, unlike
+    other models of the same pipeline."""
 
     def holds(self, index: Mapping[str, Any]) -> bool:
-        """Whether a model with this `model_index.json` is of the family."""
+        """Return true if a model with this `model_index.json` belongs to the family."""
         if str(index.get("_class_name")) not in self.pipelines:
             return False
         entries = [index.get(mark) for mark in self.marks]
@@ -115,4 +116,4 @@ FAMILIES: tuple[Family, ...] = (
         module="video.families.pipelines",
     ),
 )
-"""A model is of the first of these that holds it."""
+"""All families; a model belongs to the first one that holds it."""

@@ -1,7 +1,7 @@
-"""The AnimateDiff family: a Stable Diffusion 1.x image model and a motion adapter over it.
+"""AnimateDiff family: a Stable Diffusion 1.x image model with a motion adapter.
 
-The image U-Net is the twin used for unlearning. The video model is that U-Net with temporal layers
-between its own; here the two hold *the same* tensors, so a backbone costs the U-Net once.
+The image U-Net is the twin for unlearning. The video model is that U-Net with temporal layers in
+between. Both hold the same tensors, so that a backbone stores the U-Net once.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from transformers import CLIPTextModel
 from encoders import TextEncoder
 from video.checkpoints.diffusers_directory import ModelFiles, load_weights
 from video.checkpoints.hub import resolve_model
-from video.families.options import Options, size_of
-from video.families.parts import parts_of
+from video.errors import BackboneInvalid
+from video.families.backbone_parts import backbone_parts
+from video.families.options import Options, clip_size
 from video.families.stable_diffusion import StableDiffusion, native_side
 from video.families.twin import load_twin
 from video.models.attention import SharedText
 from video.models.autoencoder import FrameAutoencoder
-from video.models.backbone import BackboneInvalid
 from video.models.denoiser import Denoiser
 from video.models.native import NativeBackbone
 from video.models.placement import Placement
@@ -33,27 +33,27 @@ from video.models.tokens import Tokens
 
 FOLDERS = ("tokenizer", "text_encoder", "vae", "unet", "scheduler", "motion_adapter")
 MOTION_ADAPTER = "guoyww/animatediff-motion-adapter-v1-5-2"
-"""For an image model without one of its own: over Stable Diffusion 1.5 and what was made of it."""
+"""Adapter for an image model without one: Stable Diffusion 1.5 or a model derived from it."""
 DEFAULTS: dict[str, Any] = {"frames_default": 16, "steps_default": 25, "guidance_default": 7.5}
-"""Of an image model without a prompt book: AnimateDiff's usual ones."""
+"""Defaults of AnimateDiff, for an image model without a prompt book."""
 
 
 class AnimateDiff(Denoiser):
-    """`UNetMotionModel`, holding the very tensors of the image U-Net and the motion adapter."""
+    """`UNetMotionModel` that shares the tensors of the image U-Net and the motion adapter."""
 
     def __init__(
         self,
         unet: UNet2DConditionModel,
         adapter: MotionAdapter,
         autoencoder: FrameAutoencoder,
-        scheduler: Any,
+        noise_scheduler: Any,
         size: tuple[int, int],
         placement: Placement,
         dtype: torch.dtype,
     ) -> None:
         network = motion_unet(unet, placement.put(adapter))
-        super().__init__(network, autoencoder, scheduler, size, placement, dtype)
-        # oneDNN's convolutions are faster so. The image denoiser's are the same tensors.
+        super().__init__(network, autoencoder, noise_scheduler, size, placement, dtype)
+        # oneDNN's convolutions are faster in this layout. The image denoiser shares the tensors.
         network.to(memory_format=torch.channels_last)
 
     def _predict(self, latents: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
@@ -62,13 +62,14 @@ class AnimateDiff(Denoiser):
 
 
 def motion_unet(unet: UNet2DConditionModel, adapter: MotionAdapter) -> Any:
-    """The stock motion U-Net, holding the very tensors of `unet` and `adapter`, not copies. It
-    takes a text's embedding once for all frames of a clip.
+    """Return the stock motion U-Net with the tensors of `unet` and `adapter` themselves, no copies.
+
+    It takes a prompt's embedding once for all frames of a clip.
 
     Raises:
         BackboneInvalid: the adapter was made for a U-Net of another shape.
     """
-    with torch.device("meta"):  # shapes only: every tensor is put in below
+    with torch.device("meta"):  # shapes only: the tensors are set below
         motion = cast(Any, UNetMotionModel.from_unet2d(unet, adapter, load_weights=False))
     tensors = {**_tensors(adapter), **_tensors(unet)}
     for name, placeholder in _tensors(motion).items():
@@ -86,8 +87,9 @@ def _tensors(module: nn.Module) -> dict[str, Tensor]:
 
 
 def load_text_encoder(files: ModelFiles, options: Options) -> tuple[Tokens, TextEncoder]:
-    """The tokenizer and CLIP's text model, in full precision: they run once a request, and what an
-    encoder changes is small. Raises BackboneInvalid.
+    """Load the tokenizer and CLIP's text model. Raises BackboneInvalid.
+
+    In float32: it runs once a request, and the changes that an encoder makes are small.
     """
     tokenizer = files.tokenizer("CLIPTokenizer", "CLIPTokenizerFast")
     module = files.load("text_encoder", CLIPTextModel, torch.float32)
@@ -96,27 +98,27 @@ def load_text_encoder(files: ModelFiles, options: Options) -> tuple[Tokens, Text
 
 
 def load(files: ModelFiles, options: Options) -> NativeBackbone:
-    """A Stable Diffusion pipeline, with a motion adapter of its own or with one beside it.
+    """Load an AnimateDiff pipeline, or a Stable Diffusion pipeline and a separate motion adapter.
 
     Raises:
-        BackboneInvalid: a component is missing, is of another class, lacks weights or has
-            weights in another format than safetensors; or the adapter does not fit.
+        BackboneInvalid: a component is missing, has another class, lacks weights or has pickled
+            ones; or the adapter does not fit.
     """
     tokens, text_encoder = load_text_encoder(files, options)
     dtype, placement = options.dtype, options.placement
-    # An autoencoder's rounding would flicker from frame to frame: full precision too.
+    # In float32, too: the autoencoder's rounding errors would flicker from frame to frame.
     autoencoder = FrameAutoencoder(files.load("vae", AutoencoderKL, torch.float32))
     unet: UNet2DConditionModel = files.load("unet", UNet2DConditionModel, dtype)
-    adapter, scheduler = _motion(files, options)
-    image = StableDiffusion(unet, autoencoder, files.scheduler(), placement, dtype)
+    adapter, noise_scheduler = _motion(files, options)
+    image = StableDiffusion(unet, autoencoder, files.noise_scheduler(), placement, dtype)
     side = native_side(unet, autoencoder)
     multiple = autoencoder.shrinks * 2 ** (len(cast(Any, unet).config.block_out_channels) - 1)
-    size = size_of(options, (side, side), multiple)
-    video = AnimateDiff(unet, adapter, autoencoder, scheduler, size, placement, dtype)
+    size = clip_size(options, (side, side), multiple)
+    video = AnimateDiff(unet, adapter, autoencoder, noise_scheduler, size, placement, dtype)
     frames_max = int(cast(Any, adapter).config.motion_max_seq_length)
     defaults = DEFAULTS if files.pipeline == "StableDiffusionPipeline" else {}
     return NativeBackbone(
-        parts_of(
+        backbone_parts(
             files, options, tokens, text_encoder, size, {**defaults, "frames_max": frames_max}
         ),
         video=video,
@@ -125,15 +127,15 @@ def load(files: ModelFiles, options: Options) -> NativeBackbone:
 
 
 def _motion(files: ModelFiles, options: Options) -> tuple[MotionAdapter, Any]:
-    """The motion adapter and the scheduler of clips."""
+    """Load the motion adapter, and the noise scheduler for clips."""
     if options.motion_adapter is None and files.pipeline == "AnimateDiffPipeline":
-        return files.load("motion_adapter", MotionAdapter, options.dtype), files.scheduler()
+        return files.load("motion_adapter", MotionAdapter, options.dtype), files.noise_scheduler()
     directory = resolve_model(
         options.motion_adapter or MOTION_ADAPTER, [""], pickles=options.pickles
     )
     options.sources.append(directory)
     adapter = load_weights(MotionAdapter, directory, options.dtype, pickles=options.pickles)
-    # Adapters were trained with noise on a linear schedule, whatever the image model's was.
+    # Adapters were trained on a linear noise schedule, whatever the image model's is.
     return adapter, DDIMScheduler(
         beta_start=0.00085,
         beta_end=0.012,

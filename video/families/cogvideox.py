@@ -1,5 +1,6 @@
-"""The CogVideoX family: a transformer over text and clip behind T5 v1.1 XXL. Its image twin is
-PixArt-α, which has the same encoder.
+"""CogVideoX family: a transformer over text and clip, behind T5 v1.1 XXL.
+
+Its image twin is PixArt-α, which has the same text encoder.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from transformers import T5EncoderModel
 
 from encoders import TextEncoder
 from video.checkpoints.diffusers_directory import ModelFiles
-from video.families.options import Options, size_of
-from video.families.parts import parts_of
-from video.families.twin import twin_of
+from video.errors import BackboneInvalid
+from video.families.backbone_parts import backbone_parts
+from video.families.options import Options, clip_size
+from video.families.twin import load_chosen_twin
+from video.frames import Frames
 from video.models.autoencoder import ClipAutoencoder
-from video.models.backbone import BackboneInvalid, Frames
 from video.models.denoiser import Denoiser
 from video.models.native import NativeBackbone
 from video.models.tokens import Tokens
@@ -35,7 +37,7 @@ DEFAULTS: dict[str, Any] = {
 
 
 class CogVideoX(Denoiser):
-    """`CogVideoXTransformer3DModel`. It wants the frames before the channels."""
+    """`CogVideoXTransformer3DModel`, whose latents have frames before channels."""
 
     def _draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
         frames, *plane = shape
@@ -60,15 +62,17 @@ class CogVideoX(Denoiser):
 
     @property
     def _frames_to_a_patch(self) -> int:
-        """CogVideoX 1.5 takes latent frames together. What is made beyond the frames that were
-        asked for comes first, and is left out again.
+        """Number of latent frames in one patch: 2 for CogVideoX 1.5, otherwise 1.
+
+        Surplus latent frames come first, and `decode` leaves them out.
         """
         network: Any = self.network
         return network.config.patch_size_t or 1
 
     def _rotary(self, frames: int) -> tuple[Tensor, Tensor] | None:
-        """Where each patch is (Su et al. 2021, arXiv 2104.09864), as the stock pipeline has it; the
-        2b model adds positions of its own instead.
+        """Return the patches' rotary embedding (Su et al. 2021, arXiv 2104.09864).
+
+        As in the stock pipeline. None for the 2b model, which adds positions of its own.
         """
         network: Any = self.network
         config = network.config
@@ -102,9 +106,7 @@ class CogVideoX(Denoiser):
 
 
 def load_text_encoder(files: ModelFiles, options: Options) -> tuple[Tokens, TextEncoder]:
-    """The tokenizer and T5's encoder; padding is like any other token to both. Raises
-    BackboneInvalid.
-    """
+    """Load the tokenizer and T5's encoder, which attends to padding. Raises BackboneInvalid."""
     tokenizer = files.tokenizer("T5Tokenizer", "T5TokenizerFast")
     module = files.load("text_encoder", T5EncoderModel, "auto")
     length = int(files.config("transformer").get("max_text_seq_length", 226))
@@ -112,8 +114,8 @@ def load_text_encoder(files: ModelFiles, options: Options) -> tuple[Tokens, Text
 
 
 def load(files: ModelFiles, options: Options) -> NativeBackbone:
-    """A `CogVideoXPipeline` and its image twin. Raises BackboneInvalid."""
-    # Its other solver, DPM, wants the step before as well, which no other scheduler does.
+    """Load a `CogVideoXPipeline` and its image twin. Raises BackboneInvalid."""
+    # Its other scheduler, DPM, also needs the previous prediction, unlike all others here.
     files.require("scheduler", "CogVideoXDDIMScheduler")
     tokens, text_encoder = load_text_encoder(files, options)
     vae: Any = files.load("vae", AutoencoderKLCogVideoX, options.dtype)
@@ -130,7 +132,7 @@ def load(files: ModelFiles, options: Options) -> NativeBackbone:
     transformer: Any = files.load("transformer", CogVideoXTransformer3DModel, options.dtype)
     config = transformer.config
     native = (config.sample_width * pixels, config.sample_height * pixels)
-    size = size_of(options, native, pixels * config.patch_size)
+    size = clip_size(options, native, pixels * config.patch_size)
     if config.use_learned_positional_embeddings and size != native:
         raise BackboneInvalid(
             f"{files.directory} has learned the positions of {native[0]}x{native[1]} pixels, and "
@@ -139,13 +141,13 @@ def load(files: ModelFiles, options: Options) -> NativeBackbone:
     video = CogVideoX(
         transformer,
         autoencoder,
-        files.scheduler(),
+        files.noise_scheduler(),
         size,
         options.placement,
         options.dtype,
     )
     return NativeBackbone(
-        parts_of(
+        backbone_parts(
             files,
             options,
             tokens,
@@ -154,5 +156,5 @@ def load(files: ModelFiles, options: Options) -> NativeBackbone:
             {"frames_default": int(config.sample_frames), **DEFAULTS},
         ),
         video=video,
-        image=twin_of(files, video, text_encoder, options),
+        image=load_chosen_twin(files, video, text_encoder, options),
     )

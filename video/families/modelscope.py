@@ -1,5 +1,7 @@
-"""The ModelScope family, ZeroScope among it: a 3-D U-Net behind the text encoder of Stable
-Diffusion 2.x, which is its image twin. Nothing else is shared: the denoisers were trained apart.
+"""ModelScope family, with ZeroScope: a 3-D U-Net behind the text encoder of Stable Diffusion 2.x.
+
+Stable Diffusion 2.x is its image twin. They share the text encoder only: the denoisers were trained
+separately.
 """
 
 from __future__ import annotations
@@ -13,10 +15,10 @@ from torch import Tensor
 
 from video.checkpoints.diffusers_directory import ModelFiles
 from video.families.animatediff import load_text_encoder
-from video.families.options import Options, size_of
-from video.families.parts import parts_of
+from video.families.backbone_parts import backbone_parts
+from video.families.options import Options, clip_size
 from video.families.stable_diffusion import native_side
-from video.families.twin import twin_of
+from video.families.twin import load_chosen_twin
 from video.models.autoencoder import FrameAutoencoder
 from video.models.denoiser import Denoiser
 from video.models.native import NativeBackbone
@@ -33,7 +35,7 @@ DEFAULTS: dict[str, Any] = {
 
 
 class UNet3D(Denoiser):
-    """`UNet3DConditionModel`, which repeats a clip's embedding for each frame itself."""
+    """`UNet3DConditionModel`, which itself repeats a clip's embedding for each frame."""
 
     def _predict(self, latents: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
         unet: Any = self.network
@@ -41,16 +43,18 @@ class UNet3D(Denoiser):
 
 
 def load(files: ModelFiles, options: Options) -> NativeBackbone:
-    """A `TextToVideoSDPipeline` and its image twin. Raises BackboneInvalid."""
+    """Load a `TextToVideoSDPipeline` and its image twin. Raises BackboneInvalid."""
     tokens, text_encoder = load_text_encoder(files, options)
     autoencoder = FrameAutoencoder(files.load("vae", AutoencoderKL, torch.float32))
     unet: Any = files.load("unet", UNet3DConditionModel, options.dtype)
     side = native_side(unet, autoencoder)
     multiple = autoencoder.shrinks * 2 ** (len(unet.config.block_out_channels) - 1)
-    size = size_of(options, (side, side), multiple)
-    video = UNet3D(unet, autoencoder, files.scheduler(), size, options.placement, options.dtype)
+    size = clip_size(options, (side, side), multiple)
+    video = UNet3D(
+        unet, autoencoder, files.noise_scheduler(), size, options.placement, options.dtype
+    )
     return NativeBackbone(
-        parts_of(files, options, tokens, text_encoder, size, DEFAULTS),
+        backbone_parts(files, options, tokens, text_encoder, size, DEFAULTS),
         video=video,
-        image=twin_of(files, video, text_encoder, options),
+        image=load_chosen_twin(files, video, text_encoder, options),
     )

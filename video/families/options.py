@@ -1,4 +1,4 @@
-"""How a model is to be loaded, beside its name."""
+"""Options: the settings that a model is loaded with."""
 
 from __future__ import annotations
 
@@ -10,36 +10,40 @@ import torch
 from transformers import CLIPTextModel, PreTrainedModel
 
 from encoders import TextEncoder
-from video.models.backbone import BackboneInvalid
+from video.errors import BackboneInvalid
 from video.models.placement import Placement
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a family's `load` is given."""
+    """Settings of one load, for every family."""
 
     name: str
+    """The model's name in requests."""
     placement: Placement = field(default_factory=lambda: Placement("cpu"))
     dtype: torch.dtype = torch.float32
-    """The denoisers'."""
+    """The denoisers' precision."""
     twin: str | Path | None = None
-    """An image model instead of the family's; `SELF` for the video model at one frame."""
+    """Image twin in place of the family's usual one; `SELF` for the video model at one frame."""
     twin_difference: float = 0.0
-    """How far the twin's text encoder may be from the video model's (`video.families.twin`)."""
+    """Largest relative difference allowed between the text encoders of twin and video model; see
+    `video.families.twin.difference`."""
     motion_adapter: str | Path | None = None
-    """AnimateDiff's, for a model that has none of its own."""
+    """Source of AnimateDiff's motion adapter, for a model without one."""
     size: tuple[int, int] | None = None
-    """Width and height of clips, where a family makes more than one."""
+    """Width and height of clips in pixels, for a family with several sizes."""
     pickles: bool = False
+    """Allow pickled weights."""
     keeps_text_precision: bool = False
-    """Leave a large text encoder as precise as it is stored, whatever `dtype` is."""
+    """Keep a large text encoder in its stored precision, whatever `dtype` is."""
     sources: list[Path] = field(default_factory=list[Path])
-    """Directories that were read beside the model's own, as loading finds them."""
+    """Further directories that were read; loading appends to it."""
 
     def text_encoder(self, module: PreTrainedModel, **padding: Any) -> TextEncoder:
-        """A text model where its placement has it. One of billions of parameters, which comes as
-        precise as it is stored, is computed in the denoiser's precision; but not in float16, which
-        the activations of T5 leave.
+        """Return a text model on its device and in its precision.
+
+        CLIP keeps the precision it was loaded in. A larger one is computed in the denoiser's
+        precision, but in bfloat16 in place of float16: T5's activations exceed float16's range.
         """
         dtype = None
         if not isinstance(module, CLIPTextModel) and not self.keeps_text_precision:
@@ -50,14 +54,14 @@ class Options:
 
 
 SELF = "self"
-"""The twin that is the video model itself, at one frame."""
+"""Name of the twin that is the video model itself, at one frame."""
 
 
-def size_of(options: Options, native: tuple[int, int], multiple: int) -> tuple[int, int]:
-    """Width and height of clips: the ones asked for, or the model's own.
+def clip_size(options: Options, native: tuple[int, int], multiple: int) -> tuple[int, int]:
+    """Return the width and height of clips: the requested ones, or the model's own.
 
     Raises:
-        BackboneInvalid: sides that are no multiples of what the denoiser works in.
+        BackboneInvalid: a side is not a multiple of `multiple` pixels.
     """
     width, height = options.size or native
     if width % multiple or height % multiple:

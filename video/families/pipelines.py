@@ -1,7 +1,8 @@
-"""Families that run as stock pipelines: a pipeline object for each request, whose text encoder is a
-stand-in that lays the request's overrides over the base.
+"""Families that run as stock pipelines.
 
-All weights are shared, no state is. Requests take turns at their schedulers' steps, but share none.
+Each request gets its own pipeline object, in which a stand-in with the request's encoder replaces
+the text encoder. All weights are shared, no state is. Requests take turns after each step of their
+noise schedulers, but cannot share a step.
 """
 
 from __future__ import annotations
@@ -19,38 +20,48 @@ from transformers import PreTrainedModel
 
 from encoders import TextEncoder
 from video.checkpoints.diffusers_directory import ModelFiles
-from video.families.options import Options, size_of
-from video.families.parts import parts_of
+from video.errors import BackboneInvalid, NoNativeDenoiser
+from video.families.backbone_parts import backbone_parts
+from video.families.options import Options, clip_size
 from video.families.supported_pipelines import SUPPORTED_PIPELINES, PipelineSpec
 from video.generation_request import GenerationRequest
-from video.models.backbone import Backbone, BackboneInvalid, BackboneParts, NoNativeDenoiser
+from video.models.backbone import Backbone, BackboneParts
 from video.models.denoiser import Denoiser
 from video.models.pipeline_run import PipelineRun
 from video.models.placement import Placement
+from video.models.prompt_encoder import PromptEncoder
 from video.models.tokens import Tokens
 
 FOLDERS = ("tokenizer", "text_encoder", "vae", "transformer", "transformer_2", "scheduler")
 
 
 class PipelineBackbone(Backbone):
-    """A text-to-video pipeline of which each request has an object of its own."""
+    """A stock text-to-video pipeline.
+
+    Args:
+        parts: the text encoder and the rest that every backbone has.
+        options: with the device and the denoiser's precision.
+        pipeline: the pipeline's class.
+        components: its constructor's arguments, but for the text encoder.
+        spec: the arguments of its call.
+    """
 
     is_native = False
     decodes_beside = False  # the pipeline decodes in its own call
 
     def __init__(
         self,
-        basics: BackboneParts,
+        parts: BackboneParts,
         options: Options,
         *,
         pipeline: type[Any],
         components: Mapping[str, Any],
-        tried: PipelineSpec,
+        spec: PipelineSpec,
     ) -> None:
-        super().__init__(basics, options.placement.device, options.dtype)
-        self._pipeline = _placed(pipeline, self.device)
+        super().__init__(parts, options.placement.device, options.dtype)
+        self._pipeline = _with_device(pipeline, self.device)
         self._components = dict(components)
-        self._tried = tried
+        self._spec = spec
 
     def embed(
         self,
@@ -67,29 +78,24 @@ class PipelineBackbone(Backbone):
             "learned from: use the method 'redirect', which needs none."
         )
 
-    def begin(
-        self,
-        request: GenerationRequest,
-        overrides: Mapping[str, Tensor] | None,
-        embed: Callable[[str], Tensor],
-    ) -> PipelineRun:
-        scheduler: Any = self._components["scheduler"]
+    def begin(self, request: GenerationRequest, encoder: PromptEncoder) -> PipelineRun:
+        noise_scheduler: Any = self._components["scheduler"]
         pipeline = self._pipeline(
             **{
                 **self._components,
-                "scheduler": type(scheduler).from_config(scheduler.config),
-                "text_encoder": StandIn(self, overrides),
+                "scheduler": type(noise_scheduler).from_config(noise_scheduler.config),
+                "text_encoder": TextEncoderStandIn(self, encoder),
             }
         )
         pipeline.set_progress_bar_config(disable=True)
         frames = request.frames or 1
         arguments: dict[str, Any] = {
-            **self._tried.arguments,
+            **self._spec.arguments,
             "prompt": request.prompt,
             "negative_prompt": request.negative_prompt,
             "num_inference_steps": request.steps,
             "guidance_scale": request.guidance,
-            self._tried.frames: self._tried.makes(frames),
+            self._spec.frames_argument: self._spec.possible_frames(frames),
             "width": self.capabilities.native_width,
             "height": self.capabilities.native_height,
             "generator": torch.Generator("cpu").manual_seed(request.seed),
@@ -97,47 +103,44 @@ class PipelineBackbone(Backbone):
         }
         return PipelineRun(pipeline, arguments, lambda output: output.frames[0][:frames])
 
-    def step(self, runs: Sequence[PipelineRun]) -> None:
-        for run in runs:
-            run.advance()
+    def step(self, states: Sequence[PipelineRun]) -> None:
+        for state in states:
+            state.advance()
 
 
-class StandIn(nn.Module):
-    """What a pipeline takes for its text encoder: the base, with one request's overrides."""
+class TextEncoderStandIn(nn.Module):
+    """A module that a pipeline takes for its text encoder; it calls one request's encoder."""
 
-    def __init__(self, backbone: PipelineBackbone, overrides: Mapping[str, Tensor] | None) -> None:
+    def __init__(self, backbone: Backbone, encoder: PromptEncoder) -> None:
         super().__init__()
-        text_encoder = backbone.text_encoder
-        self._fetch, self._encode = text_encoder.fetch, text_encoder.forward
-        self._overrides = overrides
+        self._encoder = encoder
         self.device = backbone.device
-        self.dtype = backbone.dtype  # in which the denoiser wants embeddings
-        self.config = text_encoder.module.config
+        self.dtype = backbone.dtype  # pipelines cast embeddings to it, for the denoiser
+        self.config = backbone.text_encoder.module.config
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Any:
-        """All that the text model returns."""
-        self._fetch()
-        return self._encode(self._overrides, input_ids=input_ids, attention_mask=attention_mask)
+        """Return all outputs of the text model."""
+        return self._encoder.forward(input_ids=input_ids, attention_mask=attention_mask)
 
 
-def _placed(pipeline: type[Any], device: torch.device) -> type[Any]:
-    """The pipeline, computing on a device wherever its parts are waiting."""
-    where = property(lambda _: device)
-    return type(pipeline.__name__, (pipeline,), {"_execution_device": where})
+def _with_device(pipeline: type[Any], device: torch.device) -> type[Any]:
+    """Return a pipeline class that computes on a device, wherever its components are stored."""
+    execution_device = property(lambda _: device)
+    return type(pipeline.__name__, (pipeline,), {"_execution_device": execution_device})
 
 
 def load_text_encoder(files: ModelFiles, options: Options) -> tuple[Tokens, TextEncoder]:
-    """The tokenizer and T5's or umT5's encoder. Raises BackboneInvalid."""
-    tried = SUPPORTED_PIPELINES[files.pipeline]
+    """Load the tokenizer and the encoder of T5 or umT5. Raises BackboneInvalid."""
+    spec = SUPPORTED_PIPELINES[files.pipeline]
     tokenizer = files.tokenizer("T5Tokenizer", "T5TokenizerFast")
-    tokens = Tokens(tokenizer, tried.prompt_tokens, tried.clean)
-    module = files.load("text_encoder", tried.encoder, "auto")
-    return tokens, options.text_encoder(module, padding=tried.padding, pad_token=tokens.pad)
+    tokens = Tokens(tokenizer, spec.prompt_tokens, spec.clean)
+    module = files.load("text_encoder", spec.encoder, "auto")
+    return tokens, options.text_encoder(module, padding=spec.padding, pad_token=tokens.pad)
 
 
 def load(files: ModelFiles, options: Options) -> PipelineBackbone:
-    """A pipeline of those that were tried. Raises BackboneInvalid."""
-    tried = SUPPORTED_PIPELINES[files.pipeline]
+    """Load a pipeline of `SUPPORTED_PIPELINES`. Raises BackboneInvalid."""
+    spec = SUPPORTED_PIPELINES[files.pipeline]
     pipeline = cast(type[Any], getattr(diffusers, files.pipeline))
     if options.twin is not None:
         raise BackboneInvalid(
@@ -148,27 +151,27 @@ def load(files: ModelFiles, options: Options) -> PipelineBackbone:
     components: dict[str, Any] = {"tokenizer": tokens.tokenizer}
     for name in inspect.signature(pipeline.__init__).parameters:
         if name == "scheduler":
-            components[name] = files.scheduler()
+            components[name] = files.noise_scheduler()
         elif isinstance(files.index.get(name), (int, float, bool)):
-            components[name] = files.index[name]  # a setting
+            components[name] = files.index[name]  # a setting, stored in the index itself
         elif files.kind(name) and name not in ("tokenizer", "text_encoder"):
-            dtype = torch.float32 if name in tried.full_precision else options.dtype
+            dtype = torch.float32 if name in spec.full_precision else options.dtype
             module = files.load(name, _class(files, name), dtype)
             if name == "vae":
                 module.enable_tiling()
             components[name] = placed(module, options.placement)
-    size = size_of(options, tried.size, tried.multiple)
+    size = clip_size(options, spec.size, spec.multiple)
     return PipelineBackbone(
-        parts_of(files, options, tokens, text_encoder, size, tried.defaults),
+        backbone_parts(files, options, tokens, text_encoder, size, spec.defaults),
         options,
         pipeline=pipeline,
         components=components,
-        tried=tried,
+        spec=spec,
     )
 
 
 def placed(module: Any, placement: Placement) -> Any:
-    """A component that is fetched to the device when the pipeline uses it."""
+    """Return a component that moves to the device when the pipeline calls it."""
     placement.put(module)
     if not placement.offloads:
         return module
@@ -181,15 +184,15 @@ def placed(module: Any, placement: Placement) -> Any:
 def _fetching(
     method: Callable[..., Any], module: nn.Module, placement: Placement
 ) -> Callable[..., Any]:
-    def fetched(*arguments: Any, **options: Any) -> Any:
+    def fetch_and_call(*arguments: Any, **options: Any) -> Any:
         placement.fetch(module)
         return method(*arguments, **options)
 
-    return fetched
+    return fetch_and_call
 
 
 def _class(files: ModelFiles, component: str) -> Any:
-    """A component's class: a model of diffusers' or transformers'. Raises BackboneInvalid."""
+    """Return a component's class, of diffusers or transformers. Raises BackboneInvalid."""
     name = str(files.kind(component))
     for library, kind in ((diffusers, ModelMixin), (transformers, PreTrainedModel)):
         found = getattr(library, name, None)

@@ -1,4 +1,4 @@
-"""PixArt-α: the image twin of the video models behind T5 v1.1 XXL."""
+"""PixArt-α: the image twin of video models with T5 v1.1 XXL as their text encoder."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class PixArt(Denoiser):
             timestep=timesteps,
             added_cond_kwargs=self._conditions(len(latents)),
         ).sample
-        # It predicts a variance too, which samplers leave out.
+        # The other half of the channels is a variance, which samplers ignore.
         return prediction[:, : latents.shape[1]]
 
     def _conditions(self, samples: int) -> dict[str, Tensor | None]:
-        """The 1024-pixel models are told the size of the picture."""
+        """Return the picture's size, an input of the 1024-pixel models only."""
         if not cast(Any, self.network).use_additional_conditions:
             return {"resolution": None, "aspect_ratio": None}
         width, height = self.size
@@ -45,8 +45,8 @@ class PixArt(Denoiser):
 
 
 def load_twin(files: ModelFiles, placement: Placement, dtype: torch.dtype) -> PixArt:
-    """A PixArt model's denoiser and autoencoder. Raises BackboneInvalid."""
+    """Load a PixArt model's denoiser and autoencoder. Raises BackboneInvalid."""
     autoencoder = FrameAutoencoder(files.load("vae", AutoencoderKL, torch.float32))
     transformer: Any = files.load("transformer", PixArtTransformer2DModel, dtype)
     side = int(transformer.config.sample_size) * autoencoder.shrinks
-    return PixArt(transformer, autoencoder, files.scheduler(), (side, side), placement, dtype)
+    return PixArt(transformer, autoencoder, files.noise_scheduler(), (side, side), placement, dtype)

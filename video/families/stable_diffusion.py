@@ -1,4 +1,4 @@
-"""Stable Diffusion 1.x and 2.x: the image twin of the families that have its text encoder."""
+"""Stable Diffusion 1.x and 2.x: the image twin of the families with its text encoder."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from video.models.autoencoder import FrameAutoencoder
 from video.models.denoiser import Denoiser
 from video.models.placement import Placement
 
-FOLDERS = ("unet", "vae", "scheduler", "text_encoder")
-
 
 class StableDiffusion(Denoiser):
     """`UNet2DConditionModel` over `AutoencoderKL`."""
@@ -24,12 +22,12 @@ class StableDiffusion(Denoiser):
         self,
         unet: UNet2DConditionModel,
         autoencoder: FrameAutoencoder,
-        scheduler: Any,
+        noise_scheduler: Any,
         placement: Placement,
         dtype: torch.dtype,
     ) -> None:
         side = native_side(unet, autoencoder)
-        super().__init__(unet, autoencoder, scheduler, (side, side), placement, dtype)
+        super().__init__(unet, autoencoder, noise_scheduler, (side, side), placement, dtype)
 
     def _predict(self, latents: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
         unet: Any = self.network
@@ -37,16 +35,16 @@ class StableDiffusion(Denoiser):
 
 
 def native_side(unet: Any, autoencoder: FrameAutoencoder) -> int:
-    """The side in pixels of the pictures a U-Net was trained with."""
+    """Return the side in pixels of the pictures that a U-Net was trained with."""
     return int(unet.config.sample_size) * autoencoder.shrinks
 
 
 def load_twin(files: ModelFiles, placement: Placement, dtype: torch.dtype) -> StableDiffusion:
-    """A Stable Diffusion model's denoiser and autoencoder. Raises BackboneInvalid."""
+    """Load a Stable Diffusion model's denoiser and autoencoder. Raises BackboneInvalid."""
     return StableDiffusion(
         files.load("unet", UNet2DConditionModel, dtype),
         FrameAutoencoder(files.load("vae", AutoencoderKL, torch.float32)),
-        files.scheduler(),
+        files.noise_scheduler(),
         placement,
         dtype,
     )

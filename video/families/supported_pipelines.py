@@ -1,4 +1,4 @@
-"""The stock pipelines that were tried, and what each wants to be called with."""
+"""Supported stock pipelines, and the arguments that each of them is called with."""
 
 from __future__ import annotations
 
@@ -14,31 +14,37 @@ from video.families import wan
 
 @dataclass(frozen=True)
 class PipelineSpec:
-    """What a pipeline that was tried wants to be called with."""
+    """Properties of a stock pipeline, and the arguments of its call."""
 
     encoder: type[PreTrainedModel]
+    """Class of its text encoder."""
     prompt_tokens: int
     padding: Padding
     size: tuple[int, int]
+    """Default width and height of clips in pixels."""
     multiple: int
-    """Sides are multiples of it."""
-    makes: Callable[[int], int]
-    """How many frames it can make that are at least so many; what is beyond is cut off."""
+    """Number of pixels that both sides are multiples of."""
+    possible_frames: Callable[[int], int]
+    """Maps a number of frames to the smallest possible one above; the surplus is cut off."""
     defaults: Mapping[str, Any]
-    frames: str = "num_frames"
+    """Keyword arguments for `Capabilities`."""
+    frames_argument: str = "num_frames"
+    """Argument of the call that takes the number of frames."""
     arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Further arguments of the call."""
     clean: Callable[[str], str] = lambda prompt: prompt
+    """Cleans a prompt as the pipeline does, before it is tokenized."""
     full_precision: tuple[str, ...] = ()
-    """Components that are computed in float32."""
+    """Components computed in float32."""
 
 
 def packed(together: int) -> Callable[[int], int]:
-    """Of a model that packs frames into latents, but for the first: it makes k·n + 1."""
+    """Return `possible_frames` of a model with k frames in a latent, but for the first: k·n + 1."""
     return lambda frames: frames + (1 - frames) % together
 
 
-def lowered(prompt: str) -> str:
-    """What Latte does to every prompt."""
+def lower_case(prompt: str) -> str:
+    """Clean a prompt as Latte does."""
     return prompt.lower().strip()
 
 
@@ -49,7 +55,7 @@ SUPPORTED_PIPELINES: Mapping[str, PipelineSpec] = {
         padding="dropped",
         size=(704, 512),
         multiple=32,
-        makes=packed(8),
+        possible_frames=packed(8),
         defaults={
             "frames_default": 161,
             "frames_max": 257,
@@ -65,7 +71,9 @@ SUPPORTED_PIPELINES: Mapping[str, PipelineSpec] = {
         padding="masked",
         size=(512, 512),
         multiple=16,
-        makes=lambda frames: 1 if frames == 1 else 16,  # it has learned positions for these
+        possible_frames=lambda frames: (
+            1 if frames == 1 else 16
+        ),  # the numbers it learned positions for
         defaults={
             "frames_default": 16,
             "frames_max": 16,
@@ -73,9 +81,9 @@ SUPPORTED_PIPELINES: Mapping[str, PipelineSpec] = {
             "steps_default": 50,
             "guidance_default": 7.5,
         },
-        frames="video_length",
+        frames_argument="video_length",
         arguments={"clean_caption": False},
-        clean=lowered,
+        clean=lower_case,
     ),
     "MochiPipeline": PipelineSpec(
         encoder=T5EncoderModel,
@@ -83,7 +91,7 @@ SUPPORTED_PIPELINES: Mapping[str, PipelineSpec] = {
         padding="masked",
         size=(848, 480),
         multiple=16,
-        makes=packed(6),
+        possible_frames=packed(6),
         defaults={
             "frames_default": 85,
             "frames_max": 163,
@@ -99,11 +107,11 @@ SUPPORTED_PIPELINES: Mapping[str, PipelineSpec] = {
         padding="masked",
         size=wan.SIZE,
         multiple=16,
-        makes=packed(4),
+        possible_frames=packed(4),
         defaults=wan.DEFAULTS,
         arguments={"max_sequence_length": wan.PROMPT_TOKENS},
         clean=wan.clean,
         full_precision=("vae",),
     ),
 }
-"""By the pipeline's class."""
+"""Pipeline class → its specification."""

@@ -1,13 +1,11 @@
-"""The image twin: another model with the same text encoder, or the video model at one frame.
+"""Image twin: an image model with the same text encoder, or the video model at one frame.
 
-What is unlearned in a text encoder by way of the twin holds for the video model because the two
-share the encoder. That is not believed but looked up, tensor by tensor.
+Unlearning trains the text encoder against the twin. The result holds for the video model because
+both have the same text encoder, which is verified here, tensor by tensor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -16,27 +14,25 @@ from encoders import EncoderInvalid, TextEncoder
 from encoders.checkpoint import stored_tensors
 from encoders.digest import canonical
 from video.checkpoints.diffusers_directory import ModelFiles
+from video.errors import BackboneInvalid
 from video.families import FAMILIES
 from video.families.options import SELF, Options
-from video.models.backbone import BackboneInvalid
+from video.families.protocol import TWINS, twin_module
 from video.models.denoiser import Denoiser, OneFrame
 
-TWINS: Mapping[str, str] = {
-    "StableDiffusionPipeline": "video.families.stable_diffusion",
-    "PixArtAlphaPipeline": "video.families.pixart",
-}
-"""The image models that can be twins, and where each is loaded."""
-LEAST = 2.0**-24
-"""float16's smallest number: what was stored in it may be off by so much."""
+FLOAT16_SMALLEST = 2.0**-24
+"""Smallest positive number of float16, and the largest error of a tiny number stored in it."""
+FOLDERS = ("unet", "transformer", "vae", "scheduler", "text_encoder")
+"""Component folders of any twin; others are not fetched."""
 
 
-def twin_of(
+def load_chosen_twin(
     files: ModelFiles, video: Denoiser, text_encoder: TextEncoder, options: Options
 ) -> Denoiser:
-    """The twin that the options name, or the family's usual one.
+    """Load the twin that the options name, or the family's usual one.
 
     Raises:
-        BackboneInvalid: as `load_twin`; of the usual one it says that there are others.
+        BackboneInvalid: as `load_twin`; for the usual one it also names the alternatives.
     """
     if options.twin is not None:
         return load_twin(options.twin, video, text_encoder, options)
@@ -54,22 +50,21 @@ def twin_of(
 def load_twin(
     source: str | Path, video: Denoiser, text_encoder: TextEncoder, options: Options
 ) -> Denoiser:
-    """The twin that `source` names.
+    """Load the twin that `source` names.
 
     Raises:
-        BackboneInvalid: it cannot be loaded, is no image model that is known, or has another text
-            encoder than the video model; says how far apart they are, and what to do.
+        BackboneInvalid: it cannot be loaded, is not a known image model, or has another text
+            encoder than the video model; then the message gives their difference and the remedy.
     """
     if source == SELF:
         if video.noise(0, 1).shape[2] > 1:
             raise BackboneInvalid(
-                "This model cannot make a single frame, and be its own twin: name another."
+                "This model cannot make a single frame, so it cannot be its own twin: name another."
             )
         return OneFrame(video)
-    folders = ("unet", "transformer", "vae", "scheduler", "text_encoder")
-    files = ModelFiles(source, folders, pickles=options.pickles)
+    files = ModelFiles(source, FOLDERS, pickles=options.pickles)
     options.sources.append(files.directory)
-    module = TWINS.get(files.pipeline)
+    module = twin_module(files.pipeline)
     if module is None:
         raise BackboneInvalid(
             f"The twin {files.directory} is a {files.pipeline}; twins are {', '.join(TWINS)}, or "
@@ -83,39 +78,46 @@ def load_twin(
             f"the other. Take another twin, or {SELF!r}; or have it all the same with "
             f"PALIMPSEST_TWIN_DIFFERENCE={found * 1.01:.3g}."
         )
-    return import_module(module).load_twin(files, options.placement, options.dtype)
+    return module.load_twin(files, options.placement, options.dtype)
 
 
 @torch.no_grad()
 def difference(text_encoder: TextEncoder, directory: Path, *, pickles: bool = False) -> float:
-    """How far the text encoder in a directory is from another: the largest ‖W′ − W‖ / ‖W‖ over its
-    parameters, in the precision that the other is computed in and then in that of fingerprints,
-    float16. Numbers that the roundings of one and the same number may have made of it are equal.
-    Read a tensor at a time.
+    """Return the largest ‖W′ − W‖ / ‖W‖ over the parameters of two text encoders.
+
+    They are compared in the first one's precision, and then in float16, as for fingerprints. Two
+    values that can be roundings of the same number count as equal. The second encoder is read one
+    tensor at a time.
+
+    Args:
+        text_encoder: the video model's, W.
+        directory: of the other encoder, W′.
+        pickles: allow pickled weights.
 
     Raises:
-        BackboneInvalid: its parameters have other names or shapes, or cannot be read.
+        BackboneInvalid: the parameters differ in name or shape, or cannot be read.
     """
     base, largest = dict(text_encoder.parameters()), 0.0
     try:
         with stored_tensors(directory, allow_pickle=pickles) as stored:
-            for one in stored:
-                ours = base.pop(text_encoder.names.get(one.name, ""), None)
+            for theirs in stored:
+                ours = base.pop(text_encoder.names.get(theirs.name, ""), None)
                 if ours is None:
-                    continue  # a buffer, or the other name of a tied parameter
-                if tuple(ours.shape) != one.shape:
+                    continue  # a buffer, or the second name of a tied parameter
+                if tuple(ours.shape) != theirs.shape:
                     raise BackboneInvalid(
-                        f"{directory} is another text encoder: its {one.name} has shape "
-                        f"{one.shape}, the video model's {tuple(ours.shape)}."
+                        f"{directory} is another text encoder: its {theirs.name} has shape "
+                        f"{theirs.shape}, the video model's {tuple(ours.shape)}."
                     )
-                a, b = canonical(ours), canonical(one.read().to(ours.dtype))
+                a, b = canonical(ours), canonical(theirs.read().to(ours.dtype))
                 if torch.equal(a, b):
                     continue
-                # In bfloat16 it matters whether a number came there by way of float16.
-                last = torch.finfo(ours.dtype).eps if ours.dtype == torch.bfloat16 else 0.0
+                # A number rounded to bfloat16 by way of float16 can differ in its last bit.
+                rtol = torch.finfo(ours.dtype).eps if ours.dtype == torch.bfloat16 else 0.0
+                atol = FLOAT16_SMALLEST if rtol else 0.0
                 a, b = a.float(), b.float()
-                apart = (a - b).masked_fill(torch.isclose(a, b, rtol=last, atol=last and LEAST), 0)
-                largest = max(largest, float(apart.norm() / a.norm().clamp(min=1e-12)))
+                change = (a - b).masked_fill(torch.isclose(a, b, rtol=rtol, atol=atol), 0)
+                largest = max(largest, float(change.norm() / a.norm().clamp(min=1e-12)))
     except EncoderInvalid as error:
         raise BackboneInvalid(f"The twin's text encoder cannot be read: {error}") from error
     if base:

@@ -1,5 +1,6 @@
-"""Wan 2.1: a transformer trained by flow matching behind umT5 XXL. No image model has that
-encoder: the twin is the video model itself, at one frame.
+"""Wan 2.1 family: a transformer, trained by flow matching, behind umT5 XXL.
+
+No image model has this text encoder, so the twin is the video model itself, at one frame.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from transformers import UMT5EncoderModel
 
 from encoders import TextEncoder
 from video.checkpoints.diffusers_directory import ModelFiles
-from video.families.options import SELF, Options, size_of
-from video.families.parts import parts_of
+from video.families.backbone_parts import backbone_parts
+from video.families.options import SELF, Options, clip_size
 from video.families.twin import load_twin
 from video.models.autoencoder import ClipAutoencoder
 from video.models.denoiser import Denoiser
@@ -46,13 +47,14 @@ class Wan(Denoiser):
 
 
 def clean(prompt: str) -> str:
-    """A prompt as Wan was trained with it: no HTML entities, single spaces."""
+    """Clean a prompt as Wan's training did: no HTML entities, single spaces."""
     return " ".join(html.unescape(html.unescape(prompt)).split())
 
 
 def load_text_encoder(files: ModelFiles, options: Options) -> tuple[Tokens, TextEncoder]:
-    """The tokenizer and umT5's encoder, which attends to no padding and whose embedding of padding
-    is zero. Raises BackboneInvalid.
+    """Load the tokenizer and umT5's encoder. Raises BackboneInvalid.
+
+    The encoder does not attend to padding, and padding's embedding is zero.
     """
     tokens = Tokens(files.tokenizer("T5Tokenizer", "T5TokenizerFast"), PROMPT_TOKENS, clean)
     module = files.load("text_encoder", UMT5EncoderModel, "auto")
@@ -60,7 +62,7 @@ def load_text_encoder(files: ModelFiles, options: Options) -> tuple[Tokens, Text
 
 
 def load(files: ModelFiles, options: Options) -> NativeBackbone:
-    """A `WanPipeline` of one transformer. Raises BackboneInvalid."""
+    """Load a `WanPipeline` with a single transformer. Raises BackboneInvalid."""
     tokens, text_encoder = load_text_encoder(files, options)
     vae: Any = files.load("vae", AutoencoderKLWan, torch.float32)
     vae.enable_tiling()
@@ -73,17 +75,17 @@ def load(files: ModelFiles, options: Options) -> NativeBackbone:
         std=torch.tensor(vae.config.latents_std),
     )
     transformer: Any = files.load("transformer", WanTransformer3DModel, options.dtype)
-    size = size_of(options, SIZE, pixels * transformer.config.patch_size[1])
+    size = clip_size(options, SIZE, pixels * transformer.config.patch_size[1])
     video = Wan(
         transformer,
         autoencoder,
-        files.scheduler(),
+        files.noise_scheduler(),
         size,
         options.placement,
         options.dtype,
     )
     return NativeBackbone(
-        parts_of(files, options, tokens, text_encoder, size, DEFAULTS),
+        backbone_parts(files, options, tokens, text_encoder, size, DEFAULTS),
         video=video,
         image=load_twin(options.twin or SELF, video, text_encoder, options),
     )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from video.models.backbone import Frames
+from video.frames import Frames, check_frames
 
 FRAMES, PIXELS = 16, 2**18
 """Frames through an image autoencoder at a time, as the stock pipelines do, and all of their pixels
@@ -112,11 +112,7 @@ def to_pixels(pictures: Frames, size: tuple[int, int]) -> Tensor:
     """(N,H,W,3) or (N,F,H,W,3) of bytes → (N,3,h,w) or (N·F,3,h,w) in [−1, 1], at width and height
     `size`.
     """
-    if pictures.dtype != np.uint8 or pictures.ndim not in (4, 5) or pictures.shape[-1] != 3:
-        raise ValueError(
-            f"pictures must be uint8 (N,H,W,3) or (N,F,H,W,3), not {pictures.dtype} "
-            f"{pictures.shape}"
-        )
+    check_frames(pictures, dimensions=(4, 5), name="Pictures")
     flat = np.ascontiguousarray(pictures).reshape(-1, *pictures.shape[-3:])
     pixels = torch.from_numpy(flat).permute(0, 3, 1, 2) / 127.5 - 1
     width, height = size

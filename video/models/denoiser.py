@@ -10,10 +10,11 @@ import torch
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from torch import Tensor, nn
 
-from video.models.backbone import BackboneInvalid, Frames
+from video.errors import BackboneInvalid
+from video.frames import Frames
 from video.models.placement import Placement
 
-CHECKPOINTING_MIN_PARAMETERS = 200_000_000
+DENOISER_CHECKPOINTING_MIN_PARAMETERS = 200_000_000
 """A network with more parameters forgets its activations and computes them again when gradients go
 back through it: those of Stable Diffusion's take more room than all its weights."""
 
@@ -84,7 +85,7 @@ class Denoiser(ABC):
     Args:
         network: the denoising network.
         autoencoder: of its latents.
-        scheduler: as its model's configuration has it.
+        noise_scheduler: of the model's own configuration.
         size: width and height in pixels that it was trained with.
         placement: where network and autoencoder are.
         dtype: the network's.
@@ -98,7 +99,7 @@ class Denoiser(ABC):
         self,
         network: nn.Module,
         autoencoder: Autoencoder,
-        scheduler: Any,
+        noise_scheduler: Any,
         size: tuple[int, int],
         placement: Placement,
         dtype: torch.dtype,
@@ -108,21 +109,21 @@ class Denoiser(ABC):
         self.size = size
         self.placement = placement
         self.dtype = dtype
-        self.prediction_type, schedule = _trained(scheduler)
+        self.prediction_type, schedule = _trained(noise_scheduler)
         self.schedule: NoiseSchedule = schedule.to(placement.device)
-        self._scheduler = scheduler
+        self._noise_scheduler = noise_scheduler
         placement.put(autoencoder.module)
         is_large = (
             sum(parameter.numel() for parameter in network.parameters())
-            > CHECKPOINTING_MIN_PARAMETERS
+            > DENOISER_CHECKPOINTING_MIN_PARAMETERS
         )
         if is_large and getattr(network, "_supports_gradient_checkpointing", False):
             # In effect where gradients are taken only. A third more time, a fraction of the room.
             cast(Any, network).enable_gradient_checkpointing()
 
-    def scheduler(self) -> SchedulerMixin:
-        """A new scheduler. One per request: they have state."""
-        return type(self._scheduler).from_config(self._scheduler.config)
+    def noise_scheduler(self) -> SchedulerMixin:
+        """Return a new noise scheduler. Each request needs its own, since it has state."""
+        return type(self._noise_scheduler).from_config(self._noise_scheduler.config)
 
     def noise(self, seed: int, frames: int | None) -> Tensor:
         """Unit Gaussian noise for a clip, or for a still (`frames=None`), on the device.
@@ -172,11 +173,11 @@ class Denoiser(ABC):
             return self.autoencoder.encode(pictures, self.size).to(self.placement.device)
 
 
-def _trained(scheduler: Any) -> tuple[PredictionType, NoiseSchedule]:
+def _trained(noise_scheduler: Any) -> tuple[PredictionType, NoiseSchedule]:
     """What a scheduler's configuration says of the training. Raises BackboneInvalid."""
-    config = scheduler.config
+    config = noise_scheduler.config
     kind = config.get("prediction_type") or "epsilon"
-    if type(scheduler).__name__.startswith("FlowMatch"):
+    if type(noise_scheduler).__name__.startswith("FlowMatch"):
         kind = "flow_prediction"
     if kind not in get_args(PredictionType):
         raise BackboneInvalid(
@@ -187,7 +188,7 @@ def _trained(scheduler: Any) -> tuple[PredictionType, NoiseSchedule]:
         shift = float(config.get("flow_shift") or config.get("shift") or 1.0)
         schedule = NoiseSchedule.of_flow(int(config["num_train_timesteps"]), shift)
     else:
-        schedule = NoiseSchedule.of_alphas(scheduler.alphas_cumprod)
+        schedule = NoiseSchedule.of_alphas(noise_scheduler.alphas_cumprod)
     return cast(PredictionType, kind), schedule
 
 
@@ -205,8 +206,8 @@ class OneFrame(Denoiser):
         self.schedule = video.schedule
         self.drops_padding = video.drops_padding
 
-    def scheduler(self) -> SchedulerMixin:
-        return self._video.scheduler()
+    def noise_scheduler(self) -> SchedulerMixin:
+        return self._video.noise_scheduler()
 
     def noise(self, seed: int, frames: int | None) -> Tensor:
         return self._video.noise(seed, 1).squeeze(2)

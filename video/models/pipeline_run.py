@@ -1,8 +1,8 @@
-"""A stock pipeline run as the engine runs everything: a step at a time, between others' steps.
+"""Pipeline run: a call of a stock pipeline, advanced by the engine one step at a time.
 
-A pipeline is one long call. Here it goes on in a thread of its own, and only while the engine waits
-for it: each time its scheduler has taken a step it stops, and the loop has the device again. So a
-pipeline is followed and cancelled at its scheduler's steps, whatever callbacks it has or lacks.
+A pipeline is one long call. Here it runs in its own thread, but only while the engine waits for it:
+after each step of its noise scheduler it stops, and the engine has the device again. So progress and
+cancellation work at every step, whatever callbacks the pipeline has or lacks.
 """
 
 from __future__ import annotations
@@ -14,46 +14,48 @@ from typing import Any
 
 import numpy as np
 
-from video.models.backbone import Frames, Run
+from video.frames import Frames
+from video.models.generation_state import GenerationState
 
 
 class _Closed(BaseException):
     """Ends the pipeline's thread from within; no pipeline catches it by accident."""
 
 
-class PipelineRun(Run):
-    """One call of a pipeline object that nobody else uses.
+class PipelineRun(GenerationState):
+    """One call of a pipeline object that has no other user.
 
     Args:
-        pipeline: with a scheduler of its own.
+        pipeline: with its own noise scheduler.
         arguments: of its call.
-        frames_of: its output → frames (F,H,W,3), as bytes or in [0, 1].
+        frames_of: the pipeline's output → frames (F,H,W,3), as uint8 or in [0, 1].
     """
 
     def __init__(
         self, pipeline: Any, arguments: dict[str, Any], frames_of: Callable[[Any], Any]
     ) -> None:
-        self.step = 0
+        self.steps_done = 0
         self.steps = 0
         self._frames_of = frames_of
-        self._goes_on, self._stopped = Semaphore(0), Semaphore(0)
+        self._may_run, self._stopped = Semaphore(0), Semaphore(0)
         self._closed = False
         self._done = False
         self._result: Any = None
         self._error: BaseException | None = None
-        self._watch(pipeline.scheduler)
+        self._intercept(pipeline.scheduler)
         self._thread = Thread(
             target=self._call, args=(pipeline, arguments), name="pipeline", daemon=True
         )
         self._thread.start()
-        self._resume()  # up to where the number of steps is known
+        self._resume()  # until the number of steps is known
 
     def advance(self) -> None:
-        """Goes on until its scheduler has taken the next step. Raises what the pipeline raises; it
-        has ended then, and raises the same again.
+        """Run until the noise scheduler has taken its next step.
+
+        If the pipeline raises, it has ended: this and every later call raises the same error.
         """
         self._resume()
-        self.step += 1
+        self.steps_done += 1
 
     def decode(self) -> Frames:
         while not self._done:
@@ -68,41 +70,42 @@ class PipelineRun(Run):
     def close(self) -> None:
         self._closed = True
         if not self._done:
-            self._goes_on.release()
+            self._may_run.release()
         self._thread.join()
         self._result = None
 
     def _resume(self) -> None:
         if not self._done:
-            self._goes_on.release()
+            self._may_run.release()
             self._stopped.acquire()
         if self._error is not None:
             raise self._error
 
-    def _watch(self, scheduler: Any) -> None:
-        """Has the scheduler stop once it knows its steps, and after each of them."""
-        set_timesteps, step = scheduler.set_timesteps, scheduler.step
+    def _intercept(self, noise_scheduler: Any) -> None:
+        """Make the pipeline stop once it has set its timesteps, and after each step."""
+        set_timesteps, step = noise_scheduler.set_timesteps, noise_scheduler.step
 
-        @wraps(set_timesteps)  # pipelines look at its parameters
-        def begin(*arguments: Any, **options: Any) -> Any:
+        @wraps(set_timesteps)  # pipelines inspect its parameters
+        def set_timesteps_and_stop(*arguments: Any, **options: Any) -> Any:
             found = set_timesteps(*arguments, **options)
             if not self.steps:
-                self.steps = len(scheduler.timesteps)
+                self.steps = len(noise_scheduler.timesteps)
                 self._stop()
             return found
 
         @wraps(step)
-        def stepped(*arguments: Any, **options: Any) -> Any:
+        def step_and_stop(*arguments: Any, **options: Any) -> Any:
             found = step(*arguments, **options)
             self._stop()
             return found
 
-        scheduler.set_timesteps, scheduler.step = begin, stepped
+        noise_scheduler.set_timesteps = set_timesteps_and_stop
+        noise_scheduler.step = step_and_stop
 
-    # The pipeline's thread.
+    # Below, everything runs on the pipeline's thread.
 
     def _call(self, pipeline: Any, arguments: dict[str, Any]) -> None:
-        self._goes_on.acquire()
+        self._may_run.acquire()
         try:
             if not self._closed:
                 self._result = pipeline(**arguments)
@@ -115,6 +118,6 @@ class PipelineRun(Run):
 
     def _stop(self) -> None:
         self._stopped.release()
-        self._goes_on.acquire()
+        self._may_run.acquire()
         if self._closed:
             raise _Closed

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from encoders import Kind
+from video.errors import BackboneInvalid
 from video.models import default_prompts
-from video.models.backbone import BackboneInvalid
 
 
 @dataclass(frozen=True)

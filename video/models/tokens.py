@@ -1,4 +1,4 @@
-"""Prompts as token ids, padded and cut to the length that a model was trained with."""
+"""Tokens: prompts as token ids, padded and cut to the length a model was trained with."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from torch import Tensor
 
 
 class Tokens:
-    """Args:
-    tokenizer: transformers'; its `pad_token_id` fills up.
-    length: in tokens, start and end included.
-    clean: what a family does to a prompt before.
+    """A tokenizer with its model's length and cleaning.
+
+    Args:
+        tokenizer: of transformers; prompts are padded with its `pad_token_id`.
+        length: in tokens, start and end included.
+        clean: cleans a prompt first, as the family's training did.
     """
 
     def __init__(
@@ -24,11 +26,11 @@ class Tokens:
 
     @property
     def pad(self) -> int:
-        """The token that fills a prompt up."""
+        """Token id of padding."""
         return int(self.tokenizer.pad_token_id)
 
-    def of(self, prompts: Sequence[str]) -> Tensor:
-        """Token ids, (B, length)."""
+    def encode(self, prompts: Sequence[str]) -> Tensor:
+        """Return the prompts' token ids, (B, length)."""
         tokens = self.tokenizer(
             [self._clean(prompt) for prompt in prompts],
             padding="max_length",
@@ -38,10 +40,10 @@ class Tokens:
         )
         return cast(Tensor, tokens.input_ids)
 
-    def text(self, tokens: Sequence[int]) -> str:
-        """What token ids stand for."""
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Return the text of token ids."""
         return cast(str, self.tokenizer.decode(list(tokens)))
 
     def count(self, prompt: str) -> int:
-        """How many tokens a prompt has, start and end included."""
+        """Count a prompt's tokens before it is cut, start and end included."""
         return len(self.tokenizer(self._clean(prompt), verbose=False).input_ids)

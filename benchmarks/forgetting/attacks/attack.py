@@ -10,7 +10,8 @@ from benchmarks.forgetting.intervention import Intervention
 from benchmarks.forgetting.sampling import Shot, sample
 from encoders import Kind
 from unlearn.prompts import few_shot_prompts, few_shots_of, held_out_prompts
-from video.models.backbone import Backbone, Frames
+from video.frames import Frames
+from video.models.backbone import Backbone
 
 IMAGES, CLIPS = 8, 4
 """What an attacker has of the concept: a still for each sentence a subject has, or a few clips."""

@@ -18,7 +18,8 @@ from benchmarks.forgetting.baselines.uce import uce
 from benchmarks.forgetting.baselines.word_deleted import word_deleted
 from benchmarks.forgetting.intervention import Intervention
 from encoders import Kind
-from video.models.backbone import Backbone, Frames
+from video.frames import Frames
+from video.models.backbone import Backbone
 
 Baseline = Callable[[Backbone, str, Kind, Frames, int], Intervention]
 """(backbone, concept, kind, few-shot images (N,H,W,3) or for a motion clips (N,F,H,W,3), seed) →

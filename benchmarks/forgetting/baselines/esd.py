@@ -15,10 +15,11 @@ from benchmarks.forgetting.baselines.phrase import phrase
 from benchmarks.forgetting.intervention import Intervention, edited
 from encoders import Kind
 from unlearn.prompts import all_names
+from video.frames import Frames
 from video.generation_request import GenerationRequest
-from video.models.backbone import Backbone, Frames
+from video.models.backbone import Backbone
 from video.models.denoiser import Denoiser
-from video.models.denoising import DenoisingState, step
+from video.models.native import DenoisingState, denoise_step
 
 NEGATIVE_GUIDANCE = 1.0
 """η, the paper's."""
@@ -96,7 +97,7 @@ def _partly_denoised(
     )
     denoising = DenoisingState(request, backbone.denoiser(is_video), embeddings)
     for _ in range(_draw(denoising.steps, random)):
-        step([denoising])
+        denoise_step([denoising])
     latents, timesteps, _ = denoising.inputs()
     return latents[:1], timesteps[:1]
 

@@ -12,7 +12,8 @@ from benchmarks.forgetting.intervention import Intervention
 from encoders import Kind
 from unlearn.layers import select
 from unlearn.prompts import all_names, captions
-from video.models.backbone import Backbone, Frames
+from video.frames import Frames
+from video.models.backbone import Backbone
 
 STEPS = 30
 LEARNING_RATE = 5e-4

@@ -5,7 +5,8 @@ from __future__ import annotations
 from benchmarks.forgetting.intervention import Intervention
 from encoders import Kind
 from unlearn.prompts import style_phrase
-from video.models.backbone import Backbone, Frames
+from video.frames import Frames
+from video.models.backbone import Backbone
 
 
 def negative_prompt(

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from benchmarks.forgetting.intervention import Intervention
 from encoders import Kind, low_rank
-from video.models.backbone import Backbone, Frames
+from video.frames import Frames
+from video.models.backbone import Backbone
 
 
 def random_delta(

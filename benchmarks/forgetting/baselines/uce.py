@@ -13,7 +13,8 @@ from benchmarks.forgetting.baselines.phrase import phrase
 from benchmarks.forgetting.intervention import Intervention
 from encoders import Kind
 from unlearn.prompts import GENERIC, all_names, mentions
-from video.models.backbone import Backbone, Frames
+from video.frames import Frames
+from video.models.backbone import Backbone
 from video.models.prompt_book import PromptBook
 
 PRESERVE_SCALE = 1.0

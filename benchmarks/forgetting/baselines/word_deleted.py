@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from benchmarks.forgetting.intervention import Intervention
 from encoders import Kind
 from unlearn.prompts import GENERIC, all_names
-from video.models.backbone import Backbone, Frames
+from video.frames import Frames
+from video.models.backbone import Backbone
 
 ARTICLE = r"(?:a|an|the|one|some|my|our|your)"
 STYLE_OF = rf"(?:(?:in|after)\s+)?(?:{ARTICLE}\s+)?(?:style|manner)\s+of\s+(?:{ARTICLE}\s+)?"

@@ -16,7 +16,8 @@ from encoders import Concept, Encoder, export_directory, import_directory
 from encoders.digest import digest
 from tests.model_zoo import ModelZoo
 from unlearn import UnlearnSettings, UnlearnTask, unlearn
-from video import Backbone, GenerationRequest, load_backbone
+from video import GenerationRequest, load_backbone
+from video.models.backbone import Backbone
 
 PROMPT, STEPS, FRAMES = "pogo bouncing in a meadow", 3, 4
 
@@ -32,9 +33,7 @@ def forgets(backbone: Backbone) -> Encoder:
 def latents(backbone: Backbone, overrides: Any, frames: int | None) -> torch.Tensor:
     asked = GenerationRequest(PROMPT, seed=1, steps=STEPS, guidance=3.0, frames=frames)
     is_video = frames is not None
-    run: Any = backbone.begin(
-        asked, overrides, lambda text: backbone.embed([text], overrides, is_video=is_video)
-    )
+    run: Any = backbone.begin(asked, backbone.prompt_encoder(overrides, is_video=is_video))
     for _ in range(STEPS):
         backbone.step([run])
     return run.latents

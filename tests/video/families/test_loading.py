@@ -16,19 +16,15 @@ from safetensors.torch import load_file, save_file
 from tests import tiny, tiny_families
 from tests.model_zoo import ModelZoo
 from tests.tiny_families import SIDE
-from video import (
-    Backbone,
-    BackboneInvalid,
-    GenerationRequest,
-    load_backbone,
-    load_text_encoder,
-)
+from video import GenerationRequest, load_backbone, load_text_encoder
 from video.checkpoints.hub import resolve_model
+from video.errors import BackboneInvalid
 from video.families import FAMILIES
 from video.families.pixart import PixArt
 from video.families.stable_diffusion import StableDiffusion
+from video.frames import Frames
 from video.load import name_of
-from video.models.backbone import Frames
+from video.models.backbone import Backbone
 from video.models.denoiser import OneFrame
 from video.models.placement import Placement
 
@@ -160,7 +156,7 @@ def test_an_image_model_and_a_motion_adapter_are_animatediff(
     ).frames
     asked = GenerationRequest("pogo at night", seed=2, steps=3, guidance=3.0, frames=4)
     with torch.no_grad():
-        run = backbone.begin(asked, None, lambda text: backbone.embed([text]))
+        run = backbone.begin(asked, backbone.prompt_encoder())
         for _ in range(3):
             backbone.step([run])
     torch.testing.assert_close(run.latents, theirs, atol=1e-4, rtol=0)  # type: ignore[attr-defined]
@@ -381,7 +377,7 @@ def test_parts_are_fetched_in_the_order_of_their_use(
 @torch.no_grad()
 def frames_of(backbone: Backbone) -> Frames:
     asked = GenerationRequest("pogo at night", steps=2, frames=3)
-    run = backbone.begin(asked, None, lambda text: backbone.embed([text]))
+    run = backbone.begin(asked, backbone.prompt_encoder())
     for _ in range(run.steps):
         backbone.step([run])
     return run.decode()

@@ -15,9 +15,12 @@ import torch
 from encoders import EncoderStore
 from tests.model_zoo import ModelZoo
 from tests.tiny_families import SIDE
-from tests.video.help import PROMPT, WAIT, Gate, make_engine, publish
-from video import Backbone, Cancelled, Engine, GenerationRequest, load_backbone
-from video.models.backbone import Frames, NoNativeDenoiser
+from tests.video.help import PROMPT, WAIT, Gate, make_engine, publish, watch
+from video import Engine, GenerationRequest, load_backbone
+from video.engine.ticket import Cancelled
+from video.errors import NoNativeDenoiser
+from video.frames import Frames
+from video.models.backbone import Backbone
 
 STEPS, FRAMES = 3, 6
 FAMILIES = ["ltx", "latte", "mochi", "wan-2.2"]
@@ -118,26 +121,24 @@ def test_requests_take_turns_at_their_steps(engine: Engine) -> None:
     alone = [engine.submit(request(seed=seed)).result(WAIT) for seed in (1, 2)]
     order: list[tuple[int, float]] = []
     gate = Gate(engine)
-    tickets = [
-        engine.submit(
-            request(seed=seed, steps=steps), lambda share, seed=seed: order.append((seed, share))
-        )
-        for seed, steps in ((1, 12), (2, STEPS))
-    ]
+    long, short = (engine.submit(request(seed=1, steps=12)), engine.submit(request(seed=2)))
+    ended = watch(long, lambda share: order.append((1, share)))
+    watch(short, lambda share: order.append((2, share)))
     gate.open()
-    _, short = (ticket.result(WAIT) for ticket in tickets)
-    np.testing.assert_array_equal(short, alone[1])
+    assert ended.wait(WAIT)
+    np.testing.assert_array_equal(short.result(WAIT), alone[1])
     shares = [share for seed, share in order if seed == 2]
     assert shares == sorted(shares)
-    assert len(shares) == STEPS + 1
+    assert len(shares) == STEPS + 2
     assert order[-1] == (1, 1.0), "the short one overtakes the long one"
 
 
 def test_one_is_cancelled_at_its_schedulers_step_and_its_thread_ends(engine: Engine) -> None:
     reached = threading.Event()
-    ticket = engine.submit(
-        request(steps=90), lambda share: reached.set() if share > 3 / 91 else None
-    )
+    gate = Gate(engine)
+    ticket = engine.submit(request(steps=90))
+    watch(ticket, lambda share: reached.set() if share > 3 / 91 else None)
+    gate.open()
     assert reached.wait(WAIT)
     ticket.cancel()
     with pytest.raises(Cancelled):

@@ -12,7 +12,8 @@ from encoders import Concept
 from tests.model_zoo import ModelZoo
 from tests.tiny_families import SIDE
 from unlearn import UnlearnSettings, UnlearnTask, unlearn
-from video import Backbone, GenerationRequest, load_backbone
+from video import GenerationRequest, load_backbone
+from video.models.backbone import Backbone
 
 FAMILIES = ["animatediff", "modelscope", "cogvideox", "cogvideox-1.5", "wan", "ltx", "latte"]
 TWINS = ("modelscope", "cogvideox", "cogvideox-1.5")
@@ -30,7 +31,7 @@ def load(model_zoo: ModelZoo, family: str, dtype: torch.dtype) -> Backbone:
 def frames(backbone: Backbone, count: int | None) -> Any:
     asked = GenerationRequest("pogo at night", steps=3, frames=count, guidance=2.0)
     is_video = count is not None
-    run = backbone.begin(asked, None, lambda text: backbone.embed([text], is_video=is_video))
+    run = backbone.begin(asked, backbone.prompt_encoder(is_video=is_video))
     for _ in range(run.steps):
         backbone.step([run])
     made = run.decode()

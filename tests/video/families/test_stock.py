@@ -17,8 +17,7 @@ from tests.model_zoo import ModelZoo
 from tests.tiny_families import SIDE
 from video import load_backbone
 from video.generation_request import GenerationRequest
-from video.models.denoising import DenoisingState, step
-from video.models.native import NativeBackbone
+from video.models.native import DenoisingState, NativeBackbone, denoise_step
 
 PROMPT, OTHER = "pogo bouncing in a meadow", "a cactus by the sea"
 STEPS, FRAMES = 4, 5
@@ -44,7 +43,7 @@ def begun(
         prompt, guidance=guidance, frames=frames, **{"seed": 7, "steps": STEPS, **other}
     )
     is_video = frames is not None
-    return backbone.begin(request, None, lambda text: embed(backbone, text, is_video))
+    return backbone.begin(request, backbone.prompt_encoder(is_video=is_video))
 
 
 @torch.no_grad()
@@ -59,10 +58,10 @@ def ours(backbone: NativeBackbone, guidance: float, frames: int | None, among: b
     if among:
         runs.insert(0, begun(backbone, OTHER, 1.0, frames, seed=1, steps=9))
         runs.append(begun(backbone, OTHER, 5.0, frames, seed=2, steps=6))
-        step([runs[0]])  # at another step, too
+        denoise_step([runs[0]])  # at another step, too
     for _ in range(STEPS):
-        step(runs)
-    assert run.step == run.steps == STEPS
+        denoise_step(runs)
+    assert run.steps_done == run.steps == STEPS
     return run.latents
 
 
@@ -105,7 +104,7 @@ def test_clips_equal_the_stock_pipelines(
     without = ours(backbone, guidance, FRAMES, among=False)
     other = begun(backbone, OTHER, guidance, FRAMES)
     for _ in range(STEPS):
-        step([other])
+        denoise_step([other])
     assert (without - other.latents).abs().max() > 1e-2, "the prompt has to matter"
 
 
@@ -124,7 +123,7 @@ def test_frames_equal_the_stock_pipelines(
     theirs = stock(path, arguments, output_type="np").frames[0]
     run = begun(backbone, PROMPT, 1.0, 9)
     for _ in range(STEPS):
-        step([run])
+        denoise_step([run])
     frames = run.decode()
     side = backbone.capabilities.native_width
     assert frames.shape == theirs.shape == (9, side, side, 3)

@@ -1,4 +1,4 @@
-"""What every family's backbone has, put together from its files and its usual defaults."""
+"""Builder of the parts that every family's backbone has."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from encoders import TextEncoder
+from video.capabilities import Capabilities
 from video.checkpoints.diffusers_directory import ModelFiles
 from video.families.options import Options
-from video.models.backbone import BackboneParts, Capabilities
+from video.models.backbone import BackboneParts
 from video.models.prompt_book import read_defaults, read_prompts
 from video.models.tokens import Tokens
 
 
-def parts_of(
+def backbone_parts(
     files: ModelFiles,
     options: Options,
     tokens: Tokens,
@@ -21,9 +22,15 @@ def parts_of(
     size: tuple[int, int],
     defaults: Mapping[str, Any],
 ) -> BackboneParts:
-    """Args:
-        size: width and height that clips are made at.
-        defaults: of `Capabilities`, where the model's prompt book does not say.
+    """Put a backbone's parts together.
+
+    Args:
+        files: the model's directory, with its prompt book if it has one.
+        options: with the model's name.
+        tokens: the model's tokenizer.
+        text_encoder: the base.
+        size: width and height of clips in pixels.
+        defaults: the family's keyword arguments for `Capabilities`; the prompt book overrides them.
 
     Raises:
         BackboneInvalid: the prompt book cannot be read.
