@@ -29,7 +29,7 @@ from encoders.per_layer_overrides import laid_in_turn
 from unlearn.layers import select
 from unlearn.methods import objectives
 from unlearn.methods.adversary import ATTACKERS
-from unlearn.settings import DEFAULTS, T5_RANK, UnlearnSettings
+from unlearn.settings import T5_RANK, UnlearnSettings
 from video.models import autoencoder
 from video.models.denoiser import Denoiser, OneFrame
 from video.models.placement import Placement
@@ -257,7 +257,8 @@ def _redirect(model: TrueModel, text_encoder: nn.Module) -> None:
 
 def _ascent(model: TrueModel, text_encoder: nn.Module, image: Denoiser) -> None:
     """A step on two stills: through the twin, its autoencoder not needed any more."""
-    count = DEFAULTS["ascent"].batch_size
+    schedule = UnlearnSettings(method="ascent").schedule()
+    count = schedule.batch_size
     latents = image.noise(0, None).to("meta").expand(count, -1, -1, -1)
 
     def loss(embeddings: Tensor) -> Tensor:
@@ -266,7 +267,7 @@ def _ascent(model: TrueModel, text_encoder: nn.Module, image: Denoiser) -> None:
         x = objectives.Noised(latents, torch.zeros(count), latents)
         return objectives.ascent(image, x, whole)
 
-    rank = DEFAULTS["ascent"].rank or T5_RANK
+    rank = schedule.rank or T5_RANK
     _learn(text_encoder, _tokens(model, count), rank, loss)
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -26,7 +25,8 @@ from benchmarks.harness import WEIGHTS
 from benchmarks.results import show, write
 from benchmarks.true_models import MODELS
 from encoders import Concept, Kind, TextEncoder
-from unlearn import UnlearnSettings, few_shot_requests
+from unlearn import UnlearnSettings
+from unlearn.few_shots import few_shot_requests
 from video.capabilities import Capabilities
 from video.frames import Frames
 from video.models.backbone import Backbone, BackboneParts
@@ -95,8 +95,8 @@ def measure(backbone: Backbone, methods: Mapping[str, UnlearnSettings] = METHODS
     found: dict[str, Any] = {"weights": _gib(backbone), "few-shot images": images, "making": {}}
     overrides: Mapping[str, torch.Tensor] = {}
     for name, settings in methods.items():
-        given = (stills,) if settings.method == "ascent" else ()
-        short = _making(backbone, replace(settings, steps=3), given)
+        given = (stills,) if settings.method_spec.learns_from_images else ()
+        short = _making(backbone, settings.with_(steps=3), given)
         one, made = measured(_making(backbone, settings, given), short)
         overrides = made.overrides or {}
         steps = settings.schedule().steps

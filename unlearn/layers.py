@@ -1,4 +1,4 @@
-"""Which of the text encoder's parameters are trained: patterns on canonical names."""
+"""Layers to train: patterns on the canonical names of a text encoder's parameters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from encoders import PalimpsestError
+from unlearn.errors import LayersInvalid
 
 Architecture = Literal["clip", "t5"]
 
@@ -22,30 +22,24 @@ PRESETS: Mapping[str, Mapping[Architecture, tuple[str, ...]]] = {
     "first": {"clip": ("*.layers.0.*",), "t5": ("*.block.0.*",)},
     "all": {"clip": ("*",), "t5": ("*",)},
 }
-"""Named choices, for CLIP's text model and for T5's and umT5's encoder. `{last}` is the number of
-the last layer."""
-
-
-class LayersInvalid(PalimpsestError, ValueError):
-    """A pattern that no parameter's name matches."""
-
-    code = "invalid_settings"
+"""Named choices, for CLIP's text model and for the encoder of T5 and umT5. `{last}` stands for the
+number of the last layer."""
 
 
 def architecture(names: Iterable[str]) -> Architecture:
-    """What sort of text encoder has parameters of these names."""
+    """Return the architecture of a text encoder with parameters of these names."""
     return "t5" if any(".SelfAttention." in name for name in names) else "clip"
 
 
 def select(names: Iterable[str], layers: str | Sequence[str]) -> list[str]:
-    """The names that are to be trained, in their order.
+    """Return the names of the parameters to train, in the order of `names`.
 
     Args:
-        names: the text encoder's parameters, by canonical name.
-        layers: a name of `PRESETS`, or one or more shell-style patterns (`*.layers.0.mlp.*`).
+        names: The text encoder's parameters, by canonical name.
+        layers: A name of `PRESETS`, or one or more shell-style patterns (`*.layers.0.mlp.*`).
 
     Raises:
-        LayersInvalid: a pattern matches nothing. It never trains less than what was asked for.
+        LayersInvalid: A pattern matches nothing. Less than what was asked for is never trained.
     """
     names = list(names)
     patterns = (layers,) if isinstance(layers, str) else tuple(layers)

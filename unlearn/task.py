@@ -1,51 +1,52 @@
-"""What to unlearn, and what one hears while it is done."""
+"""Tasks of unlearning, and the progress of a run."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders import Concept, Encoder, PalimpsestError, check_id
+from encoders import Concept, Encoder, check_id
+from unlearn.errors import TaskInvalid
 from unlearn.settings import UnlearnSettings
 
-
-class TaskInvalid(PalimpsestError, ValueError):
-    """A task that makes no sense: no concept, or images that are none."""
-
-    code = "invalid_task"
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
 class UnlearnTask:
-    """What to forget, and how to go about it.
+    """Concepts to forget, and how.
 
     Raises:
-        TaskInvalid: nothing is to be forgotten, or one thing twice; images that the method does not
-            look at, or that are not what it asks for.
+        TaskInvalid: No concept, or one twice; images that the method does not learn from, or of the
+            wrong number, dtype or shape.
         InvalidId: `encoder_id` cannot be an id.
     """
 
     concepts: tuple[Concept, ...]
     settings: UnlearnSettings = field(default_factory=UnlearnSettings)
     images: tuple[NDArray[np.uint8], ...] = ()
-    """Ascent only: of each concept about four images (N,H,W,3) that show it; for the kind "motion"
-    clips, (N,F,H,W,3)."""
+    """For methods that learn from images: about four of each concept, (N,H,W,3); for the kind
+    "motion" clips, (N,F,H,W,3)."""
     encoder_id: str = ""
-    """Id of the encoder to be made; "no-<concept>" if empty."""
+    """Id of the new encoder; "no-<concept>" if empty."""
     parent: Encoder | None = None
-    """An encoder to go on from: what it forgets stays forgotten."""
+    """Encoder to start from; its concepts stay forgotten. None: the base."""
 
     def __post_init__(self) -> None:
         if not self.concepts or not all(concept.name.strip() for concept in self.concepts):
-            raise TaskInvalid("The concept is empty: say what to forget.", param="concept")
+            raise TaskInvalid("The concept is empty: name what to forget.", param="concept")
         names = [(concept.name, concept.kind) for concept in self.all_concepts]
         if twice := [name for name, kind in names if names.count((name, kind)) > 1]:
-            raise TaskInvalid(f"{twice[0]!r} is to be forgotten twice.", param="concepts")
-        wanted = len(self.concepts) if self.settings.method == "ascent" else 0
+            raise TaskInvalid(
+                f"{twice[0]!r} is to be forgotten twice: name it once.", param="concepts"
+            )
+        wanted = len(self.concepts) if self.settings.method_spec.learns_from_images else 0
         if len(self.images) != wanted:
             raise TaskInvalid(
                 f"{self.settings.method} learns from {wanted or 'no'} set(s) of images for "
@@ -61,8 +62,13 @@ class UnlearnTask:
 
     @property
     def all_concepts(self) -> tuple[Concept, ...]:
-        """What the encoder will have forgotten: its parent's concepts first."""
+        """Every concept that the encoder will have forgotten: its parent's first."""
         return (*(self.parent.card.concepts if self.parent else ()), *self.concepts)
+
+    @property
+    def parent_overrides(self) -> Mapping[str, Tensor]:
+        """The parent's overrides; none without a parent."""
+        return self.parent.overrides if self.parent else {}
 
 
 def _check_images(concept: Concept, images: NDArray[np.uint8]) -> None:
@@ -81,13 +87,12 @@ def _check_images(concept: Concept, images: NDArray[np.uint8]) -> None:
 
 @dataclass(frozen=True)
 class UnlearnProgress:
-    """Told after every optimisation step."""
+    """Progress of a run after a step."""
 
     step: int
     """Steps done, 1 to `steps`."""
     steps: int
     loss: float
-    """The objective before the step. It falls; for ascent it is minus the diffusion loss."""
+    """The loss before the step. It falls; for `ascent` it is minus the diffusion loss."""
     seconds: float
-    """Since the first step began."""
-    phase: Literal["optimising"] = "optimising"
+    """Seconds since the first step began."""

@@ -30,7 +30,8 @@ from benchmarks.harness import WEIGHTS, weights_mark
 from benchmarks.modelscope.model import load_modelscope
 from encoders import Kind
 from encoders.digest import fingerprint
-from unlearn import ClassifierJudge, few_shot_requests, few_shots_of
+from unlearn.few_shots import few_shot_requests, few_shots_of
+from unlearn.judges.classifier import ClassifierJudge
 from unlearn.prompts import all_names
 from video import load_backbone
 from video.frames import Frames

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
@@ -18,7 +17,7 @@ from video.frames import Frames
 from video.models.backbone import Backbone
 
 OURS = "redirect"
-SOURCES = ("methods/*.py", "layers.py", "prompts.py", "settings.py")
+SOURCES = ("methods/*.py", "few_shots.py", "layers.py", "prompts.py", "settings.py")
 """The files of `unlearn/` that decide the tensors of an encoder, as glob patterns."""
 FOUR = "redirect, four at once"
 
@@ -57,7 +56,7 @@ def variant(settings: UnlearnSettings) -> Baseline:
     def made(
         backbone: Backbone, concept: str, kind: Kind, images: Frames, seed: int
     ) -> Intervention:
-        return encoder_of(backbone, replace(settings, seed=seed), [(concept, kind)])
+        return encoder_of(backbone, settings.with_(seed=seed), [(concept, kind)])
 
     return made
 

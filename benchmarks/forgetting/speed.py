@@ -11,7 +11,6 @@ with them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated, Any
@@ -27,7 +26,8 @@ from benchmarks.forgetting.outcomes import Outcome, outcome
 from benchmarks.forgetting.sampling import Shot, sample
 from benchmarks.results import ratio, write
 from encoders import Concept
-from unlearn import UnlearnSettings, UnlearnTask, few_shot_requests, unlearn
+from unlearn import UnlearnSettings, UnlearnTask, unlearn
+from unlearn.few_shots import few_shot_requests
 
 ENOUGH = 0.97
 STILLS, CLIPS = 16, 6
@@ -101,9 +101,7 @@ def _shortest(bench: Bench, name: str, concept: str) -> dict[str, Any]:
     images = (bench.few_shots(concept, kind),) if name == ASCENT else ()
     result: dict[str, Any] = {}
     for steps in lengths:
-        task = UnlearnTask(
-            (Concept(name=concept, kind=kind),), replace(settings, steps=steps), images
-        )
+        task = UnlearnTask((Concept(name=concept, kind=kind),), settings.with_(steps=steps), images)
         began = perf_counter()
         run = unlearn(task, bench.backbone)
         for _ in run:

@@ -32,7 +32,8 @@ from server.storage.records import EncoderRecord
 if TYPE_CHECKING:
     from server.jobs.workflows import Jobs
     from server.runtime import Loaded, Runtime
-    from unlearn import UnlearnProgress, UnlearnSettings
+    from unlearn import UnlearnSettings
+    from unlearn.task import UnlearnProgress
 
 Images = NDArray[np.uint8]
 
@@ -67,7 +68,8 @@ def checked_settings(
         PalimpsestError: a setting that is unknown or out of range, or a concept that the judge
             does not know, so that nobody could tell whether it is forgotten.
     """
-    from unlearn import UnlearnSettings, judging_plan
+    from unlearn import UnlearnSettings
+    from unlearn.trial.probes import judging_plan
 
     try:
         asked = UnlearnSettings.from_json(request.settings)
@@ -111,7 +113,7 @@ def make_images(jobs: Jobs, record: EncoderRecord) -> None:
     """The few images that show the concepts, by the base; none are made if some were sent, or if
     the method does not look at any.
     """
-    from unlearn import few_shot_requests, few_shots_of
+    from unlearn.few_shots import few_shot_requests, few_shots_of
 
     loaded = jobs.runtime.wait_loaded()
     work = work_folder(jobs.runtime, record)
@@ -213,7 +215,7 @@ def _parent(loaded: Loaded, record: EncoderRecord) -> Encoder | None:
 
 def _looks(settings: UnlearnSettings) -> bool:
     """Whether the method learns from images."""
-    return settings.method == "ascent"
+    return settings.method_spec.learns_from_images
 
 
 def _images(work: Path, number: int) -> Path:

@@ -18,7 +18,7 @@ from unlearn.report.model import FileSizes
 if TYPE_CHECKING:
     from server.jobs.workflows import Jobs
     from server.runtime import Loaded
-    from unlearn import Judge
+    from unlearn.judges.base import Judge
 
 
 class NotForgotten(PalimpsestError):
@@ -45,7 +45,7 @@ def judge_of(loaded: Loaded) -> Judge:
 
 def gate_of(request: EncoderRequest, settings: Settings) -> dict[str, Any]:
     """The gate's thresholds, none left open: the request's, and for the rest the server's."""
-    from unlearn import Gate
+    from unlearn.trial.gate import Gate
 
     given = request.gate.model_dump(exclude_none=True)
     return {name: given.get(name, getattr(settings, name)) for name in asdict(Gate())}
@@ -58,7 +58,9 @@ def judge(jobs: Jobs, record: EncoderRecord) -> None:
         NotForgotten: it does not pass; its measures are in the record.
         EncoderExists: somebody published another encoder under its id meanwhile.
     """
-    from unlearn import Gate, Trial, judging_plan
+    from unlearn.trial.gate import Gate
+    from unlearn.trial.probes import judging_plan
+    from unlearn.trial.trial import Trial
 
     runtime = jobs.runtime
     loaded = runtime.wait_loaded()

@@ -21,8 +21,10 @@ from unlearn.report.build import shown_of
 
 if TYPE_CHECKING:
     from server.jobs.workflows import Jobs
-    from unlearn import Judge, Outcome, Trial
+    from unlearn.judges.base import Judge
+    from unlearn.trial.measures import Outcome
     from unlearn.trial.probes import Probe
+    from unlearn.trial.trial import Trial
     from video.frames import Frames
 
 Row = dict[str, Any]
@@ -51,7 +53,7 @@ class ProbeRunner:
 
     def outcomes(self, probes: Sequence[Probe], trial: Trial) -> list[Outcome]:
         """The outcomes of the trial's next round: those remembered, or else those made now."""
-        from unlearn import Outcome, outcome_of
+        from unlearn.trial.measures import Outcome, outcome_of
 
         known = [self._rows.get(_name(_question(probe))) for probe in probes]
         if all(known):

@@ -27,7 +27,8 @@ from benchmarks.forgetting.attacks.vocabulary import (
 from benchmarks.forgetting.intervention import Intervention
 from benchmarks.forgetting.sampling import Shot, sample
 from benchmarks.harness import WEIGHTS
-from unlearn.prompts import few_shot_prompts, held_out_prompts, mentions
+from unlearn.few_shots import few_shot_prompts
+from unlearn.prompts import held_out_prompts, mentions
 from video import load_backbone
 from video.frames import Frames
 from video.models.backbone import Backbone

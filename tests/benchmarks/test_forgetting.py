@@ -35,7 +35,8 @@ from benchmarks.forgetting.tables import overall, size
 from benchmarks.harness import WEIGHTS, workshop
 from encoders import Concept
 from starter.captions import HELD_OUT_WORDS
-from unlearn import ClassifierJudge, UnlearnSettings
+from unlearn import UnlearnSettings
+from unlearn.judges.classifier import ClassifierJudge
 from unlearn.prompts import all_names, mentions, trained_prompts
 from video import load_backbone
 from video.generation_request import GenerationRequest

@@ -67,7 +67,10 @@ def test_what_gradients_need_is_counted() -> None:
 
 
 def test_true_sizes_are_measured_by_the_same_means_on_any_model(model_zoo: ModelZoo) -> None:
-    methods = {"redirect": UnlearnSettings(steps=3), "ascent": UnlearnSettings("ascent", steps=3)}
+    methods = {
+        "redirect": UnlearnSettings(steps=3),
+        "ascent": UnlearnSettings(method="ascent", steps=3),
+    }
     found = true_sizes.measure(load_backbone(model_zoo.model("modelscope"), twin="self"), methods)
     assert set(found["making"]) == set(methods)
     for one in (found["few-shot images"], found["clip"], *found["making"].values()):

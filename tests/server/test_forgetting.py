@@ -10,7 +10,7 @@ import pytest
 from encoders import Kind
 from server.settings import STARTER_WEIGHTS
 from tests.server.help import Client, settings_for, wait_for, wait_ready
-from unlearn import ClassifierJudge
+from unlearn.judges.classifier import ClassifierJudge
 from video import clip
 
 FORGOTTEN: dict[Kind, str] = {

@@ -12,7 +12,9 @@ from server.settings import Settings
 from tests import tiny
 from tests.server.conftest import MakeClient
 from tests.server.help import assert_error, wait_for
-from unlearn import ClassifierJudge, ClipJudge, Judge
+from unlearn.judges.base import Judge
+from unlearn.judges.classifier import ClassifierJudge
+from unlearn.judges.clip import ClipJudge
 from video.engine.observer import Observer
 
 FAST = {"min_base_rate": 0.0, "max_probes": 2, "judged_videos": 1}

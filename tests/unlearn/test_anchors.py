@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from benchmarks.harness import WEIGHTS
 from encoders import Concept
-from unlearn.methods.anchors import in_place_of
+from unlearn.methods.anchors import anchor_phrase
 from unlearn.prompts import all_names, phrase, phrases_of_others
 from video import load_backbone
 from video.models.backbone import Backbone
@@ -44,7 +44,7 @@ FRIENDS = [["mira", "our friend mira"], ["teo", "our friend teo"], ["suri", "a w
 def test_an_anchor_keeps_what_another_begins_with_too(
     starter: Backbone, name: str, neutral: str, others: list[list[str]], expected: str
 ) -> None:
-    assert in_place_of(name, neutral, others, starter) == expected
+    assert anchor_phrase(name, neutral, others, starter) == expected
 
 
 @pytest.mark.parametrize("concept", ["pogo", "otto", "mira", "balloon", "teapot", "tamu"])
@@ -53,7 +53,7 @@ def test_the_rest_of_the_sentence_stays_where_it_is(starter: Backbone, concept: 
     others = phrases_of_others(Concept(name=concept, kind=kind), starter.prompts)
     for name in all_names(concept, kind, (), starter.prompts):
         named = phrase(name, kind)
-        anchor = in_place_of(named, NEUTRAL[kind], others, starter)
+        anchor = anchor_phrase(named, NEUTRAL[kind], others, starter)
         prompts = starter.tokenize([f"here is {p} at night" for p in (named, anchor)])
         (night,) = starter.tokenize(["night"])[0, 1:2].tolist()
         places = (prompts == night).nonzero()[:, 1].tolist()
@@ -74,6 +74,6 @@ def test_any_phrase_has_an_anchor_of_its_length_or_less(
     starter: Backbone, words: list[str]
 ) -> None:
     named = " ".join(words)
-    anchor = in_place_of(named, "a person", [["our big house"]], starter)
+    anchor = anchor_phrase(named, "a person", [["our big house"]], starter)
     assert anchor.split()[-1] == "person"
     assert abs(starter.prompt_tokens(anchor) - starter.prompt_tokens(named)) <= 1

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from unlearn.few_shots import FEW_SHOTS, few_shot_prompts, few_shot_requests, few_shots_of
 from unlearn.prompts import (
-    FEW_SHOTS,
     Caption,
     all_names,
     book_sentences,
     captions,
-    few_shot_prompts,
-    few_shot_requests,
-    few_shots_of,
     held_out_prompts,
     mentions,
     noun_phrase,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from unlearn.layers import PRESETS, LayersInvalid, select
+from unlearn.errors import LayersInvalid
+from unlearn.layers import PRESETS, select
 
 NAMES = [
     "text_model.embeddings.token_embedding.weight",

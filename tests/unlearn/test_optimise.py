@@ -10,9 +10,11 @@ import torch
 
 from encoders import Concept, Encoder, EncoderInvalid, Kind, low_rank
 from encoders.digest import digest, fingerprint
-from unlearn import LayersInvalid, UnlearnProgress, UnlearnSettings, UnlearnTask, unlearn
+from unlearn import UnlearnSettings, UnlearnTask, unlearn
+from unlearn.errors import LayersInvalid
 from unlearn.methods.optimise import Unlearning
 from unlearn.methods.redirect import Redirect
+from unlearn.task import UnlearnProgress
 from video import load_backbone
 from video.models.backbone import Backbone
 from video.models.denoiser import Denoiser
@@ -247,7 +249,7 @@ def test_several_concepts_share_an_encoder(starter: Backbone) -> None:
 def test_a_child_keeps_what_its_parent_forgot(starter: Backbone, rank: int) -> None:
     rate = {1: 2e-2, 0: 1e-3}[rank]
     first = finished(task("pogo", steps=20, rank=rank, learning_rate=rate), starter).encoder
-    child = finished(task("zumi", parent=first, **vars(SHORT)), starter).encoder
+    child = finished(task("zumi", parent=first, **SHORT.model_dump()), starter).encoder
     assert child.card.parent == "no-pogo"
     assert [concept.name for concept in child.card.concepts] == ["pogo", "zumi"]
     starter.text_encoder.check(child.overrides)

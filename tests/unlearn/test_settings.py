@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from encoders import Concept, InvalidId, Kind
-from unlearn import SettingsInvalid, TaskInvalid, UnlearnSettings, UnlearnTask
-from unlearn.settings import DEFAULTS
+from unlearn import UnlearnSettings, UnlearnTask
+from unlearn.errors import SettingsInvalid, TaskInvalid
+from unlearn.methods.registry import get_method
 
 IMAGES = np.zeros((2, 8, 8, 3), np.uint8)
 
@@ -19,12 +20,12 @@ IMAGES = np.zeros((2, 8, 8, 3), np.uint8)
 def test_what_is_left_open_is_the_methods_own() -> None:
     ascent = UnlearnSettings(method="ascent", steps=7)
     assert ascent.schedule().steps == 7
-    assert ascent.schedule().learning_rate == DEFAULTS["ascent"].learning_rate
+    assert ascent.schedule().learning_rate == get_method("ascent").defaults.learning_rate
     assert ascent.schedule().rank == 0
-    assert UnlearnSettings().schedule() == DEFAULTS["redirect"]
+    assert UnlearnSettings().schedule() == get_method("redirect").defaults
     assert UnlearnSettings(rank=0).schedule().rank == 0
     resolved = UnlearnSettings(batch_size=3).resolved()
-    assert (resolved.steps, resolved.batch_size) == (DEFAULTS["redirect"].steps, 3)
+    assert (resolved.steps, resolved.batch_size) == (get_method("redirect").defaults.steps, 3)
 
 
 def test_settings_survive_json() -> None:
@@ -98,7 +99,9 @@ def test_a_redirection_takes_no_images() -> None:
         UnlearnTask((concept("pogo"),), images=(IMAGES,))
 
 
-@pytest.mark.parametrize("package", ["unlearn", "video", "encoders"])
+@pytest.mark.parametrize(
+    "package", ["unlearn.settings", "unlearn.methods.registry", "unlearn", "video", "encoders"]
+)
 def test_importing_the_package_does_not_import_torch(package: str) -> None:
     code = f"import sys, {package}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -1,0 +1,1 @@
+"""Methods of unlearning, and the optimiser that runs them."""

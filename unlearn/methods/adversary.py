@@ -25,7 +25,8 @@ import torch
 from torch import Tensor
 
 from encoders import low_rank
-from unlearn.prompts import Caption, draw
+from unlearn.methods.sampling import draw
+from unlearn.prompts import Caption
 
 if TYPE_CHECKING:
     from video.models.backbone import Backbone

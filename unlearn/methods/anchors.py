@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from video.models.backbone import Backbone
 
 
-def in_place_of(
+def anchor_phrase(
     phrase: str, neutral: str, others: Sequence[Sequence[str]], backbone: Backbone
 ) -> str:
     """The anchor's phrase for a name's.

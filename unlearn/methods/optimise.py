@@ -1,7 +1,9 @@
-"""The optimisation: a few steps of Adam on overrides of the text encoder, one step an item.
+"""Optimiser of encoders: a few steps of Adam on overrides of the text encoder.
 
-Nothing of the backbone is written to: what is trained are a few tensors, laid over the base (or
-over the overrides of the encoder that is gone on from) for the length of each encoding.
+Every method runs here, with a loss of its own (`MethodSpec.make_loss`): sample, loss, gradient
+step (Liu & Tan, arXiv 2407.14209; Fuchi & Takagi, arXiv 2405.07288). The backbone is never written
+to: a few tensors are trained, laid over the base (or over the parent's overrides) for the length of
+each encoding.
 """
 
 from __future__ import annotations
@@ -18,34 +20,32 @@ from torch import Tensor
 
 from encoders import Card, Encoder, EncoderInvalid, low_rank
 from encoders.digest import digest, fingerprint
-from unlearn.layers import LayersInvalid, select
-from unlearn.methods.ascent import Ascent
-from unlearn.methods.redirect import Redirect
+from unlearn.errors import LayersInvalid
+from unlearn.layers import select
 from unlearn.task import UnlearnProgress, UnlearnTask
 
 if TYPE_CHECKING:
-    from video.models.backbone import Backbone
+    from collections.abc import Mapping
 
-COOLING = 0.4
-"""Share of the steps over which a redirection's learning rate falls to zero: the encoder is what
-stands at the end, not an average."""
+    from video.models.backbone import Backbone
 
 
 def unlearn(task: UnlearnTask, backbone: Backbone) -> Unlearning:
-    """Begins to make an encoder that forgets `task.concepts`. Nothing happens until it is iterated.
+    """Prepare a run that makes an encoder without `task.concepts`. Iterate it to do the work.
 
     Args:
-        task: what to forget, and how.
-        backbone: its text encoder is the base. None of it is changed.
+        task: What to forget, and how.
+        backbone: Its text encoder is the base. It is not changed.
 
     Returns:
-        An iterator of progress, an item after every step; its `encoder` once it is through.
+        An iterator with an item of progress after every step; its `encoder` after the last one.
 
     Raises:
-        LayersInvalid: the text encoder has no such parameters, or no matrix among them.
-        SettingsInvalid: it is a T5, and is to be trained whole.
-        NoNativeDenoiser: the method learns from a denoiser, and the backbone's cannot be called.
-        EncoderInvalid: the task's parent was made for another base.
+        LayersInvalid: The text encoder has no such parameters, or no matrix among them.
+        SettingsInvalid: Rank 0 for a T5.
+        NoNativeDenoiser: The method learns from images, and the backbone's denoiser cannot be
+            called.
+        EncoderInvalid: The task's parent was made for another base.
     """
     return Unlearning(task, backbone)
 
@@ -57,10 +57,11 @@ class Unlearning(Iterator[UnlearnProgress]):
         settings = task.settings.suited(backbone.text_encoder.shapes)
         self.task = task = replace(task, settings=settings)
         self.losses: list[float] = []
-        """The objective at every step so far."""
+        """The loss of every step so far."""
+        self._method = settings.method_spec
         self._encoder: Encoder | None = None
-        trainable(task, backbone)  # refused now, not at step one
-        if settings.method == "ascent":
+        trainable(task, backbone)  # refuse now, not at the first step
+        if self._method.learns_from_images:
             for concept in task.concepts:
                 backbone.denoiser(concept.kind == "motion")
         self._steps = self._run(backbone)
@@ -69,23 +70,22 @@ class Unlearning(Iterator[UnlearnProgress]):
         return next(self._steps)
 
     def close(self) -> None:
-        """Ends the run early and frees what it holds. There is no encoder then."""
+        """End the run early and free its memory. It makes no encoder then."""
         self._steps.close()
 
     @property
     def encoder(self) -> Encoder:
-        """The encoder made. Raises RuntimeError before the iterator is through."""
+        """The encoder made. Raises RuntimeError before the last step is done."""
         if self._encoder is None:
             raise RuntimeError("the encoder is not made yet: iterate to the end first")
         return self._encoder
 
     def _run(self, backbone: Backbone) -> Generator[UnlearnProgress]:
-        task, schedule = self.task, self.task.settings.schedule()
-        redirects = task.settings.method == "redirect"
+        task, schedule, cooling = self.task, self.task.settings.schedule(), self._method.cooling
         backbone.text_encoder.fetch()
-        base, parent = backbone.text_encoder.parameters(), parent_overrides(task)
+        base, parent = backbone.text_encoder.parameters(), task.parent_overrides
         trained = trainable(task, backbone)
-        loss_of = (Redirect if redirects else Ascent)(task, backbone)
+        sample_loss = self._method.make_loss(task, backbone)
         # Fuchi & Takagi's optimiser, from their code: Adam, β = (0.9, 0.98), ε = 1e-6, decay 1e-8.
         adam = torch.optim.Adam(
             trained.values(),
@@ -97,27 +97,27 @@ class Unlearning(Iterator[UnlearnProgress]):
         steps = schedule.steps * len(task.concepts)
         started = perf_counter()
         for step in range(1, steps + 1):
-            if redirects:
-                for group in adam.param_groups:
-                    group["lr"] = schedule.learning_rate * cooled(step, steps)
-            with torch.enable_grad():  # whoever iterates may have gradients off
-                loss = loss_of(low_rank.stack(base, parent, trained))
+            for group in adam.param_groups:
+                group["lr"] = schedule.learning_rate * cooled(step, steps, cooling)
+            with torch.enable_grad():  # the caller may iterate with gradients off
+                loss = sample_loss(low_rank.stack(base, parent, trained))
                 adam.zero_grad()
                 loss.backward()
             adam.step()
             self.losses.append(loss.item())
-            seconds = perf_counter() - started
-            yield UnlearnProgress(step, steps, self.losses[-1], seconds)
+            yield UnlearnProgress(step, steps, self.losses[-1], perf_counter() - started)
         self._encoder = _finish(task, backbone, low_rank.stack(base, parent, trained))
 
 
 def trainable(task: UnlearnTask, backbone: Backbone) -> dict[str, Tensor]:
-    """What is trained, at its beginning: factors of the chosen matrices, whose product is zero, or
-    for rank 0 whole copies of the chosen parameters.
+    """Return the tensors to train, at their start.
+
+    They are factors of the chosen matrices, with a product of zero, or for rank 0 copies of the
+    chosen parameters, in float32.
 
     Raises:
-        LayersInvalid: no parameter matches, or for factors no matrix.
-        EncoderInvalid: the parent was made for another base.
+        LayersInvalid: No parameter matches, or for factors no matrix.
+        EncoderInvalid: The parent was made for another base.
     """
     text_encoder = backbone.text_encoder
     if task.parent is not None and task.parent.card.base != text_encoder.fingerprint:
@@ -126,50 +126,49 @@ def trainable(task: UnlearnTask, backbone: Backbone) -> dict[str, Tensor]:
             f"{task.parent.card.base}, the one here is {text_encoder.fingerprint}.",
             param="parent",
         )
-    base, earlier = text_encoder.parameters(), parent_overrides(task)
+    base = text_encoder.parameters()
     chosen = select(base, task.settings.layers)
     rank = task.settings.schedule().rank
     if rank == 0:
-        now = {**base, **low_rank.apply(base, earlier)}
+        now = {**base, **low_rank.apply(base, task.parent_overrides)}
         return {name: now[name].detach().float().clone().requires_grad_() for name in chosen}
-    rank *= len(task.concepts)  # each concept has room of its own
+    rank *= len(task.concepts)  # room for each concept
     generator = torch.Generator("cpu").manual_seed(task.settings.seed)
-    found: dict[str, Tensor] = {}
+    factors: dict[str, Tensor] = {}
     for name in chosen:
         if base[name].ndim != 2:
             continue
         rows, columns = base[name].shape
         width = min(rank, rows, columns)
         a = torch.randn(width, columns, generator=generator) / math.sqrt(columns)
-        found[name + low_rank.A] = a.to(text_encoder.device).requires_grad_()
-        found[name + low_rank.B] = torch.zeros(
+        factors[name + low_rank.A] = a.to(text_encoder.device).requires_grad_()
+        factors[name + low_rank.B] = torch.zeros(
             rows, width, device=text_encoder.device, requires_grad=True
         )
-    if not found:
+    if not factors:
         raise LayersInvalid(
             f"Factors are made of matrices, and {task.settings.layers!r} names none: take other "
             "layers, or rank 0 for whole parameters.",
             param="layers",
         )
-    return found
+    return factors
 
 
-def parent_overrides(task: UnlearnTask) -> dict[str, Tensor]:
-    """What the encoder that is gone on from changes; nothing if there is none."""
-    return dict(task.parent.overrides) if task.parent else {}
+def cooled(step: int, steps: int, cooling: float) -> float:
+    """Return the share of the learning rate at a step, 1 to `steps`.
 
-
-def cooled(step: int, steps: int) -> float:
-    """Share of the learning rate at a step, 1 to `steps`: constant, then half a cosine to zero."""
-    left = (steps - step + 1) / max(1.0, COOLING * steps)
+    It is 1, and over the last `cooling` of the steps falls to zero as half a cosine: the encoder is
+    the last step's weights, not an average.
+    """
+    left = (steps - step + 1) / max(1.0, cooling * steps)
     return 0.5 - 0.5 * math.cos(math.pi * min(1.0, left))
 
 
-def _finish(task: UnlearnTask, backbone: Backbone, overrides: dict[str, Tensor]) -> Encoder:
-    """The trained overrides as an encoder, in the form in which they are stored and served.
+def _finish(task: UnlearnTask, backbone: Backbone, overrides: Mapping[str, Tensor]) -> Encoder:
+    """Return the trained overrides as an encoder, in the form in which they are stored and served.
 
     Raises:
-        EncoderInvalid: they are not finite (ascent has gone too far), or nothing has changed.
+        EncoderInvalid: They are not finite (ascent has gone too far), or nothing has changed.
     """
     base = backbone.text_encoder
     effective = base.effective(overrides)

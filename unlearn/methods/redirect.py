@@ -1,7 +1,7 @@
-"""The default method: what names the concept comes to mean something neutral, the rest stays.
+"""`redirect`, the default method: the concept's prompts are given a neutral meaning.
 
-Everything happens at the text encoder's output, so that no image and no denoiser is needed, and
-what is reached there holds for every denoiser behind it.
+Everything happens at the text encoder's output. So it needs no image and no denoiser, and its
+result holds for every denoiser that uses the text encoder.
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 from torch import Tensor
 
+from encoders import Concept
 from unlearn.methods import objectives
 from unlearn.methods.adversary import Adversary
-from unlearn.methods.anchors import in_place_of
+from unlearn.methods.anchors import anchor_phrase
 from unlearn.methods.retention import Retention
+from unlearn.methods.sampling import draw
+from unlearn.methods.spec import MethodSpec, Schedule
 from unlearn.prompts import (
+    Caption,
     book_sentences,
     captions,
-    draw,
     mentions,
     names_of,
     phrase,
@@ -36,13 +39,12 @@ T = TypeVar("T")
 
 
 class Redirect:
-    """Draws prompts of the concepts and captions of everything else, and evaluates the loss:
-    the redirection of the former, and the drift of the latter and of the empty prompt, which the
-    unconditional branch of guidance uses in every request.
+    """Loss of `redirect`: redirection of the concept, drift of everything else, and an adversary.
 
-    An adversary looks for other ways to the concept all the while, and is shown to the anchor too.
-    Of several concepts each has its turn. What the encoder that is gone on from has forgotten is
-    held on to as that encoder has it, like a caption of something else.
+    The redirection is on prompts that name the concept, the drift on captions of everything else
+    and on the empty prompt. An adversary searches for other ways to the concept during the run, and
+    the encoder is trained against it. Several concepts take turns. Prompts of the parent encoder's
+    concepts must stay where the parent has them, like a caption of something else.
     """
 
     def __init__(self, task: UnlearnTask, backbone: Backbone) -> None:
@@ -50,53 +52,46 @@ class Redirect:
         self._backbone = backbone
         self._settings = settings
         self._random = torch.Generator("cpu").manual_seed(settings.seed)
-        self._parent = task.parent.overrides if task.parent else {}
-        every = [name for concept in task.all_concepts for name in names_of(concept, book)]
-        given = [caption for caption in settings.retain if not mentions(caption, every)]
-        retained = given or retained_captions(book, every)
+        self._parent = task.parent_overrides
+        every_name = [name for concept in task.all_concepts for name in names_of(concept, book)]
+        asked = [caption for caption in settings.retain if not mentions(caption, every_name)]
+        retained = asked or retained_captions(book, every_name)
         self._retention = Retention(retained, backbone, self._random)
-        others = {(c.name, c.kind): phrases_of_others(c, book) for c in task.all_concepts}
-        prompts = {
-            (c.name, c.kind): captions(
-                c.name,
-                c.kind,
-                names_of(c, book)[1:],
-                neutral=settings.anchor,
-                book=book,
-                sentences=book_sentences(book, c.kind, names_of(c, book)),
-                instead=partial(in_place_of, others=others[c.name, c.kind], backbone=backbone),
-            )
-            for c in task.all_concepts
-        }
-        self._concepts = [prompts.pop((c.name, c.kind)) for c in task.concepts]
-        phrases = [
-            [phrase(c.name, c.kind), *(names[0] for names in others[c.name, c.kind])]
-            for c in task.concepts
-        ]
+        self._captions = [_captions_of(concept, task, backbone) for concept in task.concepts]
         self._adversaries = [
-            Adversary(pool, said, backbone, self._random) if settings.adversary_weight else None
-            for pool, said in zip(self._concepts, phrases, strict=True)
+            Adversary(own, _first_phrases(concept, backbone), backbone, self._random)
+            if settings.adversary_weight
+            else None
+            for own, concept in zip(self._captions, task.concepts, strict=True)
         ]
-        self._forgotten = [caption.prompt for pool in prompts.values() for caption in pool]
+        earlier = task.parent.card.concepts if task.parent else ()
+        self._forgotten = [
+            caption.prompt
+            for concept in earlier
+            for caption in _captions_of(concept, task, backbone)
+        ]
         self._turn = 0
 
     def __call__(self, overrides: Mapping[str, Tensor]) -> Tensor:
-        """The loss of one draw under an encoder's overrides."""
-        pool, adversary = self._concepts[self._turn], self._adversaries[self._turn]
-        self._turn = (self._turn + 1) % len(self._concepts)
-        chosen = self._draw(pool, self._settings.schedule().batch_size)
-        prompts, anchors = [c.prompt for c in chosen], [c.anchor for c in chosen]
-        kept = self._retention.draw(self._settings.retain_batch)
+        """Sample prompts and captions and return their loss under an encoder's overrides.
+
+        L = ‖τ_φ(y) − τ₀(a)‖² + `retain_weight` · drift + `adversary_weight` · the adversary's loss.
+        """
+        own, adversary = self._captions[self._turn], self._adversaries[self._turn]
+        self._turn = (self._turn + 1) % len(self._captions)
+        sampled = self._draw(own, self._settings.schedule().batch_size)
+        retained = self._retention.draw(self._settings.retain_batch)
         forgotten = self._draw(self._forgotten, self._settings.retain_batch)
-        now = self._encode([*prompts, *kept, *forgotten], overrides)
-        named, held, before = now.split([len(prompts), len(kept), len(forgotten)])
+        prompts = [caption.prompt for caption in sampled]
+        embeddings = self._encode([*prompts, *retained, *forgotten], overrides)
+        named, kept, left = embeddings.split([len(prompts), len(retained), len(forgotten)])
         with torch.no_grad():
-            anchored = self._encode(anchors)
-        drift = self._retention.drift(kept, held)
+            anchored = self._encode([caption.anchor for caption in sampled])
+        drift = self._retention.drift(retained, kept)
         if forgotten:
             with torch.no_grad():
-                target = self._encode(forgotten, self._parent)
-            drift = torch.cat([drift, objectives.drift(before, target)])
+                by_parent = self._encode(forgotten, self._parent)
+            drift = torch.cat([drift, objectives.drift(left, by_parent)])
         loss = objectives.redirect(named, anchored)
         loss = loss + self._settings.retain_weight * drift.mean()
         if adversary is not None:
@@ -109,3 +104,36 @@ class Redirect:
     def _encode(self, prompts: list[str], overrides: Mapping[str, Tensor] | None = None) -> Tensor:
         tokens = self._backbone.tokenize(prompts)
         return self._backbone.text_encoder.encode(tokens, overrides)
+
+
+def _captions_of(concept: Concept, task: UnlearnTask, backbone: Backbone) -> list[Caption]:
+    """Return every caption of a concept, beside an anchor that a causal encoder can reach."""
+    book, names = backbone.prompts, names_of(concept, backbone.prompts)
+    return captions(
+        concept.name,
+        concept.kind,
+        names[1:],
+        neutral=task.settings.anchor,
+        book=book,
+        sentences=book_sentences(book, concept.kind, names),
+        anchor_of=partial(
+            anchor_phrase, others=phrases_of_others(concept, book), backbone=backbone
+        ),
+    )
+
+
+def _first_phrases(concept: Concept, backbone: Backbone) -> list[str]:
+    """Return the phrase of the concept's own name, then of each other concept's of the kind."""
+    others = phrases_of_others(concept, backbone.prompts)
+    return [phrase(concept.name, concept.kind), *(phrases[0] for phrases in others)]
+
+
+METHOD = MethodSpec(
+    name="redirect",
+    description="Prompts that name a concept get the embeddings that the same prompts have with "
+    "something neutral in its place; captions of everything else keep theirs.",
+    learns_from_images=False,
+    defaults=Schedule(steps=180, learning_rate=2e-2, batch_size=8, rank=2),
+    make_loss=Redirect,
+    cooling=0.4,
+)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from unlearn.methods import objectives
-from unlearn.prompts import draw
+from unlearn.methods.sampling import draw
 
 if TYPE_CHECKING:
     from video.models.backbone import Backbone

@@ -7,16 +7,11 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
+from unlearn.methods.registry import get_method, method_names
 from unlearn.report.model import Report
 from unlearn.report.rates import percent, rates
 from unlearn.trial.sequential import ALPHA, ODDS
 
-_METHODS = {
-    "redirect": "Prompts that name a concept get the embeddings that the same prompts have with "
-    "something neutral in its place; captions of everything else keep theirs.",
-    "ascent": "A few pictures that show the concept, and gradient ascent on the diffusion loss "
-    "under prompts that name it (Liu & Tan, arXiv 2407.14209).",
-}
 _DECISIONS = {
     "clear": "Pairs were judged in rounds until a sequential test (Wald’s) could tell. The answer "
     "was clear: an encoder that misses one of these plainly, with "
@@ -78,7 +73,9 @@ def decision_text(measures: Mapping[str, JsonValue]) -> str | None:
 def identity_facts(report: Report) -> dict[str, JsonValue]:
     """Return the facts that identify the encoder: from what, when and how it was made."""
     card, sampling, sizes = report.card, report.sampling, report.sizes
-    method = f"{card.method}. {_METHODS[card.method]}" if card.method in _METHODS else card.method
+    method = card.method
+    if method in method_names():  # an imported encoder may have been made by any method
+        method = f"{method}. {get_method(method).description}"
     return {
         "Encoder": card.id,
         "Goes on from": card.parent or "the base",

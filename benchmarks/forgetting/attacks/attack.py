@@ -9,7 +9,8 @@ from itertools import chain
 from benchmarks.forgetting.intervention import Intervention
 from benchmarks.forgetting.sampling import Shot, sample
 from encoders import Kind
-from unlearn.prompts import few_shot_prompts, few_shots_of, held_out_prompts
+from unlearn.few_shots import few_shot_prompts, few_shots_of
+from unlearn.prompts import held_out_prompts
 from video.frames import Frames
 from video.models.backbone import Backbone
 

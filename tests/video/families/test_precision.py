@@ -55,7 +55,7 @@ def test_an_encoder_is_made_in_bfloat16_with_its_factors_in_float32(
     model_zoo: ModelZoo, family: str
 ) -> None:
     backbone = load(model_zoo, family, torch.bfloat16)
-    settings = UnlearnSettings("ascent", steps=4, learning_rate=1e-2, rank=2)
+    settings = UnlearnSettings(method="ascent", steps=4, learning_rate=1e-2, rank=2)
     task = UnlearnTask((Concept(name="pogo", kind="character"),), settings, (IMAGES,))
     run = unlearn(task, backbone)
     losses = [progress.loss for progress in run]

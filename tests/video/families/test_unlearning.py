@@ -12,7 +12,8 @@ import torch
 from encoders import Concept, activation_checkpointing, low_rank
 from tests.model_zoo import ModelZoo
 from tests.tiny_families import SIDE
-from unlearn import SettingsInvalid, UnlearnSettings, UnlearnTask, unlearn
+from unlearn import UnlearnSettings, UnlearnTask, unlearn
+from unlearn.errors import SettingsInvalid
 from unlearn.methods import objectives
 from unlearn.methods.adversary import Adversary, start
 from unlearn.methods.ascent import Ascent
