@@ -67,7 +67,7 @@ def judge(jobs: Jobs, record: EncoderRecord) -> None:
     draft, its_judge, gate = loaded.drafts.draft(record.id), judge_of(loaded), Gate(**record.gate)
     plan = judging_plan(
         draft.card.concepts,
-        encoder=(draft.card.id, draft.card.digest),
+        encoder=draft.card.ref,
         judge=its_judge,
         book=loaded.backbone.prompts,
         capabilities=loaded.backbone.capabilities,

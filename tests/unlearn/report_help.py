@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from encoders import Card, Concept, Kind
+from encoders import Card, Concept, EncoderRef, Kind
 from unlearn.judges.base import JudgeIdentity
 from unlearn.report.build import report_files
 from unlearn.report.model import FileSizes
@@ -57,7 +57,7 @@ MEASURES: dict[str, Any] = {
 }
 SIZES = FileSizes(encoder_bytes=21_208, base_bytes=3_967_872, ratio=21_208 / 3_967_872)
 LOSSES = [0.5, 0.4, 0.42, 0.1]
-ENCODER = ("no-pogo", "sha256:" + "b" * 64)
+ENCODER = EncoderRef("no-pogo", "sha256:" + "b" * 64)
 RED, BLUE = (220, 30, 30), (30, 30, 220)
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from torch.nn import functional
 from transformers import CLIPImageProcessorPil, CLIPModel, CLIPProcessor, CLIPTokenizer
 
-from encoders import Concept
+from encoders import Concept, EncoderRef
 from unlearn.judges.base import UnknownConcept
 from unlearn.judges.clip import BATCH, THRESHOLD, ClipJudge
 from unlearn.judges.clip_prompts import PLAIN, TEMPLATES, labels_for
@@ -253,7 +253,7 @@ def test_a_plan_takes_any_concept_and_says_what_it_cannot_judge(
     def plan(concept: str, kind: str) -> set[str]:
         probes = judging_plan(
             [Concept(name=concept, kind=kind)],  # type: ignore[arg-type]
-            encoder=("x", "sha256:" + "0" * 64),
+            encoder=EncoderRef("x", "sha256:" + "0" * 64),
             judge=judge,
             book=read_prompts(tiny_backbone_dir),
             capabilities=Capabilities(64, 64, 16),
