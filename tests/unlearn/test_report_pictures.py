@@ -67,6 +67,7 @@ def test_each_pair_has_the_bases_picture_first_and_says_what_it_is(parsed: Page)
     assert len(images) == 2 * len(OUTCOMES) + 2 * 2  # a clip has a strip of frames, too
     for this in (o.probe.base for o in OUTCOMES):
         of_pair = [image for image in images if this.prompt in image["alt"]]
+        assert len(of_pair) == (4 if this.frames else 2)
         for number, image in enumerate(of_pair):
             by, colour = ("base", RED) if 2 * number < len(of_pair) else ("this", BLUE)
             assert f"by the {by} encoder" in image["alt"]
