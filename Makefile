@@ -1,22 +1,33 @@
-# make demo    a server, a new encoder, clips before and after, in demo-out/
-# make serve   the server on http://127.0.0.1:3000
-# make test    the whole suite: lint, types, imports, tests
-# make bench-starter, make bench-forgetting    what is claimed of the built-in model and of unlearning
-# make bench-serving    what is claimed of serving, against servers written without it
-# make bench-memory    what each family takes of a device's memory, computed from configurations
-# make bench-true-sizes    seconds and memory at the sizes of Stable Diffusion 1.5, on a GPU
+# make demo    start a server, make an encoder, write clips before and after to demo-out/
+# make serve   start the server on http://127.0.0.1:3000
 #
-# Each installs what it needs into .venv first: Python 3.11 or newer and make are enough.
+# make test-fast   tests that start no server and train nothing (about 3 minutes on two cores)
+# make test        lint, then all tests that are not marked slow (about 15 minutes)
+# make test-slow   the tests marked slow (about 30 minutes)
+# make lint        ruff, pyright and lint-imports; .pre-commit-config.yaml runs the same at a commit
+# make format      apply ruff's fixes and its format
+#
+# make bench-starter      quality of the built-in model
+# make bench-forgetting   unlearning, compared with published methods
+# make bench-serving      serving, compared with plain diffusers servers
+# make bench-memory       device memory of each model family, computed from its configuration
+# make bench-true-sizes   seconds and memory at the sizes of Stable Diffusion 1.5, on a GPU
+#
+# make clean   remove .venv and demo-out/
+#
+# Each target first installs what it needs into .venv. Python 3.11 or newer and make are enough.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# The slowest tests are listed at the end of each run.
+PYTEST := $(BIN)/pytest --durations=15
 
 export BENTOML_DO_NOT_TRACK := True
 export BENTOML_HOME ?= $(CURDIR)/data/bentoml
 
-.PHONY: demo serve test test-slow lint format bench-starter bench-forgetting bench-serving bench-memory bench-true-sizes clean
+.PHONY: demo serve test test-fast test-slow lint format bench-starter bench-forgetting bench-serving bench-memory bench-true-sizes clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m demo
@@ -25,11 +36,13 @@ serve: $(INSTALLED)
 	$(BIN)/bentoml serve service:Palimpsest --timeout-graceful-shutdown 20
 
 test: lint
-	$(BIN)/pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
-# What takes minutes each: the Bento in a fresh environment of its own.
+test-fast: $(INSTALLED)
+	$(PYTEST) -m "not slow and not server and not training"
+
 test-slow: $(INSTALLED)
-	$(BIN)/pytest -m slow
+	$(PYTEST) -m slow
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -57,7 +70,7 @@ bench-memory: $(INSTALLED)
 bench-true-sizes: $(INSTALLED)
 	$(BIN)/python -m benchmarks.true_sizes
 
-# torch first and by itself: with a CPU-only index or wheel at hand, this is the line that uses it.
+# torch first, in a command of its own: where a CPU-only index or wheel is configured, it is used.
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch==2.13.0

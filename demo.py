@@ -1,8 +1,9 @@
-"""``make demo``: from nothing to a model that has forgotten, over HTTP, in a few minutes.
+"""`make demo`: from nothing to a model that has forgotten, over HTTP, in a few minutes.
 
-Starts the server, asks it for an encoder that forgets a character, makes the same clips with the
-base and with the new encoder (same prompt, same seed), and another concept's with both. Leaves the
-mp4s and a labelled contact sheet in ``demo-out/``, prints what the judge saw, and stops the server.
+The demo starts a server, makes an encoder that forgets a character, and makes the same clips with
+the base and with the new encoder (same prompt, same seed), also clips of another concept. It writes
+the mp4s and a labelled contact sheet to `demo-out/`, prints what the judge saw, and stops the
+server.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from rich.console import Console
 from rich.table import Table
 
 from cli import show
-from cli.client import Client, at
+from cli.client import Client, api_path
 from cli.errors import CommandFailed
-from cli.jobs import made
+from cli.jobs import run_job
 from cli.own_server import own_server
 from encoders import Kind
 from unlearn.judges.classifier import ClassifierJudge
@@ -43,7 +44,7 @@ console = Console()
 
 @dataclass(frozen=True)
 class Shot:
-    """One prompt, made with the base and with the encoder, from the same seed."""
+    """One prompt, made with the base and with the encoder from the same seed."""
 
     prompt: str
     concept: str
@@ -51,7 +52,7 @@ class Shot:
     seed: int
 
     def path(self, folder: Path, encoder: str) -> Path:
-        """Where its clip is written."""
+        """Return the path of the clip that an encoder makes of it."""
         return folder / f"{self.concept}-{self.seed}-{encoder}.mp4"
 
 
@@ -63,16 +64,16 @@ SHOTS = [
 
 
 def main() -> None:
-    """Run the demo; exit status 1 and one line of reason if it cannot."""
+    """Run the demo; if it fails, print one line and exit with status 1."""
     parser = argparse.ArgumentParser(prog="make demo", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--out", type=Path, default=ROOT / "demo-out", help="default: demo-out")
     out: Path = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
     log = out / "server.log"
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the server is stopped then too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # an exit stops the server too
     try:
         with TemporaryDirectory(prefix="palimpsest-demo-") as data, ExitStack() as stack:
-            with show.waiting("Starting the server …"):
+            with show.spinner("Starting the server …"):
                 client = stack.enter_context(own_server(Path(data), log))
             console.print(f"Server ready at {client.url} (log: {log})")
             encoder = make_encoder(client)
@@ -95,28 +96,28 @@ def main() -> None:
 
 
 def make_encoder(client: Client) -> dict[str, Any]:
-    """Ask for the encoder and follow it until it is published."""
+    """Make the encoder, and return its job once it is published."""
     body = {"id": ENCODER, "concept": CONCEPT, "kind": KIND}
-    job = made(client, "encoders", body, f"An encoder that forgets {CONCEPT}")
+    job = run_job(client, "encoders", body, f"An encoder that forgets {CONCEPT}")
     if job["status"] == "failed":
         raise CommandFailed(f"The encoder failed: {job['error']}; measures {job['measures']}")
     return job
 
 
 def make_video(client: Client, shot: Shot, encoder: str) -> bytes:
-    """The mp4 of one prompt with one encoder."""
+    """Return the mp4 of one prompt with one encoder."""
     body = {"prompt": shot.prompt, "encoder": encoder, "seed": shot.seed}
-    job = made(client, "videos", body, f"“{shot.prompt}”, {encoder}")
+    job = run_job(client, "videos", body, f"“{shot.prompt}”, {encoder}")
     if job["status"] == "failed":
         raise CommandFailed(f"The video failed: {job['error']}")
-    return client.download(at("videos", job["id"], "content"))
+    return client.download(api_path("videos", job["id"], "content"))
 
 
 Clips = dict[tuple[Shot, str], NDArray[np.uint8]]
 
 
 def judged(clips: Clips) -> Table:
-    """In how many frames the built-in model's judge sees what the prompt names."""
+    """Count the frames in which the built-in model's judge sees the concept of the prompt."""
     judge = ClassifierJudge.load(ROOT / "starter" / "weights" / "judge")
     table = Table("prompt", "concept", "base", ENCODER, title="Frames in which the judge sees it")
     for shot in SHOTS:
@@ -130,7 +131,7 @@ def judged(clips: Clips) -> Table:
 
 
 def contact_sheet(clips: Clips) -> Image.Image:
-    """A row a prompt: frames of the base's clip on the left, of the encoder's on the right."""
+    """Draw one row a prompt: frames of the base's clip on the left, the encoder's on the right."""
     gap, label, head, seam = 24, 34, 44, 4
     half = SHEET_FRAMES * (TILE + seam) - seam
     size = (2 * half + 3 * gap, head + len(SHOTS) * (TILE + label) + gap)

@@ -1,9 +1,8 @@
-"""Palimpsest as a BentoML service: ``bentoml serve service:Palimpsest``.
+"""Palimpsest as a BentoML service: `bentoml serve service:Palimpsest`.
 
-The HTTP API is a FastAPI app (:mod:`server.api.app`), put together where and when it is served
-(:mod:`server.lazy_app`); models load in the thread that owns the device. So nothing here imports
-torch,
-nor much else. Settings are environment variables (:mod:`server.settings`).
+The HTTP API is a FastAPI app (`server.api.app`), imported only in the process that serves it
+(`server.lazy_app`). Models load in the thread that owns the device. So this module imports no torch
+and little else. Settings are environment variables (`server.settings`).
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from server.settings import Settings
 
 settings = Settings()
 keyring = keyring_of(settings.keys_file)
-site = LazyApp(settings)
+app = LazyApp(settings)
 die_with_parent()
 
 
@@ -33,24 +32,24 @@ die_with_parent()
     name="palimpsest",
     workers=1,
     metrics={"enabled": False},
-    logging={"access": {"enabled": False}},  # the guard's lines say more (server.logs)
+    logging={"access": {"enabled": False}},  # the guard logs more (server.logs)
     traffic={"timeout": 86_400},
     http={"host": str(settings.host), "port": settings.port},  # pyright: ignore[reportArgumentType]
 )
-@bentoml.asgi_app(site, path="/")
+@bentoml.asgi_app(app, path="/")
 class Palimpsest:
     """A text-to-video model that can forget: base and unlearned encoders, side by side."""
 
     @bentoml.on_deployment
     @staticmethod
     def prepare() -> None:
-        """In the parent, before a port is opened."""
+        """Check the address in BentoML's parent process, before a port is opened."""
         bind_address.check(settings)
         announce_parent()
 
     async def __is_ready__(self) -> bool:
-        """Whether the models are loaded."""
-        return site.ready
+        """Return True once the models are loaded."""
+        return app.ready
 
     @bentoml.api
     async def generate(
@@ -60,22 +59,22 @@ class Palimpsest:
         encoder: str | None = None,
         seed: int | None = None,
     ) -> Annotated[Path, ContentType("video/mp4")]:
-        """Makes one video and returns its mp4."""
+        """Make one video and return its mp4."""
         try:
-            runtime, caller = site.runtime, caller_of(ctx.request)
-            from server.api import native  # part of the app: see server.site
+            runtime, caller = app.runtime, caller_of(ctx.request)
+            from server.api import videos  # part of the app: see server.lazy_app
 
-            return await native.generate(runtime, caller, prompt, encoder, seed)
+            return await videos.generate(runtime, caller, prompt, encoder, seed)
         except PalimpsestError as error:
-            # BentoML sends a Response as it is, so the error keeps its shape.
+            # BentoML sends a Response unchanged, so the error keeps its shape.
             answer = error_response(error)
             ctx.response.status_code = answer.status_code
             return cast(Path, answer)
 
 
 Palimpsest.add_asgi_middleware(
-    Guard,  # pyright: ignore[reportArgumentType]  # typed as its instance; it wants the class
+    Guard,  # pyright: ignore[reportArgumentType]  # typed as an instance, but the class is needed
     keyring=keyring,
     max_body_bytes=settings.max_body_bytes,
-    observe=site.observe,
+    observe=app.observe,
 )

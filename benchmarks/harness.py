@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from rich.progress import track
 from transformers import CLIPTextConfig
 
-from encoders import EncoderStore, Residency
+from encoders.residency import Residency
+from encoders.store import EncoderStore
 from unlearn.judges.classifier import ClassifierJudge
 from video import load_backbone
 from video.engine.engine import Engine
@@ -40,7 +41,7 @@ def clip_vit_l_config() -> CLIPTextConfig:
 
 
 @dataclass(frozen=True)
-class Workshop:
+class Harness:
     """A running engine with the built-in model, a store for encoders, the judge."""
 
     engine: Engine
@@ -52,10 +53,10 @@ class Workshop:
         """The loaded model."""
         return self.engine.backbone
 
-    def make(self, requests: Sequence[GenerationRequest], what: str) -> list[Frames]:
+    def generate(self, requests: Sequence[GenerationRequest], description: str) -> list[Frames]:
         """The clips or stills of the requests, in their order, with a progress bar."""
         tickets = [self.engine.submit(request) for request in requests]
-        return [ticket.result() for ticket in track(tickets, description=what)]
+        return [ticket.result() for ticket in track(tickets, description=description)]
 
 
 def weights_mark(directory: Path = WEIGHTS) -> str:
@@ -68,8 +69,8 @@ def weights_mark(directory: Path = WEIGHTS) -> str:
 
 
 @contextmanager
-def workshop() -> Generator[Workshop]:
-    """A workshop whose encoders are gone at the end."""
+def harness() -> Generator[Harness]:
+    """A harness whose encoders are gone at the end."""
     with TemporaryDirectory() as folder:
         store = EncoderStore(folder)
         engine = Engine(
@@ -79,6 +80,6 @@ def workshop() -> Generator[Workshop]:
         engine.start()
         engine.wait_ready()
         try:
-            yield Workshop(engine, store, ClassifierJudge.load(WEIGHTS / "judge"))
+            yield Harness(engine, store, ClassifierJudge.load(WEIGHTS / "judge"))
         finally:
             engine.stop()

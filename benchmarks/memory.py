@@ -24,8 +24,8 @@ from torch.utils._pytree import tree_leaves
 from benchmarks.results import show, write
 from benchmarks.true_models import MODELS, TrueModel
 from encoders import low_rank
-from encoders.activation_checkpointing import in_parts, is_large
-from encoders.per_layer_overrides import laid_in_turn
+from encoders.activation_checkpointing import call_checkpointed, is_large
+from encoders.per_layer_overrides import per_layer_overrides
 from unlearn.layers import select
 from unlearn.methods import objectives
 from unlearn.methods.adversary import ATTACKERS
@@ -184,7 +184,7 @@ def _encode(model: TrueModel, text_encoder: Any) -> None:
         return low_rank.apply(base, pair)[name]
 
     names = {low_rank.parameter_of(name) for name in factors}
-    with laid_in_turn(text_encoder, {name: partial(laid, name) for name in names}):
+    with per_layer_overrides(text_encoder, {name: partial(laid, name) for name in names}):
         text_encoder(tokens)
 
 
@@ -233,7 +233,9 @@ def _learn(
         return functional_call(text_encoder, laid, (input_ids,)).last_hidden_state
 
     with torch.enable_grad():
-        together = in_parts if is_large(text_encoder) else lambda call, inputs: call(**inputs)
+        together = (
+            call_checkpointed if is_large(text_encoder) else lambda call, inputs: call(**inputs)
+        )
         loss(together(call, {"input_ids": tokens})).backward()
     adam.step()
 

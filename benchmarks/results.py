@@ -42,7 +42,7 @@ def rate(successes: int, count: int) -> dict[str, Any]:
     return {"rate": round(share, 4), "interval": [round(low, 4), round(high, 4)], "n": count}
 
 
-def percent(figure: dict[str, Any]) -> str:
+def rate_text(figure: dict[str, Any]) -> str:
     """A rate for people: `97.3 % (95.1 to 98.6, n = 300)`."""
     low, high = figure["interval"]
     return f"{100 * figure['rate']:.1f} % ({100 * low:.1f} to {100 * high:.1f}, n = {figure['n']})"
@@ -64,7 +64,7 @@ def ratio(values: Sequence[float], others: Sequence[float] | None = None) -> dic
     }
 
 
-def number(figure: dict[str, Any], scale: float = 1.0) -> str:
+def mean_text(figure: dict[str, Any], scale: float = 1.0) -> str:
     """A mean or ratio for people: `1.21 (1.05 to 1.40, n = 50)`."""
     low, high = figure["interval"]
     return (

@@ -16,8 +16,8 @@ import typer
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.harness import Workshop, workshop
-from benchmarks.results import RESULTS, number, percent, rate, ratio, show, write
+from benchmarks.harness import Harness, harness
+from benchmarks.results import RESULTS, mean_text, rate, rate_text, ratio, show, write
 from encoders import Kind
 from starter.captions import MOTION_WORDS, PLACE_WORDS, STYLE_WORDS, SUBJECT_WORDS, compose
 from starter.motions import MOTIONS
@@ -42,10 +42,10 @@ class Case:
     request: GenerationRequest
 
 
-def cases(workshop: Workshop, clips: int, guidance: float | None = None) -> list[Case]:
+def cases(harness: Harness, clips: int, guidance: float | None = None) -> list[Case]:
     """`clips` clips a concept of every kind but motion, whose motions go round all six."""
     rng = np.random.default_rng(2_026)
-    capabilities = workshop.backbone.capabilities
+    capabilities = harness.backbone.capabilities
     guidance = guidance or capabilities.guidance_default
     concepts: list[tuple[Kind, str]] = [(KIND_OF[name], name) for name in SUBJECTS]
     concepts.extend(("style", name) for name in STYLES)
@@ -90,13 +90,13 @@ def stillness(clip: NDArray[np.uint8]) -> tuple[float, float]:
     return float(still.mean()), float(moving.mean())
 
 
-def redrawn(workshop: Workshop, clip: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def redrawn(harness: Harness, clip: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """A rendered clip after the autoencoder: what the decoder alone makes of a true clip."""
-    denoiser = workshop.backbone.denoiser(is_video=True)
+    denoiser = harness.backbone.denoiser(is_video=True)
     return denoiser.decode(denoiser.encode(clip[None]))
 
 
-def judge_figures(workshop: Workshop, count: int) -> dict[str, Any]:
+def judge_figures(harness: Harness, count: int) -> dict[str, Any]:
     """The judge's accuracy on held-out renders, as drawn and roughened."""
     rng = np.random.default_rng(12_345)
     scenes = [sample_scene(rng) for _ in range(count)]
@@ -104,7 +104,7 @@ def judge_figures(workshop: Workshop, count: int) -> dict[str, Any]:
     for head in ("subject", "style", "motion"):
         for rough in (False, True):
             some = scenes[: max(1, count // 3)] if head == "motion" else scenes
-            right = accuracy(workshop.judge, some, head, rough)
+            right = accuracy(harness.judge, some, head, rough)
             name = f"{head}, {'roughened' if rough else 'as drawn'}"
             figures[name] = rate(sum(right), len(right))
     return figures
@@ -128,27 +128,27 @@ def main(
     `--guidance 3.5` `starter-guidance-3.5`.
     """
     file = "starter" if guidance is None else f"starter-guidance-{guidance:g}"
-    with workshop() as shop:
-        judged = judge_figures(shop, renders)
-        found = cases(shop, clips, guidance)
+    with harness() as running:
+        judged = judge_figures(running, renders)
+        found = cases(running, clips, guidance)
         began = perf_counter()
-        made = shop.make([case.request for case in found], f"{len(found)} clips")
+        made = running.generate([case.request for case in found], f"{len(found)} clips")
         seconds = (perf_counter() - began) / len(found)
         seen: dict[str, list[tuple[bool, float]]] = {}
         moved: dict[str, list[bool]] = {}
         for case, clip in zip(found, made, strict=True):
-            shown = shop.judge.shows(clip, case.concept, case.kind)
+            shown = running.judge.shows(clip, case.concept, case.kind)
             entry = (any_frame(shown), float(np.mean(shown)))
             for name in (case.kind, f"{case.kind}: {case.concept}", "all"):
                 seen.setdefault(name, []).append(entry)
             motion = case.scene.motion
             moved.setdefault(motion, []).append(
-                most_frames(shop.judge.shows(clip, motion, "motion"))
+                most_frames(running.judge.shows(clip, motion, "motion"))
             )
         rendered = [case.scene.clip() for case in found]
         changes = {
             "generated": [stillness(clip) for clip in made],
-            REDRAWN: [stillness(redrawn(shop, clip)) for clip in rendered],
+            REDRAWN: [stillness(redrawn(running, clip)) for clip in rendered],
             "rendered": [stillness(clip) for clip in rendered],
         }
     concept_figures: dict[str, dict[str, Any]] = {
@@ -169,26 +169,28 @@ def main(
         for name, values in changes.items()
     }
     show(
-        "The judge on held-out renders", ["", "right"], [[k, percent(v)] for k, v in judged.items()]
+        "The judge on held-out renders",
+        ["", "right"],
+        [[k, rate_text(v)] for k, v in judged.items()],
     )
     show(
         "The named concept is seen (F1: any frame ≥ 97 %, per frame ≥ 95 %)",
         ["", "in any frame", "per frame"],
         [
-            [name, percent(f["any_frame"]), number(f["per_frame"], 100) + " %"]
+            [name, rate_text(f["any_frame"]), mean_text(f["per_frame"], 100) + " %"]
             for name, f in concept_figures.items()
         ],
     )
     show(
         "The named motion is seen (≥ 90 %)",
         ["", ""],
-        [[k, percent(v)] for k, v in motion_figures.items()],
+        [[k, rate_text(v)] for k, v in motion_figures.items()],
     )
     show(
         "Change from frame to frame outside the subject, of 255 (≤ 1.5 × rendered and redrawn)",
         ["", "change", "÷ redrawn", "share of the picture that moves, %"],
         [
-            [k, number(v["change"]), number(v["to_redrawn"]), number(v["moving"], 100)]
+            [k, mean_text(v["change"]), mean_text(v["to_redrawn"]), mean_text(v["moving"], 100)]
             for k, v in still_figures.items()
         ],
     )

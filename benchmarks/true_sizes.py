@@ -20,11 +20,12 @@ from transformers import CLIPTokenizer
 
 from benchmarks.forgetting.intervention import Intervention
 from benchmarks.forgetting.methods import encoder_of
-from benchmarks.forgetting.sampling import Shot, sample
+from benchmarks.forgetting.sampling import SampleRequest, sample
 from benchmarks.harness import WEIGHTS
 from benchmarks.results import show, write
 from benchmarks.true_models import MODELS
-from encoders import Concept, Kind, TextEncoder
+from encoders import Concept, Kind
+from encoders.text_encoder import TextEncoder
 from unlearn import UnlearnSettings
 from unlearn.few_shots import few_shot_requests
 from video.capabilities import Capabilities
@@ -89,7 +90,7 @@ def measure(backbone: Backbone, methods: Mapping[str, UnlearnSettings] = METHODS
     requests = few_shot_requests(
         CONCEPT.name, CONCEPT.kind, capabilities=backbone.capabilities, book=backbone.prompts
     )
-    shots = [Shot(request.prompt, request.seed) for request in requests]
+    shots = [SampleRequest(request.prompt, request.seed) for request in requests]
     images, pictures = measured(lambda: sample(backbone, shots, is_video=False))
     stills = torch.cat([torch.from_numpy(one) for one in pictures]).numpy()
     found: dict[str, Any] = {"weights": _gib(backbone), "few-shot images": images, "making": {}}

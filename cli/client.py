@@ -1,4 +1,4 @@
-"""A client of the server's HTTP API, in which all that goes wrong is one kind of exception."""
+"""A client of the server's HTTP API; every failure is a `CommandFailed`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from cli.errors import CommandFailed
 KEY_VARIABLE = "PALIMPSEST_API_KEY"
 State = Literal["ready", "loading", "load_failed"]
 
-_LOOK_EVERY_S = 0.25
+_POLL_INTERVAL_S = 0.25
 _TIMEOUT = httpx.Timeout(60, connect=5)
-_WHAT_TO_DO = {
+_REMEDIES = {
     "invalid_api_key": f"Set {KEY_VARIABLE} to a key of this server.",
     "encoder_not_found": "`palimpsest encoders list` shows which there are.",
     "alias_not_found": "`palimpsest encoders list` shows which there are.",
@@ -26,14 +26,15 @@ _WHAT_TO_DO = {
 
 
 class Unreachable(CommandFailed):
-    """Nobody answers at the server's address.
+    """No server answers at the address.
 
-    `is_silent`: somebody took the request, and did not answer in time.
+    Attributes:
+        timed_out: A server accepted the request, but did not answer in time.
     """
 
-    def __init__(self, message: str, *, is_silent: bool) -> None:
+    def __init__(self, message: str, *, timed_out: bool) -> None:
         super().__init__(message)
-        self.is_silent = is_silent
+        self.timed_out = timed_out
 
 
 class Refused(CommandFailed):
@@ -45,11 +46,13 @@ class Refused(CommandFailed):
 
 
 class Client:
-    """Asks one server, with the key in `PALIMPSEST_API_KEY` if there is one.
+    """A client of one server, with the key in `PALIMPSEST_API_KEY` if it is set.
+
+    Its methods raise Refused and Unreachable.
 
     Args:
-        url: the server's address.
-        is_local: no proxy is asked for it.
+        url: The server's address.
+        is_local: True to use no proxy.
     """
 
     def __init__(self, url: str, *, is_local: bool = False) -> None:
@@ -59,31 +62,31 @@ class Client:
         )
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._http.close()
 
     def get(self, path: str, **query: str | int) -> dict[str, Any]:
-        """The JSON at a path. This and the others raise Refused, Unreachable."""
+        """Return the JSON object at a path."""
         return self._object(self._send("GET", path, params=query))
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """The answer to a POST of JSON."""
+        """Send JSON by POST, and return the answer's."""
         return self._object(self._send("POST", path, json=body))
 
     def put(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """The answer to a PUT of JSON."""
+        """Send JSON by PUT, and return the answer's."""
         return self._object(self._send("PUT", path, json=body))
 
     def delete(self, path: str) -> dict[str, Any]:
-        """The answer to a DELETE."""
+        """Send a DELETE, and return the answer's JSON."""
         return self._object(self._send("DELETE", path))
 
     def download(self, path: str, **query: str) -> bytes:
-        """The bytes at a path."""
+        """Return the bytes at a path."""
         return self._send("GET", path, params=query).content
 
     def pages(self, path: str) -> Generator[dict[str, Any]]:
-        """Every object of a list, page after page."""
+        """Yield every object of a list, page after page."""
         query: dict[str, str | int] = {"limit": 100}
         while True:
             page = self.get(path, **query)
@@ -93,18 +96,18 @@ class Client:
             query["after"] = page["last_id"]
 
     def state(self) -> State | None:
-        """How far the server is; None if what answers is no Palimpsest. Raises Unreachable."""
+        """Return the server's state, or None if it is not Palimpsest. Raises Unreachable."""
         response = self._exchange("GET", "/health")
-        said = _json(response)
+        body = _json(response)
         if response.is_success:
-            return "ready" if said.get("status") == "ready" else None
-        code = _error(said).get("code")
+            return "ready" if body.get("status") == "ready" else None
+        code = _error(body).get("code")
         return code if code in ("loading", "load_failed") else None
 
     def wait_loaded(self) -> None:
-        """Return once the server no longer says that it is loading. Raises Unreachable."""
+        """Return once the server has ended loading. Raises Unreachable."""
         while self.state() == "loading":
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(_POLL_INTERVAL_S)
 
     def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
         response = self._exchange(method, path, **request)
@@ -112,10 +115,10 @@ class Client:
             return response
         error = _error(_json(response))
         if not error:
-            raise self._strange(f"status {response.status_code}")
+            raise self._not_palimpsest(f"status {response.status_code}")
         code = error.get("code")
         message = str(error.get("message"))
-        raise Refused(" ".join(filter(None, (message, _WHAT_TO_DO.get(code or "")))), code)
+        raise Refused(" ".join(filter(None, (message, _REMEDIES.get(code or "")))), code)
 
     def _exchange(self, method: str, path: str, **request: Any) -> httpx.Response:
         try:
@@ -124,29 +127,29 @@ class Client:
             raise Unreachable(
                 f"No server answers at {self.url} ({error or type(error).__name__}): start one "
                 "with `palimpsest serve`, or name another with --server.",
-                is_silent=isinstance(error, httpx.ReadTimeout),
+                timed_out=isinstance(error, httpx.ReadTimeout),
             ) from error
-        except ValueError as error:  # a NaN, or bytes that are no text
+        except ValueError as error:  # a NaN, or bytes that are not text
             raise CommandFailed(f"The request cannot be written as JSON: {error}.") from error
 
     def _object(self, response: httpx.Response) -> dict[str, Any]:
         document = _json(response)
         if not document:
-            raise self._strange("no JSON object")
+            raise self._not_palimpsest("no JSON object")
         return document
 
-    def _strange(self, what: str) -> Refused:
-        return Refused(f"{self.url} answers with {what}: is that a Palimpsest server's address?")
+    def _not_palimpsest(self, answer: str) -> Refused:
+        return Refused(f"{self.url} answers with {answer}: is that a Palimpsest server's address?")
 
 
-def at(*parts: str) -> str:
-    """A path below `/v1`, whatever is in its parts."""
+def api_path(*parts: str) -> str:
+    """Return a path below `/v1`, with its parts quoted."""
     return "/".join(["/v1", *(quote(part, safe="") for part in parts)])
 
 
 @contextmanager
 def client_of(url: str, *, is_local: bool = False) -> Generator[Client]:
-    """A client, closed at the end."""
+    """Yield a client, and close it at the end."""
     client = Client(url, is_local=is_local)
     try:
         yield client
@@ -162,7 +165,7 @@ def _authorization() -> dict[str, str]:
 
 
 def _json(response: httpx.Response) -> dict[str, Any]:
-    """The JSON object of an answer; an empty one if it has none."""
+    """Return the JSON object of an answer; an empty one if it has none."""
     try:
         document: Any = response.json()
     except ValueError:

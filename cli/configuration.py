@@ -1,4 +1,4 @@
-"""The settings as the environment has them, and the environment of a server that is started."""
+"""Settings from the environment, and the environment of a server that a command starts."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ if TYPE_CHECKING:
     from server.settings import Settings
 
 HOME = Path(__file__).resolve().parent.parent
-"""Where `service.py` lies: the checkout, or where the package is installed."""
+"""Folder of `service.py`: the checkout, or the folder that the package is installed in."""
 SERVE = [
     *(sys.executable, "-m", "bentoml", "serve", "service:Palimpsest"),
     *("--working-dir", str(HOME)),
     *("--timeout-graceful-shutdown", "20"),
 ]
-"""The command that serves."""
+"""Command line of the server."""
 _SOURCES = ("backbone", "twin", "motion_adapter", "judge", "keys_file")
-"""Settings that may be paths, and"""
+"""Settings whose value may be a path."""
 _NAMES = ("starter", "self")
-"""what they say that is none, whatever lies in the current folder."""
+"""Values of these settings that are never paths, even if the current folder has such a file."""
 
 
 def variable(name: str) -> str:
-    """The environment variable that sets a setting."""
+    """Return the environment variable of a setting."""
     return f"PALIMPSEST_{name.upper()}"
 
 
 def read_settings(**given: object) -> Settings:
-    """The settings in the environment, with those given in their place.
+    """Read the settings from the environment; those given replace the environment's.
 
     Raises:
-        CommandFailed: one in the environment cannot be used; it is named.
-        typer.BadParameter: a given one cannot.
+        CommandFailed: A setting in the environment cannot be used; the message names it.
+        typer.BadParameter: A given setting cannot be used.
     """
-    # pydantic and the settings take a third of a second, which --help does without.
+    # pydantic and the settings take a third of a second to import, which --help does not need.
     from pydantic import ValidationError
 
     from server.settings import Settings
 
     try:
-        return Settings(**given)  # pyright: ignore[reportArgumentType]  # it checks them itself
+        return Settings(**given)  # pyright: ignore[reportArgumentType]  # pydantic checks them
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "a setting"
@@ -56,15 +56,16 @@ def read_settings(**given: object) -> Settings:
         raise CommandFailed(f"{variable(name)} cannot be used: {first['msg']}.") from error
 
 
-def serving(**given: object) -> dict[str, str]:
-    """The environment of a server with these settings in place of this environment's.
+def server_environment(**given: object) -> dict[str, str]:
+    """Return the environment of a server; the given settings replace this environment's.
 
     Raises:
-        CommandFailed, typer.BadParameter: see :func:`read_settings`.
+        CommandFailed: See `read_settings`.
+        typer.BadParameter: See `read_settings`.
     """
     settings = read_settings(**given)
     environment = os.environ | {variable(name): str(value) for name, value in given.items()}
-    # The server's processes work in its own directory, so a path has to mean the same there.
+    # The server runs in a folder of its own, so relative paths are made absolute.
     for name in _SOURCES:
         value: str | Path | None = getattr(settings, name)
         if value and value not in _NAMES and Path(value).exists():

@@ -1,4 +1,4 @@
-"""Which server a command asks: the one named, the one that is there, or one of its own."""
+"""The server that a command talks to: the one named, one that runs, or one of its own."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from cli.own_server import own_server
 if TYPE_CHECKING:
     from server.settings import Settings
 
-_OF_ALL_INTERFACES = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+_LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 @contextmanager
-def connected(url: str | None) -> Generator[Client]:
-    """A client of a server that has loaded its models.
+def connect(url: str | None) -> Generator[Client]:
+    """Yield a client of a server that has loaded its models.
 
     Args:
-        url: the server that was named; None: the one at the settings' host and port, or if none is
-            there, one for as long as this lasts.
+        url: The server's address. None: the server at the settings' host and port, or, if none runs
+            there, a server of the command's own for as long as the context lasts.
 
     Raises:
-        CommandFailed: none answers, and none can be started.
+        CommandFailed: No server answers, and none can be started.
     """
     with ExitStack() as stack:
         if url is not None:
@@ -37,31 +37,31 @@ def connected(url: str | None) -> Generator[Client]:
         settings = read_settings()
         address = _address(settings)
         client = stack.enter_context(client_of(address, is_local=True))
-        if _is_there(client):
+        if _is_running(client):
             _wait_loaded(client)
         else:
             log = settings.data_dir / "server.log"
             show.note(f"No server at {address}: starting one for this command (log: {log}).")
-            with show.waiting("Starting the server …"):
+            with show.spinner("Starting the server …"):
                 client = stack.enter_context(own_server(settings.data_dir, log))
         yield client
 
 
 def _address(settings: Settings) -> str:
-    host = _OF_ALL_INTERFACES.get(str(settings.host), str(settings.host))
+    host = _LOOPBACK_OF.get(str(settings.host), str(settings.host))
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
-def _is_there(client: Client) -> bool:
+def _is_running(client: Client) -> bool:
     try:
         return client.state() is not None
     except Unreachable as error:
-        # One that is too busy to answer must not get a second one beside it, on the same data.
-        if error.is_silent:
+        # The server may be too busy to answer: a second one must not run on the same data.
+        if error.timed_out:
             raise
         return False
 
 
 def _wait_loaded(client: Client) -> None:
-    with show.waiting("The server is loading its model …"):
+    with show.spinner("The server is loading its model …"):
         client.wait_loaded()

@@ -1,4 +1,4 @@
-"""`palimpsest encoders`: what is there, and what goes with it."""
+"""`palimpsest encoders`: list, show, name, export, import and delete encoders."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import typer
 from rich.table import Table
 
 from cli import files, show
-from cli.client import at
-from cli.connection import connected
+from cli.client import api_path
+from cli.connection import connect
 from cli.errors import CommandFailed
 from cli.exchange import export_encoder, import_encoder
 from cli.options import AsJson, ServerUrl
@@ -29,9 +29,9 @@ EncoderId = Annotated[str, typer.Argument(metavar="ID", help="The encoder's id."
 @app.command("list")
 def list_encoders(server: ServerUrl = None, as_json: AsJson = False) -> None:
     """List the encoders that you may use, newest first, and what they forget."""
-    with connected(server) as client:
-        found = list(client.pages(at("encoders")))
-        aliases = client.get(at("aliases"))["data"]
+    with connect(server) as client:
+        found = list(client.pages(api_path("encoders")))
+        aliases = client.get(api_path("aliases"))["data"]
     for encoder in found:
         encoder["aliases"] = [alias["id"] for alias in aliases if alias["encoder"] == encoder["id"]]
     if as_json:
@@ -39,19 +39,19 @@ def list_encoders(server: ServerUrl = None, as_json: AsJson = False) -> None:
     elif not found:
         show.line("There are no encoders yet: `palimpsest unlearn` makes one.")
     else:
-        show.table(_listed(found))
+        show.table(_encoder_table(found))
 
 
 @app.command("show")
 def show_encoder(encoder_id: EncoderId, server: ServerUrl = None, as_json: AsJson = False) -> None:
     """Show what an encoder forgets, how it was made, and what was measured."""
-    with connected(server) as client:
-        encoder = client.get(at("encoders", check_id(encoder_id)))
+    with connect(server) as client:
+        encoder = client.get(api_path("encoders", check_id(encoder_id)))
     if as_json:
         show.result(encoder)
         return
-    show.table(_facts(encoder))
-    measures = show.measures(encoder)
+    show.table(_facts_of(encoder))
+    measures = show.measures_table(encoder)
     if measures is not None:
         show.line("")
         show.table(measures)
@@ -67,12 +67,12 @@ def delete_encoder(
     as_json: AsJson = False,
 ) -> None:
     """Delete an encoder for good, or cancel one that is being made."""
-    path = at("encoders", check_id(encoder_id))
+    path = api_path("encoders", check_id(encoder_id))
     if not yes and not sys.stdin.isatty():
-        raise CommandFailed(f"Nobody is there to ask: say --yes to delete {encoder_id}.")
-    with connected(server) as client:
+        raise CommandFailed(f"There is no terminal to ask: say --yes to delete {encoder_id}.")
+    with connect(server) as client:
         client.get(path)
-        if not (yes or show.confirmed(f"Delete {encoder_id} for good?")):
+        if not (yes or show.confirm(f"Delete {encoder_id} for good?")):
             raise CommandFailed("Nothing is deleted.")
         answer = client.delete(path)
     show.result(answer) if as_json else show.line(f"{encoder_id} is deleted.")
@@ -93,8 +93,8 @@ def alias(
     """Point an alias to an encoder, wherever it pointed before; or delete it."""
     if delete == (encoder_id is not None):
         raise typer.BadParameter("give the encoder's id, or --delete.", param_hint="ID")
-    path = at("aliases", check_id(name, param="name"))
-    with connected(server) as client:
+    path = api_path("aliases", check_id(name, param="name"))
+    with connect(server) as client:
         answer = client.delete(path) if delete else client.put(path, {"encoder": encoder_id})
     if as_json:
         show.result(answer)
@@ -119,8 +119,8 @@ def report(
     """Download an encoder's report: before and after, what it forgets, keeps, and cannot do."""
     files.check_free(output)
     kind = "json" if output.suffix == ".json" else "html"
-    with connected(server) as client:
-        path = at("encoders", check_id(encoder_id), "report")
+    with connect(server) as client:
+        path = api_path("encoders", check_id(encoder_id), "report")
         files.create(output, client.download(path, format=kind))
     if as_json:
         show.result({"id": encoder_id, "file": str(output), "format": kind})
@@ -132,10 +132,10 @@ app.command("export")(export_encoder)
 app.command("import")(import_encoder)
 
 
-def _listed(found: list[dict[str, Any]]) -> Table:
+def _encoder_table(found: list[dict[str, Any]]) -> Table:
     table = show.plain_table("id", "aliases", "status", "forgets", "gone", "kept", "made")
     for encoder in found:
-        status, seen = encoder["status"].replace("_", " "), encoder["measures"]
+        status, measures = encoder["status"].replace("_", " "), encoder["measures"]
         if status == "in progress":
             status = f"{encoder['phase']}, {encoder['progress']} %"
         table.add_row(
@@ -143,14 +143,14 @@ def _listed(found: list[dict[str, Any]]) -> Table:
             ", ".join(encoder["aliases"]),
             status,
             show.forgets(encoder),
-            show.rate(seen, "forget"),
-            show.rate(seen, "retain"),
-            show.when(encoder["completed_at"]),
+            show.rate(measures, "forget"),
+            show.rate(measures, "retain"),
+            show.local_time(encoder["completed_at"]),
         )
     return table
 
 
-def _facts(encoder: dict[str, Any]) -> Table:
+def _facts_of(encoder: dict[str, Any]) -> Table:
     settings = encoder["settings"]
     error = encoder["error"]
     found = {
@@ -159,9 +159,9 @@ def _facts(encoder: dict[str, Any]) -> Table:
         "why": error["message"] if error else "",
         "forgets": show.forgets(encoder),
         "goes on from": encoder["parent"] or "the base",
-        "made": show.when(encoder["completed_at"]),
+        "made": show.local_time(encoder["completed_at"]),
         "digest": encoder["digest"] or "",
         "base": encoder["base"] or "",
         "settings": ", ".join(f"{name} {json.dumps(value)}" for name, value in settings.items()),
     }
-    return show.facts({name: text for name, text in found.items() if text})
+    return show.facts_table({name: text for name, text in found.items() if text})

@@ -1,13 +1,12 @@
 """`palimpsest encoders export` and `import`: whole text encoders, in and out of the store.
 
-They are gigabytes, which do not belong into requests: so these two work on the data directory
-itself, whether or not a server runs on it. Of the model they load the text encoder only.
+A whole text encoder has gigabytes, too much for a request. So both commands work on the data
+directory, even while a server runs on it. They load the model's text encoder only.
 """
 
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,12 +16,11 @@ from cli import show
 from cli.configuration import read_settings
 from cli.errors import CommandFailed
 from cli.options import AsJson, Backbone
-from encoders import Card, Concept, Encoder, EncoderInvalid, EncoderNotFound, Kind, check_id
+from encoders import Concept, Encoder, EncoderInvalid, EncoderNotFound, Kind, check_id
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from encoders import EncoderStore, TextEncoder
+    from encoders.store import EncoderStore
+    from encoders.text_encoder import TextEncoder
 
 
 def export_encoder(
@@ -41,8 +39,8 @@ def export_encoder(
         raise CommandFailed(f"{directory} exists already: name a folder that does not.")
     store = _store(must_exist=True)
     encoder = store.load(store.resolve(encoder_id))
-    with show.waiting("Writing the text encoder …"):
-        from encoders import export_directory
+    with show.spinner("Writing the text encoder …"):
+        from encoders.exchange import export_directory
 
         base = _base(backbone)
         if encoder.card.base != base.fingerprint:
@@ -90,13 +88,21 @@ def import_encoder(
     store = _store(must_exist=False)
     _check_free(store, encoder_id)
     concepts = (_concept(concept, kind),)
-    with show.waiting("Reading the text encoder …"):
-        from encoders import import_directory
+    with show.spinner("Reading the text encoder …"):
+        from encoders.exchange import import_directory
 
         base = _base(backbone)
         overrides = import_directory(base, directory, allow_pickle=allow_pickle)
         source = directory.resolve().name
-        encoder = _imported(base, overrides, encoder_id, concepts, source)
+        encoder = Encoder.of(
+            base,
+            overrides,
+            id=encoder_id,
+            concepts=concepts,
+            method="import",
+            settings={"source": source},
+            seed=0,
+        )
         card = store.publish(encoder)
     if as_json:
         show.result({**card.model_dump(mode="json"), "judged": False})
@@ -105,35 +111,11 @@ def import_encoder(
     show.line("It has not been judged: whether it forgets anything, nobody has measured.")
 
 
-def _imported(
-    base: TextEncoder,
-    overrides: dict[str, Tensor],
-    encoder_id: str,
-    concepts: tuple[Concept, ...],
-    source: str,
-) -> Encoder:
-    from encoders.digest import digest, fingerprint
-
-    effective = base.effective(overrides)
-    card = Card(
-        id=encoder_id,
-        concepts=concepts,
-        method="import",
-        settings={"source": source},
-        seed=0,
-        base=base.fingerprint,
-        digest=digest(base.parameters(), effective),
-        stored=fingerprint(effective),
-        created_at=datetime.now(UTC),
-    )
-    return Encoder(card, effective)
-
-
 def _store(*, must_exist: bool) -> EncoderStore:
     folder = read_settings().data_dir / "encoders"
     if must_exist and not folder.is_dir():
         raise CommandFailed(f"There are no encoders in {folder}: is PALIMPSEST_DATA_DIR right?")
-    from encoders import EncoderStore
+    from encoders.store import EncoderStore
 
     return EncoderStore(folder)
 
@@ -146,14 +128,14 @@ def _base(backbone: str | None) -> TextEncoder:
 
     disable_progress_bar()
     if not sys.stderr.isatty():
-        disable_progress_bars()  # of what has to be fetched first
+        disable_progress_bars()  # of downloads
     given = {} if backbone is None else {"backbone": backbone}
     settings = read_settings(**given)
     return load_text_encoder(settings.backbone_source, pickles=settings.allow_pickle)
 
 
 def _check_free(store: EncoderStore, encoder_id: str) -> None:
-    """Publishing would refuse a taken id too, but only after all has been read."""
+    """Refuse an id that is taken now: publishing refuses it too, but only after a long read."""
     try:
         store.card(check_id(encoder_id))
     except EncoderNotFound:

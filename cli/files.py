@@ -1,4 +1,4 @@
-"""Files that a command writes. What is there already is never written over."""
+"""Files that a command writes; no existing file is ever overwritten."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from cli.errors import CommandFailed
 
 
 def check_free(path: Path) -> Path:
-    """The path, if a file can be created there: asked before what takes long.
+    """Return the path if a file can be created there. Call it before work that takes long.
 
     Raises:
-        CommandFailed: something is there, or its folder is not.
+        CommandFailed: The path exists, or its folder does not.
     """
     if path.exists() or path.is_symlink():
         raise CommandFailed(f"{path} exists already: name another file, or remove it first.")
@@ -23,7 +23,7 @@ def check_free(path: Path) -> Path:
 
 
 def create(path: Path, content: bytes) -> None:
-    """Write a new file, whole or not at all. Raises CommandFailed, OSError."""
+    """Write a new file, or none if writing fails. Raises CommandFailed, OSError."""
     check_free(path)
     with path.open("xb") as file:
         try:
@@ -35,7 +35,7 @@ def create(path: Path, content: bytes) -> None:
 
 
 def free_name(words: str, suffix: str) -> Path:
-    """A file in the current folder that is not there yet, named after what it will show."""
+    """Return a path in the current folder that does not exist yet, named after some words."""
     stem = re.sub(r"[^\w]+", "-", words.lower()).strip("-")[:60].strip("-") or "video"
     names = (Path(f"{stem}{f'-{n}' if n > 1 else ''}{suffix}") for n in count(1))
     return next(path for path in names if not path.exists())

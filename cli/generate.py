@@ -1,4 +1,4 @@
-"""`palimpsest generate`: a video."""
+"""`palimpsest generate`: make a video."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from cli import files, show
-from cli.client import at
-from cli.connection import connected
+from cli.client import api_path
+from cli.connection import connect
 from cli.errors import CommandFailed
-from cli.jobs import made
+from cli.jobs import run_job
 from cli.options import AsJson, ServerUrl
 
 
@@ -58,7 +58,7 @@ def generate(
     encoder and seed included. Ctrl-C cancels it on the server.
     """
     path = files.check_free(output) if output else files.free_name(prompt, ".mp4")
-    asked = {
+    options = {
         "prompt": prompt,
         "encoder": encoder,
         "seed": seed,
@@ -69,16 +69,16 @@ def generate(
         "size": size,
         "fps": fps,
     }
-    body = {name: value for name, value in asked.items() if value is not None}
-    with connected(server) as client:
-        video = made(client, "videos", body, f"“{prompt}”")
+    body = {name: value for name, value in options.items() if value is not None}
+    with connect(server) as client:
+        video = run_job(client, "videos", body, f"“{prompt}”")
         if video["status"] == "failed":
             if as_json:
                 show.result(video)
             raise CommandFailed(f"The video failed: {video['error']['message']}")
-        content = client.download(at("videos", video["id"], "content"))
+        content = client.download(api_path("videos", video["id"], "content"))
     files.create(path, content)
-    from video.clip import read_provenance  # half a second, for PyAV
+    from video.clip import read_provenance  # PyAV takes half a second to import
 
     provenance = read_provenance(content)
     if as_json:

@@ -1,4 +1,4 @@
-"""Asking a server for something that takes a while, and staying with it to its end."""
+"""Jobs: submit one to a server, show its progress, and cancel it on Ctrl-C."""
 
 from __future__ import annotations
 
@@ -9,35 +9,36 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from cli import show
-from cli.client import Client, Unreachable, at
+from cli.client import Client, Unreachable, api_path
 from cli.errors import CommandFailed
 
 PENDING = ("queued", "in_progress")
-LOOK_EVERY_S = 0.3
+POLL_INTERVAL_S = 0.3
 
 
-def made(client: Client, kind: str, body: dict[str, Any], title: str) -> dict[str, Any]:
-    """The job once it has ended, whichever way. Ctrl-C cancels it on the server.
+def run_job(client: Client, kind: str, body: dict[str, Any], title: str) -> dict[str, Any]:
+    """Submit a job, and return it once it has completed or failed. Ctrl-C cancels it.
 
     Args:
+        client: A client of the server.
         kind: `videos` or `encoders`.
-        body: what to ask for.
-        title: what stands beside the progress bar.
+        body: The request's JSON.
+        title: Text beside the progress bar.
 
     Raises:
-        Refused: the server does not accept it, or somebody deleted it.
-        Unreachable: the server has gone.
+        Refused: The server does not accept the job, or another client deleted it.
+        Unreachable: The server does not answer any more.
     """
     job: dict[str, Any] = {}
     path = ""
     try:
-        with _interrupt_held():
-            job = client.post(at(kind), body)
-            path = at(kind, job["id"])
+        with _interrupt_deferred():
+            job = client.post(api_path(kind), body)
+            path = api_path(kind, job["id"])
         with show.progress() as progress:
             task = progress.add_task(title, total=100, phase=job["status"])
             while job["status"] in PENDING:
-                time.sleep(LOOK_EVERY_S)
+                time.sleep(POLL_INTERVAL_S)
                 job = client.get(path)
                 phase = str(job.get("phase", job["status"])).replace("_", " ")
                 progress.update(task, completed=job["progress"], phase=phase)
@@ -55,19 +56,20 @@ def made(client: Client, kind: str, body: dict[str, Any], title: str) -> dict[st
 
 
 @contextmanager
-def _interrupt_held() -> Generator[None]:
-    """Ctrl-C takes effect at the end of this: a job that the server has just accepted has to be
-    known by its id in order to be cancelled. A second one takes effect at once.
+def _interrupt_deferred() -> Generator[None]:
+    """Defer Ctrl-C to the end of the context; a second Ctrl-C takes effect at once.
+
+    A job that the server has just accepted can be cancelled only once its id is known.
     """
     is_interrupted = False
 
-    def hold(*_: object) -> None:
+    def defer(*_: object) -> None:
         nonlocal is_interrupted
         if is_interrupted:
             raise KeyboardInterrupt
         is_interrupted = True
 
-    before = signal.signal(signal.SIGINT, hold)
+    before = signal.signal(signal.SIGINT, defer)
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""The app: its commands, and what becomes of their errors."""
+"""The app: its commands, and how their errors are printed."""
 
 from __future__ import annotations
 
@@ -17,18 +17,24 @@ from cli.unlearn import unlearn
 from encoders import PalimpsestError
 from encoders.version import VERSION
 
+_HELP = """Text-to-video models that can forget: unlearned text encoders, made and served beside the
+base.
+
+A key for the server is read from PALIMPSEST_API_KEY.
+"""
+
 
 class Commands(TyperGroup):
-    """Prints an error that was to be expected as one line; the others are bugs, and show it."""
+    """A group that prints expected errors as one line; other errors are bugs, with traceback."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command."""
+        """Run the command, and turn an expected error into exit status 1."""
         try:
             return super().invoke(ctx)
         except (CommandFailed, PalimpsestError) as error:
             reason = str(error)
         except OSError as error:
-            if error.errno == errno.EPIPE:  # nobody reads on: Typer ends quietly
+            if error.errno == errno.EPIPE:  # the reader has closed the pipe: Typer ends quietly
                 raise
             reason = f"{error.filename}: {error.strerror}." if error.filename else str(error)
         show.error(reason)
@@ -38,7 +44,7 @@ class Commands(TyperGroup):
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
-    rich_markup_mode="markdown",  # lines of a paragraph are joined
+    rich_markup_mode="markdown",  # joins the lines of a paragraph
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -49,20 +55,19 @@ app.add_typer(encoders.app, name="encoders")
 app.command()(backbones)
 
 
-def _version(is_asked: bool) -> None:
-    if is_asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"palimpsest {VERSION}")
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(help=_HELP)
 def palimpsest(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
-    """Text-to-video models that can forget: unlearned text encoders, made and served beside the
-    base.
-
-    A key for the server is read from PALIMPSEST_API_KEY.
-    """
+    """Define the options of `palimpsest` itself."""

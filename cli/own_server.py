@@ -1,4 +1,4 @@
-"""A server of one's own: started for the length of a command, on a free port, and stopped after."""
+"""A server of a command's own: started on a free port, and stopped when the command ends."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cli.client import Client, Unreachable, client_of
-from cli.configuration import SERVE, serving
+from cli.configuration import SERVE, server_environment
 from cli.errors import CommandFailed
 from server.parent_watchdog import announce_parent
 
-START_LIMIT_S = 120
-"""In which it has to answer. Loading may take longer: a model can be large."""
-_STOP_LIMIT_S = 30
-_LOOK_EVERY_S = 0.25
+START_TIMEOUT_S = 120
+"""Seconds until the first answer. Loading may take longer: a model can be large."""
+_STOP_TIMEOUT_S = 30
+_POLL_INTERVAL_S = 0.25
 
 
 @contextmanager
 def own_server(data: Path, log: Path) -> Generator[Client]:
-    """A client of a server of our own, which is ready; the server is stopped at the end.
+    """Start a server, yield a client of it once it is ready, and stop it at the end.
 
-    It has this process's environment, but its own port, on loopback. It ends with this process,
-    even with one that is killed.
+    The server has this process's environment, but a port of its own on the loopback interface. It
+    ends with this process, even if this process is killed.
 
     Args:
-        data: the server's data directory.
-        log: what the server says goes here, in place of what is there.
+        data: The server's data directory.
+        log: File for the server's output. A file that exists is replaced.
 
     Raises:
-        CommandFailed: it does not start, or cannot load its model.
+        CommandFailed: The server does not start, or cannot load its model.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     announce_parent()
-    environment = serving(host="127.0.0.1", port=port, data_dir=data)
+    environment = server_environment(host="127.0.0.1", port=port, data_dir=data)
     environment["BENTOML_HOME"] = str(data.absolute() / "bentoml")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
-        # A session of its own: Ctrl-C is for this process, which has yet to cancel its job there.
+        # A session of its own: Ctrl-C must not stop it before this process has cancelled its job.
         process = subprocess.Popen(
             SERVE,
             env=environment,
@@ -60,7 +60,7 @@ def own_server(data: Path, log: Path) -> Generator[Client]:
     finally:
         process.terminate()
         try:
-            process.wait(_STOP_LIMIT_S)
+            process.wait(_STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
 
@@ -78,9 +78,9 @@ def _wait_ready(client: Client, process: subprocess.Popen[bytes], log: Path) -> 
         if state == "load_failed":
             raise CommandFailed(f"The server cannot load its model. Its log says why: {log}")
         has_answered |= state is not None
-        if not has_answered and time.monotonic() > started + START_LIMIT_S:
+        if not has_answered and time.monotonic() > started + START_TIMEOUT_S:
             break
-        time.sleep(_LOOK_EVERY_S)
-    said = log.read_text(errors="replace").strip().splitlines()
-    last = f" It said last: {said[-1]}" if said else ""
+        time.sleep(_POLL_INTERVAL_S)
+    lines = log.read_text(errors="replace").strip().splitlines()
+    last = f" It said last: {lines[-1]}" if lines else ""
     raise CommandFailed(f"The server does not start; its log is {log}.{last}")

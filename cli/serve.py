@@ -1,4 +1,4 @@
-"""`palimpsest serve`: the server, in place of this process."""
+"""`palimpsest serve`: replace this process by the server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.configuration import SERVE, serving
+from cli.configuration import SERVE, server_environment
 
 
 def serve(
@@ -58,6 +58,8 @@ def serve(
         "port": port,
         "data_dir": data_dir,
     }
-    environment = serving(**{name: value for name, value in given.items() if value is not None})
+    environment = server_environment(
+        **{name: value for name, value in given.items() if value is not None}
+    )
     sys.stdout.flush()
     os.execve(SERVE[0], SERVE, environment)

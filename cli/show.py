@@ -1,4 +1,4 @@
-"""What a command prints: its result on stdout, everything else on stderr."""
+"""Output of a command: its result on stdout, everything else on stderr."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from rich.table import Table
 
 Row = tuple[str, str, str, str, str]
 
-_WIDTH_OF_A_FILE = 1000
-"""Columns where there is no terminal: what reads it wants a row in a line."""
+_FILE_WIDTH = 1000
+"""Columns where there is no terminal, so that each row of a table is one line."""
 
 
 def result(value: Any) -> None:
@@ -40,29 +40,29 @@ def table(rows: Table) -> None:
 
 
 def note(text: str) -> None:
-    """Print a line on stderr that the user should know of."""
+    """Print a notice on stderr."""
     _console(sys.stderr).print(text, style="dim", soft_wrap=True)
 
 
 def error(text: str) -> None:
-    """Print what went wrong: one red line on stderr."""
+    """Print an error: one red line on stderr."""
     _console(sys.stderr).print(" ".join(text.split()), style="red", soft_wrap=True)
 
 
-def confirmed(question: str) -> bool:
-    """Whether the user says yes. Typer's own question would leave a space on stdout."""
+def confirm(question: str) -> bool:
+    """Ask the user, and return True for yes. Typer's own question would print to stdout."""
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def waiting(text: str) -> AbstractContextManager[Any]:
-    """A spinner on stderr while this lasts, if that is a terminal."""
+def spinner(text: str) -> AbstractContextManager[Any]:
+    """Return a context that shows a spinner on stderr, if that is a terminal."""
     return _console(sys.stderr).status(text) if sys.stderr.isatty() else nullcontext()
 
 
 def progress() -> Progress:
-    """A bar with a phase beside it on stderr, if that is a terminal."""
+    """Return a progress bar with a phase beside it on stderr, if that is a terminal."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -74,79 +74,79 @@ def progress() -> Progress:
 
 
 def plain_table(*columns: str) -> Table:
-    """An empty table in the one style."""
+    """Return an empty table in the style of all commands."""
     return Table(*columns, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
 
 
-def facts(pairs: dict[str, str]) -> Table:
-    """A table of names and what they are."""
+def facts_table(pairs: dict[str, str]) -> Table:
+    """Return a table of names and values, without a header."""
     found = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for name, text in pairs.items():
         found.add_row(name, text)
     return found
 
 
-def when(seconds: int | None) -> str:
-    """A moment, in the local time zone."""
+def local_time(seconds: int | None) -> str:
+    """Format a Unix time in the local time zone."""
     return "" if seconds is None else f"{datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M}"
 
 
 def forgets(encoder: dict[str, Any]) -> str:
-    """An encoder's concepts with their kinds."""
+    """Format an encoder's concepts with their kinds."""
     return ", ".join(f"{concept['name']} ({concept['kind']})" for concept in encoder["concepts"])
 
 
-def percent(rate: float) -> str:
-    """98.6 %; 100 %."""
-    return f"{round(100 * rate, 1):g} %"
+def _percent(share: float) -> str:
+    """Format a share of 1: `98.6 %`, `100 %`."""
+    return f"{round(100 * share, 1):g} %"
 
 
-def rate(seen: dict[str, Any], name: str) -> str:
-    """A rate among an encoder's measures; nothing if there is none, a dash if it is one of none."""
-    if f"{name}_rate" not in seen:
+def rate(measures: dict[str, Any], name: str) -> str:
+    """Format one of an encoder's rates: empty if it was not measured, a dash if of no clips."""
+    if f"{name}_rate" not in measures:
         return ""
-    return percent(seen[f"{name}_rate"]) if seen[f"{name}_n"] else "–"
+    return _percent(measures[f"{name}_rate"]) if measures[f"{name}_n"] else "–"
 
 
-def measures(encoder: dict[str, Any]) -> Table | None:
-    """What the judge saw of an encoder, and what it had to reach; None if it was not judged."""
-    seen, gate = encoder["measures"], encoder["gate"]
-    if "concepts" not in seen:
+def measures_table(encoder: dict[str, Any]) -> Table | None:
+    """Return a table of an encoder's measures and its gate; None if it was not judged."""
+    measures, gate = encoder["measures"], encoder["gate"]
+    if "concepts" not in measures:
         return None
     found = plain_table("", "rate", "95 % interval", "clips", "needed")
-    for row in _rows(seen, gate):
+    for row in _rows(measures, gate):
         found.add_row(*row)
     return found
 
 
-def _rows(seen: dict[str, Any], gate: dict[str, Any]) -> Generator[Row]:
+def _rows(measures: dict[str, Any], gate: dict[str, Any]) -> Generator[Row]:
     def needed(sign: str, name: str) -> str:
-        return f"{sign} {percent(gate[name])}" if name in gate else ""
+        return f"{sign} {_percent(gate[name])}" if name in gate else ""
 
-    def row(what: str, share: float, bounds: list[float] | None, n: int, than: str = "") -> Row:
+    def row(title: str, share: float, bounds: list[float] | None, n: int, bound: str = "") -> Row:
         if n == 0:
-            return what, "–", "", "0", than
+            return title, "–", "", "0", bound
         interval = f"{100 * bounds[0]:.0f} to {100 * bounds[1]:.0f} %" if bounds else ""
-        return what, percent(share), interval, str(n), than
+        return title, _percent(share), interval, str(n), bound
 
-    for name, of in seen["concepts"].items():
+    for name, own in measures["concepts"].items():
         base = needed("≥", "min_base_rate")
-        yield row(f"{name}: shown by the base", of["base_rate"], None, of["base_n"], base)
+        yield row(f"{name}: shown by the base", own["base_rate"], None, own["base_n"], base)
         gone = needed("≥", "min_forget_rate")
-        yield row(f"{name}: gone", of["forget_rate"], of["interval"], of["n"], gone)
-    for what, name in (("shown by the base", "base_retain"), ("shown", "retain")):
-        share, interval, n = (seen[f"{name}_{part}"] for part in ("rate", "interval", "n"))
-        yield row(f"other concepts: {what}", share, interval, n)
+        yield row(f"{name}: gone", own["forget_rate"], own["interval"], own["n"], gone)
+    for title, name in (("shown by the base", "base_retain"), ("shown", "retain")):
+        share, interval, n = (measures[f"{name}_{part}"] for part in ("rate", "interval", "n"))
+        yield row(f"other concepts: {title}", share, interval, n)
     lost = needed("≤", "max_retain_drop")
-    yield row("other concepts: lost", seen["retain_drop"], None, seen["retain_n"], lost)
+    yield row("other concepts: lost", measures["retain_drop"], None, measures["retain_n"], lost)
 
 
 def _console(stream: TextIO) -> Console:
-    # What is printed has come from elsewhere: brackets and colons in it are no markup.
+    # Printed text comes from users and servers: its brackets and colons are not markup.
     return Console(
         file=stream,
         markup=False,
         emoji=False,
         highlight=False,
-        width=None if stream.isatty() else _WIDTH_OF_A_FILE,
+        width=None if stream.isatty() else _FILE_WIDTH,
     )

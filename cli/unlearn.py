@@ -1,4 +1,4 @@
-"""`palimpsest unlearn`: an encoder that forgets."""
+"""`palimpsest unlearn`: make an encoder that forgets a concept."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from cli import show
-from cli.connection import connected
+from cli.connection import connect
 from cli.errors import CommandFailed
-from cli.jobs import made
+from cli.jobs import run_job
 from cli.options import AsJson, ServerUrl
 from encoders import Kind
 
@@ -66,7 +66,7 @@ def unlearn(
     It is published only if it passes; else the exit status is 1. What it has to reach is the
     server's to say, where an option does not. Ctrl-C cancels it on the server.
     """
-    asked: dict[str, Any] = {
+    options: dict[str, Any] = {
         "concept": concept,
         "kind": kind,
         "id": encoder_id,
@@ -80,15 +80,15 @@ def unlearn(
         "min_base_rate": min_base_rate,
         "max_probes": max_probes,
     }
-    body = {name: value for name, value in asked.items() if value}
+    body = {name: value for name, value in options.items() if value}
     body["gate"] = {name: value for name, value in gate.items() if value is not None}
-    with connected(server) as client:
-        encoder = made(client, "encoders", body, f"An encoder that forgets {concept}")
+    with connect(server) as client:
+        encoder = run_job(client, "encoders", body, f"An encoder that forgets {concept}")
     if as_json:
         show.result(encoder)
     elif encoder["status"] == "published":
         show.line(f"{encoder['id']} is published. It forgets {show.forgets(encoder)}.")
-    if not as_json and (measures := show.measures(encoder)) is not None:
+    if not as_json and (measures := show.measures_table(encoder)) is not None:
         show.table(measures)
     if encoder["status"] == "failed":
         raise CommandFailed(f"{encoder['id']} failed: {encoder['error']['message']}")

@@ -12,15 +12,15 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file, in place of one of that name.
+    """Write a file, or replace the one of that name.
 
     The folder is created if it is missing.
 
     Raises:
-        OSError: The file could not be written; what stood at `path` still stands there.
+        OSError: The file could not be written. A file that was at `path` before is unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
+    draft = draft_path(path)
     try:
         draft.write_bytes(content)
         rename_synced(draft, path)
@@ -29,15 +29,20 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise
 
 
+def draft_path(path: Path) -> Path:
+    """Return a new hidden name beside `path`, to write to before `rename_synced`."""
+    return path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
+
+
 def rename_synced(draft: Path, path: Path) -> None:
     """Move a finished file or folder to its place, and return once both are on the disk.
 
     Args:
-        draft: A file, or a folder with everything in it. It lies on the same file system.
-        path: Its name from now on. A file of that name is replaced; a folder must not exist.
+        draft: A file, or a folder with everything in it, on the same file system as `path`.
+        path: The new name. A file of that name is replaced; a folder must not exist.
 
     Raises:
-        OSError: The disk is full or away, or there is a folder at `path`.
+        OSError: The disk is full or not mounted, or there is a folder at `path`.
     """
     if draft.is_dir():
         for entry in sorted(draft.rglob("*")):

@@ -1,7 +1,8 @@
 """Named blobs in a directory or in S3: the few operations that the encoder store is built from.
 
-obstore gives both the same meaning: a put is all or nothing, and a create fails if the object is
-there. Some servers that speak S3 ignore the latter; two publishers are not told apart on those.
+obstore gives both the same semantics: a put is all or nothing, and a create fails if the blob
+exists. Some servers that speak S3 ignore the second: on those, two publishers of one id are not
+told apart.
 """
 
 from __future__ import annotations
@@ -17,23 +18,25 @@ from obstore.store import ObjectStore, from_url
 
 
 class TooLarge(Exception):
-    """An object is larger than its reader allows; carries its size in bytes."""
+    """A blob is larger than its reader allows; carries its size in bytes."""
 
     def __init__(self, size: int) -> None:
         super().__init__(size)
         self.size = size
 
 
-class Listed(NamedTuple):
-    """One object of a listing."""
+class BlobInfo(NamedTuple):
+    """One blob of a listing."""
 
     path: str
     last_modified: datetime
 
 
-class Objects:
-    """Args:
-    location: a directory, created if absent, or a URL such as ``s3://bucket/prefix``.
+class BlobStore:
+    """Blobs by path, in a directory or in an S3 bucket.
+
+    Args:
+        location: A directory, created if absent, or a URL such as `s3://bucket/prefix`.
     """
 
     def __init__(self, location: str | Path) -> None:
@@ -44,11 +47,11 @@ class Objects:
             self._store = from_url(url, mkdir=True, automatic_cleanup=True)
 
     def put(self, path: str, data: bytes) -> None:
-        """Write an object whole, replacing what was there atomically."""
+        """Write a blob whole, replacing the one that was there atomically."""
         obstore.put(self._store, path, data)
 
     def create(self, path: str, data: bytes) -> bool:
-        """Write an object if there is none; False if there is."""
+        """Write a blob if there is none at the path; return False if there is."""
         try:
             obstore.put(self._store, path, data, mode="create")
         except AlreadyExistsError:
@@ -56,10 +59,10 @@ class Objects:
         return True
 
     def read(self, path: str, max_bytes: int) -> bytes | None:
-        """An object's content, or None if it does not exist.
+        """Return a blob's content, or None if it does not exist.
 
         Raises:
-            TooLarge: before any of it is read.
+            TooLarge: It is larger than `max_bytes`; nothing of it was read.
         """
         try:
             result = obstore.get(self._store, path)
@@ -70,7 +73,7 @@ class Objects:
             return None
 
     def exists(self, path: str) -> bool:
-        """Whether there is such an object."""
+        """Return True if there is a blob at the path."""
         try:
             obstore.head(self._store, path)
         except FileNotFoundError:
@@ -78,20 +81,20 @@ class Objects:
         return True
 
     def remove(self, paths: Iterable[str]) -> None:
-        """Remove objects, in order; those already gone are passed over."""
+        """Remove blobs, in order; skip those that do not exist."""
         for path in paths:
             try:
                 obstore.delete(self._store, path)
             except FileNotFoundError:
                 continue
 
-    def under(self, folder: str) -> Iterator[Listed]:
-        """Every object below a folder, however deep."""
+    def walk(self, folder: str) -> Iterator[BlobInfo]:
+        """Yield every blob below a folder, at any depth."""
         for chunk in obstore.list(self._store, folder):
             for item in chunk:
-                yield Listed(item["path"], item["last_modified"])
+                yield BlobInfo(item["path"], item["last_modified"])
 
-    def folders(self, folder: str) -> list[str]:
-        """Names of the folders directly in a folder."""
+    def subfolders(self, folder: str) -> list[str]:
+        """Return the names of the folders directly in a folder."""
         listing = obstore.list_with_delimiter(self._store, folder)
         return [path.rsplit("/", 1)[-1] for path in listing["common_prefixes"]]

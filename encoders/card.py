@@ -1,22 +1,17 @@
-"""What an unlearned encoder says about itself, and the rules for naming one."""
+"""An encoder's card: what it forgets and how it was made; and the rules for its id."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 from encoders.errors import EncoderInvalid, InvalidId
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 Kind = Literal["object", "character", "style", "person", "motion"]
-"""What sort of thing a concept is; it decides prompts, anchors and how forgetting is judged."""
+"""Sort of a concept; it decides prompts, anchors and how forgetting is judged."""
 
 SCHEMA_VERSION = 1
 
@@ -24,13 +19,17 @@ _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
 def check_id(name: str, *, param: str = "id") -> str:
-    """Return ``name`` if it may name an encoder or an alias.
+    """Return `name` if it may name an encoder or an alias.
 
-    Such a name is also a folder in the store and a part of ``model`` in requests, hence the narrow
-    alphabet: 1 to 63 of ``a-z 0-9 . _ -``, the first one a letter or digit, and no ``..``.
+    The name is also a folder in the store and a part of `model` in requests, so the alphabet is
+    narrow: 1 to 63 of `a-z 0-9 . _ -`, the first one a letter or digit, and no `..`.
+
+    Args:
+        name: The name to check.
+        param: Request field that the error names.
 
     Raises:
-        InvalidId: anything else.
+        InvalidId: The name has other characters, or is too short or too long.
     """
     if not _ID.fullmatch(name) or ".." in name:
         raise InvalidId(
@@ -46,41 +45,41 @@ Sha256 = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
 class Concept(BaseModel):
-    """Something to forget, by its names."""
+    """A concept to forget, by its names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(min_length=1, max_length=100)
     kind: Kind
     synonyms: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = ()
-    """Other phrases for it, beside those that a model's own prompt book knows."""
+    """Other phrases for it, in addition to those of the model's own prompt book."""
 
 
 class Card(BaseModel):
-    """The readable half of an encoder: what it forgets, how it was made, what was measured."""
+    """A description of an encoder: what it forgets, how it was made, what was measured."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = SCHEMA_VERSION
     id: EncoderId
     concepts: tuple[Concept, ...] = Field(min_length=1)
-    """All that it forgets, its parent's included."""
+    """All concepts that it forgets, its parent's included."""
     method: str = Field(min_length=1, max_length=64)
     settings: dict[str, JsonValue] = {}
-    """Every setting of the method, defaults included: enough to make the encoder again."""
+    """Every setting of the method, defaults included, so that the encoder can be made again."""
     seed: int
     base: Sha256
-    """The base text encoder the overrides belong to (:func:`encoders.digest.fingerprint`)."""
+    """Fingerprint of the base text encoder (`encoders.digest.fingerprint`)."""
     digest: Sha256
-    """Digest of the tensors that are computed with (:func:`encoders.digest.digest`)."""
+    """Digest of the tensors that are computed with (`encoders.digest.digest`): its identity."""
     stored: Sha256
-    """Fingerprint of the tensors as they are stored, whole or as factors."""
+    """Fingerprint of the tensors as they are stored, whole or as factors: the file's integrity."""
     parent: EncoderId | None = None
-    """The encoder this one was trained on from; None for the base."""
+    """Id of the encoder that this one was trained from; None for the base."""
     created_at: datetime
     measures: dict[str, JsonValue] = {}
-    """What the judge saw: forget_rate, retain_rate, their base rates, counts; and the thresholds it
-    was held to, `gate`."""
+    """Measures of the judge: forget_rate, retain_rate, their base rates, counts; and `gate`, the
+    thresholds that the encoder had to pass."""
 
     @property
     def ref(self) -> EncoderRef:
@@ -88,7 +87,7 @@ class Card(BaseModel):
         return EncoderRef(self.id, self.digest)
 
     def to_json(self) -> bytes:
-        """The card as it lies in the store: indented UTF-8 JSON."""
+        """Return the card as the store keeps it: indented UTF-8 JSON."""
         return self.model_dump_json(indent=2).encode()
 
     @classmethod
@@ -96,8 +95,8 @@ class Card(BaseModel):
         """Read a stored card.
 
         Raises:
-            EncoderInvalid: not JSON, a field missing, unknown or out of range, or another schema
-                version.
+            EncoderInvalid: It is not JSON, has a field that is missing, unknown or out of range,
+                or has another schema version.
         """
         try:
             return cls.model_validate_json(data)
@@ -106,20 +105,7 @@ class Card(BaseModel):
 
 
 class EncoderRef(NamedTuple):
-    """A published encoder as a job pins it: its id, and the digest that the id had then."""
+    """A published encoder as a job pins it: its id, and the digest that the id had at that time."""
 
     id: str
     digest: str
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """An unlearned encoder: a card, and the tensors that stand in for the base's.
-
-    ``overrides`` maps a canonical parameter name to a tensor of exactly the base parameter's shape,
-    or the names of two factors to matrices that make its change (:mod:`encoders.low_rank`).
-    An encoder is never merged into the base; see :meth:`encoders.TextEncoder.encode`.
-    """
-
-    card: Card
-    overrides: Mapping[str, Tensor]

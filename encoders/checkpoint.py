@@ -1,8 +1,9 @@
-"""A text model's checkpoint on disk: which of its files are read, and the tensors in them.
+"""A text model's checkpoint on disk: its files, and the tensors in them.
 
-A directory as transformers lays it out (``model.safetensors``, or parts of it beside an index), or
-one file. Safetensors hold nothing but tensors. A pickle (``pytorch_model.bin``) is a program that
-makes them: it is read only for whoever asks, and then by an unpickler that makes nothing else.
+A checkpoint is a directory as transformers lays it out (`model.safetensors`, or parts of it beside
+an index), or one file. Safetensors hold nothing but tensors. A pickle (`pytorch_model.bin`) is a
+program that makes them: it is read only if the caller allows it, and then by an unpickler that
+makes tensors and nothing else.
 """
 
 from __future__ import annotations
@@ -34,20 +35,20 @@ class StoredTensor(NamedTuple):
     name: str
     shape: tuple[int, ...]
     read: Callable[[], Tensor]
-    """The tensor on the CPU. It may be a window on the file: to be copied before that is closed."""
+    """Read the tensor, onto the CPU. It may be a view of the file, valid while that is open."""
 
 
 @contextmanager
 def stored_tensors(path: Path, *, allow_pickle: bool) -> Generator[list[StoredTensor]]:
-    """The tensors of a checkpoint, each of them read when it is asked for.
+    """Yield the tensors of a checkpoint, each of which is read when its `read` is called.
 
     Args:
-        path: a directory, or one file of it.
-        allow_pickle: whether a pickle may be read, as tensors and nothing else.
+        path: A directory, or one file of it.
+        allow_pickle: True to read a pickle too, as tensors and nothing else.
 
     Raises:
-        EncoderInvalid: no checkpoint there, a pickle that is not allowed or holds anything but
-            tensors by name, a file that is not what it should be or is cut off.
+        EncoderInvalid: There is no checkpoint, it is a pickle that is not allowed or holds anything
+            but tensors by name, or a file is truncated or of another format.
     """
     with ExitStack() as stack:
         tensors: list[StoredTensor] = []
@@ -58,10 +59,9 @@ def stored_tensors(path: Path, *, allow_pickle: bool) -> Generator[list[StoredTe
                 tensors += _pickled(file)
             else:
                 raise EncoderInvalid(
-                    f"{file} is a pickle: a program that can do anything when it is read, so it "
-                    "is not unless you ask for it. If you trust where it comes from, say "
-                    "--allow-pickle (allow_pickle=True): it is then read as tensors, and refused "
-                    "if it is anything more."
+                    f"{file} is a pickle: a program that can do anything when it is read. If you "
+                    "trust its source, allow it with --allow-pickle (allow_pickle=True): it is "
+                    "then read as tensors, and refused if it holds anything more."
                 )
         yield tensors
 
@@ -70,7 +70,7 @@ def _files(path: Path) -> list[Path]:
     if path.is_file():
         if path.suffix in {".safetensors", *_PICKLES}:
             return [path]
-        raise EncoderInvalid(f"{path} is no .safetensors file; a checkpoint is read from those.")
+        raise EncoderInvalid(f"{path} is no .safetensors file; name one, or a directory.")
     if not path.is_dir():
         raise EncoderInvalid(f"There is no directory or file {path}.")
     for name in (SAFETENSORS, PICKLE):
@@ -83,13 +83,13 @@ def _files(path: Path) -> list[Path]:
         return variants
     there = ", ".join(sorted(file.name for file in path.iterdir())[:8]) or "nothing"
     raise EncoderInvalid(
-        f"{path} holds no {SAFETENSORS} (what there is: {there}). Name the directory that does, "
+        f"{path} holds no {SAFETENSORS} (it holds: {there}). Name the directory that does, "
         "such as the text_encoder of a pipeline, or the .safetensors file itself."
     )
 
 
 def _parts(index: Path) -> list[Path]:
-    """The files that an index spreads a checkpoint over, none of them outside its directory."""
+    """Return the files that an index lists, none of them outside its directory."""
     try:
         if index.stat().st_size > _MAX_INDEX_BYTES:
             raise ValueError(f"it is larger than {_MAX_INDEX_BYTES} bytes")
@@ -103,7 +103,7 @@ def _parts(index: Path) -> list[Path]:
         if part.name != name or part.suffix not in {".safetensors", *_PICKLES}:
             raise EncoderInvalid(f"The index {index} names {name!r}, which is no file beside it.")
         if not part.is_file():
-            raise EncoderInvalid(f"{part} is missing, a part of the checkpoint by its index.")
+            raise EncoderInvalid(f"{part} is missing, though the index lists it.")
     return [index.parent / name for name in names]
 
 
@@ -118,7 +118,7 @@ def _safetensors(path: Path, stack: ExitStack) -> list[StoredTensor]:
         file: Any = stack.enter_context(safe_open(path, "pt"))
         return [
             StoredTensor(name, tuple(file.get_slice(name).get_shape()), partial(read, name))
-            for name in file.keys()  # noqa: SIM118 - it is no mapping
+            for name in file.keys()  # noqa: SIM118 - a safetensors file is not a mapping
         ]
     except SafetensorError as error:
         raise EncoderInvalid(f"{path} is not a whole safetensors file: {error}") from error
@@ -130,7 +130,7 @@ def _pickled(path: Path) -> list[StoredTensor]:
         content = torch.load(
             path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
         )
-    except Exception as error:  # whatever a file that anybody made can make an unpickler raise
+    except Exception as error:  # an untrusted file can make the unpickler raise anything
         raise EncoderInvalid(
             f"{path} is not a pickle of tensors and nothing else: {str(error)[:300]}"
         ) from error
@@ -138,14 +138,14 @@ def _pickled(path: Path) -> list[StoredTensor]:
         isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in content.items()
     ):
         raise EncoderInvalid(
-            f"{path} is a pickle of something else than tensors by name. Save the text encoder's "
+            f"{path} is a pickle of something other than tensors by name. Save the text encoder's "
             f"state dict alone, best as {SAFETENSORS}."
         )
     return [
-        StoredTensor(name, tuple(tensor.shape), partial(_same, tensor))
+        StoredTensor(name, tuple(tensor.shape), partial(_identity, tensor))
         for name, tensor in content.items()
     ]
 
 
-def _same(tensor: Tensor) -> Tensor:
+def _identity(tensor: Tensor) -> Tensor:
     return tensor

@@ -1,8 +1,14 @@
 """Hashes over tensors, not files: the same weights give the same hash, however they are stored.
 
-Hub checkpoints of one encoder differ in file layout, precision and names. So what is hashed is the
-tensors themselves, in one canonical dtype (float16, little endian) under canonical names in sorted
-order. A base loaded from a float32 and from a float16 file has one fingerprint.
+Hub checkpoints of one text encoder differ in file layout, precision and names. So the tensors
+themselves are hashed, in one canonical dtype (float16, little endian) under canonical names in
+sorted order. A base loaded from a float32 file and from a float16 file has one fingerprint.
+
+There are two hashes. `fingerprint` covers tensors as they are stored: it is cheap, and it proves
+that a file is the one that was published. `digest` covers the weights that an encoder computes
+with: it is costly, because factors have to be multiplied out in exact float64 arithmetic, so that
+every machine finds the same bits. Only so does an encoder that was exported as whole matrices and
+imported again keep its identity.
 """
 
 from __future__ import annotations
@@ -20,10 +26,10 @@ CANONICAL_DTYPE = torch.float16
 
 
 def fingerprint(tensors: Mapping[str, Tensor]) -> str:
-    """Hash of a set of named tensors: ``"sha256:"`` and 64 hex digits.
+    """Hash named tensors as they are stored: `"sha256:"` and 64 hex digits.
 
-    Order, memory layout, device and floating-point width do not matter; names, shapes and values in
-    float16 do.
+    Names, shapes and values in float16 count. Order, memory layout, device and floating-point width
+    do not.
     """
     hasher = hashlib.sha256()
     for name in sorted(tensors):
@@ -34,18 +40,18 @@ def fingerprint(tensors: Mapping[str, Tensor]) -> str:
 
 
 def digest(base: Mapping[str, Tensor], overrides: Mapping[str, Tensor]) -> str:
-    """Identity of an encoder: the fingerprint of those of its tensors that differ from ``base``.
+    """Return an encoder's identity: the fingerprint of the tensors that differ from `base`.
 
-    Over what is computed with, not over what is stored: factors have the digest of the matrices
-    that they make, and an override that says what the base says anyway does not change it. It is
-    rounded to the base's dtype before it is to float16, so that a checkpoint in that dtype, which
-    has no more to say, has the same digest.
+    It covers the weights that are computed with, not the form in which they are stored. Factors
+    have the digest of the matrices that they make, and an override that equals the base does not
+    count. Each tensor is rounded to the base's dtype before float16, so that a checkpoint in that
+    dtype, which cannot hold more, has the same digest.
     """
     return fingerprint(_differing(base, low_rank.exact(base, overrides)))
 
 
 def effective(base: Mapping[str, Tensor], overrides: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The overrides that change ``base``, in the form they are stored: float16, on the CPU."""
+    """Return the overrides that change `base`, as they are stored: float16, on the CPU."""
     changed = _differing(base, low_rank.exact(base, overrides))
     return {
         name: canonical(tensor)
@@ -63,7 +69,7 @@ def _differing(base: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> dic
 
 
 def canonical(tensor: Tensor) -> Tensor:
-    """``tensor`` detached, float16, contiguous, on the CPU."""
+    """Return `tensor` detached, float16, contiguous, on the CPU."""
     return tensor.detach().to("cpu", CANONICAL_DTYPE).contiguous()
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong, as exceptions that a server can turn into an answer without guessing."""
+"""Errors with a stable code and the field at fault, which a server turns into an answer."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from typing import ClassVar
 
 
 class PalimpsestError(Exception):
-    """Base of every error that is meant for a caller's eyes.
+    """Base of every error that a caller is shown; every room of the project subclasses it.
 
-    ``code`` is stable and machine readable; ``param`` names the request field at fault, if one is.
-    The message says what was wrong, which value, and what to do. Every room subclasses this one.
+    The message says what was wrong, which value, and what to do.
+
+    Attributes:
+        code: Stable and machine readable.
+        param: The request field at fault, or None.
     """
 
     code: ClassVar[str] = "error"
@@ -26,7 +29,7 @@ class InvalidId(PalimpsestError, ValueError):
 
 
 class EncoderNotFound(PalimpsestError):
-    """No encoder (or alias) of that name is published."""
+    """No encoder or alias of that name is published."""
 
     code = "encoder_not_found"
 
@@ -38,7 +41,7 @@ class EncoderExists(PalimpsestError):
 
 
 class EncoderInvalid(PalimpsestError):
-    """Overrides, card or file that must not be used: wrong base, shape, name, digest or format."""
+    """Overrides, a card or a file that must not be used: wrong base, shape, name or digest."""
 
     code = "encoder_invalid"
 

@@ -1,8 +1,8 @@
-"""Encoders as other programs know them: a directory that transformers loads, out and in.
+"""Export and import: encoders as whole text models that transformers loads.
 
-What goes out is the whole text model, the change laid over its base, in the base's dtype. What
-comes in is compared with the base, and of it only what differs is kept. An encoder that goes out
-and comes in again has the same digest, though its factors are whole matrices now.
+Export writes the whole text model with the overrides applied, in the base's dtype. Import compares
+a text model with the base and keeps the tensors that differ. An encoder that is exported and
+imported again has the same digest, though its factors have become whole matrices.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import json
 import shutil
-import uuid
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,13 +20,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from encoders import low_rank
+from encoders.atomic_files import draft_path, rename_synced
 from encoders.checkpoint import INDEX, SAFETENSORS, StoredTensor, stored_tensors
 from encoders.digest import canonical
 from encoders.errors import EncoderInvalid
 from encoders.text_encoder import TextEncoder
 
 SHARD_SIZE = "5GB"
-"""A checkpoint that is larger is spread over several files, as on the Hub."""
+"""Size above which a checkpoint is split into several files, as on the Hub."""
 
 _DTYPES = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 
@@ -35,25 +35,27 @@ _DTYPES = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 def export_directory(
     text_encoder: TextEncoder, overrides: Mapping[str, Tensor] | None, directory: Path
 ) -> None:
-    """Write an encoder as a plain checkpoint, which ``from_pretrained`` of its class loads.
+    """Write an encoder as a plain checkpoint, which `from_pretrained` of its class loads.
 
-    ``config.json`` and ``model.safetensors``, in parts beside an index if it is large. Names are
-    those of checkpoints on the Hub, which older versions of transformers read too: a tied tensor
-    goes by one name, and buffers are left out. The directory appears when it is whole.
+    The checkpoint is `config.json` and `model.safetensors`, the second in parts beside an index if
+    it is large. Tensors have the names of checkpoints on the Hub, which older versions of
+    transformers read too: a tied tensor has one name, and buffers are left out. The directory
+    appears once it is complete.
 
     Args:
-        overrides: the encoder's; None for the base.
-        directory: does not exist yet; its parent does.
+        text_encoder: The base.
+        overrides: The encoder's overrides; None for the base.
+        directory: The directory to make. Its parent exists.
 
     Raises:
-        EncoderInvalid: it exists, or has no parent; the overrides do not fit
-            (:meth:`TextEncoder.check`).
+        EncoderInvalid: The directory exists, or its parent does not; the overrides do not fit
+            (`TextEncoder.check`).
     """
     if overrides is not None:
         text_encoder.check(overrides)
     if directory.exists():
         raise EncoderInvalid(
-            f"{directory} exists, and nothing is written over: choose another directory.",
+            f"{directory} exists and is not overwritten: choose another directory.",
             param="directory",
         )
     if not directory.parent.is_dir():
@@ -62,35 +64,36 @@ def export_directory(
             "first.",
             param="directory",
         )
-    unfinished = directory.with_name(f".{directory.name}-{uuid.uuid4().hex[:8]}")
-    unfinished.mkdir()
+    draft = draft_path(directory)
+    draft.mkdir()
     try:
-        _write_config(text_encoder, unfinished)
-        _write_tensors(text_encoder.parameters(), overrides or {}, unfinished)
-        unfinished.rename(directory)
+        _write_config(text_encoder, draft)
+        _write_tensors(text_encoder.parameters(), overrides or {}, draft)
+        rename_synced(draft, directory)
     except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.rmtree(draft, ignore_errors=True)
         raise
 
 
 def import_directory(
     text_encoder: TextEncoder, directory: Path, *, allow_pickle: bool = False
 ) -> dict[str, Tensor]:
-    """The overrides that make of this base what a checkpoint holds.
+    """Read the overrides that turn this base into the text model of a checkpoint.
 
-    Tensors are read one at a time. One that equals the base's in the coarser of both dtypes is the
-    base's, saved in another; buffers are passed over.
+    Tensors are read one at a time. A tensor that equals the base's in the coarser of the two dtypes
+    counts as the base's, saved in another dtype. Buffers are skipped.
 
     Args:
-        directory: as transformers lays it out, or one file (:mod:`encoders.checkpoint`).
-        allow_pickle: whether to read a ``pytorch_model.bin``, of which tensors and nothing else.
+        text_encoder: The base.
+        directory: A directory as transformers lays it out, or one file (`encoders.checkpoint`).
+        allow_pickle: True to read a `pytorch_model.bin` too, as tensors and nothing else.
 
     Returns:
-        Canonical name → whole tensor, of those that differ: float16, on the CPU, checked.
+        Canonical name → whole tensor that differs: float16, on the CPU, checked.
 
     Raises:
-        EncoderInvalid: not readable, a pickle that is not allowed, the checkpoint of another
-            architecture, equal to the base, or not finite in float16.
+        EncoderInvalid: The checkpoint cannot be read, is a pickle that is not allowed, belongs to
+            another architecture, equals the base, or is not finite in float16.
     """
     changed: dict[str, Tensor] = {}
     with stored_tensors(directory, allow_pickle=allow_pickle) as tensors:
@@ -99,7 +102,7 @@ def import_directory(
             tensor = _read(found, directory)
             own = tensor.to(base.dtype)
             if not torch.equal(own, base) and not torch.equal(tensor, base.to(tensor.dtype)):
-                changed[name] = canonical(own).clone()  # `own` may be a window on the file
+                changed[name] = canonical(own).clone()  # `own` may be a view of the file
     if not changed:
         raise EncoderInvalid(
             f"{directory} changes nothing: each of its {len(text_encoder.shapes)} tensors equals "
@@ -118,16 +121,16 @@ def _write_config(text_encoder: TextEncoder, directory: Path) -> None:
 def _write_tensors(
     base: Mapping[str, Tensor], overrides: Mapping[str, Tensor], directory: Path
 ) -> None:
-    # A change has its parameter's shape and dtype, so that the base says where everything goes.
+    # An override has its parameter's shape and dtype, so the base alone decides the split.
     split = split_torch_state_dict_into_shards(
         dict(base),
         filename_pattern=SAFETENSORS.replace(".", "{suffix}."),
         max_shard_size=SHARD_SIZE,
     )
     for filename, names in split.filename_to_tensors.items():
-        mine = {n: t for n, t in overrides.items() if low_rank.parameter_of(n) in names}
+        of_file = {n: t for n, t in overrides.items() if low_rank.parameter_of(n) in names}
         tensors = {name: base[name].cpu().contiguous() for name in names}
-        tensors |= low_rank.materialize(base, mine)
+        tensors |= low_rank.materialize(base, of_file)
         save_file(tensors, directory / filename, metadata={"format": "pt"})
     if split.is_sharded:
         index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
@@ -137,7 +140,7 @@ def _write_tensors(
 def _by_parameter(
     text_encoder: TextEncoder, tensors: list[StoredTensor], directory: Path
 ) -> Mapping[str, list[StoredTensor]]:
-    """Canonical name → what the checkpoint has for it: one tensor, or a tied one by each name."""
+    """Return canonical name → the checkpoint's tensors for it: one, or a tied one by each name."""
     buffers = {name for name, _ in text_encoder.module.named_buffers()}
     found: dict[str, list[StoredTensor]] = defaultdict(list)
     unknown: list[str] = []
@@ -153,8 +156,8 @@ def _by_parameter(
             misshapen.append(f"{name!r} is {tensor.shape} instead of {expected}")
     missing = [repr(name) for name in text_encoder.shapes if name not in found]
     problems = [
-        f"{what}: {len(names)} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
-        for what, names in (
+        f"{problem}: {len(names)} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
+        for problem, names in (
             ("missing", missing),
             ("unknown", unknown),
             ("of another shape", misshapen),
@@ -175,8 +178,8 @@ def _read(found: list[StoredTensor], directory: Path) -> Tensor:
     tensor = first.read()
     if tensor.dtype not in _DTYPES:
         raise EncoderInvalid(
-            f"Tensor {first.name!r} of {directory} is stored as {tensor.dtype}; tensors are read "
-            "from floating-point numbers of 16, 32 or 64 bits."
+            f"Tensor {first.name!r} of {directory} is stored as {tensor.dtype}; only "
+            "floating-point tensors of 16, 32 or 64 bits are read."
         )
     for other in others:
         if not torch.equal(other.read(), tensor):

@@ -1,13 +1,11 @@
-"""Where things lie in the store.
+"""Paths of blobs in the store.
 
-::
-
-    encoders/<id>/card.json                          the encoder exists when this does
-    encoders/<id>/<digest>/overrides.safetensors     what it changes
+    encoders/<id>/card.json                          the encoder exists if and only if this does
+    encoders/<id>/<digest>/overrides.safetensors     its overrides
     encoders/<id>/<digest>/report/<name>             the page, its data, clips and stills
-    aliases/<name>                                   the id it points to
+    aliases/<name>                                   the id that the alias points to
 
-Ids and names are checked before they come here (:func:`encoders.check_id`).
+Ids and names are checked before they are passed to this module (`encoders.check_id`).
 """
 
 from __future__ import annotations
@@ -21,25 +19,28 @@ _REPORT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 def card_path(encoder_id: str) -> str:
-    """The card of an encoder."""
+    """Return the path of an encoder's card."""
     return f"encoders/{encoder_id}/card.json"
 
 
 def folder(card: Card) -> str:
-    """All of an encoder but its card. 16 hex digits tell publishers of one id apart."""
+    """Return the folder of everything of an encoder but its card.
+
+    16 hex digits of the digest tell the publishers of one id apart.
+    """
     return f"encoders/{card.id}/{card.digest.removeprefix('sha256:')[:16]}"
 
 
 def overrides_path(card: Card) -> str:
-    """The overrides of an encoder."""
+    """Return the path of an encoder's overrides."""
     return f"{folder(card)}/overrides.safetensors"
 
 
 def report_path(card: Card, name: str) -> str:
-    """A file of an encoder's report.
+    """Return the path of a file of an encoder's report.
 
     Raises:
-        InvalidId: ``name`` is not a plain file name.
+        InvalidId: `name` is not a plain file name.
     """
     if not _REPORT_NAME.fullmatch(name) or ".." in name:
         raise InvalidId(f"{name[:80]!r} cannot be the name of a report file.", param="name")
@@ -47,5 +48,5 @@ def report_path(card: Card, name: str) -> str:
 
 
 def alias_path(name: str) -> str:
-    """An alias."""
+    """Return the path of an alias."""
     return f"aliases/{name}"

@@ -1,4 +1,4 @@
-"""Overrides as bytes: safetensors, float16, nothing else, and refused before they can do harm."""
+"""Overrides as bytes: safetensors in float16 and nothing else, checked before they are used."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ MAX_HEADER_BYTES = 1 << 20
 
 
 def to_bytes(overrides: Mapping[str, Tensor]) -> bytes:
-    """Overrides as the content of a safetensors file: float16, the same bytes for equal tensors."""
+    """Write overrides as a safetensors file: float16, the same bytes for equal tensors."""
     return save({name: canonical(overrides[name]) for name in sorted(overrides)})
 
 
 def from_bytes(data: bytes) -> dict[str, Tensor]:
-    """Read what :func:`to_bytes` wrote, on the CPU. Nothing in it is ever executed.
+    """Read a file that `to_bytes` wrote, onto the CPU. Nothing in it is ever executed.
 
     Raises:
-        EncoderInvalid: not safetensors (a pickle, say), truncated, a header above 1 MiB, or a
-            tensor that is not float16.
+        EncoderInvalid: It is not safetensors (a pickle, say), it is truncated, its header is larger
+            than 1 MiB, or a tensor is not float16.
     """
     header_bytes = int.from_bytes(data[:8], "little")
     if len(data) < 8 or header_bytes > min(MAX_HEADER_BYTES, len(data) - 8):

@@ -1,7 +1,7 @@
-"""Overrides laid over a base one parameter at a time, each while its module computes.
+"""Overrides that replace a base's parameters one at a time, each while its module computes.
 
-Laid over all at once, the overridden matrices of T5 v1.1 XXL stand beside the base's own: 6 GiB for
-the length of a call, of which one layer's are needed at a time.
+Materialised all at once, the overridden matrices of T5 v1.1 XXL take 6 GiB beside the base's own
+for the length of a call, though only one layer's are needed at a time.
 """
 
 from __future__ import annotations
@@ -14,36 +14,39 @@ from torch import Tensor, nn
 
 
 @contextmanager
-def laid_in_turn(module: nn.Module, laid: Mapping[str, Callable[[], Tensor]]) -> Generator[None]:
-    """While this lasts, parameters of a module are others whenever it computes with them.
+def per_layer_overrides(
+    module: nn.Module, materialize: Mapping[str, Callable[[], Tensor]]
+) -> Generator[None]:
+    """Replace parameters of a module, each for as long as the layer that it belongs to computes.
 
     Args:
-        module: nobody else may call it meanwhile.
-        laid: a parameter's name → makes what it is to be. A tied one is replaced wherever it
-            stands. It may be used in the forward call of the module that it belongs to only.
+        module: No other thread may call it meanwhile.
+        materialize: Parameter name → a function that makes the tensor to compute with. A tied
+            parameter is replaced in every layer that has it. The tensor may be used only in the
+            forward call of its layer.
     """
-    makers = {id(module.get_parameter(name)): make for name, make in laid.items()}
+    by_identity = {id(module.get_parameter(name)): make for name, make in materialize.items()}
     hooks: list[Any] = []
-    kept: list[tuple[dict[str, Any], str, Any]] = []
-    for part in module.modules():
-        # A plain tensor can stand here, as under functional_call; an attribute would refuse it.
-        own: dict[str, Any] = vars(part)["_parameters"]
+    replaced: list[tuple[dict[str, Any], str, Any]] = []
+    for layer in module.modules():
+        # A plain tensor can be put here, as functional_call does; setattr would refuse it.
+        own: dict[str, Any] = vars(layer)["_parameters"]
         for name, parameter in list(own.items()):
-            if (make := makers.get(id(parameter))) is not None:
-                before, after = _swaps(own, name, parameter, make)
-                kept.append((own, name, parameter))
-                hooks.append(part.register_forward_pre_hook(before))
-                hooks.append(part.register_forward_hook(after))
+            if (make := by_identity.get(id(parameter))) is not None:
+                before, after = _hooks(own, name, parameter, make)
+                replaced.append((own, name, parameter))
+                hooks.append(layer.register_forward_pre_hook(before))
+                hooks.append(layer.register_forward_hook(after))
     try:
         yield
     finally:
         for hook in hooks:
             hook.remove()
-        for own, name, parameter in kept:  # of a forward call that failed
+        for own, name, parameter in replaced:  # a forward call that failed leaves its override
             own[name] = parameter
 
 
-def _swaps(
+def _hooks(
     own: dict[str, Any], name: str, parameter: Any, make: Callable[[], Tensor]
 ) -> tuple[Callable[..., None], Callable[..., None]]:
     def before(*_: Any) -> None:

@@ -1,4 +1,4 @@
-"""Which encoders' overrides are on the device now: one least-recently-used list, by bytes."""
+"""Residency: the overrides that are on the device, a least-recently-used cache by bytes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ResidencyStats:
-    """Counts since the start, and what is resident now."""
+    """Counts since the start, and the size of the cache now."""
 
     hits: int
     misses: int
@@ -33,7 +33,7 @@ class ResidencyStats:
 
 @dataclass
 class _Entry:
-    """One encoder on the device, or on its way there (``loaded`` not set yet)."""
+    """One encoder on the device, or being loaded (`loaded` is not set yet)."""
 
     overrides: Mapping[str, Tensor] = field(default_factory=dict)
     size: int = 0
@@ -43,14 +43,21 @@ class _Entry:
 
 
 class Residency:
-    """Keeps overrides on the device, up to ``capacity_bytes``; safe to use from several threads.
+    """A cache of overrides on the device; safe to use from several threads.
 
-    An encoder in use is never evicted: if what is in use exceeds the capacity, it is exceeded until
-    the first of them is released. Loading happens outside of the lock, so that a cold encoder does
-    not hold up requests whose encoder is resident, and once, however many ask for it.
+    An encoder in use is never evicted: if the encoders in use exceed the capacity, so does the
+    cache, until one of them is released. Loading happens outside of the lock, so that a cold
+    encoder does not delay requests whose encoder is resident. However many threads ask for an
+    encoder, it is loaded once.
 
     Entries are keyed by digest: an encoder that is deleted and published anew under the same id is
     another encoder.
+
+    Args:
+        text_encoder: The base that the encoders must belong to.
+        store: Source of the overrides.
+        capacity_bytes: Size up to which overrides stay on the device.
+        device: Device to load them to.
     """
 
     def __init__(
@@ -70,21 +77,21 @@ class Residency:
 
     @contextmanager
     def use(self, encoder_id: str, digest: str) -> Generator[Mapping[str, Tensor]]:
-        """The overrides of an encoder, on the device, for as long as the context lasts.
+        """Yield the overrides of an encoder, on the device for as long as the context lasts.
 
         Args:
-            encoder_id: the encoder's id (not an alias).
-            digest: the digest it had when the request was accepted.
+            encoder_id: The encoder's id (not an alias).
+            digest: The digest it had when the request was accepted.
 
         Raises:
-            EncoderNotFound: it has been deleted since, even if it is still resident.
-            EncoderInvalid: the id has another digest now, the file does not match its card, or the
+            EncoderNotFound: It was deleted in the meantime, even if it is still resident.
+            EncoderInvalid: The id has another digest now, the file does not match its card, or the
                 encoder was made for another base.
         """
         found = self._store.card(encoder_id).digest
         if found != digest:
             raise EncoderInvalid(
-                f"Encoder {encoder_id!r} is no longer the one that was asked for: its digest is "
+                f"Encoder {encoder_id!r} is no longer the one that was requested: its digest is "
                 f"{found}, not {digest}."
             )
         entry = self._pin(encoder_id, digest)
@@ -101,7 +108,7 @@ class Residency:
         return self._bytes
 
     def stats(self) -> ResidencyStats:
-        """A consistent snapshot of the counters."""
+        """Return a consistent snapshot of the counters."""
         with self._lock:
             return ResidencyStats(
                 hits=self._hits,
@@ -130,7 +137,7 @@ class Residency:
                 with self._lock:
                     self._hits += 1
                 return entry
-            # Another thread's load failed and its entry is gone: try, and fail, for ourselves.
+            # Another thread failed to load it and removed the entry: this one loads it again.
 
     def _fill(self, entry: _Entry, encoder_id: str, digest: str) -> None:
         try:
@@ -165,7 +172,7 @@ class Residency:
         return overrides
 
     def _evict(self) -> None:
-        """Drop the least recently used that nobody uses, until the rest fits. Lock held."""
+        """Drop the least recently used unpinned entries until the rest fits. The lock is held."""
         if self._bytes <= self._capacity:
             return
         for digest in list(self._entries):

@@ -1,9 +1,9 @@
-"""Where encoders lie: a directory, or S3, through one interface.
+"""The store of published encoders: a directory, or S3, through one interface.
 
-An encoder is immutable. Its card is the last object to be created and the first to be removed, and
-its creation is conditional: of two publishers one wins, and a killed one leaves nothing that can be
-seen. The rest lies under the digest, so that no loser and no leftover is in the winner's way
-(see :mod:`encoders.layout`).
+An encoder is immutable. Its card is the last blob to be created and the first to be removed, and it
+is created conditionally: of two publishers one wins, and a publisher that is killed leaves nothing
+visible. All other blobs have the digest in their path, so that what a loser or a killed publisher
+left cannot collide with the winner's (see `encoders.layout`).
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from encoders import layout, overrides_file
-from encoders.blob_store import Objects, TooLarge
-from encoders.card import Card, Encoder, check_id
+from encoders.blob_store import BlobStore, TooLarge
+from encoders.card import Card, check_id
 from encoders.digest import fingerprint
+from encoders.encoder import Encoder
 from encoders.errors import (
     AliasExists,
     AliasNotFound,
@@ -35,31 +36,32 @@ _logger = logging.getLogger(__name__)
 
 
 class EncoderStore:
-    """Publishes, lists, loads and deletes encoders, and the aliases that point to them.
+    """A store of encoders, and of the aliases that point to them.
 
     Args:
-        location: a directory (created if absent) or a URL such as ``s3://bucket/prefix``.
-        max_overrides_bytes: largest overrides file that is written or read.
+        location: A directory (created if absent) or a URL such as `s3://bucket/prefix`.
+        max_overrides_bytes: Largest overrides file that is written or read.
     """
 
     def __init__(
         self, location: str | Path, *, max_overrides_bytes: int = MAX_OVERRIDES_BYTES
     ) -> None:
-        self._objects = Objects(location)
+        self._blobs = BlobStore(location)
         self._max_overrides_bytes = max_overrides_bytes
 
     def publish(self, encoder: Encoder, report: Mapping[str, bytes] | None = None) -> Card:
-        """Store an encoder for good, and return its card. Nothing of it is visible before the end.
+        """Publish an encoder, and return its card. Nothing of it is visible before the end.
 
         Args:
-            encoder: its card has to say what its overrides are; they are stored in float16.
-            report: file name → content, kept beside it.
+            encoder: Its card has to hold the fingerprint of its overrides, which are stored in
+                float16.
+            report: File name → content, stored beside it.
 
         Raises:
-            EncoderExists: the id is taken by an encoder.
-            AliasExists: the id is taken by an alias.
-            EncoderInvalid: the card belongs to other overrides, or the file would be too large.
-            InvalidId: a report file's name.
+            EncoderExists: The id belongs to an encoder.
+            AliasExists: The id belongs to an alias.
+            EncoderInvalid: The card belongs to other overrides, or the file would be too large.
+            InvalidId: A report file's name cannot be used.
         """
         card = encoder.card
         files = {
@@ -69,31 +71,31 @@ class EncoderStore:
         if found != card.stored:
             raise EncoderInvalid(
                 f"The card is of overrides {card.stored}, but these are {found}. "
-                "Make both from TextEncoder.effective(overrides)."
+                "Make the encoder with Encoder.of(base, overrides, …)."
             )
         data = overrides_file.to_bytes(encoder.overrides)
         if len(data) > self._max_overrides_bytes:
             raise self._too_large(card.id, len(data))
-        if self._objects.exists(layout.card_path(card.id)):
+        if self._blobs.exists(layout.card_path(card.id)):
             raise _taken(card.id)
-        if self._objects.exists(layout.alias_path(card.id)):
+        if self._blobs.exists(layout.alias_path(card.id)):
             raise AliasExists(
                 f"{card.id!r} is an alias: choose another id, or delete the alias first.",
                 param="id",
             )
-        self._objects.put(layout.overrides_path(card), data)
+        self._blobs.put(layout.overrides_path(card), data)
         for path, content in files.items():
-            self._objects.put(path, content)
-        if not self._objects.create(layout.card_path(card.id), card.to_json()):
+            self._blobs.put(path, content)
+        if not self._blobs.create(layout.card_path(card.id), card.to_json()):
             raise _taken(card.id)
         return card
 
     def card(self, encoder_id: str) -> Card:
-        """The card of a published encoder.
+        """Return the card of a published encoder.
 
         Raises:
-            EncoderNotFound: no encoder has this id.
-            EncoderInvalid: its card cannot be read, or belongs to another id.
+            EncoderNotFound: No encoder has this id.
+            EncoderInvalid: The card cannot be read, or belongs to another id.
         """
         data = self._read(layout.card_path(check_id(encoder_id)))
         if data is None:
@@ -101,36 +103,38 @@ class EncoderStore:
         card = Card.from_json(data)
         if card.id != encoder_id:
             raise EncoderInvalid(
-                f"The card stored for encoder {encoder_id!r} is that of {card.id!r}."
+                f"The card stored for encoder {encoder_id!r} belongs to {card.id!r}."
             )
         return card
 
     def cards(self) -> list[Card]:
-        """Every published encoder's card, oldest first. One that cannot be read is logged, not
-        listed.
+        """Return every published encoder's card, oldest first.
+
+        A card that cannot be read is logged and left out.
         """
         cards: list[Card] = []
-        for encoder_id in self._objects.folders("encoders"):
+        for encoder_id in self._blobs.subfolders("encoders"):
             try:
                 cards.append(self.card(encoder_id))
             except (EncoderNotFound, InvalidId):
-                continue  # being published, being deleted, or a leftover
+                continue  # it is being published or deleted, or a leftover
             except EncoderInvalid as error:
                 _logger.warning("Encoder %r is left out of the list: %s", encoder_id, error)
         return sorted(cards, key=lambda card: (card.created_at, card.id))
 
     def load(self, encoder_id: str) -> Encoder:
-        """A published encoder with its overrides: float16, on the CPU, verified.
+        """Load a published encoder: float16, on the CPU, verified against its card.
 
-        Whether they fit a base is :meth:`TextEncoder.check`'s to say.
+        `TextEncoder.check` tells if the overrides fit a base.
 
         Raises:
-            EncoderNotFound: no encoder has this id.
-            EncoderInvalid: too large, not safetensors, truncated, or not what the card says.
+            EncoderNotFound: No encoder has this id.
+            EncoderInvalid: The overrides are too large, not safetensors, truncated, or not those of
+                the card.
         """
         card = self.card(encoder_id)
         try:
-            data = self._objects.read(layout.overrides_path(card), self._max_overrides_bytes)
+            data = self._blobs.read(layout.overrides_path(card), self._max_overrides_bytes)
         except TooLarge as error:
             raise self._too_large(encoder_id, error.size) from error
         if data is None:
@@ -140,84 +144,80 @@ class EncoderStore:
         found = fingerprint(overrides)
         if found != card.stored:
             raise EncoderInvalid(
-                f"The overrides of encoder {encoder_id!r} are not those it was published with: "
+                f"The overrides of encoder {encoder_id!r} are not the ones it was published with: "
                 f"their fingerprint is {found}, its card says {card.stored}."
             )
         return Encoder(card=card, overrides=overrides)
 
     def delete(self, encoder_id: str) -> None:
-        """Remove an encoder: first its card, then the rest. Aliases to it stay and point nowhere.
+        """Remove an encoder: first its card, then its other blobs.
+
+        Aliases to it stay, and resolve to an error.
 
         Raises:
-            EncoderNotFound: no encoder has this id.
+            EncoderNotFound: No encoder has this id.
         """
-        if not self._objects.exists(layout.card_path(check_id(encoder_id))):
+        if not self._blobs.exists(layout.card_path(check_id(encoder_id))):
             raise _missing(encoder_id)
-        contents = [item.path for item in self._objects.under(f"encoders/{encoder_id}")]
-        self._objects.remove([layout.card_path(encoder_id), *contents])
+        contents = [item.path for item in self._blobs.walk(f"encoders/{encoder_id}")]
+        self._blobs.remove([layout.card_path(encoder_id), *contents])
 
     def report(self, encoder_id: str, name: str) -> bytes:
-        """One file of an encoder's report.
+        """Return one file of an encoder's report.
 
         Raises:
-            EncoderNotFound, ReportNotFound, InvalidId: no such encoder, no such file, no file name.
+            EncoderNotFound: No encoder has this id.
+            ReportNotFound: Its report has no such file.
+            InvalidId: `name` cannot be a file name.
         """
         path = layout.report_path(self.card(encoder_id), name)
-        data = self._objects.read(path, _MAX_REPORT_BYTES)
+        data = self._blobs.read(path, _MAX_REPORT_BYTES)
         if data is None:
             raise ReportNotFound(
                 f"Encoder {encoder_id!r} has no report file {name!r}.", param="name"
             )
         return data
 
-    def report_names(self, encoder_id: str) -> list[str]:
-        """Names of the files in an encoder's report, sorted.
-
-        Raises:
-            EncoderNotFound: no encoder has this id.
-        """
-        folder = f"{layout.folder(self.card(encoder_id))}/report"
-        return sorted(item.path.rsplit("/", 1)[-1] for item in self._objects.under(folder))
-
     def sweep(self, older_than: timedelta = timedelta(hours=1)) -> list[str]:
-        """Remove what killed publishers and deleters left, and return the paths removed.
+        """Remove blobs that killed publishers and deleters left, and return their paths.
 
         Args:
-            older_than: younger leftovers may be a publication under way, and stay.
+            older_than: Age from which a leftover is removed. A younger one may belong to a
+                publication that is running.
         """
         before = datetime.now(UTC) - older_than
         kept: dict[str, tuple[str, ...]] = {}
         leftovers: list[str] = []
-        for item in self._objects.under("encoders"):
+        for item in self._blobs.walk("encoders"):
             encoder_id = item.path.split("/")[1]
             if encoder_id not in kept:
                 kept[encoder_id] = self._kept(encoder_id)
             if item.last_modified < before and not item.path.startswith(kept[encoder_id]):
                 leftovers.append(item.path)
-        self._objects.remove(leftovers)
+        self._blobs.remove(leftovers)
         return sorted(leftovers)
 
     # Aliases
 
     def set_alias(self, name: str, encoder_id: str) -> None:
-        """Point an alias to a published encoder, atomically, wherever it pointed before.
+        """Point an alias to a published encoder, atomically; it may have pointed to another before.
 
         Raises:
-            EncoderNotFound: no encoder has this id (an alias to an alias is not possible).
-            EncoderExists: ``name`` is an encoder's own id.
-            InvalidId: ``name`` cannot be a name.
+            EncoderNotFound: No encoder has this id. An alias cannot point to an alias.
+            EncoderExists: `name` is the id of an encoder.
+            InvalidId: `name` cannot be an alias.
         """
         check_id(name, param="name")
         self.card(encoder_id)
-        if self._objects.exists(layout.card_path(name)):
+        if self._blobs.exists(layout.card_path(name)):
             raise EncoderExists(
                 f"{name!r} is an encoder's id: an alias needs a name of its own.", param="name"
             )
-        self._objects.put(layout.alias_path(name), encoder_id.encode())
+        self._blobs.put(layout.alias_path(name), encoder_id.encode())
 
     def aliases(self) -> dict[str, str]:
-        """Every alias and the encoder id it points to, sorted by name."""
-        names = sorted(item.path.rsplit("/", 1)[-1] for item in self._objects.under("aliases"))
+        """Return alias → the encoder id that it points to, sorted by alias."""
+        names = sorted(item.path.rsplit("/", 1)[-1] for item in self._blobs.walk("aliases"))
         targets = {name: self._read(layout.alias_path(name)) for name in names}
         return {
             name: target.decode(errors="replace")
@@ -225,54 +225,59 @@ class EncoderStore:
             if target is not None
         }
 
+    def alias_target(self, name: str) -> str | None:
+        """Return the encoder id that an alias points to; None if there is no such alias."""
+        target = self._read(layout.alias_path(check_id(name, param="name")))
+        return None if target is None else target.decode(errors="replace")
+
     def delete_alias(self, name: str) -> None:
-        """Remove an alias; the encoder it points to stays.
+        """Remove an alias; the encoder that it points to stays.
 
         Raises:
-            AliasNotFound: no such alias.
+            AliasNotFound: There is no alias of that name.
         """
-        if not self._objects.exists(layout.alias_path(check_id(name, param="name"))):
+        if not self._blobs.exists(layout.alias_path(check_id(name, param="name"))):
             raise AliasNotFound(f"There is no alias {name!r}.", param="name")
-        self._objects.remove([layout.alias_path(name)])
+        self._blobs.remove([layout.alias_path(name)])
 
     def resolve(self, name: str) -> str:
-        """The id of the encoder that an id or an alias names.
+        """Return the id of the encoder that an id or an alias names.
 
         Raises:
-            EncoderNotFound: neither an encoder nor an alias, or an alias whose encoder is gone.
+            EncoderNotFound: The name is neither an encoder's nor an alias's, or the alias's encoder
+                was deleted.
         """
-        if self._objects.exists(layout.card_path(check_id(name, param="encoder"))):
+        if self._blobs.exists(layout.card_path(check_id(name, param="encoder"))):
             return name
-        target = self._read(layout.alias_path(name))
-        if target is None:
+        encoder_id = self.alias_target(name)
+        if encoder_id is None:
             raise _missing(name)
-        encoder_id = target.decode(errors="replace")
         try:
             self.card(encoder_id)
         except (EncoderNotFound, InvalidId) as error:
             raise EncoderNotFound(
-                f"Alias {name!r} points to {encoder_id!r}, which is no encoder (any more).",
+                f"Alias {name!r} points to {encoder_id!r}, which is no encoder, or no longer one.",
                 param="encoder",
             ) from error
         return encoder_id
 
     def _read(self, path: str) -> bytes | None:
-        """A card or an alias."""
+        """Read a card or an alias."""
         try:
-            return self._objects.read(path, _MAX_CARD_BYTES)
+            return self._blobs.read(path, _MAX_CARD_BYTES)
         except TooLarge as error:
             raise EncoderInvalid(
                 f"{path} is {error.size} bytes; at most {_MAX_CARD_BYTES} are read."
             ) from error
 
     def _kept(self, encoder_id: str) -> tuple[str, ...]:
-        """Prefixes of what belongs to a published encoder; nothing if there is none."""
+        """Return the path prefixes of a published encoder's blobs; none if it does not exist."""
         try:
             card = self.card(encoder_id)
         except (EncoderNotFound, InvalidId):
             return ()
         except EncoderInvalid:
-            return (f"encoders/{encoder_id}/",)  # broken, not left over: for a person to look at
+            return (f"encoders/{encoder_id}/",)  # broken, not left over: kept for inspection
         return (layout.card_path(encoder_id), f"{layout.folder(card)}/")
 
     def _too_large(self, encoder_id: str, size: int) -> EncoderInvalid:

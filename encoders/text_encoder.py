@@ -14,41 +14,44 @@ from torch.func import functional_call
 from torch.nn.functional import pad
 
 from encoders import low_rank
-from encoders.activation_checkpointing import in_parts, is_large
+from encoders.activation_checkpointing import call_checkpointed, is_large
 from encoders.digest import CANONICAL_DTYPE, canonical, effective, fingerprint
 from encoders.errors import EncoderInvalid
-from encoders.per_layer_overrides import laid_in_turn
+from encoders.per_layer_overrides import per_layer_overrides
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-SAFE = torch.finfo(CANONICAL_DTYPE).max / 2
-"""Far enough within float16 to stay there when rounded to a coarser dtype (bfloat16) first."""
+SAFE_MAGNITUDE = torch.finfo(CANONICAL_DTYPE).max / 2
+"""Magnitude up to which a number stays finite in float16, even if it is rounded to a coarser dtype
+(bfloat16) first."""
 
 
 Padding = Literal["kept", "dropped", "masked"]
-"""What becomes of the tokens that fill a prompt up. *kept*: they are tokens like any other (CLIP,
-CogVideoX). *dropped*: the prompt's own attend to them, and nobody is given their embeddings, which
-are zero (LTX). *masked*: nobody attends to them either (Wan, PixArt, Latte)."""
+"""Treatment of the tokens that pad a prompt. *kept*: they are tokens like any other (CLIP,
+CogVideoX). *dropped*: the prompt's tokens attend to them, but their embeddings are returned as zero
+(LTX). *masked*: in addition, no token attends to them (Wan, PixArt, Latte)."""
 
 
 class TextEncoder:
-    """A text model (CLIP, T5, …) to which an encoder's overrides are laid for the length of a call.
+    """The base text model (CLIP, T5, …), whose tensors overrides replace for the length of a call.
 
-    Nothing is merged, moved or edited: a swap is another mapping, and ``overrides=None`` is the
-    base. Parameters go by *canonical names*, those of checkpoints on the Hub: transformers 5 names
-    the parameters of a ``CLIPTextModel`` without the ``text_model.`` that every checkpoint has.
+    Nothing is merged, moved or edited: to swap encoders is to pass another mapping, and
+    `overrides=None` is the base. Parameters have *canonical names*, those of checkpoints on the
+    Hub: transformers 5 names the parameters of a `CLIPTextModel` without the `text_model.` that
+    every checkpoint has.
 
     Args:
-        module: the text model as loaded. It belongs to this object from now on: put into eval mode,
-            gradients off.
-        device, dtype: where and in what precision to compute; as loaded if None. The fingerprint is
-            taken before, so that it does not depend on either.
-        padding: what becomes of the tokens that fill a prompt up.
-        pad_token: which those are; needed unless they are kept.
-        fetch: called before each use with this object, which it may move (`to`) to where it is to
-            compute.
+        module: The text model as loaded. This object owns it from now on: it puts it into eval mode
+            and turns gradients off.
+        device: Device to compute on; as loaded if None.
+        dtype: Dtype to compute in; as loaded if None. The fingerprint is taken before the module is
+            moved and cast, so that it depends on neither.
+        padding: Treatment of the tokens that pad a prompt.
+        pad_token: Id of the padding token; needed unless padding is kept.
+        fetch: Called with this object before each use. It may move the base (`to`) to the device to
+            compute on.
     """
 
     def __init__(
@@ -62,13 +65,13 @@ class TextEncoder:
         fetch: Callable[[TextEncoder], None] = lambda _: None,
     ) -> None:
         if padding != "kept" and pad_token is None:
-            raise ValueError(f"padding can be {padding} only if it is said which token it is")
+            raise ValueError(f"padding {padding!r} needs pad_token, the id of the padding token")
         self._padding: Padding = padding
         self._pad_token = pad_token
         self._fetch = fetch
         self._own_names = _own_names(module)
         self.fingerprint: str = fingerprint(self._named(module))
-        """``sha256:…`` over the base's tensors; what :attr:`encoders.Card.base` refers to."""
+        """`sha256:…` over the base's tensors; `encoders.Card.base` refers to it."""
         self.module = module
         nn.Module.eval(module).requires_grad_(False)
         nn.Module.to(module, device=device, dtype=dtype)
@@ -79,32 +82,33 @@ class TextEncoder:
             {name: parameter.shape for name, parameter in self._parameters.items()}
         )
         self.names = _checkpoint_names(module, self._own_names)
-        """What a checkpoint may call a parameter → its canonical name, that one included."""
+        """Name that a checkpoint may have for a parameter → its canonical name."""
         vectors = module.get_input_embeddings().weight
         self.token_embedding = next(
             name for name, own in self._own_names.items() if module.get_parameter(own) is vectors
         )
-        """Canonical name of the matrix (V, D) that has a row for each token."""
-        self._largest: dict[str, float] = {}  # magnitude in each parameter, as far as asked for
-        # functional_call swaps the module's tensors for the length of the call: two threads in it
-        # at once would see each other's encoder.
+        """Canonical name of the token embedding, a matrix (V, D)."""
+        self._max_abs: dict[str, float] = {}  # of parameters, each computed when first needed
+        # functional_call replaces the module's tensors for the length of the call: two threads in
+        # it at once would see each other's encoder.
         self._lock = Lock()
 
     def parameters(self) -> Mapping[str, Tensor]:
-        """The base's tensors by canonical name, in the module's order. Not to be written to."""
+        """Return the base's tensors by canonical name, in the module's order, to read only."""
         return self._parameters
 
     def encode(self, input_ids: Tensor, overrides: Mapping[str, Tensor] | None = None) -> Tensor:
-        """Embed prompts with the base, or with the encoder that ``overrides`` makes of it.
+        """Embed prompts with the base, or with the encoder that `overrides` makes of it.
 
-        Bit for bit what a text encoder with those weights loaded returns. Differentiable with
-        respect to ``overrides``; whoever needs no gradient calls it under ``torch.no_grad()``.
+        The result is bit for bit that of a text encoder with those weights loaded. It is
+        differentiable with respect to `overrides`; call it under `torch.no_grad()` where no
+        gradient is needed.
 
         Args:
-            input_ids: token ids, (B, L).
-            overrides: canonical name → tensor of the base's shape, or its change as factors
-                (:mod:`encoders.low_rank`); any floating dtype (computed in the base's). Already
-                checked (:meth:`check`): an unknown name is a KeyError here.
+            input_ids: Token ids, (B, L).
+            overrides: Canonical name → tensor of the base's shape, or the factors of its change
+                (`encoders.low_rank`), in any floating dtype; computed in the base's. They have
+                passed `check`: an unknown name is a KeyError here.
 
         Returns:
             The last hidden state after the final norm, (B, L, D), in the base's dtype; zero at
@@ -118,7 +122,7 @@ class TextEncoder:
         if self._padding == "dropped":
             embeddings = self._hidden(overrides, input_ids=input_ids)
         else:
-            # What nobody attends to need not be computed: of 512 tokens a dozen are a prompt's.
+            # Masked tokens need not be computed: of 512 tokens, a prompt has a dozen.
             longest = max(1, int(mask.sum(1).max()))
             short = {"input_ids": input_ids[:, :longest], "attention_mask": mask[:, :longest]}
             embeddings = self._hidden(overrides, **short)
@@ -126,58 +130,60 @@ class TextEncoder:
         return embeddings.masked_fill(mask.unsqueeze(2) == 0, 0)
 
     def _hidden(self, overrides: Mapping[str, Tensor] | None, **inputs: Tensor) -> Tensor:
-        def call(**some: Tensor) -> Tensor:
-            return self.forward(overrides, **some).last_hidden_state
+        def call(**part: Tensor) -> Tensor:
+            return self.forward(overrides, **part).last_hidden_state
 
-        return in_parts(call, inputs) if self._is_large else call(**inputs)
+        return call_checkpointed(call, inputs) if self._is_large else call(**inputs)
 
     def forward(self, overrides: Mapping[str, Tensor] | None, **inputs: Any) -> Any:
-        """All that the text model returns for these inputs, with the overrides laid over it."""
+        """Return the text model's whole output for these inputs, with the overrides applied."""
         overrides = overrides or {}
         if self._is_large and not torch.is_grad_enabled():
-            with self._lock, laid_in_turn(self.module, self._makers(overrides)):
+            with self._lock, per_layer_overrides(self.module, self._deferred(overrides)):
                 return self.module(**inputs)
-        laid_over = {
+        applied = {
             self._own_names[name]: tensor
             for name, tensor in low_rank.apply(self._parameters, overrides).items()
         }
         with self._lock:
-            # Tied parameters (T5's token embedding) go by one name; the call ties the other to it.
-            return functional_call(self.module, laid_over, args=(), kwargs=inputs)
+            # A tied parameter (T5's token embedding) has one name here; the call ties the others.
+            return functional_call(self.module, applied, args=(), kwargs=inputs)
 
-    def _makers(self, overrides: Mapping[str, Tensor]) -> dict[str, Callable[[], Tensor]]:
-        """The module's own name of each overridden parameter → makes what is computed with."""
-        mine: dict[str, dict[str, Tensor]] = {}
+    def _deferred(self, overrides: Mapping[str, Tensor]) -> dict[str, Callable[[], Tensor]]:
+        """Return the module's own parameter name → a function that makes the overridden tensor."""
+        by_parameter: dict[str, dict[str, Tensor]] = {}
         for name, tensor in overrides.items():
-            mine.setdefault(low_rank.parameter_of(name), {})[name] = tensor
+            by_parameter.setdefault(low_rank.parameter_of(name), {})[name] = tensor
         return {
-            self._own_names[parameter]: partial(self._laid, parameter, some)
-            for parameter, some in mine.items()
+            self._own_names[parameter]: partial(self._applied, parameter, of_it)
+            for parameter, of_it in by_parameter.items()
         }
 
-    def _laid(self, parameter: str, overrides: Mapping[str, Tensor]) -> Tensor:
+    def _applied(self, parameter: str, overrides: Mapping[str, Tensor]) -> Tensor:
         return low_rank.apply(self._parameters, overrides)[parameter]
 
     def fetch(self) -> None:
-        """Has the base where it computes."""
+        """Move the base to the device that it computes on, if it is elsewhere."""
         self._fetch(self)
 
     def to(self, device: torch.device | str) -> None:
-        """Moves the base to another device; overrides follow it when they are laid over it."""
+        """Move the base to another device; overrides are moved to it in each call."""
         nn.Module.to(self.module, device=device)
         self._tensors.update(self._named(self.module))
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """Device that the base is on."""
         return next(iter(self._parameters.values())).device
 
     def effective(self, overrides: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Trained overrides as they are stored and served: float16 on the CPU, without those that
-        say what the base says. What is to be judged or published goes through here first.
+        """Return trained overrides as they are stored and served.
+
+        They are float16 on the CPU, without those that equal the base. Overrides pass through here
+        before they are judged or published.
 
         Raises:
-            EncoderInvalid: see :meth:`check`.
+            EncoderInvalid: See `check`.
         """
         self.check(overrides)
         return effective(self._parameters, overrides)
@@ -185,20 +191,20 @@ class TextEncoder:
     def check(self, overrides: Mapping[str, Tensor]) -> None:
         """Refuse overrides that this base must not be called with.
 
-        Shapes have to be equal: torch broadcasts some wrong ones without a word. An encoder that
-        changes nothing is refused too, since whoever uses it believes that a concept is gone.
+        Shapes have to be equal, because torch broadcasts some wrong ones silently. Overrides that
+        change nothing are refused too, because their user would believe that a concept is gone.
 
         Raises:
-            EncoderInvalid: an unknown name, another shape, a value that is not finite in float16,
-                or no tensor that differs from the base.
+            EncoderInvalid: They have an unknown name, another shape, a value that is not finite in
+                float16, or no tensor that differs from the base.
         """
         for name, tensor in overrides.items():
             self._check_tensor(name, tensor, overrides)
         differs = False
         for parameter in dict.fromkeys(map(low_rank.parameter_of, overrides)):
-            is_finite = self._reach(parameter, overrides) < SAFE
-            # Once one differs, and as far as none can leave float16, no product need be made: of a
-            # large encoder they take most of the time of loading it.
+            is_finite = self._bound(parameter, overrides) < SAFE_MAGNITUDE
+            # Once one tensor differs, a parameter that cannot leave float16 need not be multiplied
+            # out: the products take most of the time that it takes to load a large encoder.
             if differs and is_finite:
                 continue
             for rows, tensor in low_rank.exact_rows(self._parameters, overrides, parameter):
@@ -213,10 +219,10 @@ class TextEncoder:
                 "precision the base is computed in."
             )
 
-    def _reach(self, parameter: str, overrides: Mapping[str, Tensor]) -> float:
-        if parameter not in self._largest:
-            self._largest[parameter] = low_rank.largest(self._parameters[parameter])
-        return low_rank.bound(overrides, parameter, self._largest[parameter])
+    def _bound(self, parameter: str, overrides: Mapping[str, Tensor]) -> float:
+        if parameter not in self._max_abs:
+            self._max_abs[parameter] = low_rank.max_abs(self._parameters[parameter])
+        return low_rank.bound(overrides, parameter, self._max_abs[parameter])
 
     def _check_tensor(self, name: str, tensor: Tensor, overrides: Mapping[str, Tensor]) -> None:
         parameter = low_rank.parameter_of(name)
@@ -245,16 +251,16 @@ class TextEncoder:
         a, b = overrides.get(parameter + low_rank.A), overrides.get(parameter + low_rank.B)
         if a is None or b is None or parameter in overrides:
             raise EncoderInvalid(
-                f"Tensor {name!r} is a factor: {parameter!r} is overridden by both of its factors, "
-                f"{low_rank.A} and {low_rank.B}, or whole, and not otherwise."
+                f"Tensor {name!r} is a factor, but {parameter!r} has to be overridden either by "
+                f"both factors, {low_rank.A} and {low_rank.B}, or whole."
             )
         expected = self.shapes[parameter]
         fits = len(expected) == 2 and a.ndim == b.ndim == 2 and a.shape[0] == b.shape[1]
         if not fits or (b.shape[0], a.shape[1]) != expected or not 1 <= len(a) <= min(expected):
             raise EncoderInvalid(
                 f"The factors of {parameter!r} have shapes {tuple(b.shape)} and {tuple(a.shape)}; "
-                f"their product has to have its shape {tuple(expected)}, and a rank from 1 to the "
-                "smaller side."
+                f"their product must have the parameter's shape {tuple(expected)}, and a rank from "
+                "1 to the smaller side."
             )
 
     def _named(self, module: PreTrainedModel) -> dict[str, Tensor]:
@@ -263,7 +269,7 @@ class TextEncoder:
 
 
 def _own_names(module: PreTrainedModel) -> Mapping[str, str]:
-    """Canonical name → the module's own name, of every parameter; a tied one only once."""
+    """Return canonical name → the module's own name of every parameter; a tied one only once."""
     is_clip = any(base.__name__ == "CLIPTextModel" for base in type(module).__mro__)
     prefix = "text_model."
     return MappingProxyType(
@@ -275,8 +281,10 @@ def _own_names(module: PreTrainedModel) -> Mapping[str, str]:
 
 
 def _checkpoint_names(module: PreTrainedModel, own_names: Mapping[str, str]) -> Mapping[str, str]:
-    """Canonical names, the module's own, and the other names of tied parameters (T5's
-    ``encoder.embed_tokens.weight``, in older checkpoints).
+    """Return every name that a checkpoint may have for a parameter → its canonical name.
+
+    These are the canonical names, the module's own, and the other names of tied parameters (T5's
+    `encoder.embed_tokens.weight`, in older checkpoints).
     """
     canonical_of = {module.get_parameter(own): name for name, own in own_names.items()}
     aliases = module.named_parameters(remove_duplicate=False)

@@ -1,3 +1,7 @@
-"""Which Palimpsest this is. `pyproject.toml` says the same; a Bento is run without installation."""
+"""The version of Palimpsest, the one place where it is written down.
+
+`pyproject.toml` reads it from here. A constant serves where installed metadata would not: a Bento
+runs the code without installing it.
+"""
 
 VERSION = "0.1.0"

@@ -1,4 +1,4 @@
-"""What a client sees: the HTTP API, its schemas and error shape, keys, and the jobs behind it.
+"""The server: the HTTP API with its schemas, errors and keys, and the jobs behind it.
 
-Importing this package does not import torch; models load in the thread that owns the device.
+Importing this package does not import torch. The models load in the thread that owns the device.
 """

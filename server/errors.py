@@ -1,7 +1,7 @@
-"""One shape for everything that goes wrong: ``{"error": {"message", "type", "param", "code"}}``.
+"""Errors of the API, and their one shape: `{"error": {"message", "type", "param", "code"}}`.
 
-Every answer of 400 or more has it, whoever noticed the problem: our routes, FastAPI's validation,
-the router, or an exception nobody expected.
+Every answer of 400 or more has this shape, whether a route, FastAPI's validation or the router
+refused the request, or an unexpected exception ended it.
 """
 
 from __future__ import annotations
@@ -21,35 +21,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_STATUS_OF_CODE = {
-    "encoder_not_found": 404,
-    "alias_not_found": 404,
-    "report_not_found": 404,
-    "encoder_exists": 409,
-    "alias_exists": 409,
-}
-_TYPE_OF_STATUS = {
-    401: "authentication_error",
-    403: "permission_error",
-    404: "not_found_error",
-    429: "rate_limit_error",
-}
-_CODE_OF_STATUS = {
-    400: "bad_request",
-    401: "invalid_api_key",
-    403: "forbidden",
-    404: "not_found",
-    405: "method_not_allowed",
-    413: "body_too_large",
-    415: "unsupported_media_type",
-    416: "range_not_satisfiable",
-    503: "not_ready",
-    504: "timeout",
-}
-
 
 class ApiError(PalimpsestError):
-    """An error whose HTTP status is known where it is raised; subclasses name the common ones."""
+    """An error with an HTTP status; subclasses are the common ones."""
 
     status = 400
     code = "invalid_value"
@@ -72,28 +46,28 @@ class InvalidRequest(ApiError):
 
 
 class Unauthorized(ApiError):
-    """No key, or one that is not in the keys file."""
+    """The request has no key, or one that is not in the keys file."""
 
     status = 401
     code = "invalid_api_key"
 
 
 class Forbidden(ApiError):
-    """The key is known, and may not do this."""
+    """The key is known, but may not do this."""
 
     status = 403
     code = "forbidden"
 
 
 class NotFound(ApiError):
-    """Nothing of that name that this key may see."""
+    """Nothing of this name exists that the key may see."""
 
     status = 404
     code = "not_found"
 
 
 class Conflict(ApiError):
-    """The thing is there, in a state that does not allow this."""
+    """The state of the resource does not allow this."""
 
     status = 409
     code = "conflict"
@@ -107,14 +81,14 @@ class BodyTooLarge(ApiError):
 
 
 class Unprocessable(ApiError):
-    """An idempotency key used again for another request."""
+    """An idempotency key was used again for another request."""
 
     status = 422
     code = "idempotency_key_reused"
 
 
 class JobFailed(ApiError):
-    """The job that somebody waited for has ended without a result; the code is the job's."""
+    """The job that the request waited for ended without a result; the code is the job's."""
 
     status = 500
     code = "job_failed"
@@ -134,17 +108,45 @@ class NotReady(ApiError):
     code = "not_ready"
 
 
+# Codes of the rooms below, which do not know HTTP. A failed job may report one too.
+_STATUS_OF_CODE = {
+    "encoder_not_found": 404,
+    "alias_not_found": 404,
+    "report_not_found": 404,
+    "encoder_exists": 409,
+    "alias_exists": 409,
+}
+# Codes for answers of the framework, which have a status only.
+_CODE_OF_STATUS = {
+    400: "bad_request",
+    405: "method_not_allowed",
+    415: "unsupported_media_type",
+    416: "range_not_satisfiable",
+    504: "timeout",
+    **{
+        error.status: error.code
+        for error in (Unauthorized, Forbidden, NotFound, BodyTooLarge, NotReady)
+    },
+}
+_TYPE_OF_STATUS = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
+
+
 def error_body(
     status: int, message: str, *, param: str | None = None, code: str | None = None
 ) -> dict[str, Any]:
-    """The body of an error answer."""
+    """Return the body of an error answer; without a code, one that follows from the status."""
     kind = _TYPE_OF_STATUS.get(status, "server_error" if status >= 500 else "invalid_request_error")
     code = code or _CODE_OF_STATUS.get(status, "internal_error" if status >= 500 else "bad_request")
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
 def error_response(error: PalimpsestError) -> JSONResponse:
-    """The answer for an error meant for the caller's eyes."""
+    """Return the answer for an error that is meant for the caller."""
     if isinstance(error, ApiError):
         code, headers = error.reported_code, error.headers
         status = _STATUS_OF_CODE.get(code, error.status)
@@ -155,7 +157,7 @@ def error_response(error: PalimpsestError) -> JSONResponse:
 
 
 def validation_error(errors: list[Any]) -> InvalidRequest:
-    """The first of pydantic's complaints, as an error that names the field."""
+    """Turn the first of pydantic's errors into one that names the field."""
     first = errors[0]
     places = [str(place) for place in first["loc"] if place not in ("body", "query", "path")]
     param = ".".join(places) or None
@@ -168,8 +170,8 @@ def validation_error(errors: list[Any]) -> InvalidRequest:
 
 
 def install(app: FastAPI) -> None:
-    """Give ``app`` the handlers that put every error into the one shape."""
-    # Here and not above, since the rest of this module is wanted before the app is there.
+    """Give `app` the handlers that put every error into the one shape."""
+    # Not at the top: the process answers errors before it has imported FastAPI.
     from fastapi.exceptions import RequestValidationError
     from sqlalchemy.exc import OperationalError
 

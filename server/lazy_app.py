@@ -1,8 +1,7 @@
-"""The HTTP app of a process that is alive before the app is there.
+"""ASGI placeholder: answers 503 while the real app, about 1 s of imports, loads in a thread.
 
-What the app is made of takes a second to import. BentoML's parent process imports the service too,
-and serves nothing; and whoever asks whether a worker lives need not wait for all it will do. So the
-service mounts this, which puts the app together once its process serves.
+So `/livez` answers early, and BentoML's parent process, which imports the service but serves
+nothing, never imports the app.
 """
 
 from __future__ import annotations
@@ -33,10 +32,10 @@ log = logging.getLogger(__name__)
 
 
 class LazyApp(Starlette):
-    """Starts and stops with its process; until the app is there, every answer is NotReady.
+    """ASGI placeholder: answers 503 while the real app, about 1 s of imports, loads in a thread.
 
-    When the app cannot be put together, or cannot start, the process ends itself, and BentoML's
-    parent starts another.
+    If the app cannot be created or started, the process ends itself, and BentoML's parent starts
+    another.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -54,27 +53,27 @@ class LazyApp(Starlette):
 
     @property
     def routes(self) -> list[BaseRoute]:
-        """By these BentoML decides whether a path is ours or one of its own; until the app is
-        there, all are.
-        """
+        """Routes of the app: BentoML answers other paths. Every path until the app is there."""
         return [Mount("/", self)] if self._app is None else self._app.routes
 
     @property
     def runtime(self) -> Runtime:
-        """The app's. Raises NotReady."""
+        """The app's runtime.
+
+        Raises:
+            NotReady: The app is still loading.
+        """
         if self._app is None:
             raise _starting()
         return self._app.state.runtime
 
     @property
     def ready(self) -> bool:
-        """Whether the models are loaded."""
+        """True once the models are loaded."""
         return self._app is not None and self.runtime.ready
 
     def observe(self, scope: Scope, status: int, seconds: float) -> None:
-        """Counts an answer, as the app's metrics do; what was answered before it was there is not
-        counted.
-        """
+        """Count an answer in the app's metrics, if the app is there."""
         if self._app is not None:
             self.runtime.metrics.observe(scope, status, seconds)
 
@@ -100,7 +99,7 @@ class LazyApp(Starlette):
 
 
 def _create(settings: Settings) -> FastAPI:
-    from server.api.app import create_app
+    from server.api.app import create_app  # the imports that this class defers
 
     return create_app(settings)
 

@@ -1,4 +1,4 @@
-"""Loading the models and starting the engine. Imports torch: call it off the main thread."""
+"""Loading of the models. Imports torch: call it off the main thread."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from pathlib import Path
 
 import torch
 
-from encoders import EncoderStore, Residency
-from server.runtime import Loaded
+from encoders.residency import Residency
+from encoders.store import EncoderStore
+from server.loaded import Loaded
 from server.settings import Settings
 from server.storage.staging import StagingStore
 from unlearn.judges.load import load_judge
@@ -21,9 +22,10 @@ from video.models.precision import best_dtype
 
 
 def load(settings: Settings, observer: Observer) -> Loaded:
-    """Load everything and return when the engine takes requests.
+    """Load the models, start the engine, and return once it takes requests.
 
-    Raises whatever stood in the way: a missing directory, weights that do not fit, no such device.
+    Raises:
+        Exception: The models cannot be loaded: no such directory, no such device, out of memory.
     """
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
@@ -32,7 +34,7 @@ def load(settings: Settings, observer: Observer) -> Loaded:
         dtype = getattr(torch, settings.dtype)
     store = EncoderStore(settings.data_dir / "encoders")
     store.sweep()
-    drafts = StagingStore(store, settings.data_dir / "drafts")
+    staging = StagingStore(store, settings.data_dir / "drafts")
 
     def backbone() -> Backbone:
         return load_backbone(
@@ -50,7 +52,7 @@ def load(settings: Settings, observer: Observer) -> Loaded:
 
     def residency(backbone: Backbone) -> Residency:
         return Residency(
-            backbone.text_encoder, drafts, settings.encoder_cache_bytes, settings.device
+            backbone.text_encoder, staging, settings.encoder_cache_bytes, settings.device
         )
 
     scheduler = Scheduler[Task](
@@ -61,10 +63,12 @@ def load(settings: Settings, observer: Observer) -> Loaded:
     engine.wait_ready()
     source = settings.judge or _own_judge(engine.backbone)
     judge = load_judge(source, engine.backbone.prompts) if source else None
-    return Loaded(engine, engine.backbone, store, drafts, engine.residency, judge)
+    return Loaded(engine, engine.backbone, store, staging, engine.residency, judge)
 
 
 def _own_judge(backbone: Backbone) -> Path | None:
-    """The judge that came with the model, if one did."""
-    found = [source / "judge" for source in backbone.sources[:1]]
-    return found[0] if found and found[0].is_dir() else None
+    """Return the directory of the judge that came with the model, or None."""
+    if not backbone.sources:
+        return None
+    judge = backbone.sources[0] / "judge"
+    return judge if judge.is_dir() else None

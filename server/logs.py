@@ -1,5 +1,6 @@
-"""What the server says of itself: a line of JSON each on stderr, with the id of the request that it
-is about. Every answer has that id in its ``x-request-id``.
+"""Logs of the server: a line of JSON each on stderr, with the id of the request it is about.
+
+Every HTTP answer has this id in its header `x-request-id`.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ from contextvars import ContextVar
 from pythonjsonlogger.json import JsonFormatter
 
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""The request that is being answered, or whose job is being worked on."""
+"""Id of the request that is being answered, or whose job is being worked on."""
 
 ROOMS = ("palimpsest", "encoders", "server", "unlearn", "video")
-"""Of these we write the lines; what other packages log goes where BentoML puts it."""
+"""Loggers whose lines are written here; BentoML writes those of other packages."""
 
 
 def set_up() -> None:
-    """Have our lines written from now on. Doing it twice is doing it once."""
+    """Write the log lines of the server's rooms from now on. A second call changes nothing."""
     formatter = JsonFormatter(
         ["levelname", "name", "message", "request_id"],
         rename_fields={"levelname": "level", "name": "logger"},
@@ -27,12 +28,12 @@ def set_up() -> None:
         logger = logging.getLogger(room)
         handler = logging.StreamHandler()
         handler.setFormatter(formatter)
-        handler.addFilter(_name_request)
+        handler.addFilter(_add_request_id)
         logger.handlers = [handler]
         logger.setLevel(logging.INFO)
         logger.propagate = False
 
 
-def _name_request(record: logging.LogRecord) -> bool:
+def _add_request_id(record: logging.LogRecord) -> bool:
     record.request_id = REQUEST_ID.get()
     return True

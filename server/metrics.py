@@ -1,27 +1,25 @@
-"""What ``/metrics`` counts. Names and labels are fixed here; no label holds a path or an id."""
+"""Metrics of `/metrics`. Names and labels are fixed here; no label holds a path or an id."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.types import Scope
 
+from server.loaded import Loaded
+from server.storage.record_store import RecordStore
 from server.storage.records import IN_PROGRESS, QUEUED, EncoderRecord, VideoRecord
 from video.engine.observer import Observer
-
-if TYPE_CHECKING:
-    from server.runtime import Runtime
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class Metrics:
-    """The counters of one server, in a registry of their own."""
+    """Counters and histograms of one server, in a registry of their own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -63,7 +61,7 @@ class Metrics:
 
 
 class EngineMetrics(Observer):
-    """What the loop tells."""
+    """Times that the engine reports."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def seconds(name: str, text: str) -> Histogram:
@@ -84,52 +82,57 @@ class EngineMetrics(Observer):
         )
 
     def waited(self, seconds: float) -> None:
-        """A request begins."""
+        """Record the wait of a request that begins."""
         self._wait.observe(seconds)
 
-    def embedded(self, seconds: float) -> None:
-        """Its prompts are embedded."""
+    def encoded(self, seconds: float) -> None:
+        """Record the time to embed a request's prompts."""
         self._encode.observe(seconds)
 
     def stepped(self, seconds: float, batch: int) -> None:
-        """A step is taken."""
+        """Record a denoising step and its batch size."""
         self._step.observe(seconds)
         self._batch.observe(batch)
 
     def decoded(self, seconds: float) -> None:
-        """A request's frames are there."""
+        """Record the time to decode a request's frames."""
         self._decode.observe(seconds)
 
     def iterated(self, seconds: float) -> None:
-        """A step of unlearning is taken."""
+        """Record a step of unlearning."""
         self._unlearning.observe(seconds)
 
 
 class StateCollector(Collector):
-    """Gauges that are read when somebody looks."""
+    """Gauges and counters that are read when they are asked for.
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    Args:
+        records: The jobs.
+        loaded: Returns the models, or None if they are not ready.
+    """
+
+    def __init__(self, records: RecordStore, loaded: Callable[[], Loaded | None]) -> None:
+        self._records = records
+        self._loaded = loaded
 
     def collect(self) -> Iterable[Metric]:
-        """The gauges now."""
-        runtime = self._runtime
+        """Yield the current values."""
         jobs = GaugeMetricFamily("palimpsest_jobs", "Jobs pending now", labels=["kind", "status"])
         for kind, table in (("video", VideoRecord), ("encoder", EncoderRecord)):
             for status in (QUEUED, IN_PROGRESS):
-                jobs.add_metric([kind, status], runtime.records.count(table, status))
+                jobs.add_metric([kind, status], self._records.count(table, status))
         yield jobs
-        yield GaugeMetricFamily(
-            "palimpsest_ready", "1 once models are loaded", float(runtime.ready)
-        )
-        if runtime.ready:
-            stats = runtime.loaded.residency.stats()
+        loaded = self._loaded()
+        ready = float(loaded is not None)
+        yield GaugeMetricFamily("palimpsest_ready", "1 once models are loaded", ready)
+        if loaded is not None:
+            stats = loaded.residency.stats()
             for name, text, value in (
                 ("resident_encoders", "Encoders on the device", stats.resident),
                 ("resident_bytes", "Bytes of overrides on the device", stats.resident_bytes),
             ):
                 yield GaugeMetricFamily(f"palimpsest_{name}", text, float(value))
-            engine = runtime.loaded.engine.stats()
+            engine = loaded.engine.stats()
             for name, text, value in (
                 ("encoder_hits", "Uses of an encoder that was resident", stats.hits),
                 ("encoder_misses", "Uses of an encoder that had to be loaded", stats.misses),
@@ -142,6 +145,6 @@ class StateCollector(Collector):
 
 
 def _native_route(scope: Scope) -> str:
-    """BentoML's own routes have no template and are few; everything else was not found."""
+    """Return the path of one of BentoML's routes, which have no template, or else "unmatched"."""
     known = ("/generate", "/livez", "/readyz", "/healthz", "/docs.json", "/schema.json")
     return scope["path"] if scope["path"] in known else "unmatched"

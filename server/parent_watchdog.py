@@ -1,6 +1,7 @@
-"""A worker must not outlive the process that started it: it would go on holding the port.
+"""Watchdog that ends a worker when its parent process has gone.
 
-BentoML's parent stops its workers when it is asked to stop; when it is killed, nobody does.
+BentoML's parent stops its workers when it is asked to stop. If the parent is killed, its workers
+would live on and keep the port.
 """
 
 from __future__ import annotations
@@ -9,19 +10,19 @@ import os
 import threading
 
 _PARENT = "PALIMPSEST_PARENT_PID"
-_LOOK_EVERY_SECONDS = 0.2
+_INTERVAL_S = 0.2
 
 
 def announce_parent() -> None:
-    """In the parent, before it starts workers: they inherit its process id in their environment."""
+    """Put this process's id into the environment, for the workers that it starts."""
     os.environ[_PARENT] = str(os.getpid())
 
 
 def die_with_parent() -> None:
-    """In a worker: end this process, at once, when its parent has gone. No parent, no watch.
+    """End this worker at once when its parent has gone. Without an announced parent, do nothing.
 
-    The id comes from the parent itself, so that one which died before this call is noticed too.
-    What was accepted is on disk already and goes on at the next start.
+    The id comes from the parent, not from `getppid`, so that a parent which ended before this call
+    is noticed too. Accepted jobs are on disk, and continue at the next start.
     """
     parent = int(os.environ.get(_PARENT, "0"))
     if parent in (0, os.getpid()):
@@ -30,7 +31,7 @@ def die_with_parent() -> None:
     def watch() -> None:
         pause = threading.Event()
         while os.getppid() == parent:
-            pause.wait(_LOOK_EVERY_SECONDS)
+            pause.wait(_INTERVAL_S)
         os._exit(1)
 
     threading.Thread(target=watch, name="palimpsest-parent", daemon=True).start()

@@ -1,52 +1,30 @@
-"""Everything one server is made of, put together: what it remembers, what computes, what it may do.
+"""Runtime: the parts of one server, put together.
 
-Models load in the engine's thread, so that the process answers probes at once; what needs them is
-refused with :class:`NotReady` until they are there.
+The models load in a thread of their own, so that the process answers probes at once. Until they are
+loaded, requests that need them are refused with `NotReady`.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Event, Thread
 
 from fastapi import Request
 
 from encoders import PalimpsestError
 from server.errors import NotReady
+from server.jobs.context import JobContext, ServerStopping
 from server.jobs.housekeeping import Housekeeping
-from server.jobs.workflows import Jobs, Stopped
+from server.jobs.tracking import JobTracker
+from server.jobs.workflows import Jobs
+from server.loaded import Loaded
 from server.metrics import Metrics, StateCollector
 from server.settings import Settings
 from server.storage.lock import DataLock
-from server.storage.records import Records
+from server.storage.record_store import RecordStore
 from server.storage.video_files import VideoFiles
 
-if TYPE_CHECKING:
-    from encoders import EncoderStore, Residency
-    from server.storage.staging import StagingStore
-    from unlearn.judges.base import Judge
-    from video import Engine
-    from video.models.backbone import Backbone
-
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """What is there once the models are loaded."""
-
-    engine: Engine
-    backbone: Backbone
-    store: EncoderStore
-    """Published encoders."""
-    drafts: StagingStore
-    """Encoders that are being judged."""
-    residency: Residency
-    judge: Judge | None
-    """What tells whether a frame shows a concept, if the model came with one."""
 
 
 class Runtime:
@@ -55,33 +33,46 @@ class Runtime:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.metrics = Metrics()
-        self.metrics.registry.register(StateCollector(self))
         self.load_error: Exception | None = None
-        """Why the models could not be loaded."""
-        self.stopping = threading.Event()
+        """The error with which loading the models failed."""
+        self.stopping = Event()
         self._loaded: Loaded | None = None
         self._lock = DataLock(settings.data_dir)
-        self._housekeeping = Housekeeping(self)
-        self._boot = threading.Thread(target=self._load, name="palimpsest-load", daemon=True)
+        self._load_thread = Thread(target=self._load, name="palimpsest-load", daemon=True)
 
     def start(self) -> None:
-        """Take the data directory, open the databases, begin to load the models, take up what was
-        left unfinished. Raises DataInUse.
+        """Lock the data directory, open the databases, load the models, take up unfinished jobs.
+
+        Returns while the models are still loading.
+
+        Raises:
+            DataInUse: Another server uses the data directory.
         """
         data = self.settings.data_dir
         data.mkdir(parents=True, exist_ok=True)
         self._lock.take()
-        self.records = Records(data / "records.sqlite")
+        self.records = RecordStore(data / "records.sqlite")
         self.files = VideoFiles(data / "videos")
-        self._boot.start()
-        self.jobs = Jobs(self)
+        self.metrics.registry.register(StateCollector(self.records, self.loaded_or_none))
+        self._load_thread.start()
+        context = JobContext(
+            settings=self.settings,
+            records=self.records,
+            files=self.files,
+            tracker=JobTracker(self.records, self.metrics),
+            stopping=self.stopping,
+            loaded=self.loaded_or_none,
+            wait_loaded=self.wait_loaded,
+        )
+        self.jobs = Jobs(context)
         self.jobs.start()
+        self._housekeeping = Housekeeping(context)
         self._housekeeping.start()
 
     def stop(self) -> None:
-        """Stop computing. Jobs that are under way go on at the next start."""
+        """Stop computing. The next start continues the pending jobs."""
         self.stopping.set()
-        self._boot.join()
+        self._load_thread.join()
         self._housekeeping.stop()
         if self._loaded is not None:
             self._loaded.engine.stop()
@@ -90,44 +81,50 @@ class Runtime:
         self._lock.release()
 
     @property
-    def work_dir(self) -> Path:
-        """Where encoders being made keep what is done so far."""
-        return self.settings.data_dir / "making"
-
-    @property
     def ready(self) -> bool:
-        """Whether the models are loaded and the engine runs."""
-        return self._loaded is not None and self._loaded.engine.ready
+        """True while the models are loaded and the engine runs."""
+        return self.loaded_or_none() is not None
 
     @property
     def loaded(self) -> Loaded:
-        """The models and what goes with them. Raises NotReady."""
-        if self._loaded is not None and self._loaded.engine.ready:
-            return self._loaded
+        """The models and what goes with them.
+
+        Raises:
+            NotReady: They are still loading, could not be loaded, or the engine has stopped.
+        """
+        loaded = self.loaded_or_none()
+        if loaded is not None:
+            return loaded
         if self.load_error is not None:
             raise NotReady(f"The model could not be loaded: {self.load_error}")
         if self._loaded is not None:
             raise NotReady(f"The engine has stopped: {self._loaded.engine.error}")
         raise NotReady("The model is still loading.", headers={"Retry-After": "2"})
 
-    def wait_loaded(self) -> Loaded:
-        """The same, for a job: waits as long as it takes. Raises Stopped when the server stops.
+    def loaded_or_none(self) -> Loaded | None:
+        """Return the models, or None if they are not ready."""
+        return self._loaded if self._loaded is not None and self._loaded.engine.ready else None
 
-        Where the models cannot be loaded at all, accepted jobs wait for the restart that mends it.
+    def wait_loaded(self) -> Loaded:
+        """Wait for the models, for as long as it takes.
+
+        If they cannot be loaded, accepted jobs wait for the restart that repairs this.
+
+        Raises:
+            ServerStopping: The server stops first.
         """
         while self._loaded is None:
             if self.stopping.wait(0.1):
-                raise Stopped
+                raise ServerStopping
         return self._loaded
 
     def _load(self) -> None:
-        # The imports alone take seconds: they belong to this thread too.
+        # The import takes seconds too, so it belongs to this thread.
         try:
             from server.loading import load
 
-            loaded = load(self.settings, self.metrics.engine)
-            self._loaded = loaded
-        except PalimpsestError as error:  # it says what to do, and where it arose does not matter
+            self._loaded = load(self.settings, self.metrics.engine)
+        except PalimpsestError as error:  # the message says what to do; a traceback would bury it
             log.error("the model could not be loaded: %s", error)
             self.load_error = error
         except Exception as error:
@@ -136,5 +133,5 @@ class Runtime:
 
 
 def runtime_of(request: Request) -> Runtime:
-    """The runtime of the app that answers this request."""
+    """Return the runtime of the app that answers this request."""
     return request.app.state.runtime

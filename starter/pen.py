@@ -28,14 +28,10 @@ class Pose:
 
 
 class Pen:
-    """Draws in subject coordinates: the subject spans -1…1, y points down.
+    """A pen that draws in subject coordinates: the subject spans -1…1, y points down."""
 
-    Every shape goes to the picture and, in white, to the mask that tells where the subject is.
-    """
-
-    def __init__(self, image: Image.Image, mask: Image.Image | None, pose: Pose) -> None:
+    def __init__(self, image: Image.Image, pose: Pose) -> None:
         self._draw = ImageDraw.Draw(image)
-        self._mask = ImageDraw.Draw(mask) if mask is not None else None
         self._pose = pose
         self.stroke = max(2, round(pose.radius * 0.075))
 
@@ -50,8 +46,6 @@ class Pen:
         """A filled polygon; with an ink outline unless `outline` is None."""
         placed = [self.place(p) for p in points]
         self._draw.polygon(placed, fill=fill)
-        if self._mask is not None:
-            self._mask.polygon(placed, fill=255)
         if outline is not None:
             self._stroke([*placed, placed[0], placed[1]], outline, self.stroke)
 
@@ -68,8 +62,6 @@ class Pen:
 
     def _stroke(self, placed: list[Point], colour: Colour, width: int) -> None:
         self._draw.line(placed, fill=colour, width=width, joint="curve")
-        if self._mask is not None:
-            self._mask.line(placed, fill=255, width=width, joint="curve")
 
     def eyes(self, y: float, gap: float, size: float, white: bool = True) -> None:
         """Two eyes, `gap` left and right of the middle."""

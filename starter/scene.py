@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from encoders import Kind
 from starter import characters, objects, people
@@ -29,7 +28,7 @@ PLACES = {  # and from the left, by motion; whole or half latent cells apart
 ANYWHERE = (24.0, 32.0, 40.0)  # places of the other motions
 RADII = {"sliding": 16.0, "bouncing": 16.0, "circling": 16.0, "growing": 16.5}
 RADIUS = 20.0  # of the other motions: what stays in its place has more room
-_SUPER = 2  # drawn this much larger, then averaged down
+SUPERSAMPLING = 2  # frames are drawn this much larger, then averaged down
 
 DRAWINGS: dict[Kind, dict[str, Callable[[Pen], None]]] = {
     "object": {
@@ -84,36 +83,26 @@ class Scene:
     variant: int
 
     def frame(self, time: float) -> NDArray[np.uint8]:
-        """The frame at `time` (0…1 over the clip), (64, 64, 3)."""
-        return self._draw(time)[0]
-
-    def clip(self, frames: int = FRAMES) -> NDArray[np.uint8]:
-        """All frames of the clip, (frames, 64, 64, 3)."""
-        return np.stack([self.frame(i / (frames - 1)) for i in range(frames)])
-
-    def masks(self, frames: int = FRAMES) -> NDArray[np.bool_]:
-        """Where the subject is, frame by frame, (frames, 64, 64)."""
-        return np.stack([self._draw(i / (frames - 1), mask=True)[1] for i in range(frames)])
-
-    def without(self, **changes: str) -> Scene:
-        """The same scene with some of its parts replaced."""
-        return replace(self, **changes)
-
-    def _draw(self, time: float, mask: bool = False) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        size = SIZE * _SUPER
+        """Draw the frame at `time` (0…1 over the clip), (64, 64, 3)."""
+        size = SIZE * SUPERSAMPLING
         canvas = background(self.background, self.shift, size).copy()
-        matte = Image.new("L", (size, size)) if mask else None
         if self.subject != "nothing":
-            rest = Pose(self.x * _SUPER, self.y * _SUPER, self.radius * _SUPER)
-            pen = Pen(canvas, matte, pose_at(rest, self.motion, time))
+            at_rest = Pose(
+                self.x * SUPERSAMPLING, self.y * SUPERSAMPLING, self.radius * SUPERSAMPLING
+            )
+            pen = Pen(canvas, pose_at(at_rest, self.motion, time))
             draw_subject(pen, self.subject, self.variant)
         pixels = np.asarray(canvas, dtype=np.float32) / 255
-        drawn = _shrink(stylise(pixels, self.style))
-        covered = np.zeros((SIZE, SIZE), bool)
-        if matte is not None:
-            fine = np.asarray(matte).reshape(SIZE, _SUPER, SIZE, _SUPER)
-            covered = fine.max(axis=(1, 3)) > 0
-        return (drawn * 255 + 0.5).astype(np.uint8), covered
+        styled = _shrink(stylise(pixels, self.style))
+        return (styled * 255 + 0.5).astype(np.uint8)
+
+    def clip(self, frames: int = FRAMES) -> NDArray[np.uint8]:
+        """Draw all frames of the clip, (frames, 64, 64, 3)."""
+        return np.stack([self.frame(i / (frames - 1)) for i in range(frames)])
+
+    def without(self, **changes: str) -> Scene:
+        """Return the same scene with some of its parts replaced."""
+        return replace(self, **changes)
 
 
 def draw_subject(pen: Pen, subject: str, variant: int) -> None:
@@ -160,4 +149,4 @@ def sample_scene(
 
 
 def _shrink(pixels: Pixels) -> Pixels:
-    return pixels.reshape(SIZE, _SUPER, SIZE, _SUPER, 3).mean(axis=(1, 3))
+    return pixels.reshape(SIZE, SUPERSAMPLING, SIZE, SUPERSAMPLING, 3).mean(axis=(1, 3))

@@ -10,9 +10,27 @@ from hypothesis import HealthCheck, settings
 from tests import tiny
 from tests.model_zoo import ModelZoo
 
+TESTS = Path(__file__).parent
+MARKED = {
+    "server": ("server", "cli", "readme", "packaging/test_bento.py"),
+    "training": (
+        "benchmarks/test_attacks.py",
+        "starter/test_training.py",
+    ),
+}
+"""Folders and files below `tests/` whose tests `make test-fast` leaves out, by their marker."""
+
 # A busy machine is no reason to fail.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by their path, so that authors need not do it test by test."""
+    for item in items:
+        for marker, paths in MARKED.items():
+            if any(item.path.is_relative_to(TESTS / path) for path in paths):
+                item.add_marker(marker)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from encoders import TextEncoder
+from encoders.text_encoder import TextEncoder
 from video.checkpoints.diffusers_directory import ModelFiles, read_index
 from video.checkpoints.hub import resolve_model
 from video.errors import BackboneInvalid

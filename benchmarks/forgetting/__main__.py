@@ -15,8 +15,8 @@ import torch
 import typer
 
 from benchmarks.forgetting import parts, tables
-from benchmarks.forgetting.bench import Bench
 from benchmarks.forgetting.cases import CONCEPTS, KIND_OF
+from benchmarks.forgetting.experiment import Experiment
 from benchmarks.forgetting.methods import OURS
 from benchmarks.forgetting.pictures import save_picture
 from benchmarks.results import RESULTS, write
@@ -38,8 +38,8 @@ def main(
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     quick = bool(os.environ.get("QUICK"))
-    bench = Bench(work, device)
-    wanted = parts.Wanted(
+    experiment = Experiment(work, device)
+    selection = parts.Selection(
         concepts={
             kind: tuple(
                 n
@@ -52,7 +52,7 @@ def main(
         quick=quick,
     )
     names = chosen.split(",") if chosen else ["table"] if quick else list(parts.PARTS)
-    found: dict[str, Any] = {name: parts.PARTS[name](bench, wanted) for name in names}
+    found: dict[str, Any] = {name: parts.PARTS[name](experiment, selection) for name in names}
     if only or methods:
         return
     tables.show_all(found)
@@ -62,7 +62,7 @@ def main(
         write(f"forgetting-{part}", figures)
     if "table" in found:
         for concept in KIND_OF:
-            save_picture(bench, OURS, concept, RESULTS / "forgetting")
+            save_picture(experiment, OURS, concept, RESULTS / "forgetting")
 
 
 if __name__ == "__main__":

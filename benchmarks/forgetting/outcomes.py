@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.forgetting.cases import Case
 from benchmarks.forgetting.intervention import Intervention
-from benchmarks.forgetting.sampling import STILLS_AT_ONCE, Shot, sample
+from benchmarks.forgetting.sampling import STILLS_AT_ONCE, SampleRequest, sample
 from unlearn.judges.classifier import HEADS, NEITHER, ClassifierJudge, frames_to_input
 from video.frames import Frames
 from video.models.backbone import Backbone
@@ -64,7 +64,7 @@ def features(judge: ClassifierJudge, frames: Frames) -> list[list[float]]:
     return [[round(value, 3) for value in row] for row in pooled.tolist()]
 
 
-class Ledger:
+class OutcomeStore:
     """Outcomes by model, method and list of cases, one file each.
 
     Args:
@@ -130,7 +130,7 @@ class Ledger:
             chosen = [i for i, case in enumerate(cases) if case.is_video == is_video]
             if not chosen:
                 continue  # a model need not draw both
-            shots = [Shot(cases[i].prompt, cases[i].seed) for i in chosen]
+            shots = [SampleRequest(cases[i].prompt, cases[i].seed) for i in chosen]
             pictures = sample(backbone, shots, is_video=is_video, intervention=intervention)
             for i, frames in zip(chosen, pictures, strict=True):
                 seen[i] = outcome(self._judge, frames, cases[i])

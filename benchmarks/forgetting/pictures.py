@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.forgetting.bench import Bench, cases
 from benchmarks.forgetting.cases import KIND_OF, Case, first
+from benchmarks.forgetting.experiment import Experiment, cases
 from benchmarks.forgetting.intervention import Intervention
-from benchmarks.forgetting.sampling import Shot, sample
+from benchmarks.forgetting.sampling import SampleRequest, sample
 from video.frames import Frames
 
 TARGETS, OTHERS = 6, 3
@@ -20,7 +20,7 @@ SCALE = 2
 GAP = 4
 
 
-def picture(bench: Bench, method: str, concept: str) -> Image.Image:
+def picture(experiment: Experiment, method: str, concept: str) -> Image.Image:
     """Frames of clips that ask for the concept, then of others of its kind, then stills of other
     kinds: the first of those that the figures count.
     """
@@ -28,14 +28,16 @@ def picture(bench: Bench, method: str, concept: str) -> Image.Image:
     moves = kind == "motion"
     each = FRAMES if moves else 1
     asked: list[list[Case]] = [
-        first(cases(concept, kind, "target", bench.backbone, is_video=True), TARGETS // each),
-        first(cases(concept, kind, "same kind", bench.backbone, is_video=moves), OTHERS // each),
-        first(cases(concept, kind, "other kinds", bench.backbone, is_video=False), OTHERS),
+        first(cases(concept, kind, "target", experiment.backbone, is_video=True), TARGETS // each),
+        first(
+            cases(concept, kind, "same kind", experiment.backbone, is_video=moves), OTHERS // each
+        ),
+        first(cases(concept, kind, "other kinds", experiment.backbone, is_video=False), OTHERS),
     ]
     rows: list[Frames] = []
-    for intervention in (None, bench.intervention(method, concept)):
+    for intervention in (None, experiment.intervention(method, concept)):
         blocks = [
-            np.concatenate([_frames(bench, case, intervention) for case in block], axis=1)
+            np.concatenate([_frames(experiment, case, intervention) for case in block], axis=1)
             for block in asked
         ]
         gap = np.full((len(blocks[0]), GAP, 3), 255, np.uint8)
@@ -45,18 +47,20 @@ def picture(bench: Bench, method: str, concept: str) -> Image.Image:
     return image.resize((SCALE * image.width, SCALE * image.height), Image.Resampling.NEAREST)
 
 
-def save_picture(bench: Bench, method: str, concept: str, folder: Path) -> Path:
+def save_picture(experiment: Experiment, method: str, concept: str, folder: Path) -> Path:
     """Write `<folder>/<concept>.png`."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{concept}.png"
-    picture(bench, method, concept).save(path, optimize=True)
+    picture(experiment, method, concept).save(path, optimize=True)
     return path
 
 
-def _frames(bench: Bench, case: Case, intervention: Intervention | None) -> Frames:
+def _frames(experiment: Experiment, case: Case, intervention: Intervention | None) -> Frames:
     """The middle frame, or where it is about a motion some from end to end, side by side."""
-    shot = Shot(case.prompt, case.seed)
-    [frames] = sample(bench.backbone, [shot], is_video=case.is_video, intervention=intervention)
+    shot = SampleRequest(case.prompt, case.seed)
+    [frames] = sample(
+        experiment.backbone, [shot], is_video=case.is_video, intervention=intervention
+    )
     count = FRAMES if case.kind == "motion" and case.is_video else 1
     chosen = [int((i + 0.5) * len(frames) / count) for i in range(count)]
     return np.concatenate(frames[chosen], axis=1)

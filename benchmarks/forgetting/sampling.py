@@ -27,7 +27,7 @@ Embed = Callable[[str], Tensor]
 
 
 @dataclass(frozen=True)
-class Shot:
+class SampleRequest:
     """One picture asked for: a prompt and a seed."""
 
     prompt: str
@@ -37,7 +37,7 @@ class Shot:
 @torch.no_grad()
 def sample(
     backbone: Backbone,
-    shots: Sequence[Shot],
+    shots: Sequence[SampleRequest],
     *,
     is_video: bool,
     intervention: Intervention | None = None,

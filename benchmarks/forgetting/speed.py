@@ -18,12 +18,12 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from benchmarks.forgetting.bench import Bench, cases
 from benchmarks.forgetting.cases import CONCEPTS, KIND_OF, first
-from benchmarks.forgetting.figures import forgotten
+from benchmarks.forgetting.experiment import Experiment, cases
 from benchmarks.forgetting.intervention import Intervention
+from benchmarks.forgetting.metrics import forgotten
 from benchmarks.forgetting.outcomes import Outcome, outcome
-from benchmarks.forgetting.sampling import Shot, sample
+from benchmarks.forgetting.sampling import SampleRequest, sample
 from benchmarks.results import ratio, write
 from encoders import Concept
 from unlearn import UnlearnSettings, UnlearnTask, unlearn
@@ -49,10 +49,10 @@ def main(
     """Write `benchmarks/results/forgetting-speed.json`."""
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
-    write("forgetting-speed", speed(Bench(work)))
+    write("forgetting-speed", speed(Experiment(work)))
 
 
-def speed(bench: Bench) -> dict[str, Any]:
+def speed(experiment: Experiment) -> dict[str, Any]:
     """By concept: the shortest run of each method that forgets, its seconds, and what it costs of
     others of the kind; and over the concepts that both forget, ascent's seconds as a multiple of
     ours.
@@ -60,9 +60,9 @@ def speed(bench: Bench) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for names in CONCEPTS.values():
         for concept in names[:2]:
-            found[concept] = {name: _shortest(bench, name, concept) for name in RUNS}
+            found[concept] = {name: _shortest(experiment, name, concept) for name in RUNS}
             print(f"{concept}: {found[concept]}", flush=True)
-    images = _seconds_of_images(bench)
+    images = _seconds_of_images(experiment)
     return {
         "concepts": found,
         "never forgets": {
@@ -94,22 +94,22 @@ def _multiples(
     return {"training": ratio(theirs, mine), "with its images": ratio(whole, mine)}
 
 
-def _shortest(bench: Bench, name: str, concept: str) -> dict[str, Any]:
+def _shortest(experiment: Experiment, name: str, concept: str) -> dict[str, Any]:
     """The first of the lengths that forgets; the last, if none does."""
     kind = KIND_OF[concept]
     settings, lengths = RUNS[name]
-    images = (bench.few_shots(concept, kind),) if name == ASCENT else ()
+    images = (experiment.few_shots(concept, kind),) if name == ASCENT else ()
     result: dict[str, Any] = {}
     for steps in lengths:
         task = UnlearnTask((Concept(name=concept, kind=kind),), settings.with_(steps=steps), images)
         began = perf_counter()
-        run = unlearn(task, bench.backbone)
+        run = unlearn(task, experiment.backbone)
         for _ in run:
             pass
         seconds = perf_counter() - began
         encoder = Intervention(name, concept, kind, overrides=run.encoder.overrides)
-        ua = forgotten(_look(bench, concept, "target", encoder))
-        same = _look(bench, concept, "same kind", encoder)
+        ua = forgotten(_look(experiment, concept, "target", encoder))
+        same = _look(experiment, concept, "same kind", encoder)
         result = {
             "steps": steps,
             "seconds": round(seconds, 3),
@@ -122,33 +122,34 @@ def _shortest(bench: Bench, name: str, concept: str) -> dict[str, Any]:
     return result
 
 
-def _look(bench: Bench, concept: str, group: Any, encoder: Intervention) -> list[Outcome]:
+def _look(experiment: Experiment, concept: str, group: Any, encoder: Intervention) -> list[Outcome]:
     kind = KIND_OF[concept]
     is_video = kind == "motion"
     asked = first(
-        cases(concept, kind, group, bench.backbone, is_video=is_video),
+        cases(concept, kind, group, experiment.backbone, is_video=is_video),
         CLIPS if is_video else STILLS,
     )
-    shots = [Shot(case.prompt, case.seed) for case in asked]
-    pictures = sample(bench.backbone, shots, is_video=is_video, intervention=encoder)
+    shots = [SampleRequest(case.prompt, case.seed) for case in asked]
+    pictures = sample(experiment.backbone, shots, is_video=is_video, intervention=encoder)
     return [
-        outcome(bench.judge, frames, case) for frames, case in zip(pictures, asked, strict=True)
+        outcome(experiment.judge, frames, case)
+        for frames, case in zip(pictures, asked, strict=True)
     ]
 
 
-def _seconds_of_images(bench: Bench) -> dict[str, float]:
+def _seconds_of_images(experiment: Experiment) -> dict[str, float]:
     """What the few images cost: four stills, and for a motion four clips."""
     seconds: dict[str, float] = {}
     for what, concept in (("stills", "pogo"), ("clips", "bouncing")):
         requests = few_shot_requests(
             concept,
             KIND_OF[concept],
-            capabilities=bench.backbone.capabilities,
-            book=bench.backbone.prompts,
+            capabilities=experiment.backbone.capabilities,
+            book=experiment.backbone.prompts,
         )
-        shots = [Shot(request.prompt, request.seed) for request in requests]
+        shots = [SampleRequest(request.prompt, request.seed) for request in requests]
         began = perf_counter()
-        sample(bench.backbone, shots, is_video=KIND_OF[concept] == "motion")
+        sample(experiment.backbone, shots, is_video=KIND_OF[concept] == "motion")
         seconds[what] = round(perf_counter() - began, 2)
     return seconds
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.forgetting.figures import harmonic
+from benchmarks.forgetting.evaluation import Figures
 from benchmarks.forgetting.methods import OURS
+from benchmarks.forgetting.metrics import harmonic_mean
 from benchmarks.forgetting.parts import COMMON
-from benchmarks.forgetting.row import Row
 from benchmarks.harness import WEIGHTS
-from benchmarks.results import percent, show
+from benchmarks.results import rate_text, show
 
 GROUPS = ("same kind", "neighbours", "other kinds")
 COLUMNS = ("", "UA", "wordings", *(f"lost: {group}" for group in GROUPS), "valid", "Fréchet", "s")
@@ -39,7 +39,7 @@ def show_all(found: dict[str, Any]) -> None:
         _show_lines("Clips that did not ask for it (the judge's floor)", ("UA",), found["floor"])
     if "attacks" in found:
         lines = [
-            [f"{method}, {attack}", percent(one), str(one["concepts"])]
+            [f"{method}, {attack}", rate_text(one), str(one["concepts"])]
             for method, by_attack in found["attacks"].items()
             for attack, one in by_attack.items()
         ]
@@ -59,10 +59,10 @@ def show_all(found: dict[str, Any]) -> None:
         lines = [
             [
                 method,
-                percent(one["UA, stills"]),
-                percent(one["UA, wordings"]),
-                *(points(one[f"lost, {group}"]) for group in GROUPS),
-                percent(one["attacked"]),
+                rate_text(one["UA, stills"]),
+                rate_text(one["UA, wordings"]),
+                *(points_text(one[f"lost, {group}"]) for group in GROUPS),
+                rate_text(one["attacked"]),
                 str(max(one["bytes"])),
                 str(one["seconds"]),
             ]
@@ -72,7 +72,9 @@ def show_all(found: dict[str, Any]) -> None:
         show("Ablation, on stills", (*columns, "attacked", "bytes", "s"), lines)
 
 
-def overall(methods: Mapping[str, Row], attacks: Mapping[str, Row]) -> dict[str, dict[str, float]]:
+def overall(
+    methods: Mapping[str, Figures], attacks: Mapping[str, Figures]
+) -> dict[str, dict[str, float]]:
     """UA, IRA and 1 − attack success of every method and their harmonic mean; kinds count alike,
     and the attack is the one that every method was put to, for the concepts that all were.
     """
@@ -88,41 +90,41 @@ def overall(methods: Mapping[str, Row], attacks: Mapping[str, Row]) -> dict[str,
             "UA": round(forgets, 4),
             "IRA": round(keeps, 4),
             "1 - attacks": round(withstands, 4),
-            "harmonic": round(harmonic(forgets, keeps, withstands), 4),
+            "harmonic": round(harmonic_mean(forgets, keeps, withstands), 4),
         }
     return found
 
 
-def size(of_kind: Mapping[str, Row]) -> dict[str, Any]:
+def size(of_kind: Mapping[str, Figures]) -> dict[str, Any]:
     """S6: the largest encoder's file against its base's."""
     largest = max(size for one in of_kind.values() for size in one["bytes"])
     base = (WEIGHTS / "text_encoder" / "model.safetensors").stat().st_size
     return {"bytes": largest, "base": base, "share": round(largest / base, 5)}
 
 
-def points(figure: dict[str, Any]) -> str:
+def points_text(figure: dict[str, Any]) -> str:
     """A drop for people, in points: `0.7 (−1.2 to 3.1)`."""
     low, high = figure["interval"]
     return f"{100 * figure['mean']:.1f} ({100 * low:.1f} to {100 * high:.1f})"
 
 
-def _cells(one: Row) -> list[str]:
+def _cells(one: Figures) -> list[str]:
     valid = 100 * (one["valid"]["rate"] - one["valid, base"]["rate"])
     return [
-        percent(one["UA"]),
-        percent(one["UA, wordings"]),
-        *(points(one[f"lost, {group}"]) for group in GROUPS),
+        rate_text(one["UA"]),
+        rate_text(one["UA, wordings"]),
+        *(points_text(one[f"lost, {group}"]) for group in GROUPS),
         f"{valid:+.1f}",
         str(one["Fréchet"]),
         str(one["seconds"]),
     ]
 
 
-def _show_lines(title: str, columns: tuple[str, ...], rows: Mapping[str, Row]) -> None:
+def _show_lines(title: str, columns: tuple[str, ...], rows: Mapping[str, Figures]) -> None:
     def cell(value: Any) -> str:
         if not isinstance(value, dict):
             return f"{100 * value:.1f}"
-        return percent(value) if "rate" in value else points(value)
+        return rate_text(value) if "rate" in value else points_text(value)
 
     show(
         title, ("", *columns), [[kind, *(cell(r[c]) for c in columns)] for kind, r in rows.items()]

@@ -12,10 +12,10 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.results import number, show, write
+from benchmarks.results import mean_text, show, write
 from benchmarks.serving.parts import PARTS
 from benchmarks.serving.plots import save_plots
-from benchmarks.serving.scenario import Place, ScenarioSizes
+from benchmarks.serving.scenario import Scenario, ScenarioSizes
 
 COARSE = ScenarioSizes(encoders=20, pairs=3, repeats=1, short=2, playing=4, starts=1, swaps=200)
 
@@ -29,10 +29,10 @@ def main(
 ) -> None:
     """Measure, print, and write `benchmarks/results/serving-….json` and its plots."""
     quick = bool(os.environ.get("QUICK"))
-    place = Place(work.resolve(), threads, COARSE if quick else ScenarioSizes())
+    scenario = Scenario(work.resolve(), threads, COARSE if quick else ScenarioSizes())
     found: dict[str, dict[str, Any]] = {}
     for name in chosen.split(",") if chosen else PARTS:
-        found[name] = PARTS[name](place)
+        found[name] = PARTS[name](scenario)
         show(name, ("", ""), [[key, _cell(value)] for key, value in found[name].items()])
         if not quick:
             write(f"serving-{name}", found[name])
@@ -49,7 +49,7 @@ def main(
 
 def _cell(value: Any) -> str:
     if isinstance(value, dict) and {"mean", "interval"} <= set(value):
-        return number(value)
+        return mean_text(value)
     return str(value)[:600]
 
 

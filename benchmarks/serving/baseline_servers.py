@@ -27,7 +27,7 @@ from transformers import CLIPTextModel
 from benchmarks.harness import WEIGHTS
 from video.clip import encode_mp4
 
-Way = Literal["reload", "kept", "scoped"]
+Strategy = Literal["reload", "kept", "scoped"]
 FPS, SIDE = 8, 512
 
 
@@ -42,13 +42,13 @@ class Asked(BaseModel):
     frames: int
 
 
-def app_of(way: Way, folder: Path) -> FastAPI:
+def app_of(strategy: Strategy, folder: Path) -> FastAPI:
     """The server; `folder` holds a directory of a whole text encoder for each id."""
     pipeline: Any = AnimateDiffPipeline.from_pretrained(WEIGHTS)
     pipeline.set_progress_bar_config(disable=True)
     lock = Lock()
     kept: dict[str, Any] = {}
-    if way != "reload":
+    if strategy != "reload":
         kept = {path.name: _load(path) for path in folder.iterdir()}
 
     def reload(asked: Asked) -> Any:
@@ -68,8 +68,12 @@ def app_of(way: Way, folder: Path) -> FastAPI:
         mine.set_progress_bar_config(disable=True)
         return _run(mine, asked)
 
-    ways: dict[Way, Callable[[Asked], Any]] = {"reload": reload, "kept": swap, "scoped": scoped}
-    make = ways[way]
+    strategies: dict[Strategy, Callable[[Asked], Any]] = {
+        "reload": reload,
+        "kept": swap,
+        "scoped": scoped,
+    }
+    make = strategies[strategy]
     app = FastAPI()
 
     @app.get("/ready")
@@ -104,7 +108,7 @@ def _run(pipeline: Any, asked: Asked) -> Any:
 if __name__ == "__main__":
     torch.set_num_threads(int(sys.argv[4]))
     uvicorn.run(
-        app_of(cast(Way, sys.argv[1]), Path(sys.argv[2])),
+        app_of(cast(Strategy, sys.argv[1]), Path(sys.argv[2])),
         port=int(sys.argv[3]),
         log_level="warning",
     )

@@ -16,8 +16,9 @@ from torch import Tensor
 from transformers import CLIPTextModel
 
 from benchmarks.harness import clip_vit_l_config
-from encoders import Card, Concept, Encoder, EncoderStore, low_rank
-from encoders.digest import canonical, digest, fingerprint
+from encoders import Card, Concept, Encoder, low_rank
+from encoders.digest import canonical, fingerprint
+from encoders.store import EncoderStore
 from encoders.text_encoder import TextEncoder
 from unlearn import UnlearnSettings, UnlearnTask
 from unlearn.methods.optimise import trainable
@@ -40,35 +41,37 @@ def random_factors(text_encoder: TextEncoder, number: int) -> dict[str, Tensor]:
     return {name: factor.detach() for name, factor in trained.items()}
 
 
-def encoder_of(base: TextEncoder, number: int, stored: dict[str, Tensor], of: str) -> Encoder:
-    """An encoder of what is stored, whose digest is `of`."""
+def random_encoder(text_encoder: TextEncoder, number: int) -> Encoder:
+    """Make the number's encoder."""
+    return Encoder.of(
+        text_encoder,
+        random_factors(text_encoder, number),
+        id=name_of(number),
+        concepts=(CONCEPT,),
+        method="random",
+        seed=number,
+    )
+
+
+def large_encoder(text_encoder: TextEncoder, number: int) -> Encoder:
+    """Make the number's encoder without multiplying its matrices out, which takes long.
+
+    The digest is of the factors: no benchmark compares it with another encoder's.
+    """
+    stored = {
+        name: canonical(factor) for name, factor in random_factors(text_encoder, number).items()
+    }
     card = Card(
         id=name_of(number),
         concepts=(CONCEPT,),
         method="random",
         seed=number,
-        base=base.fingerprint,
-        digest=of,
+        base=text_encoder.fingerprint,
+        digest=fingerprint(stored),
         stored=fingerprint(stored),
         created_at=datetime.now(UTC),
     )
     return Encoder(card, stored)
-
-
-def random_encoder(text_encoder: TextEncoder, number: int) -> Encoder:
-    """The number's encoder."""
-    stored = text_encoder.effective(random_factors(text_encoder, number))
-    return encoder_of(text_encoder, number, stored, digest(text_encoder.parameters(), stored))
-
-
-def large_encoder(text_encoder: TextEncoder, number: int) -> Encoder:
-    """The same for a text encoder whose matrices take long to multiply out: its digest is that of
-    the factors, which nobody here compares with another's.
-    """
-    stored = {
-        name: canonical(factor) for name, factor in random_factors(text_encoder, number).items()
-    }
-    return encoder_of(text_encoder, number, stored, fingerprint(stored))
 
 
 def clip_vit_l() -> TextEncoder:

@@ -14,26 +14,26 @@ import numpy as np
 
 from benchmarks.results import ratio
 from benchmarks.serving.load import burst, drive, poisson
-from benchmarks.serving.scenario import Place, body, read_metrics, store_of, sync
+from benchmarks.serving.scenario import Scenario, body, prepare_store, read_metrics, sync_url
 from benchmarks.serving.servers import ours
 
 MADE = 'palimpsest_jobs_ended_total{kind="encoder",reason="",status="published"}'
 
 
-def making(place: Place) -> dict[str, Any]:
+def making(scenario: Scenario) -> dict[str, Any]:
     """S7: the same requests while encoders are made (images, optimisation, judging), one after the
     other, and while none is.
     """
-    data = store_of(place, place.sizes.encoders)
-    with ours(data, place.threads) as url:
-        drive(sync(url), burst([body(i, i, steps=1) for i in range(2)]))
-        bodies = [body(i, 30_000 + i, steps=4, frames=8) for i in range(place.sizes.playing)]
-        alone = [drive(sync(url), burst([one]))[0].seconds for one in bodies[:4]]
+    data = prepare_store(scenario, scenario.sizes.encoders)
+    with ours(data, scenario.threads) as url:
+        drive(sync_url(url), burst([body(i, i, steps=1) for i in range(2)]))
+        bodies = [body(i, 30_000 + i, steps=4, frames=8) for i in range(scenario.sizes.playing)]
+        alone = [drive(sync_url(url), burst([one]))[0].seconds for one in bodies[:4]]
         rate = 0.5 / float(np.median(alone))
         arrivals = poisson(bodies, rate, seed=7)
-        without = [one.seconds for one in drive(sync(url), arrivals)]
+        without = [one.seconds for one in drive(sync_url(url), arrivals)]
         with _makers(url) as seen:
-            during = [one.seconds for one in drive(sync(url), arrivals)]
+            during = [one.seconds for one in drive(sync_url(url), arrivals)]
         metrics = read_metrics(url)
     p95 = {
         name: round(float(np.percentile(each, 95)), 4)

@@ -35,7 +35,7 @@ class ScenarioSizes:
 
 
 @dataclass(frozen=True)
-class Place:
+class Scenario:
     """Where it is done: a folder that is kept, and the threads of every server."""
 
     work: Path
@@ -50,15 +50,15 @@ def read_metrics(url: str) -> dict[str, float]:
     return {name: float(value) for name, value in pairs}
 
 
-def store_of(place: Place, count: int) -> Path:
+def prepare_store(scenario: Scenario, count: int) -> Path:
     """A data folder whose store has so many encoders."""
-    data = place.work / "data"
+    data = scenario.work / "data"
     data.mkdir(parents=True, exist_ok=True)
     publish(load_backbone(WEIGHTS).text_encoder, data / "encoders", count)
     return data
 
 
-def beside(data: Path) -> Path:
+def sibling_data(data: Path) -> Path:
     """A data folder of another server over the same store."""
     other = data.with_name("data-cold")
     other.mkdir(exist_ok=True)
@@ -86,5 +86,5 @@ def prompt(number: int) -> str:
     return f"{subject} {place} {number}"
 
 
-def sync(url: str) -> str:
+def sync_url(url: str) -> str:
     return f"{url}/v1/videos/sync"

@@ -6,18 +6,18 @@ from time import perf_counter
 from typing import Any
 
 from benchmarks.results import ratio
-from benchmarks.serving.scenario import Place, store_of
+from benchmarks.serving.scenario import Scenario, prepare_store
 from benchmarks.serving.servers import ours, wait
 
 
-def start(place: Place) -> dict[str, Any]:
+def start(scenario: Scenario) -> dict[str, Any]:
     """S8: seconds from the command to an answer at `/livez`, and to one at `/readyz`."""
-    data = store_of(place, 1)
+    data = prepare_store(scenario, 1)
     live: list[float] = []
     ready: list[float] = []
-    for _ in range(place.sizes.starts):
+    for _ in range(scenario.sizes.starts):
         began = perf_counter()
-        with ours(data, place.threads, answers="livez") as url:
+        with ours(data, scenario.threads, answers="livez") as url:
             live.append(perf_counter() - began)
             wait(f"{url}/readyz")
             ready.append(perf_counter() - began)

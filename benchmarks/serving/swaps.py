@@ -15,35 +15,36 @@ from benchmarks.serving.encoders import clip_vit_l, large_encoder, name_of, publ
 from benchmarks.serving.load import Arrival, burst, drive, latency
 from benchmarks.serving.scenario import (
     CONCURRENT,
-    Place,
-    beside,
+    Scenario,
     body,
+    prepare_store,
     prompt,
     read_metrics,
-    store_of,
-    sync,
+    sibling_data,
+    sync_url,
 )
 from benchmarks.serving.servers import ours
-from encoders import EncoderRef, Residency
+from encoders import EncoderRef
+from encoders.residency import Residency
 from video import Engine, GenerationRequest, load_backbone
 
 
-def overhead(place: Place) -> dict[str, Any]:
+def overhead(scenario: Scenario) -> dict[str, Any]:
     """S1 and S2: what it costs a request to name another encoder than the last did, resident or
     cold on disk, a new prompt every time; and the latency by how many encoders are in use.
     """
-    data, pairs = store_of(place, place.sizes.encoders), place.sizes.pairs
+    data, pairs = prepare_store(scenario, scenario.sizes.encoders), scenario.sizes.pairs
     found: dict[str, Any] = {}
     with (
-        ours(data, place.threads) as warm,
-        ours(beside(data), place.threads, encoder_cache_bytes=1) as cold,
+        ours(data, scenario.threads) as warm,
+        ours(sibling_data(data), scenario.threads, encoder_cache_bytes=1) as cold,
     ):
-        tiny = [body(i, i, steps=1, frames=1) for i in range(place.sizes.encoders)]
+        tiny = [body(i, i, steps=1, frames=1) for i in range(scenario.sizes.encoders)]
         memory = [_mebibytes(warm)]
         for start in range(0, len(tiny), CONCURRENT):  # all of them resident from now on
-            drive(sync(warm), burst(tiny[start : start + CONCURRENT]))
+            drive(sync_url(warm), burst(tiny[start : start + CONCURRENT]))
             memory += [_mebibytes(warm)] if start % (10 * CONCURRENT) == 0 else []
-        drive(sync(cold), burst([body(0, 0)]))
+        drive(sync_url(cold), burst([body(0, 0)]))
         metrics = read_metrics(warm)
         found["resident"] = {
             "encoders": metrics["palimpsest_resident_encoders"],
@@ -59,7 +60,7 @@ def overhead(place: Place) -> dict[str, Any]:
             names = list(turns)
             for name in names[i % 3 :] + names[: i % 3]:
                 url, asked = turns[name]
-                [answer] = drive(sync(url), [Arrival(0.0, asked)])
+                [answer] = drive(sync_url(url), [Arrival(0.0, asked)])
                 each[name].append(answer.seconds)
         assert read_metrics(cold)["palimpsest_resident_encoders"] == 0
         found["seconds"] = {name: ratio(seconds) for name, seconds in each.items()}
@@ -71,21 +72,21 @@ def overhead(place: Place) -> dict[str, Any]:
                     one
                     for i in range(max(4, pairs // 4))
                     for one in drive(
-                        sync(warm), [Arrival(0.0, body(i * 37 % count, 1000 + i, steps=4))]
+                        sync_url(warm), [Arrival(0.0, body(i * 37 % count, 1000 + i, steps=4))]
                     )
                 ]
             )
             for count in (1, 10, 100, 1000)
-            if count <= place.sizes.encoders
+            if count <= scenario.sizes.encoders
         }
         found["memory of the warm server, MiB"] = [*memory, _mebibytes(warm)]
     return found
 
 
-def resident(place: Place) -> dict[str, Any]:
+def resident(scenario: Scenario) -> dict[str, Any]:
     """The second half of S1: what many encoders of CLIP ViT-L/14's size take in memory."""
-    text_encoder, count = clip_vit_l(), place.sizes.encoders
-    store = publish(text_encoder, place.work / "large", count, large_encoder)
+    text_encoder, count = clip_vit_l(), scenario.sizes.encoders
+    store = publish(text_encoder, scenario.work / "large", count, large_encoder)
     residency = Residency(text_encoder, store, 2**40, "cpu")
     process = psutil.Process()
     before, loads = process.memory_info().rss, list[float]()
@@ -105,10 +106,10 @@ def resident(place: Place) -> dict[str, Any]:
     }
 
 
-def memory(place: Place) -> dict[str, Any]:
+def memory(scenario: Scenario) -> dict[str, Any]:
     """S9: the process's memory over many swaps across 200 encoders, of which half fit."""
     count = 200
-    data = store_of(place, count)
+    data = prepare_store(scenario, count)
     backbone = load_backbone(WEIGHTS)
     store = publish(backbone.text_encoder, data / "encoders", count)
     cards = {number: store.card(name_of(number)) for number in range(count)}
@@ -120,7 +121,7 @@ def memory(place: Place) -> dict[str, Any]:
     engine.start()
     engine.wait_ready()
     process, seen = psutil.Process(os.getpid()), list[tuple[int, int]]()
-    order = np.random.default_rng(0).integers(count, size=place.sizes.swaps)
+    order = np.random.default_rng(0).integers(count, size=scenario.sizes.swaps)
     for i, number in enumerate(order):
         card = cards[int(number)]
         request = GenerationRequest(
@@ -131,13 +132,13 @@ def memory(place: Place) -> dict[str, Any]:
             frames=None,
         )
         engine.submit(request).result()
-        if (i + 1) % (place.sizes.swaps // 20) == 0:
+        if (i + 1) % (scenario.sizes.swaps // 20) == 0:
             seen.append((i + 1, process.memory_info().rss))
     stats = engine.residency.stats()
     engine.stop()
-    warm = [size for swaps, size in seen if swaps > place.sizes.swaps // 4]
+    warm = [size for swaps, size in seen if swaps > scenario.sizes.swaps // 4]
     return {
-        "swaps": place.sizes.swaps,
+        "swaps": scenario.sizes.swaps,
         "loads": stats.misses,
         "evictions": stats.evictions,
         "MiB": [[swaps, round(size / 2**20, 1)] for swaps, size in seen],

@@ -1,4 +1,4 @@
-"""``/v1/aliases``: names that point to encoders and can be pointed elsewhere, atomically."""
+"""Routes of `/v1/aliases`: names for encoders that an admin can point elsewhere, atomically."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 
 from encoders import AliasNotFound, EncoderExists
-from server.api.schemas import Alias, AliasRequest, Deleted, NewId, Page, page_of
-from server.auth.access import may_use, require_admin
+from server.api.request_models import AliasRequest, NewId
+from server.api.response_models import Alias, Deleted, Page
+from server.auth.access import is_listed, require_admin
 from server.auth.guard import caller_of
 from server.runtime import runtime_of
 from server.storage.records import PENDING, EncoderRecord
@@ -20,7 +21,10 @@ Name = Annotated[NewId, Path(description="The alias")]
 
 @router.put("/{name}", summary="Point an alias to an encoder (an admin's key)")
 def put_alias(request: Request, name: Name, body: AliasRequest) -> Alias:
-    """Creates the alias or points it elsewhere. Videos accepted before keep their encoder."""
+    """Create the alias, or point it elsewhere.
+
+    Videos accepted before keep their encoder.
+    """
     require_admin(caller_of(request))
     runtime = runtime_of(request)
     store = runtime.loaded.store
@@ -35,29 +39,29 @@ def put_alias(request: Request, name: Name, body: AliasRequest) -> Alias:
 
 @router.get("", summary="List aliases")
 def list_aliases(request: Request) -> Page[Alias]:
-    """Those the caller may use."""
-    found = [Alias(id=name, encoder=target) for name, target in _visible(request).items()]
-    return Page[Alias](**page_of(found, has_more=False))
+    """List the aliases that the caller's key lists; all of them for a key without limits."""
+    caller = caller_of(request)
+    found = [
+        Alias(id=name, encoder=target)
+        for name, target in runtime_of(request).loaded.store.aliases().items()
+        if is_listed(caller, name)
+    ]
+    return Page[Alias].of(found)
 
 
 @router.get("/{name}", summary="Look at an alias")
 def get_alias(request: Request, name: Name) -> Alias:
-    """Which encoder it points to."""
-    target = _visible(request).get(name)
-    if target is None:
-        raise AliasNotFound(f"There is no alias {name!r}.", param="name")
-    return Alias(id=name, encoder=target)
+    """Return the encoder that the alias points to."""
+    if is_listed(caller_of(request), name):
+        target = runtime_of(request).loaded.store.alias_target(name)
+        if target is not None:
+            return Alias(id=name, encoder=target)
+    raise AliasNotFound(f"There is no alias {name!r}.", param="name")
 
 
 @router.delete("/{name}", summary="Delete an alias (an admin's key)")
 def delete_alias(request: Request, name: Name) -> Deleted:
-    """The encoder it points to stays."""
+    """Delete the alias. The encoder it points to stays."""
     require_admin(caller_of(request))
     runtime_of(request).loaded.store.delete_alias(name)
     return Deleted(id=name, object="alias.deleted")
-
-
-def _visible(request: Request) -> dict[str, str]:
-    caller = caller_of(request)
-    aliases = runtime_of(request).loaded.store.aliases()
-    return {name: target for name, target in aliases.items() if may_use(caller, name, {})}

@@ -1,4 +1,4 @@
-"""The HTTP app, put together. It must be served behind :class:`server.auth.guard.Guard`."""
+"""The HTTP app with all its routes. It must be served behind `server.auth.guard.Guard`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from starlette.concurrency import run_in_threadpool
 from encoders.version import VERSION
 from server import errors
 from server.api import aliases, encoders, health, landing_page, models, reports, videos
-from server.api.schemas import ErrorAnswer
+from server.api.openapi import DocumentedApp
+from server.api.response_models import ErrorAnswer
 from server.runtime import Runtime
 from server.settings import Settings
 
@@ -21,9 +22,9 @@ unlearned encoders: `starter:no-pogo`. Errors look like
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The app for these settings; its lifespan starts and stops the :class:`Runtime`.
+    """Return the app for these settings.
 
-    ``app.state.runtime`` is the runtime.
+    Its lifespan starts and stops the `Runtime`, which is `app.state.runtime`.
     """
     runtime = Runtime(settings)
 
@@ -33,7 +34,7 @@ def create_app(settings: Settings) -> FastAPI:
         yield
         await run_in_threadpool(runtime.stop)
 
-    app = FastAPI(
+    app = DocumentedApp(
         title="Palimpsest",
         version=VERSION,
         description=DESCRIPTION,
@@ -41,7 +42,7 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        # Without these FastAPI would promise its own shape for errors of validation.
+        # Without these FastAPI would describe its own shape of validation errors.
         responses={
             "4XX": {"model": ErrorAnswer, "description": "Refused"},
             "5XX": {"model": ErrorAnswer, "description": "The server's fault"},
@@ -49,6 +50,6 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.runtime = runtime
     errors.install(app)
-    for room in (videos, encoders, reports, aliases, models, health, landing_page):
-        app.include_router(room.router)
+    for routes in (videos, encoders, reports, aliases, models, health, landing_page):
+        app.include_router(routes.router)
     return app

@@ -1,148 +1,50 @@
-"""``/v1/encoders``: asking for an encoder that forgets, following it, and what is published."""
+"""Routes of `/v1/encoders`: requests for new encoders, their progress, and published ones."""
 
 from __future__ import annotations
 
-import re
-import secrets
-import shutil
-import uuid
-from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
-from typing import Annotated, Any, Literal
+from collections.abc import AsyncIterator
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
-from encoders import AliasExists, Card, EncoderExists, EncoderNotFound
+from encoders import Card, EncoderNotFound
 from server.api import images
+from server.api.encoder_acceptance import accept
 from server.api.events import events
+from server.api.job_answers import advise_polling, job_error
+from server.api.openapi import request_body
+from server.api.request_models import EncoderRequest
 from server.api.request_parsing import (
     check,
     idempotency_key,
     json_fields,
     read_fields,
-    request_hash,
     text_lists,
 )
-from server.api.schemas import Deleted, EncoderObject, EncoderRequest, Page, VideoError, page_of
-from server.auth.access import may_use, require_admin, visible_cards
+from server.api.response_models import Deleted, EncoderObject, Page
+from server.auth.access import is_listed, may_use, require_admin, visible_cards
 from server.auth.guard import caller_of
 from server.auth.keys import Caller
-from server.errors import InvalidRequest, NotFound
-from server.jobs import encoder, judging, workspace
+from server.errors import NotFound
+from server.jobs.phases import Phase, percent_of_phases
 from server.runtime import Runtime, runtime_of
-from server.storage.records import FAILED, PENDING, PUBLISHED, EncoderRecord
+from server.storage.records import PENDING, PUBLISHED, EncoderRecord
 
 router = APIRouter(prefix="/v1/encoders", tags=["encoders"])
 
-POLL_AFTER_MS = 500
-
-_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            kind: {"schema": EncoderRequest.model_json_schema()}
-            for kind in ("application/json", "multipart/form-data")
-        },
-    }
-}
-
-
-def accept(
-    runtime: Runtime,
-    caller: Caller,
-    request: EncoderRequest,
-    files: Sequence[bytes],
-    key: str | None,
-) -> EncoderRecord:
-    """Check a request, record it and start its job.
-
-    Raises:
-        PalimpsestError: the request cannot be met, or its caller may not make it.
-    """
-    require_admin(caller)
-    digest = request_hash(request, files)
-    earlier = runtime.records.repeated(EncoderRecord, caller.id, key, digest)
-    if earlier is not None:
-        return earlier
-    loaded = runtime.loaded
-    parent = encoder.parent_of(request, loaded)
-    settings = encoder.checked_settings(request, parent, loaded, runtime.settings)
-    wanted = request.wanted()
-    concepts = (*(parent.concepts if parent else ()), *wanted)
-    encoder_id = request.id or _new_id(wanted[0].name)
-    if encoder_id in loaded.store.aliases():
-        raise AliasExists(f"{encoder_id!r} is an alias: choose another id.", param="id")
-    with suppress(EncoderNotFound):
-        loaded.store.card(encoder_id)
-        raise EncoderExists(
-            f"There is an encoder {encoder_id!r} already: choose another id, or delete it first.",
-            param="id",
-        )
-    record = EncoderRecord(
-        id=encoder_id,
-        job_id=f"encoder_{uuid.uuid4().hex}",
-        owner=caller.id,
-        idempotency_key=key,
-        request_hash=digest,
-        concepts=[concept.model_dump(mode="json") for concept in concepts],
-        parent=parent.id if parent else None,
-        parent_digest=parent.digest if parent else None,
-        settings=settings,
-        gate=judging.gate_of(request, runtime.settings),
-    )
-    work = runtime.work_dir / record.job_id
-    if files:
-        if settings["method"] != "ascent":
-            raise InvalidRequest(
-                "Only the method 'ascent' learns from images; 'redirect' needs none: leave them "
-                "out, or set settings.method.",
-                param="images",
-            )
-        if wanted[0].kind == "motion":
-            raise InvalidRequest(
-                "A motion is learned from clips, which this server makes itself: leave images out.",
-                param="images",
-            )
-        if len(wanted) > 1:
-            raise InvalidRequest(
-                "Images can be sent for one concept only: which of several they show, nobody says.",
-                param="images",
-            )
-        capabilities = loaded.backbone.capabilities
-        pictures = images.decode(
-            list(files),
-            width=capabilities.native_width,
-            height=capabilities.native_height,
-            max_pixels=runtime.settings.max_image_pixels,
-        )
-        encoder.save_images(work, 0, pictures)
-    try:
-        accepted = runtime.records.accept(record, limit=runtime.settings.max_queued_encoders)
-    except Exception:
-        shutil.rmtree(work, ignore_errors=True)
-        raise
-    if accepted is not record:
-        shutil.rmtree(work, ignore_errors=True)
-    runtime.jobs.submit(accepted)
-    return accepted
-
 
 def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderObject:
-    """An encoder as a client sees it, from its job, its card, or both."""
-    made_by_us = record is not None and (card is None or record.status in PENDING)
-    if record is not None and made_by_us:
-        error = None
-        if record.status == FAILED:
-            error = VideoError(code=record.error_code or "", message=record.error_message or "")
+    """Return an encoder as a client sees it, from its job, its card, or both."""
+    if record is not None and (card is None or record.status in PENDING):
         return EncoderObject.model_validate(
             {
                 "id": record.id,
                 "status": record.status,
                 "phase": record.phase,
                 "progress": record.progress,
-                "phases": {**dict.fromkeys(workspace.PHASES, 0), **record.phases},
+                "phases": {**percent_of_phases(), **record.phases},
                 "concepts": record.concepts,
                 "parent": record.parent,
                 "settings": record.settings,
@@ -152,7 +54,7 @@ def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderOb
                 "measures": record.measures,
                 "created_at": record.created_at,
                 "completed_at": record.completed_at,
-                "error": error,
+                "error": job_error(record),
             }
         )
     assert card is not None
@@ -163,7 +65,7 @@ def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderOb
             "status": PUBLISHED,
             "phase": PUBLISHED,
             "progress": 100,
-            "phases": dict.fromkeys(workspace.PHASES, 100),
+            "phases": percent_of_phases(done=Phase.JUDGING),
             "concepts": card.concepts,
             "parent": card.parent,
             "settings": card.settings,
@@ -179,10 +81,12 @@ def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderOb
 
 
 @router.post(
-    "", summary="Make an encoder that forgets a concept (an admin's key)", openapi_extra=_BODY
+    "",
+    summary="Make an encoder that forgets a concept (an admin's key)",
+    openapi_extra=request_body(EncoderRequest),
 )
 async def create_encoder(request: Request, response: Response) -> EncoderObject:
-    """Accepts a job and answers at once, with status `queued`."""
+    """Accept a job and answer at once, with status `queued`."""
     caller = caller_of(request)
     require_admin(caller)
     runtime = runtime_of(request)
@@ -193,7 +97,7 @@ async def create_encoder(request: Request, response: Response) -> EncoderObject:
     checked = check(EncoderRequest, fields)
     key = idempotency_key(request)
     record = await run_in_threadpool(accept, runtime, caller, checked, files, key)
-    response.headers["openai-poll-after-ms"] = str(POLL_AFTER_MS)
+    advise_polling(response)
     return await run_in_threadpool(_object_of, runtime, record)
 
 
@@ -204,8 +108,11 @@ def list_encoders(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     order: Literal["asc", "desc"] = "desc",
 ) -> Page[EncoderObject]:
-    """Those the caller may use, and for an admin the ones being made too; newest first."""
-    found = _visible(runtime_of(request), caller_of(request))
+    """List the encoders the caller may use, newest first.
+
+    A key sees jobs that are not published only under ids that it lists; an admin's key sees all.
+    """
+    found = _visible_encoders(runtime_of(request), caller_of(request))
     if order == "desc":
         found.reverse()
     start = 0
@@ -214,16 +121,15 @@ def list_encoders(
         if after not in ids:
             raise NotFound(f"There is no encoder {after[:80]!r}.", param="after")
         start = ids.index(after) + 1
-    page = found[start : start + limit]
-    return Page[EncoderObject](**page_of(page, has_more=len(found) > start + limit))
+    end = start + limit
+    return Page[EncoderObject].of(found[start:end], has_more=len(found) > end)
 
 
 def visible_encoder(request: Request, encoder_id: str) -> EncoderObject:
-    """The encoder of that id, if the caller may use it. Raises EncoderNotFound otherwise."""
+    """Return the encoder with this id if the caller may use it, else raise EncoderNotFound."""
     runtime, caller = runtime_of(request), caller_of(request)
     store = runtime.loaded.store
-    aliases = store.aliases() if caller.encoders is not None else {}
-    if may_use(caller, encoder_id, aliases):
+    if may_use(caller, encoder_id, store):
         record = runtime.records.get(EncoderRecord, EncoderRecord.id == encoder_id)
         try:
             return encoder_object(record, store.card(encoder_id))
@@ -238,9 +144,9 @@ VisibleEncoder = Annotated[EncoderObject, Depends(visible_encoder)]
 
 @router.get("/{encoder_id}", summary="Look at an encoder")
 def get_encoder(encoder: VisibleEncoder, response: Response) -> EncoderObject:
-    """Phase, progress and measures; a failed one is an answer too, with its reason in `error`."""
+    """Return phase, progress and measures; for a failed job, the reason in `error`."""
     if encoder.status in PENDING:
-        response.headers["openai-poll-after-ms"] = str(POLL_AFTER_MS)
+        advise_polling(response)
     return encoder
 
 
@@ -248,26 +154,27 @@ def get_encoder(encoder: VisibleEncoder, response: Response) -> EncoderObject:
 async def follow_encoder(
     request: Request, encoder: VisibleEncoder
 ) -> AsyncIterator[ServerSentEvent]:
-    """Server-sent events, named by the status, with the encoder as it is: at once, and then
-    whenever it has come further, until it has ended. `deleted` is the last one of one that was.
+    """Send the encoder as a server-sent event at once, and after every change until its end.
+
+    An event's name is the encoder's status. If it is deleted, the last event is `deleted`.
     """
-    listeners = runtime_of(request).records.listeners
-    async for event in events(listeners, encoder.id, lambda: visible_encoder(request, encoder.id)):
+    notifier = runtime_of(request).records.notifier
+    async for event in events(notifier, encoder.id, lambda: visible_encoder(request, encoder.id)):
         yield event
 
 
 @router.delete("/{encoder_id}", summary="Delete an encoder, or cancel it (an admin's key)")
 def delete_encoder(request: Request, encoder_id: str) -> Deleted:
-    """Videos that wait for it will fail; nothing else ever takes its place."""
+    """Delete the encoder and its report, or cancel its job.
+
+    Videos that were accepted with it and not made yet will fail; they never use another encoder.
+    """
     require_admin(caller_of(request))
     visible_encoder(request, encoder_id)
     runtime = runtime_of(request)
     record = runtime.records.get(EncoderRecord, EncoderRecord.id == encoder_id)
     if record is not None:
-        runtime.records.remove(record)
-        if record.status in PENDING:
-            runtime.jobs.cancel(record)
-        workspace.discard(runtime, record)
+        runtime.jobs.remove(record)
     try:
         runtime.loaded.store.delete(encoder_id)
     except EncoderNotFound:
@@ -282,19 +189,14 @@ def _object_of(runtime: Runtime, record: EncoderRecord) -> EncoderObject:
     return encoder_object(record, None)
 
 
-def _visible(runtime: Runtime, caller: Caller) -> list[EncoderObject]:
-    """Oldest first."""
+def _visible_encoders(runtime: Runtime, caller: Caller) -> list[EncoderObject]:
+    """Return the encoders and jobs that the caller may see, oldest first."""
     store = runtime.loaded.store
     cards = {card.id: card for card in visible_cards(caller, store)}
-    records: dict[str, Any] = {
+    records = {
         record.id: record
         for record in runtime.records.all(EncoderRecord)
-        if record.id in cards or (record.status != PUBLISHED and may_use(caller, record.id, {}))
+        if record.id in cards or (record.status != PUBLISHED and is_listed(caller, record.id))
     }
     found = [encoder_object(records.get(name), cards.get(name)) for name in {**cards, **records}]
     return sorted(found, key=lambda encoder: (encoder.created_at, encoder.id))
-
-
-def _new_id(concept: str) -> str:
-    word = re.sub(r"[^a-z0-9]+", "-", concept.lower()).strip("-")[:40].strip("-")
-    return f"no-{word or 'concept'}-{secrets.token_hex(3)}"

@@ -1,4 +1,4 @@
-"""Following a job to its end: what it says of itself, each time that this changes."""
+"""Events of a job: its states from now to its end, as an iterator or as server-sent events."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastapi.sse import ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
 from encoders import EncoderNotFound
-from server.api.schemas import EncoderObject, Video
+from server.api.response_models import EncoderObject, Video
 from server.errors import NotFound
 from server.storage.notifier import JobNotifier
 from server.storage.records import PENDING
@@ -20,39 +20,57 @@ Followed = TypeVar("Followed", Video, EncoderObject)
 Answer = TypeVar("Answer")
 
 
+class CallerGone(Exception):
+    """The caller closed the connection, so no answer is needed."""
+
+
 async def changes(
-    listeners: JobNotifier, job_id: str, look: Callable[[], Followed]
+    notifier: JobNotifier, job_id: str, look: Callable[[], Followed]
 ) -> AsyncIterator[Followed]:
-    """The job as it is, and then each time that it has changed; the last one has ended.
+    """Yield the job's state now, and again after every change. The last one has ended.
 
     Args:
-        listeners: told of every change to the job's row.
+        notifier: wakes on every change to the job's row.
         job_id: the row's id.
-        look: the job now; blocks briefly.
+        look: returns the job's state now; may block briefly.
 
     Raises:
-        NotFound, EncoderNotFound: it was deleted.
+        NotFound, EncoderNotFound: the job was deleted.
     """
-    told: Followed | None = None
-    with listeners.listening(job_id) as changed:
+    last: Followed | None = None
+    with notifier.listening(job_id) as changed:
         while True:
             changed.clear()
             now = await run_in_threadpool(look)
-            if now != told:
-                told = now
+            if now != last:
+                last = now
                 yield now
             if now.status not in PENDING:
                 return
             await changed.wait()
 
 
-async def while_heard(request: Request, answer: Awaitable[Answer]) -> Answer:
-    """What `answer` comes to, which is cancelled when the caller closes the connection.
+async def events(
+    notifier: JobNotifier, job_id: str, look: Callable[[], Followed]
+) -> AsyncIterator[ServerSentEvent]:
+    """Yield `changes` as server-sent events named by the job's status.
+
+    If the job is deleted, the last event is `deleted`.
+    """
+    try:
+        async for now in changes(notifier, job_id, look):
+            yield ServerSentEvent(event=now.status, data=now)
+    except (NotFound, EncoderNotFound):
+        yield ServerSentEvent(event="deleted", data=None)
+
+
+async def cancelled_with_caller(request: Request, answer: Awaitable[Answer]) -> Answer:
+    """Return the result of `answer`; cancel it if the caller closes the connection.
 
     Raises:
-        CallerGone: the caller has.
+        CallerGone: the caller has closed it.
     """
-    working, left = asyncio.ensure_future(answer), asyncio.ensure_future(_left(request))
+    working, left = asyncio.ensure_future(answer), asyncio.ensure_future(_disconnect(request))
     try:
         await asyncio.wait((working, left), return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
@@ -64,21 +82,7 @@ async def while_heard(request: Request, answer: Awaitable[Answer]) -> Answer:
         await asyncio.wait((working, left))
 
 
-class CallerGone(Exception):
-    """Nobody waits for the answer any more."""
-
-
-async def _left(request: Request) -> None:
+async def _disconnect(request: Request) -> None:
+    """Return once the client has closed the connection."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-async def events(
-    listeners: JobNotifier, job_id: str, look: Callable[[], Followed]
-) -> AsyncIterator[ServerSentEvent]:
-    """`changes` as server-sent events, named by the job's status; or `deleted`, the last."""
-    try:
-        async for now in changes(listeners, job_id, look):
-            yield ServerSentEvent(event=now.status, data=now)
-    except (NotFound, EncoderNotFound):
-        yield ServerSentEvent(event="deleted", data=None)

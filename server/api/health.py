@@ -1,4 +1,7 @@
-"""What an operator's tools ask. BentoML answers ``/livez`` and ``/readyz``; this says more."""
+"""Routes for an operator's tools: `/health` and `/metrics`.
+
+BentoML answers `/livez` and `/readyz`; `/health` says more.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +20,17 @@ router = APIRouter(tags=["operation"])
 
 
 class Health(BaseModel):
-    """The server can make videos and encoders."""
+    """Answer of a server that can make videos and encoders."""
 
     status: Literal["ready"] = "ready"
 
 
 @router.get("/health", summary="Ready, or why not")
 def health(request: Request) -> Health:
-    """503 until the models are loaded, as `/readyz`; the code is `loading` or `load_failed`."""
+    """Answer 503 until the models are loaded; the code is `loading` or `load_failed`."""
     runtime = runtime_of(request)
     if runtime.load_error is not None:
-        # Anybody may ask this; what exactly went wrong may hold paths, and is in the log.
+        # No key is needed here, and the error may hold paths: it is in the log only.
         raise NotReady("The model could not be loaded; see the server's log.", code="load_failed")
     if not runtime.ready:
         raise NotReady("The model is still loading.", code="loading")
@@ -36,7 +39,7 @@ def health(request: Request) -> Health:
 
 @router.get("/metrics", response_class=Response, summary="Prometheus metrics (an admin's key)")
 def metrics(request: Request) -> Response:
-    """The Prometheus text format."""
+    """Return all metrics in the Prometheus text format."""
     require_admin(caller_of(request))
     registry = runtime_of(request).metrics.registry
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

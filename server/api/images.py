@@ -1,4 +1,4 @@
-"""Images that a client sends: decoded with Pillow before anything else may look at them."""
+"""Images that a client sends: read within limits, and decoded with Pillow alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ _FORMATS = ("PNG", "JPEG", "WEBP")
 
 
 async def read_files(value: Any, settings: Settings) -> list[bytes]:
-    """The content of the files in a form's ``images``. Raises InvalidRequest over the limits."""
+    """Return the content of the files in a form's `images`.
+
+    Raises:
+        InvalidRequest: `value` is not a list of files, or a limit of the settings is exceeded.
+    """
     uploads: list[Any] = value if isinstance(value, list) else [] if value is None else [value]
     if len(uploads) > settings.max_images:
         raise InvalidRequest(
@@ -37,11 +41,16 @@ async def read_files(value: Any, settings: Settings) -> list[bytes]:
 
 
 def decode(files: list[bytes], *, width: int, height: int, max_pixels: int) -> NDArray[np.uint8]:
-    """PNG, JPEG or WebP files, cropped about the middle and scaled: (N, height, width, 3).
+    """Decode PNG, JPEG or WebP files; crop them about the middle and scale them.
+
+    The size is read from a file's header before any pixel is decoded, so a decompression bomb costs
+    nothing.
+
+    Returns:
+        Pixels (N, height, width, 3), uint8.
 
     Raises:
-        InvalidRequest: not such a file, broken, or more than ``max_pixels``. The size is read from
-            the header, before a pixel is decoded, so that a decompression bomb costs nothing.
+        InvalidRequest: a file of another type, a broken file, or more than `max_pixels` in one.
     """
     frames = [
         _decode(content, number, (width, height), max_pixels)
@@ -68,7 +77,7 @@ def _decode(
         raise
     except Image.DecompressionBombError as error:
         raise InvalidRequest(f"Image {number}: {error}", param="images") from error
-    except Exception as error:  # Pillow's decoders raise many kinds on broken files
+    except Exception as error:  # Pillow's decoders raise many types on broken files
         raise InvalidRequest(
             f"Image {number} cannot be read as PNG, JPEG or WebP: {error}", param="images"
         ) from error

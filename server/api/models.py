@@ -1,11 +1,11 @@
-"""``/v1/models``: what a request's ``model`` can name."""
+"""Routes of `/v1/models`: the names that a request's `model` can have."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
-from server.api.schemas import Model, Page, page_of
-from server.auth.access import may_use, visible_cards
+from server.api.response_models import Model, Page
+from server.auth.access import is_listed, visible_cards
 from server.auth.guard import caller_of
 from server.auth.keys import BASE
 from server.errors import NotFound
@@ -16,13 +16,13 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 
 @router.get("", summary="List models")
 def list_models(request: Request) -> Page[Model]:
-    """The base and every encoder and alias that the caller may use."""
-    return Page[Model](**page_of(_models(request), has_more=False))
+    """List the base and every encoder and alias that the caller may use."""
+    return Page[Model].of(_models(request))
 
 
 @router.get("/{model_id}", summary="Look at a model")
 def get_model(request: Request, model_id: str) -> Model:
-    """One of them."""
+    """Return one of the listed models."""
     for model in _models(request):
         if model.id == model_id:
             return model
@@ -34,7 +34,7 @@ def _models(request: Request) -> list[Model]:
     loaded = runtime_of(request).loaded
     root = loaded.backbone.name
     models: list[Model] = []
-    if may_use(caller, BASE, {}):
+    if is_listed(caller, BASE):
         models.append(Model(id=root, created=0, root=root, parent=None, encoder=BASE))
     made: dict[str, int] = {}
     for card in visible_cards(caller, loaded.store):
@@ -42,7 +42,7 @@ def _models(request: Request) -> list[Model]:
             made[card.id] = int(card.created_at.timestamp())
     names = {encoder_id: encoder_id for encoder_id in made}
     for alias, target in loaded.store.aliases().items():
-        if target in made and may_use(caller, alias, {}):
+        if target in made and is_listed(caller, alias):
             names[alias] = target
     models.extend(
         Model(id=f"{root}:{name}", created=made[target], root=root, parent=root, encoder=target)

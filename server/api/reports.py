@@ -1,6 +1,6 @@
-"""``/v1/encoders/{encoder_id}/report``: what one hands to somebody who has to decide on an encoder.
+"""Routes of `/v1/encoders/{encoder_id}/report`: the evidence for a decision about an encoder.
 
-Whoever may use the encoder may read its report; to others neither is there.
+A key that may use the encoder may read its report. To any other key both look absent (404).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request, Response
 
 from encoders import InvalidId, ReportNotFound
 from server.api.encoders import VisibleEncoder
-from server.api.schemas import EncoderObject
+from server.api.response_models import EncoderObject
 from server.errors import Conflict
 from server.runtime import runtime_of
 from server.storage.records import FAILED, PUBLISHED
@@ -32,14 +32,14 @@ _DOCUMENTED: dict[int | str, dict[str, Any]] = {
 
 @router.head("", include_in_schema=False)
 @router.get("", summary="Read an encoder's report", response_class=Response, responses=_DOCUMENTED)
-def get_report(request: Request, encoder: VisibleEncoder, format: Format | None = None) -> Response:
-    """One HTML page with everything in it; JSON for `format=json`, or where `Accept` prefers it.
-    Made before an encoder is published; one that was imported may have none.
+def get_report(request: Request, encoder: VisibleEncoder, format: Format = "html") -> Response:
+    """Return the report as one HTML page that loads nothing else, or as JSON for `format=json`.
+
+    Every encoder made here has a report; an imported one may have none.
     """
-    chosen = format or preferred(request.headers.get("accept", ""))
-    if chosen == "json":
-        return _answer(request, encoder, REPORT_JSON, "application/json", {"Vary": "Accept"})
-    headers = {"Vary": "Accept", "Content-Security-Policy": CSP, "Referrer-Policy": "no-referrer"}
+    if format == "json":
+        return _answer(request, encoder, REPORT_JSON, "application/json", {})
+    headers = {"Content-Security-Policy": CSP, "Referrer-Policy": "no-referrer"}
     return _answer(request, encoder, REPORT_HTML, "text/html; charset=utf-8", headers)
 
 
@@ -51,7 +51,7 @@ def get_report(request: Request, encoder: VisibleEncoder, format: Format | None 
     responses={200: {"content": {kind: {} for kind in _FILE_TYPES.values()}}},
 )
 def get_report_file(request: Request, encoder: VisibleEncoder, file: str) -> Response:
-    """One of the files that the report names."""
+    """Return one of the files that the report names."""
     kind = _FILE_TYPES.get(PurePosixPath(file).suffix)
     if kind is None:
         raise ReportNotFound(
@@ -61,39 +61,17 @@ def get_report_file(request: Request, encoder: VisibleEncoder, file: str) -> Res
     return _answer(request, encoder, file, kind, headers)
 
 
-def preferred(accept: str) -> Format:
-    """What a client's Accept header would rather have: JSON only if it says so (RFC 9110, 12.5.1:
-    the most specific range that matches has the say). Of two that it likes as much, the one it
-    names, and of two named, the page.
-    """
-    weights: dict[str, float] = {}
-    for part in accept.split(","):
-        kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
-        given = [p.partition("=")[2] for p in parameters if p.startswith("q=")]
-        try:
-            weights[kind] = float(given[0]) if given else 1.0
-        except ValueError:
-            weights[kind] = 0.0
-
-    def liking(main: str, sub: str) -> tuple[float, int]:
-        ranges = ("*/*", f"{main}/*", f"{main}/{sub}")
-        named = [i for i, kind in enumerate(ranges) if kind in weights]
-        return (weights[ranges[named[-1]]], named[-1]) if named else (0.0, 0)
-
-    return "json" if liking("application", "json") > liking("text", "html") else "html"
-
-
 def _answer(
     request: Request, encoder: EncoderObject, name: str, kind: str, headers: dict[str, str]
 ) -> Response:
-    """A file of the encoder's report, or 304 if the client has it.
+    """Return a file of the encoder's report, or 304 if the client has it.
 
-    It never changes, but an encoder can be deleted and another be made under its id: whoever keeps
-    it has to ask whether it is still the one.
+    The file never changes, but an encoder can be deleted and another be made under its id. So
+    clients may keep the file but must revalidate it by its ETag.
 
     Raises:
         Conflict: the encoder is being made, or could not be made.
-        ReportNotFound: it has no report, or none with that file.
+        ReportNotFound: the encoder has no report, or none with that file.
     """
     if encoder.status != PUBLISHED:
         code = "encoder_failed" if encoder.status == FAILED else "encoder_not_ready"

@@ -1,6 +1,6 @@
-"""Reading a request's body: JSON or a form, into one checked request.
+"""Parsing of request bodies: JSON or a form, into one checked request.
 
-OpenAI's client sends forms, in which a list is ``name[]`` repeated and an object ``name[key]``.
+OpenAI's client sends forms. They write a list as a repeated `name[]` and an object as `name[key]`.
 """
 
 from __future__ import annotations
@@ -33,9 +33,13 @@ class UnsupportedMediaType(ApiError):
 
 
 async def read_fields(request: Request, *, max_files: int) -> dict[str, Any]:
-    """The body's fields; files as :class:`UploadFile`. Raises InvalidRequest, UnsupportedMediaType.
+    """Return the body's fields; a form's files are `UploadFile` objects.
 
-    A field that a form repeats, or writes as ``name[]``, is a list.
+    A field that a form repeats, or writes as `name[]`, becomes a list.
+
+    Raises:
+        InvalidRequest: the body cannot be parsed, or a form has more than `max_files` files.
+        UnsupportedMediaType: the body is neither JSON nor a form.
     """
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind == "application/json":
@@ -57,7 +61,7 @@ async def read_fields(request: Request, *, max_files: int) -> dict[str, Any]:
 
 
 def check(model: type[Checked], fields: dict[str, Any]) -> Checked:
-    """``fields`` as a request. Raises InvalidRequest for the first one that cannot be used."""
+    """Validate `fields`. Raise InvalidRequest for the first one that is not valid."""
     try:
         return model.model_validate(fields)
     except ValidationError as error:
@@ -65,14 +69,14 @@ def check(model: type[Checked], fields: dict[str, Any]) -> Checked:
 
 
 def text_lists(fields: dict[str, Any], *names: str) -> None:
-    """Make lists of these fields where a form sent a single value or none."""
+    """Turn these fields into lists where a form sent a single value."""
     for name in names:
         if isinstance(fields.get(name), str):
             fields[name] = [fields[name]]
 
 
 def json_fields(fields: dict[str, Any], *names: str) -> None:
-    """Read these fields as JSON objects where a form sent text. Raises InvalidRequest."""
+    """Parse these fields as JSON objects where a form sent text. Raise InvalidRequest."""
     for name in names:
         value = fields.get(name)
         if isinstance(value, str):
@@ -82,14 +86,14 @@ def json_fields(fields: dict[str, Any], *names: str) -> None:
 
 
 def request_hash(request: BaseModel, files: Sequence[bytes] = ()) -> str:
-    """What makes two requests the same: their checked fields and the content of their files."""
+    """Return a hash of the checked fields and the files, equal for equal requests."""
     content = json.dumps(request.model_dump(mode="json"), sort_keys=True)
     parts = [content.encode(), *files]
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 
 def idempotency_key(request: Request) -> str | None:
-    """The Idempotency-Key header, if one was sent. Raises InvalidRequest."""
+    """Return the Idempotency-Key header, or None. Raise InvalidRequest if its length is wrong."""
     key = request.headers.get("idempotency-key")
     if key is not None and not 1 <= len(key) <= 255:
         raise InvalidRequest("Idempotency-Key must have 1 to 255 characters.")
@@ -127,7 +131,7 @@ def _add(fields: dict[str, Any], name: str, value: UploadFile | str) -> None:
 
 
 def _scalar(value: Any) -> Any:
-    """``settings[steps]=40`` is a number; what is not JSON is text."""
+    """Return the value of a form's `settings[steps]=40` as JSON; as text if it is not JSON."""
     if not isinstance(value, str):
         return value
     try:

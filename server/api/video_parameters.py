@@ -1,72 +1,123 @@
-"""Size, length and effort of a video: what was asked for, against what the backbone can do."""
+"""Parameters of a video: the request's values checked against the model, defaults filled in."""
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from server.api.schemas import VideoRequest
+from server.api.request_models import VideoRequest
 from server.errors import InvalidRequest
 from server.settings import Settings
 
 if TYPE_CHECKING:
     from video.capabilities import Capabilities
+    from video.models.backbone import Backbone
 
 _DEFAULT_SIDE = 512
 
 
 @dataclass(frozen=True)
 class VideoParameters:
-    """All of it decided."""
+    """All values but the encoder that decide a video's pixels.
 
+    The fields have the names of `VideoRecord`'s columns, so that `asdict` fills a record.
+    """
+
+    prompt: str
+    negative_prompt: str
+    seed: int
+    steps: int
+    guidance: float
     frames: int
     fps: int
     width: int
-    """Delivered, in pixels; the backbone's own frames are enlarged."""
+    """Pixels of the delivered video. The backbone's own frames are enlarged to it."""
     height: int
-    steps: int
-    guidance: float
+    """Pixels of the delivered video."""
 
 
-def parameters_of(
-    request: VideoRequest, capabilities: Capabilities, settings: Settings
-) -> VideoParameters:
-    """What to make for this request. Raises InvalidRequest, naming what can be made."""
-    steps = request.steps or capabilities.steps_default
-    most_steps = min(capabilities.steps_max, settings.max_steps)
-    if steps > most_steps:
-        raise InvalidRequest(
-            f"steps is {steps}; this model takes 1 to {most_steps}.", param="steps"
-        )
+def parameters_of(request: VideoRequest, backbone: Backbone, settings: Settings) -> VideoParameters:
+    """Return the parameters of the video to make.
+
+    A seed is drawn if the request has none.
+
+    Raises:
+        InvalidRequest: the model or this server cannot make such a video; the message says what
+            can be made.
+    """
+    capabilities = backbone.capabilities
+    _check_prompt("prompt", request.prompt, backbone, settings)
+    _check_prompt("negative_prompt", request.negative_prompt, backbone, settings)
     fps = request.fps or capabilities.fps_default
-    frames = _frames(request, fps, capabilities)
-    most_frames = min(capabilities.frames_max, settings.max_frames)
-    if frames > most_frames:
-        param = "frames" if request.frames is not None else "seconds"
+    steps = _steps(request, capabilities, settings)
+    frames = _frames(request, fps, capabilities, settings)
+    width, height = _size(request, capabilities, settings)
+    return VideoParameters(
+        prompt=request.prompt,
+        negative_prompt=request.negative_prompt,
+        seed=secrets.randbelow(2**31) if request.seed is None else request.seed,
+        steps=steps,
+        guidance=(capabilities.guidance_default if request.guidance is None else request.guidance),
+        frames=frames,
+        fps=fps,
+        width=width,
+        height=height,
+    )
+
+
+def _check_prompt(param: str, text: str, backbone: Backbone, settings: Settings) -> None:
+    """Raise InvalidRequest for a text that the model would cut."""
+    if len(text) > settings.max_prompt_chars:
         raise InvalidRequest(
-            f"{frames} frames at {fps} fps; this model makes 1 to {most_frames} frames, "
-            f"which is {most_frames / fps:g} seconds at {fps} fps.",
+            f"{param} has {len(text)} characters; at most {settings.max_prompt_chars} are taken.",
             param=param,
         )
-    width, height = _size(request, capabilities, settings)
-    guidance = capabilities.guidance_default if request.guidance is None else request.guidance
-    return VideoParameters(frames, fps, width, height, steps, guidance)
+    tokens, most = backbone.prompt_tokens(text), backbone.capabilities.prompt_tokens
+    if tokens > most:
+        raise InvalidRequest(
+            f"{param} is {tokens} tokens long, start and end included; this model reads {most} "
+            "and would ignore the rest.",
+            param=param,
+        )
 
 
-def _frames(request: VideoRequest, fps: int, capabilities: Capabilities) -> int:
+def _steps(request: VideoRequest, capabilities: Capabilities, settings: Settings) -> int:
+    steps = request.steps or capabilities.steps_default
+    most = min(capabilities.steps_max, settings.max_steps)
+    if steps > most:
+        raise InvalidRequest(f"steps is {steps}; this model takes 1 to {most}.", param="steps")
+    return steps
+
+
+def _frames(request: VideoRequest, fps: int, capabilities: Capabilities, settings: Settings) -> int:
     if request.seconds is None:
-        return request.frames or capabilities.frames_default
-    exact = request.seconds * fps
+        frames = request.frames or capabilities.frames_default
+    else:
+        frames = _frames_in(request, request.seconds, fps)
+    most = min(capabilities.frames_max, settings.max_frames)
+    if frames > most:
+        raise InvalidRequest(
+            f"{frames} frames at {fps} fps; this model makes 1 to {most} frames, "
+            f"which is {most / fps:g} seconds at {fps} fps.",
+            param="frames" if request.frames is not None else "seconds",
+        )
+    return frames
+
+
+def _frames_in(request: VideoRequest, seconds: float, fps: int) -> int:
+    """Return the number of frames in so many seconds. Raise InvalidRequest if it is not whole."""
+    exact = seconds * fps
     frames = round(exact)
     if frames < 1 or abs(exact - frames) > 0.01:
         raise InvalidRequest(
-            f"{request.seconds:g} seconds at {fps} fps are {exact:g} frames, not a whole number; "
+            f"{seconds:g} seconds at {fps} fps are {exact:g} frames, not a whole number; "
             f"{max(1, frames)} frames are {max(1, frames) / fps:g} seconds.",
             param="seconds",
         )
     if request.frames is not None and request.frames != frames:
         raise InvalidRequest(
-            f"{request.seconds:g} seconds at {fps} fps are {frames} frames, and frames is "
+            f"{seconds:g} seconds at {fps} fps are {frames} frames, and frames is "
             f"{request.frames}: send one of them.",
             param="seconds",
         )
@@ -74,6 +125,7 @@ def _frames(request: VideoRequest, fps: int, capabilities: Capabilities) -> int:
 
 
 def _size(request: VideoRequest, capabilities: Capabilities, settings: Settings) -> tuple[int, int]:
+    """Return the delivered width and height: the model's aspect ratio, at an even size."""
     native_width, native_height = capabilities.native_width, capabilities.native_height
     size = request.pixels()
     if size is None:

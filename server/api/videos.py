@@ -1,12 +1,13 @@
-"""``/v1/videos``: OpenAI's video API, with encoders."""
+"""Routes of `/v1/videos`: OpenAI's video API, with encoders."""
 
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -14,25 +15,25 @@ from fastapi.responses import FileResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
-from server.api.events import CallerGone, changes, events, while_heard
+from server.api.events import CallerGone, cancelled_with_caller, changes, events
+from server.api.job_answers import advise_polling, job_error
+from server.api.openapi import request_body
+from server.api.request_models import VideoRequest
 from server.api.request_parsing import check, idempotency_key, read_fields, request_hash
-from server.api.schemas import Deleted, Page, Video, VideoError, VideoRequest, page_of
+from server.api.response_models import Deleted, Page, Video
 from server.api.video_parameters import parameters_of
 from server.auth.access import choose
 from server.auth.guard import caller_of
 from server.auth.keys import Caller
 from server.errors import Conflict, InvalidRequest, JobFailed, NotFound
-from server.jobs.video import remove
 from server.runtime import Runtime, runtime_of
 from server.storage.records import COMPLETED, FAILED, PENDING, VideoRecord
 from server.storage.video_files import Variant
 
 router = APIRouter(prefix="/v1/videos", tags=["videos"])
 
-POLL_AFTER_MS = 500
-"""How long OpenAI's client waits between two looks at a job."""
-CLIENT_CLOSED_REQUEST = 499
-"""For the log and the metrics (nginx's code): nobody is there to read it."""
+_CLIENT_CLOSED_REQUEST = 499
+"""nginx's status for a closed connection. It reaches the log and the metrics, but no client."""
 
 _MEDIA_TYPES: Mapping[Variant, str] = {
     "video": "video/mp4",
@@ -42,9 +43,12 @@ _MEDIA_TYPES: Mapping[Variant, str] = {
 
 
 def accept(runtime: Runtime, caller: Caller, request: VideoRequest, key: str | None) -> VideoRecord:
-    """Check a request, record it and start its job: the only way to a video, for every route.
+    """Check a request, record it and start its job. Every route makes videos through this.
 
     Args:
+        runtime: the server that will make the video.
+        caller: the sender of the request, who will own the video.
+        request: the checked body.
         key: the request's Idempotency-Key; the same key and request give the same video.
 
     Raises:
@@ -60,24 +64,8 @@ def accept(runtime: Runtime, caller: Caller, request: VideoRequest, key: str | N
     earlier = runtime.records.repeated(VideoRecord, caller.id, key, digest)
     if earlier is not None:
         return earlier
-    loaded = runtime.loaded
-    for param, text in (("prompt", request.prompt), ("negative_prompt", request.negative_prompt)):
-        if len(text) > runtime.settings.max_prompt_chars:
-            raise InvalidRequest(
-                f"{param} has {len(text)} characters; at most "
-                f"{runtime.settings.max_prompt_chars} are taken.",
-                param=param,
-            )
-        tokens, most = (
-            loaded.backbone.prompt_tokens(text),
-            loaded.backbone.capabilities.prompt_tokens,
-        )
-        if tokens > most:
-            raise InvalidRequest(
-                f"{param} is {tokens} tokens long, start and end included; this model reads {most} "
-                "and would ignore the rest.",
-                param=param,
-            )
+    store, backbone = runtime.loaded.store, runtime.loaded.backbone
+    parameters = parameters_of(request, backbone, runtime.settings)
     most_seconds = runtime.settings.max_video_lifetime_seconds
     if request.expires_after is not None and request.expires_after > most_seconds:
         raise InvalidRequest(
@@ -85,29 +73,19 @@ def accept(runtime: Runtime, caller: Caller, request: VideoRequest, key: str | N
             "most.",
             param="expires_after",
         )
-    shape = parameters_of(request, loaded.backbone.capabilities, runtime.settings)
-    choice = choose(caller, loaded.store, loaded.backbone, request.model, request.encoder)
-    root = loaded.backbone.name
+    encoder = choose(caller, store, backbone, request.model, request.encoder)
     record = runtime.records.accept(
         VideoRecord(
             id=f"video_{uuid.uuid4().hex}",
             owner=caller.id,
             idempotency_key=key,
             request_hash=digest,
-            model=f"{root}:{choice.encoder_id}" if choice.encoder_id else root,
-            prompt=request.prompt,
-            negative_prompt=request.negative_prompt,
-            encoder_id=choice.encoder_id,
-            encoder_digest=choice.digest,
-            seed=secrets.randbelow(2**31) if request.seed is None else request.seed,
-            steps=shape.steps,
-            guidance=shape.guidance,
-            frames=shape.frames,
-            fps=shape.fps,
-            width=shape.width,
-            height=shape.height,
+            model=f"{backbone.name}:{encoder.id}" if encoder else backbone.name,
+            encoder_id=encoder.id if encoder else None,
+            encoder_digest=encoder.digest if encoder else None,
             deadline=request.deadline_after and int(time.time()) + request.deadline_after,
             lifetime=request.expires_after or runtime.settings.video_lifetime_seconds,
+            **asdict(parameters),
         ),
         limit=runtime.settings.max_queued_videos,
     )
@@ -116,10 +94,10 @@ def accept(runtime: Runtime, caller: Caller, request: VideoRequest, key: str | N
 
 
 async def finished(runtime: Runtime, record: VideoRecord) -> VideoRecord:
-    """The video once it is completed. Cancelling this deletes it.
+    """Wait until the video is completed, and return its record. If cancelled, delete the video.
 
     Raises:
-        JobFailed: it was not made, or it was deleted.
+        JobFailed: the video failed, or it was deleted.
     """
 
     def look() -> Video:
@@ -131,10 +109,10 @@ async def finished(runtime: Runtime, record: VideoRecord) -> VideoRecord:
         return video_object(record)
 
     try:
-        async for _ in changes(runtime.records.listeners, record.id, look):
+        async for _ in changes(runtime.records.notifier, record.id, look):
             pass
     except asyncio.CancelledError:
-        remove(runtime, record)
+        runtime.jobs.remove(record)
         raise
     if record.status == FAILED:
         message = f"Video {record.id} failed: {record.error_message}"
@@ -142,11 +120,23 @@ async def finished(runtime: Runtime, record: VideoRecord) -> VideoRecord:
     return record
 
 
+async def generate(
+    runtime: Runtime, caller: Caller, prompt: str, encoder: str | None, seed: int | None
+) -> Path:
+    """Make a video and wait for it, for BentoML's own clients; return the path of its mp4.
+
+    The rules are those of `POST /v1/videos`. A caller that closes the connection cancels it.
+
+    Raises:
+        PalimpsestError: the request was refused, or the video failed.
+    """
+    request = check(VideoRequest, {"prompt": prompt, "encoder": encoder, "seed": seed})
+    record = await run_in_threadpool(accept, runtime, caller, request, None)
+    return runtime.files.path((await finished(runtime, record)).id, "video")
+
+
 def video_object(record: VideoRecord) -> Video:
-    """The record as a client sees it."""
-    error = None
-    if record.status == FAILED:
-        error = VideoError(code=record.error_code or "", message=record.error_message or "")
+    """Return the record as a client sees it."""
     return Video.model_validate(
         {
             "id": record.id,
@@ -159,47 +149,37 @@ def video_object(record: VideoRecord) -> Video:
             "prompt": record.prompt,
             "seconds": f"{record.frames / record.fps:g}",
             "size": f"{record.width}x{record.height}",
-            "error": error,
+            "error": job_error(record),
         }
     )
 
 
-_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            kind: {"schema": VideoRequest.model_json_schema(by_alias=False)}
-            for kind in ("application/json", "multipart/form-data")
-        },
-    }
-}
-
-
-@router.post("", summary="Make a video", openapi_extra=_BODY)
+@router.post("", summary="Make a video", openapi_extra=request_body(VideoRequest))
 async def create_video(request: Request, response: Response) -> Video:
-    """Accepts a job and answers at once, with status `queued`."""
+    """Accept a job and answer at once, with status `queued`."""
     record = await _accepted(request)
-    response.headers["openai-poll-after-ms"] = str(POLL_AFTER_MS)
+    advise_polling(response)
     return video_object(record)
 
 
 @router.post(
     "/sync",
     summary="Make a video and wait for it",
-    openapi_extra=_BODY,
+    openapi_extra=request_body(VideoRequest),
     response_class=FileResponse,
     responses={200: {"content": {_MEDIA_TYPES["video"]: {}}}},
 )
 async def create_video_and_wait(request: Request) -> Response:
-    """The same, but the answer is the mp4. Its headers say which video it is (`x-video-id`), its
-    `x-model`, and how long it took from its first step on, `x-inference-time-s`. Whoever closes the
-    connection cancels the video.
+    """Accept a job, wait for its end and answer with the mp4.
+
+    The headers are `x-video-id`, `x-model` and `x-inference-time-s`, the seconds from the video's
+    first step to its frames. A client that closes the connection cancels the video.
     """
     runtime = runtime_of(request)
     try:
-        record = await while_heard(request, finished(runtime, await _accepted(request)))
+        record = await cancelled_with_caller(request, finished(runtime, await _accepted(request)))
     except CallerGone:
-        return Response(status_code=CLIENT_CLOSED_REQUEST)
+        return Response(status_code=_CLIENT_CLOSED_REQUEST)
     return FileResponse(
         runtime.files.path(record.id, "video"),
         media_type=_MEDIA_TYPES["video"],
@@ -221,7 +201,7 @@ async def _accepted(request: Request) -> VideoRecord:
 
 
 def own_video(request: Request, video_id: str) -> VideoRecord:
-    """The caller's video of that id. Raises NotFound, for another's too."""
+    """Return the caller's video with this id. Raise NotFound for any other id."""
     record = runtime_of(request).records.get(
         VideoRecord, VideoRecord.id == video_id, VideoRecord.owner == caller_of(request).id
     )
@@ -240,42 +220,43 @@ def list_videos(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     order: Literal["asc", "desc"] = "desc",
 ) -> Page[Video]:
-    """The caller's videos, newest first; `after` is the last id of the page before."""
-    page = runtime_of(request).records.page(
+    """List the caller's videos, newest first; `after` is the last id of the previous page."""
+    found = runtime_of(request).records.page(
         VideoRecord,
         caller_of(request).id,
         after=after,
         limit=limit,
         descending=order == "desc",
     )
-    if page is None:
+    if found is None:
         raise NotFound(f"There is no video {(after or '')[:80]!r}.", param="after")
-    records, has_more = page
-    return Page[Video](**page_of([video_object(record) for record in records], has_more=has_more))
+    records, has_more = found
+    return Page[Video].of([video_object(record) for record in records], has_more=has_more)
 
 
 @router.get("/{video_id}", summary="Look at a video")
 def get_video(record: OwnVideo, response: Response) -> Video:
-    """Status and progress. A failed job is an answer too, with its reason in `error`."""
+    """Return status and progress; for a failed job, the reason in `error`."""
     if record.status in PENDING:
-        response.headers["openai-poll-after-ms"] = str(POLL_AFTER_MS)
+        advise_polling(response)
     return video_object(record)
 
 
 @router.get("/{video_id}/events", summary="Follow a video", response_class=EventSourceResponse)
 async def follow_video(request: Request, record: OwnVideo) -> AsyncIterator[ServerSentEvent]:
-    """Server-sent events, named by the status, with the video as it is: at once, and then whenever
-    it has come further, until it has ended. `deleted` is the last one of a video that was.
+    """Send the video as a server-sent event at once, and after every change until its end.
+
+    An event's name is the video's status. For a video that is deleted the last one is `deleted`.
     """
-    listeners, video = runtime_of(request).records.listeners, record.id
-    async for event in events(listeners, video, lambda: video_object(own_video(request, video))):
+    notifier, video = runtime_of(request).records.notifier, record.id
+    async for event in events(notifier, video, lambda: video_object(own_video(request, video))):
         yield event
 
 
 @router.delete("/{video_id}", summary="Delete a video, or cancel it")
 def delete_video(request: Request, record: OwnVideo) -> Deleted:
-    """Removes it for good; one that is being made stops within a step."""
-    remove(runtime_of(request), record)
+    """Remove the video for good. One that is being made stops within a step."""
+    runtime_of(request).jobs.remove(record)
     return Deleted(id=record.id, object="video.deleted")
 
 
@@ -287,9 +268,9 @@ def delete_video(request: Request, record: OwnVideo) -> Deleted:
     responses={200: {"content": {kind: {} for kind in set(_MEDIA_TYPES.values())}}},
 )
 def get_content(request: Request, record: OwnVideo, variant: Variant = "video") -> FileResponse:
-    """The mp4, a thumbnail or a sheet of all frames. Understands Range."""
+    """Return the mp4, a thumbnail or a sheet of all frames. Range requests are served."""
     if record.status != COMPLETED:
-        # The client's own retries would not help: it has to look at the status.
+        # A retry by the client's library would not help: the client has to poll the status.
         code = "video_failed" if record.status == FAILED else "video_not_ready"
         raise Conflict(
             f"Video {record.id} is {record.status}"

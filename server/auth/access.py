@@ -1,62 +1,62 @@
-"""Which encoder a request means, and whether its caller may use it. The only way to choose one.
+"""Access: the encoder a request means, and the check that its caller may use it.
 
-Nothing here falls back: a caller bound to encoders gets one of them or an error, never the base.
+Every route chooses an encoder through `choose`. Nothing here falls back: a caller bound to encoders
+gets one of them or an error, never the base.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from encoders import EncoderInvalid, EncoderNotFound, InvalidId
+from encoders import EncoderInvalid, EncoderNotFound, EncoderRef, InvalidId
 from server.auth.keys import BASE, Caller
 from server.errors import Forbidden, InvalidRequest, NotFound
 
 if TYPE_CHECKING:
-    from encoders import Card, EncoderStore
+    from encoders import Card
+    from encoders.store import EncoderStore
     from video.models.backbone import Backbone
 
 
-@dataclass(frozen=True)
-class Choice:
-    """An encoder, pinned by its digest; both None for the base."""
-
-    encoder_id: str | None
-    digest: str | None
-
-    @property
-    def name(self) -> str:
-        """The encoder's id, or "base"."""
-        return self.encoder_id or BASE
-
-
 def require_admin(caller: Caller) -> None:
-    """Raises Forbidden unless the caller's key is an admin's."""
+    """Raise Forbidden unless the caller's key is an admin's."""
     if caller.role != "admin":
         raise Forbidden(f"Key {caller.id!r} has the role 'user'; this takes an admin's key.")
 
 
-def may_use(caller: Caller, name: str, aliases: dict[str, str]) -> bool:
-    """Whether the caller may use what ``name`` (an id, an alias or "base") stands for.
+def is_listed(caller: Caller, name: str) -> bool:
+    """Return True if the caller's key lists this id, alias or "base", or may use everything."""
+    return caller.encoders is None or name in caller.encoders
 
-    A key lists names; what its aliases point to now may be named by its id too.
+
+def may_use(caller: Caller, name: str, store: EncoderStore) -> bool:
+    """Return True if the caller may use the encoder with this id, alias or "base".
+
+    A key lists names. An encoder that one of its aliases points to now may be named by its id too;
+    the store is read only for a name that is not listed.
     """
-    if caller.encoders is None or name in caller.encoders:
-        return True
-    return any(aliases.get(listed) == name for listed in caller.encoders)
+    return is_listed(caller, name) or name in _alias_targets(caller, store)
 
 
 def choose(
     caller: Caller, store: EncoderStore, backbone: Backbone, model: str | None, encoder: str | None
-) -> Choice:
-    """The encoder that ``model`` ("starter:<name>") and ``encoder`` name, or the caller's default.
+) -> EncoderRef | None:
+    """Return the encoder that a request means, pinned by its digest; None for the base.
+
+    Args:
+        caller: the sender of the request; its default encoder is used if none is named.
+        store: the published encoders.
+        backbone: the model that will use the encoder.
+        model: the request's field: "starter" or "starter:<name>".
+        encoder: the request's field: an id, an alias or "base".
 
     Raises:
-        InvalidRequest: the two name different encoders; none is named and the key has no default;
-            the encoder was made for another base.
-        NotFound: no such model.
-        EncoderNotFound: no such encoder.
-        Forbidden: the key may not use it, whether or not it exists.
+        InvalidRequest: the two fields name different encoders, or none is named and the key has no
+            default.
+        NotFound: there is no such model.
+        EncoderNotFound: there is no such encoder.
+        EncoderInvalid: the encoder was made for another base.
+        Forbidden: the key may not use the encoder, even if it does not exist.
     """
     param = "encoder" if encoder is not None else "model"
     name = _named(backbone.name, model, encoder)
@@ -69,15 +69,15 @@ def choose(
                 code="encoder_required",
             )
         name = caller.default_encoder
-    if caller.encoders is not None and not may_use(caller, name, store.aliases()):
+    if not may_use(caller, name, store):
         raise Forbidden(
             f"Key {caller.id!r} may not use encoder {name[:80]!r}; it may use "
-            f"{sorted(caller.encoders)}.",
+            f"{sorted(caller.encoders or ())}.",
             param=param,
             code="encoder_not_allowed",
         )
     if name == BASE:
-        return Choice(None, None)
+        return None
     try:
         card = store.card(store.resolve(name))
     except (EncoderNotFound, InvalidId, EncoderInvalid) as error:
@@ -89,17 +89,25 @@ def choose(
             f"is {backbone.text_encoder.fingerprint}.",
             param=param,
         )
-    return Choice(card.id, card.digest)
+    return card.ref
 
 
 def visible_cards(caller: Caller, store: EncoderStore) -> list[Card]:
-    """The published encoders the caller may use, oldest first."""
-    aliases = {} if caller.encoders is None else store.aliases()
-    return [card for card in store.cards() if may_use(caller, card.id, aliases)]
+    """Return the cards of the published encoders the caller may use, oldest first."""
+    if caller.encoders is None:
+        return store.cards()
+    usable = caller.encoders | _alias_targets(caller, store)
+    return [card for card in store.cards() if card.id in usable]
+
+
+def _alias_targets(caller: Caller, store: EncoderStore) -> set[str]:
+    """Return the ids that the aliases among the key's names point to now."""
+    aliases = (caller.encoders or frozenset()) - {BASE}
+    return {target for alias in aliases if (target := store.alias_target(alias)) is not None}
 
 
 def _named(backbone: str, model: str | None, encoder: str | None) -> str | None:
-    """The name in the two fields, or None. Raises InvalidRequest, NotFound."""
+    """Return the encoder named in the two fields, or None. Raise InvalidRequest or NotFound."""
     in_model: str | None = None
     if model is not None:
         root, colon, rest = model.partition(":")

@@ -1,4 +1,4 @@
-"""Where the server may listen: without keys, on loopback only."""
+"""The address the server listens on: without keys, loopback only."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from server.settings import Settings
 
 
 class AddressRefused(click.ClickException):
-    """The server was told to listen where anybody could use it without a key."""
+    """The server was told to listen on an address where no key protects it."""
 
 
 def check(settings: Settings) -> None:
-    """Raises AddressRefused when ``bentoml serve`` is about to open a port it must not open."""
+    """Raise AddressRefused if `bentoml serve` is about to open a port beyond loopback without keys.
+
+    The host is the command line's `--host`, else the setting's.
+    """
     context = click.get_current_context(silent=True)
     host = str((context.params.get("host") if context is not None else None) or settings.host)
     if settings.keys_file is None and not is_loopback(host):
@@ -26,7 +29,7 @@ def check(settings: Settings) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address is reached from this machine only."""
+    """Return True if an address is reached from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

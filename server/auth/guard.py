@@ -1,8 +1,8 @@
-"""The one door: every request passes here first, whichever app behind it would answer.
+"""The guard: ASGI middleware that every request passes first, whichever app answers it.
 
-It gives the request an id, finds out who is calling, bounds the body (chunked ones too), counts,
-times and logs the answer, and puts errors that others wrote (the router, BentoML) into our shape.
-BentoML's native routes stand beside our FastAPI app, so this wraps the service, not the app.
+It gives the request an id, identifies the caller, limits the body (chunked ones too), counts, times
+and logs the answer, and puts errors of the router and of BentoML into the API's error shape.
+BentoML's native routes are beside our FastAPI app, so the guard wraps the service, not the app.
 """
 
 from __future__ import annotations
@@ -29,21 +29,28 @@ log = logging.getLogger(__name__)
 PUBLIC_PATHS = frozenset(
     {"/", "/livez", "/readyz", "/healthz", "/health", "/docs", "/openapi.json"}
 )
-"""What needs no key: probes, and pages that are the same for everybody."""
+"""Paths that need no key: probes, and pages that are the same for every caller."""
 PUBLIC_PREFIX = "/static_content/"
-"""BentoML's copy of Swagger UI, which /docs uses."""
+"""BentoML's copy of Swagger UI, which `/docs` uses."""
 
 NOT_LOGGED = frozenset({"/livez", "/readyz", "/healthz", "/health", "/metrics"})
-"""What is asked every few seconds for as long as the server runs."""
+"""Paths that monitoring requests every few seconds."""
 
 _CALLER = "palimpsest.caller"
 
 Observe = Callable[[Scope, int, float], None]
-"""Told of every answer: its scope, status and seconds to the last byte."""
+"""Called for every answer with its scope, status and seconds to the last byte."""
 
 
 class Guard:
-    """ASGI middleware around the whole service. ``keyring`` None: loopback only, and no keys."""
+    """ASGI middleware around the whole service.
+
+    Args:
+        app: the service.
+        keyring: the keys that are accepted; None: no keys, and loopback addresses only.
+        max_body_bytes: limit of a request's body.
+        observe: called for every answer.
+    """
 
     def __init__(
         self, app: ASGIApp, *, keyring: Keyring | None, max_body_bytes: int, observe: Observe
@@ -65,27 +72,27 @@ class Guard:
         started = time.perf_counter()
         request_id = f"req_{uuid.uuid4().hex}"
         REQUEST_ID.set(request_id)
-        answer = _Answer(send, request_id, head=scope["method"] == "HEAD")
+        response = _Response(send, request_id, head=scope["method"] == "HEAD")
         try:
-            self._admit(scope)
+            self._authenticate(scope)
             replay = await self._read_body(scope, receive)
-            await self._app(scope, replay, answer.send)
+            await self._app(scope, replay, response.send)
         except PalimpsestError as error:
-            await error_response(error)(scope, receive, answer.send)
+            await error_response(error)(scope, receive, response.send)
         finally:
             seconds = time.perf_counter() - started
-            self._observe(scope, answer.status, seconds)
+            self._observe(scope, response.status, seconds)
             if scope["path"] not in NOT_LOGGED:
-                _log(scope, answer.status, seconds)
+                _log(scope, response.status, seconds)
 
-    def _admit(self, scope: Scope) -> None:
-        """Leave in the scope who is calling. Raises Unauthorized or Forbidden."""
+    def _authenticate(self, scope: Scope) -> None:
+        """Store the caller in the scope. Raise Unauthorized or Forbidden if there is none."""
         if self._keyring is None:
             ends = (scope.get("client"), scope.get("server"))
             if not all(end and is_loopback(end[0]) for end in ends):
                 raise Forbidden(
-                    "This server has no keys, so it answers on loopback only. To serve others, "
-                    "set PALIMPSEST_KEYS_FILE.",
+                    "This server has no keys, so it answers on loopback only. To serve other "
+                    "hosts, set PALIMPSEST_KEYS_FILE.",
                     code="loopback_only",
                 )
             scope[_CALLER] = LOCAL
@@ -93,9 +100,13 @@ class Guard:
             scope[_CALLER] = self._keyring.caller(Headers(scope=scope).getlist("authorization"))
 
     async def _read_body(self, scope: Scope, receive: Receive) -> Receive:
-        """Read the whole body, and return a ``receive`` that plays it back. Raises BodyTooLarge.
+        """Read the whole body, and return a `receive` that replays it.
 
-        Nothing behind the guard ever holds more than this, and nothing needs a body in pieces.
+        So no app behind the guard gets a longer body; none of them needs it in pieces.
+
+        Raises:
+            BodyTooLarge: the declared or the actual length is over the limit.
+            InvalidRequest: a wrong Content-Length, or the client closed the connection.
         """
         declared = Headers(scope=scope).get("content-length", "0")
         if not (declared.isascii() and declared.isdigit()):
@@ -108,7 +119,9 @@ class Guard:
             while not complete and size <= self._max_body_bytes:
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    raise InvalidRequest("The client went away before its request was complete.")
+                    raise InvalidRequest(
+                        "The client closed the connection in the middle of its request."
+                    )
                 chunks.append(message.get("body", b""))
                 size += len(chunks[-1])
                 complete = not message.get("more_body", False)
@@ -127,15 +140,15 @@ class Guard:
         return replay
 
 
-class _Answer:
-    """Sends an answer on, with a request id, and with errors in the one shape."""
+class _Response:
+    """Forwards an answer with a request id, and errors in the API's shape."""
 
     def __init__(self, send: Send, request_id: str, *, head: bool) -> None:
         self.status = 500
         self._send = send
         self._head = head
         self._request_id = request_id
-        self._held: Message | None = None
+        self._held_start: Message | None = None
         self._body = b""
 
     async def send(self, message: Message) -> None:
@@ -144,16 +157,16 @@ class _Answer:
             message.setdefault("headers", [])
             MutableHeaders(scope=message)["x-request-id"] = self._request_id
             if self.status >= 400 and not self._head:
-                self._held = message
+                self._held_start = message
             else:
                 await self._send(message)
-        elif self._held is None:
+        elif self._held_start is None:
             await self._send(message)
         else:
             self._body += message.get("body", b"")
             if not message.get("more_body", False):
-                start, self._held = self._held, None
-                body = in_shape(self.status, self._body)
+                start, self._held_start = self._held_start, None
+                body = as_error_body(self.status, self._body)
                 headers = MutableHeaders(scope=start)
                 headers["content-type"] = "application/json"
                 headers["content-length"] = str(len(body))
@@ -162,7 +175,7 @@ class _Answer:
 
 
 def caller_of(connection: HTTPConnection) -> Caller:
-    """Who sent this request, as the guard found out. Raises Forbidden where no guard stood."""
+    """Return the sender of this request. Raise Forbidden if it did not pass the guard."""
     caller = connection.scope.get(_CALLER)
     if not isinstance(caller, Caller):
         raise Forbidden("The request did not come through the server's guard.")
@@ -170,20 +183,20 @@ def caller_of(connection: HTTPConnection) -> Caller:
 
 
 def _log(scope: Scope, status: int, seconds: float) -> None:
-    """A line for an answer. Without its query, where somebody may have put a key."""
+    """Log an answer, without the query: some clients put a key there."""
     caller = scope.get(_CALLER)
-    said = {
+    fields = {
         "method": scope["method"],
         "path": scope["path"],
         "status": status,
         "seconds": round(seconds, 4),
         "caller": caller.id if isinstance(caller, Caller) else None,
     }
-    log.info("answered", extra=said)
+    log.info("answered", extra=fields)
 
 
-def in_shape(status: int, body: bytes) -> bytes:
-    """``body`` itself if it is in our error shape, else its message put into it."""
+def as_error_body(status: int, body: bytes) -> bytes:
+    """Return `body` if it has the API's error shape, else a body of that shape with its message."""
     try:
         document: Any = json.loads(body)
     except ValueError:

@@ -1,14 +1,13 @@
-"""Keys: who is calling, and which encoders they may use. Everything here fails closed.
+"""API keys: the callers they identify, and the encoders each may use. All checks fail closed.
 
-The keys file is JSON; it holds the SHA-256 of each key, never the key:
+The keys file is JSON. It holds the SHA-256 of each key, never the key:
 
     {"keys": [{"id": "acme", "sha256": "…", "role": "user",
                "encoders": ["acme-policy"], "default_encoder": "acme-policy"}]}
 
-``role`` is "admin" (may use everything, and make encoders) or "user". ``encoders`` lists what a
-user's key may use: encoder ids, aliases, "base" for the unmodified encoder, or "*" for everything.
-A request that names no encoder gets ``default_encoder``. ``python -m server.auth.keys`` makes a
-key.
+`role` is "admin" (may use everything, and make encoders) or "user". `encoders` lists what a user's
+key may use: encoder ids, aliases, "base" for the unmodified encoder, or "*" for everything. A
+request that names no encoder gets `default_encoder`. `python -m server.auth.keys` makes a key.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from encoders import EncoderId
 from server.errors import Unauthorized
 
 BASE = "base"
-"""The name of the unmodified encoder in requests and keys; no encoder can be called so."""
+"""Name of the unmodified encoder in requests and keys; no encoder can have it."""
 EVERYTHING = "*"
 
 Role = Literal["admin", "user"]
@@ -37,21 +36,22 @@ Role = Literal["admin", "user"]
 
 @dataclass(frozen=True)
 class Caller:
-    """Who sent a request. ``encoders`` None: every encoder and the base."""
+    """The sender of a request, as its key says."""
 
     id: str
     role: Role
     encoders: frozenset[str] | None
+    """Ids, aliases and "base" that the key lists; None: every encoder and the base."""
     default_encoder: str | None
     """An encoder's id, an alias or "base"; None: the caller has to name one."""
 
 
 LOCAL = Caller(id="local", role="admin", encoders=None, default_encoder=BASE)
-"""The caller of a server without keys, which listens on loopback only."""
+"""Caller of a server without keys, which listens on loopback only."""
 
 
 class KeysInvalid(ValueError):
-    """The keys file cannot be used; the server must not start."""
+    """The keys file cannot be used, so the server must not start."""
 
 
 class Key(BaseModel):
@@ -81,7 +81,7 @@ class Key(BaseModel):
         return self
 
     def caller(self) -> Caller:
-        """The caller that holds this key."""
+        """Return the caller that holds this key."""
         allowed = frozenset(self.encoders or [EVERYTHING])
         unbound = EVERYTHING in allowed
         default = self.default_encoder
@@ -97,17 +97,17 @@ class Keyring:
     """The keys of one server, read once at start."""
 
     def __init__(self, keys: Sequence[Key]) -> None:
-        for what in ("id", "sha256"):
-            values = [getattr(key, what) for key in keys]
+        for field in ("id", "sha256"):
+            values = [getattr(key, field) for key in keys]
             if twice := {value for value in values if values.count(value) > 1}:
-                raise KeysInvalid(f"two keys share the {what} {sorted(twice)[0]!r}")
+                raise KeysInvalid(f"two keys share the {field} {sorted(twice)[0]!r}")
         if not keys:
-            raise KeysInvalid("it holds no key, so nobody could call the server")
+            raise KeysInvalid("it holds no key, so no request could be answered")
         self._callers = [(key.sha256.encode(), key.caller()) for key in keys]
 
     @classmethod
     def read(cls, path: Path) -> Keyring:
-        """Read a keys file. Raises KeysInvalid, saying what is wrong with it."""
+        """Read a keys file. Raise KeysInvalid, with the reason, if it cannot be used."""
         try:
             document = json.loads(path.read_text())
             if not isinstance(document, dict) or set(document) != {"keys"}:
@@ -117,9 +117,9 @@ class Keyring:
             raise KeysInvalid(f"The keys file {path} cannot be used: {error}") from error
 
     def caller(self, authorization: Sequence[str]) -> Caller:
-        """Who sent these Authorization headers. Raises Unauthorized.
+        """Return the sender of these Authorization headers. Raise Unauthorized for no known key.
 
-        Every hash is compared, in constant time, so that timing tells nothing about the others.
+        Every hash is compared, each in constant time, so that timing tells nothing about the keys.
         """
         scheme, _, secret = (authorization[0] if len(authorization) == 1 else "").partition(" ")
         if scheme.lower() != "bearer" or not secret.strip():
@@ -135,17 +135,20 @@ class Keyring:
 
 
 def keyring_of(path: Path | None) -> Keyring | None:
-    """The keys in a keys file; None where there is none. Raises KeysInvalid."""
+    """Return the keys in a keys file; None if `path` is None. Raise KeysInvalid."""
     return None if path is None else Keyring.read(path)
 
 
 def hash_key(secret: str) -> str:
-    """SHA-256 of a key, in hex. Keys are 256 random bits, so a slow hash would add nothing."""
+    """Return the SHA-256 of a key, in hex.
+
+    Keys are 256 random bits, so a slow hash would add nothing.
+    """
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def main() -> None:
-    """Make a key: prints the secret once, and the entry for the keys file."""
+    """Make a key: print the secret once, and the entry for the keys file."""
     parser = argparse.ArgumentParser(prog="python -m server.auth.keys", description=main.__doc__)
     parser.add_argument("id", help="the key's name, e.g. the tenant's")
     parser.add_argument("--role", choices=["admin", "user"], default="user")

@@ -1,0 +1,1 @@
+"""Durable jobs: videos and encoders, from their acceptance to their end."""

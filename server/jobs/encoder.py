@@ -1,186 +1,98 @@
-"""Making one encoder: images → optimising → judging → published, or failed with its measures.
+"""Encoder jobs: the phases images and optimising, and deletion.
 
-Each phase leaves what it made on disk, so that after a kill the next start goes on with the phase
-that was under way. Everything on the device goes through the engine at low priority.
+Each phase leaves its result on disk, so that after a kill the next start continues with the phase
+that was interrupted. Work on the device goes through the engine at low priority.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
 from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from encoders import (
-    Card,
-    Concept,
-    Encoder,
-    EncoderInvalid,
-    PalimpsestError,
-)
-from server.api.schemas import EncoderRequest
-from server.errors import InvalidRequest
-from server.jobs.judging import judge, judge_of
-from server.jobs.workspace import PHASES, delete_draft, replace, reporter, work_folder, write
-from server.settings import Settings
-from server.storage.records import EncoderRecord
+from encoders import Concept, Encoder, EncoderInvalid
+from server.jobs.context import JobContext
+from server.jobs.phases import Phase, phase_reporter
+from server.jobs.tracking import StepProgress
+from server.storage.records import PENDING, EncoderRecord
 
 if TYPE_CHECKING:
-    from server.jobs.workflows import Jobs
-    from server.runtime import Loaded, Runtime
+    from server.loaded import Loaded
     from unlearn import UnlearnSettings
     from unlearn.task import UnlearnProgress
 
-Images = NDArray[np.uint8]
 
+def make_images(context: JobContext, record: EncoderRecord) -> None:
+    """Make the few-shot images of the job's concepts with the base encoder.
 
-def parent_of(request: EncoderRequest, loaded: Loaded) -> Card | None:
-    """The card of the encoder to go on from, if one is named by its id or an alias.
-
-    Raises:
-        EncoderNotFound: there is none of that name.
-        InvalidRequest: it forgets one of the concepts already.
-    """
-    if request.parent is None:
-        return None
-    try:
-        card = loaded.store.card(loaded.store.resolve(request.parent))
-    except PalimpsestError as error:
-        error.param = "parent"
-        raise
-    already = {(concept.name, concept.kind) for concept in card.concepts}
-    for concept in request.wanted():
-        if (concept.name, concept.kind) in already:
-            raise InvalidRequest(f"{card.id!r} forgets {concept.name!r} already.", param="concepts")
-    return card
-
-
-def checked_settings(
-    request: EncoderRequest, parent: Card | None, loaded: Loaded, settings: Settings
-) -> dict[str, Any]:
-    """Every setting of the run, none left open.
-
-    Raises:
-        PalimpsestError: a setting that is unknown or out of range, or a concept that the judge
-            does not know, so that nobody could tell whether it is forgotten.
-    """
-    from unlearn import UnlearnSettings
-    from unlearn.trial.probes import judging_plan
-
-    try:
-        asked = UnlearnSettings.from_json(request.settings)
-        chosen = asked.suited(loaded.backbone.text_encoder.shapes).resolved()
-        if _looks(chosen):
-            loaded.backbone.denoiser(is_video=False)
-    except PalimpsestError as error:
-        error.param = f"settings.{error.param}" if error.param else "settings"
-        raise
-    steps = chosen.schedule().steps
-    if steps > settings.max_unlearning_steps:
-        raise InvalidRequest(
-            f"steps is {steps}; at most {settings.max_unlearning_steps} are taken.",
-            param="settings.steps",
-        )
-    wanted = request.wanted()
-    for concept in wanted:
-        if sum((concept.name, concept.kind) == (c.name, c.kind) for c in wanted) > 1:
-            raise InvalidRequest(f"{concept.name!r} is named twice.", param="concepts")
-        for name in (concept.name, *concept.synonyms):
-            tokens = loaded.backbone.prompt_tokens(name)
-            if tokens > loaded.backbone.capabilities.prompt_tokens // 2:
-                raise InvalidRequest(
-                    f"{name!r} is {tokens} tokens long; a concept's name or synonym may fill half "
-                    f"of this model's prompts, "
-                    f"{loaded.backbone.capabilities.prompt_tokens // 2} tokens.",
-                    param="concept" if name == concept.name else "synonyms",
-                )
-    judging_plan(
-        (*(parent.concepts if parent else ()), *wanted),
-        encoder=("", ""),
-        judge=judge_of(loaded),
-        book=loaded.backbone.prompts,
-        capabilities=loaded.backbone.capabilities,
-        most=1,
-    )
-    return chosen.to_json()
-
-
-def make_images(jobs: Jobs, record: EncoderRecord) -> None:
-    """The few images that show the concepts, by the base; none are made if some were sent, or if
-    the method does not look at any.
+    None are made if the client sent images, or if the method does not learn from any.
     """
     from unlearn.few_shots import few_shot_requests, few_shots_of
 
-    loaded = jobs.runtime.wait_loaded()
-    work = work_folder(jobs.runtime, record)
-    asked = {
+    loaded = context.wait_loaded()
+    workspace, settings = context.workspace(record), _settings(record)
+    concepts = _own_concepts(record, _parent(record, loaded))
+    report = phase_reporter(context.records, record, Phase.IMAGES)
+    requests = {
         number: few_shot_requests(
             concept.name,
             concept.kind,
             capabilities=loaded.backbone.capabilities,
             book=loaded.backbone.prompts,
-            seed=_settings(record).seed,
+            seed=settings.seed,
         )
-        for number, concept in enumerate(_wanted(jobs.runtime, record))
-        if _looks(_settings(record)) and not _images(work, number).exists()
+        for number, concept in enumerate(concepts)
+        if _learns_from_images(settings) and not workspace.has_images(number)
     }
-    tickets = [loaded.engine.submit(request) for some in asked.values() for request in some]
+    tickets = [loaded.engine.submit(request) for some in requests.values() for request in some]
     if tickets:
-        clips = iter(jobs.follow(record.job_id, tickets, reporter(jobs, record, "images")))
-        for number, some in asked.items():
-            kind = _wanted(jobs.runtime, record)[number].kind
-            save_images(work, number, few_shots_of(list(islice(clips, len(some))), kind))
-    reporter(jobs, record, "images")(1.0)
+        clips = iter(context.tracker.follow(record.job_id, tickets, report))
+        for number, some in requests.items():
+            shots = few_shots_of(list(islice(clips, len(some))), concepts[number].kind)
+            workspace.save_images(number, shots)
+    report(1.0)
 
 
-def optimise(jobs: Jobs, record: EncoderRecord) -> None:
-    """The unlearning itself, a step at a time between other requests' steps; leaves a draft."""
+def optimise(context: JobContext, record: EncoderRecord) -> None:
+    """Train the encoder, one step at a time between the steps of other requests, and stage it."""
     from unlearn import UnlearnTask, unlearn
 
-    loaded = jobs.runtime.wait_loaded()
-    work = work_folder(jobs.runtime, record)
-    if not (work / "losses.json").exists():
-        concepts, settings = _wanted(jobs.runtime, record), _settings(record)
-        images = [_images(work, i) for i in range(len(concepts) if _looks(settings) else 0)]
+    loaded = context.wait_loaded()
+    workspace, settings = context.workspace(record), _settings(record)
+    report = phase_reporter(context.records, record, Phase.OPTIMISING)
+    if not workspace.has_losses():
+        parent = _parent(record, loaded)
+        concepts = _own_concepts(record, parent)
+        with_images = len(concepts) if _learns_from_images(settings) else 0
         task = UnlearnTask(
             tuple(concepts),
             settings,
-            tuple(np.load(path, allow_pickle=False) for path in images),
+            tuple(workspace.load_images(number) for number in range(with_images)),
             record.id,
-            _parent(loaded, record),
+            parent,
         )
         run = unlearn(task, loaded.backbone)
-        share = 0.0
+        progress = StepProgress()
 
-        def on_progress(progress: UnlearnProgress) -> None:
-            nonlocal share
-            share = progress.step / progress.steps
+        def on_progress(step: UnlearnProgress) -> None:
+            progress.advance(step.step / step.steps)
 
         ticket = loaded.engine.submit_iterator(lambda _: run, on_progress)
-        report = reporter(jobs, record, "optimising")
-        jobs.follow(record.job_id, [ticket], report, share=lambda: share)
-        delete_draft(jobs.runtime, record)
-        loaded.drafts.publish(run.encoder)
-        write(work / "losses.json", json.dumps(run.losses).encode())
-    reporter(jobs, record, "optimising")(1.0)
+        context.tracker.follow(record.job_id, [ticket], report, progress)
+        context.delete_staged(record)
+        loaded.staging.publish(run.encoder)
+        workspace.save_losses(run.losses)
+    report(1.0)
 
 
-STEPS: Mapping[str, Callable[[Jobs, EncoderRecord], None]] = dict(
-    zip(PHASES, (make_images, optimise, judge), strict=True)
-)
-"""What is done in each phase. One that is done already returns at once."""
+def remove_encoder_job(context: JobContext, record: EncoderRecord) -> None:
+    """Delete an encoder job: its row, its work in the engine, its files.
 
-
-def save_images(work: Path, number: int, pictures: Images) -> None:
-    """Keep the few images of the job's concept of that number, whole or not at all."""
-    work.mkdir(parents=True, exist_ok=True)
-    draft = work / "images.draft.npy"
-    np.save(draft, pictures, allow_pickle=False)
-    replace(draft, _images(work, number))
+    A published encoder stays in the store.
+    """
+    context.records.remove(record)
+    if record.status in PENDING:
+        context.tracker.cancel(record)
+    context.discard(record)
 
 
 def _settings(record: EncoderRecord) -> UnlearnSettings:
@@ -189,34 +101,30 @@ def _settings(record: EncoderRecord) -> UnlearnSettings:
     return UnlearnSettings.from_json(record.settings)
 
 
-def _wanted(runtime: Runtime, record: EncoderRecord) -> list[Concept]:
-    """The concepts that the job itself has to unlearn: its parent's are done."""
+def _own_concepts(record: EncoderRecord, parent: Encoder | None) -> list[Concept]:
+    """Return the concepts that the job has to unlearn: all but the parent's."""
     concepts = [Concept.model_validate(concept) for concept in record.concepts]
-    parent = _parent(runtime.loaded, record)
     return concepts[len(parent.card.concepts) if parent else 0 :]
 
 
-def _parent(loaded: Loaded, record: EncoderRecord) -> Encoder | None:
-    """The encoder to go on from.
+def _parent(record: EncoderRecord, loaded: Loaded) -> Encoder | None:
+    """Load the parent encoder, if the job has one.
 
     Raises:
-        EncoderNotFound, EncoderInvalid: it was deleted, or replaced, since the job was accepted.
+        EncoderNotFound: It was deleted since the job was accepted.
+        EncoderInvalid: It was replaced since then.
     """
-    if record.parent is None:
+    if record.parent_ref is None:
         return None
-    parent = loaded.store.load(record.parent)
-    if parent.card.digest != record.parent_digest:
+    parent = loaded.store.load(record.parent_ref.id)
+    if parent.card.ref != record.parent_ref:
         raise EncoderInvalid(
-            f"Encoder {record.parent!r} is no longer the one this job was to go on from.",
+            f"The parent {record.parent!r} was deleted, and another encoder published under its "
+            "id, since the request was accepted. Send the request again.",
             param="parent",
         )
     return parent
 
 
-def _looks(settings: UnlearnSettings) -> bool:
-    """Whether the method learns from images."""
+def _learns_from_images(settings: UnlearnSettings) -> bool:
     return settings.method_spec.learns_from_images
-
-
-def _images(work: Path, number: int) -> Path:
-    return work / f"images-{number}.npy"

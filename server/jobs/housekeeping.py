@@ -1,6 +1,7 @@
-"""What ends by itself, so that nothing grows for ever: videos that wait past their deadline, that
-have expired or that the disk has no room for, encoders that were not made, and the ledger of
-workflows that have ended.
+"""Housekeeping: removes what is due, so that no data grows without bound.
+
+Due are videos past their deadline or expiry, videos that the disk has no room for, failed encoder
+jobs, and DBOS's rows of ended workflows.
 """
 
 from __future__ import annotations
@@ -9,64 +10,63 @@ import logging
 import time
 from datetime import UTC, datetime, timedelta
 from threading import Thread
-from typing import TYPE_CHECKING
 
 from dbos import DBOS
 
-from server.jobs.video import remove
+from server.jobs.context import JobContext
+from server.jobs.video import remove_video
 from server.storage.records import COMPLETED, FAILED, QUEUED, EncoderRecord, VideoRecord
 from video.engine.ticket import DeadlineExceeded
 
-if TYPE_CHECKING:
-    from server.runtime import Runtime
-
 log = logging.getLogger(__name__)
 
-EVERY_SECONDS = 30.0
+SWEEP_INTERVAL_S = 30.0
 WORKFLOWS_KEPT = timedelta(hours=1)
-"""After its end a workflow is of no use to us: its row in the records is the truth."""
+"""Time that DBOS's row of an ended workflow is kept. Nothing reads it: the job's record says how
+the job ended."""
 
 
 class Housekeeping:
-    """Sweeps every so often, from the runtime's start to its stop."""
+    """A thread that sweeps every 30 seconds, from the server's start to its stop."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, context: JobContext) -> None:
+        self._context = context
         self._thread = Thread(target=self._run, name="palimpsest-housekeeping", daemon=True)
 
     def start(self) -> None:
-        """Sweep now, and from now on."""
+        """Sweep now, and regularly from now on."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Wait for the sweep that is under way. The runtime must be stopping."""
+        """Wait for the current sweep to end. `JobContext.stopping` must be set."""
         self._thread.join()
 
     def _run(self) -> None:
         while True:
             try:
-                sweep(self._runtime, now=time.time())
-            except Exception:  # a database that is away comes back
-                log.exception("housekeeping failed; it is tried again")
-            if self._runtime.stopping.wait(EVERY_SECONDS):
+                sweep(self._context, now=time.time())
+            except Exception:  # the disk or the database may be back at the next sweep
+                log.exception("housekeeping failed; the next sweep tries again")
+            if self._context.stopping.wait(SWEEP_INTERVAL_S):
                 return
 
 
-def sweep(runtime: Runtime, now: float) -> None:
-    """End and remove what is due at `now`, in Unix seconds."""
-    records, settings = runtime.records, runtime.settings
-    # One that has reached the engine is ended there, to the step.
+def sweep(context: JobContext, now: float) -> None:
+    """End and remove everything that is due at `now`, in Unix seconds."""
+    records, settings = context.records, context.settings
+    # The engine itself ends a video that it has begun.
     for video in records.all(
         VideoRecord, VideoRecord.status == QUEUED, VideoRecord.deadline <= int(now)
     ):
-        runtime.jobs.fail(video, DeadlineExceeded("It was not begun in the time it was given."))
-        runtime.jobs.cancel(video)
+        error = DeadlineExceeded("The video's deadline passed before it was begun.")
+        context.tracker.fail(video, error)
+        context.tracker.cancel(video)
     for video in records.all(VideoRecord, VideoRecord.expires_at <= int(now)):
-        remove(runtime, video)
+        remove_video(context, video)
     over = records.total(VideoRecord.bytes) - settings.max_stored_bytes
     if over > 0:
         for video in records.all(VideoRecord, VideoRecord.status == COMPLETED):  # oldest first
-            remove(runtime, video)
+            remove_video(context, video)
             over -= video.bytes or 0
             if over <= 0:
                 break
@@ -75,10 +75,11 @@ def sweep(runtime: Runtime, now: float) -> None:
         EncoderRecord, EncoderRecord.status == FAILED, EncoderRecord.completed_at <= before
     ):
         records.remove(encoder)
-    _forget_workflows(datetime.fromtimestamp(now, UTC) - WORKFLOWS_KEPT)
+    _delete_workflows(datetime.fromtimestamp(now, UTC) - WORKFLOWS_KEPT)
 
 
-def _forget_workflows(before: datetime) -> None:
+def _delete_workflows(before: datetime) -> None:
+    """Delete DBOS's rows of workflows that ended before this time."""
     ended = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
     while True:
         found = DBOS.list_workflows(

@@ -1,4 +1,4 @@
-"""Making one video, through the engine into an mp4 that says how it was made; and removing it."""
+"""Video jobs: a clip from the engine becomes an mp4 that says how it was made."""
 
 from __future__ import annotations
 
@@ -6,85 +6,82 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from server.auth.keys import BASE
+from server.jobs.context import JobContext
 from server.storage.records import COMPLETED, IN_PROGRESS, PENDING, VideoRecord
 from server.storage.video_files import Variant
 
 if TYPE_CHECKING:
-    from server.jobs.workflows import Jobs
-    from server.runtime import Runtime
+    from video.frames import Frames
     from video.models.backbone import Backbone
 
 
-def render(jobs: Jobs, record: VideoRecord) -> None:
-    """Work on an accepted video until its row is ended, or gone.
+def render(context: JobContext, record: VideoRecord) -> None:
+    """Make an accepted video, and end its job.
 
-    Raises what went wrong; an encoder that has gone, or has become another, is an error too.
+    Raises:
+        Exception: The video cannot be made. This includes an encoder that was deleted or replaced
+            since the request was accepted.
     """
-    from video import GenerationRequest, clip
+    from video import GenerationRequest
 
-    runtime = jobs.runtime
-    loaded = runtime.wait_loaded()
-    encoder = None
-    if record.encoder_id is not None and record.encoder_digest is not None:
-        encoder = (record.encoder_id, record.encoder_digest)
+    loaded = context.wait_loaded()
     ticket = loaded.engine.submit(
         GenerationRequest(
             prompt=record.prompt,
             negative_prompt=record.negative_prompt,
-            encoder=encoder,
+            encoder=record.encoder_ref,
             seed=record.seed,
             steps=record.steps,
             guidance=record.guidance,
             frames=record.frames,
-            deadline=_on_the_loops_clock(record.deadline),
+            deadline=_on_engine_clock(record.deadline),
         )
     )
 
-    def report(progress: float | None) -> bool:
-        if progress is None:
-            return runtime.records.pending(record)
-        return runtime.records.change(
-            record, status=IN_PROGRESS, progress=min(99, int(progress * 100))
+    def report(share: float | None) -> bool:
+        if share is None:
+            return context.records.is_pending(record)
+        return context.records.change(
+            record, status=IN_PROGRESS, progress=min(99, int(share * 100))
         )
 
-    frames = jobs.follow(record.id, [ticket], report)[0]
-    size = (record.width, record.height)
-    said = provenance(record, loaded.backbone)
-
-    def encode() -> dict[Variant, bytes]:
-        return {
-            "video": clip.encode_mp4(frames, record.fps, size, said),
-            "thumbnail": clip.thumbnail(frames),
-            "spritesheet": clip.spritesheet(frames),
-        }
-
-    contents = jobs.encoded(encode)
-    runtime.files.write(record.id, contents)
-    if not jobs.end(
+    frames = context.tracker.follow(record.job_id, [ticket], report)[0]
+    metadata = provenance(record, loaded.backbone)
+    contents = context.encode_pool.submit(encode_clip, frames, record, metadata).result()
+    context.files.write(record.id, contents)
+    if not context.tracker.end(
         record,
         status=COMPLETED,
         progress=100,
         inference_seconds=round(ticket.seconds, 3),
         bytes=sum(map(len, contents.values())),
     ):
-        runtime.files.delete(record.id)
+        context.files.delete(record.id)
 
 
-def remove(runtime: Runtime, record: VideoRecord) -> None:
-    """Delete a video: its row, its work if it is under way, its files."""
-    runtime.records.remove(record)
+def encode_clip(
+    frames: Frames, record: VideoRecord, metadata: dict[str, Any]
+) -> dict[Variant, bytes]:
+    """Encode frames (F,H,W,3) uint8 as the files of a finished video."""
+    from video import clip
+
+    return {
+        "video": clip.encode_mp4(frames, record.fps, (record.width, record.height), metadata),
+        "thumbnail": clip.thumbnail(frames),
+        "spritesheet": clip.spritesheet(frames),
+    }
+
+
+def remove_video(context: JobContext, record: VideoRecord) -> None:
+    """Delete a video: its row, its work in the engine, its files."""
+    context.records.remove(record)
     if record.status in PENDING:
-        runtime.jobs.cancel(record)
-    runtime.files.delete(record.id)
-
-
-def _on_the_loops_clock(deadline: int | None) -> float | None:
-    """Unix seconds → `perf_counter`'s."""
-    return None if deadline is None else time.perf_counter() + deadline - time.time()
+        context.tracker.cancel(record)
+    context.files.delete(record.id)
 
 
 def provenance(record: VideoRecord, backbone: Backbone) -> dict[str, Any]:
-    """What the mp4 says about itself: everything that decides its pixels."""
+    """Return the mp4's metadata: everything that decides the pixels."""
     return {
         "generator": "palimpsest",
         "id": record.id,
@@ -102,3 +99,8 @@ def provenance(record: VideoRecord, backbone: Backbone) -> dict[str, Any]:
         "fps": record.fps,
         "created_at": record.created_at,
     }
+
+
+def _on_engine_clock(deadline: int | None) -> float | None:
+    """Convert Unix seconds to the seconds of `perf_counter`."""
+    return None if deadline is None else time.perf_counter() + deadline - time.time()

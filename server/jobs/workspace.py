@@ -1,87 +1,114 @@
-"""What the phases of making an encoder share: the job's work folder, its progress, its end."""
+"""Workspace of one encoder job: a folder with the results of the steps that are done.
+
+After a kill, the next start continues from these files.
+"""
 
 from __future__ import annotations
 
-import os
+import io
+import json
 import shutil
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from encoders import EncoderNotFound
-from server.errors import NotReady
-from server.storage.records import IN_PROGRESS, PENDING, EncoderRecord
+import numpy as np
+from numpy.typing import NDArray
+
+from encoders.atomic_files import write_atomically
 
 if TYPE_CHECKING:
-    from server.jobs.workflows import Jobs
-    from server.runtime import Runtime
+    from video.frames import Frames
 
-PHASES = ("images", "optimising", "judging")
-"""In their order."""
-
-Report = Callable[[float | None], bool]
-
-
-def reporter(jobs: Jobs, record: EncoderRecord, phase: str) -> Report:
-    """Writes a phase's progress into the record; False when the record is gone."""
-    before = dict.fromkeys(PHASES[: PHASES.index(phase)], 100)
-
-    def report(share: float | None) -> bool:
-        if share is None and not before:
-            return jobs.runtime.records.pending(record)  # nothing has begun: it is still queued
-        phases = {**dict.fromkeys(PHASES, 0), **before, phase: int(100 * (share or 0.0))}
-        return jobs.runtime.records.change(
-            record,
-            status=IN_PROGRESS,
-            phase=phase,
-            phases=phases,
-            progress=min(99, sum(phases.values()) // len(phases)),
-        )
-
-    return report
+Images = NDArray[np.uint8]
+"""Few-shot images (N,H,W,3), or clips (N,F,H,W,3) of a motion."""
+OutcomeRow = dict[str, Any]
+"""A probe and what the judge saw in it: an entry of `outcomes.json`."""
 
 
-def work_folder(runtime: Runtime, record: EncoderRecord) -> Path:
-    """Where the job keeps what is done so far."""
-    return runtime.work_dir / record.job_id
+class Workspace:
+    """Files of one encoder job. Each exists whole or not at all, also after a power cut.
 
+    Args:
+        work_dir: The folder of all workspaces.
+        job_id: The job's id, which the server made, so it is safe as a file name.
+    """
 
-def write(path: Path, content: bytes) -> None:
-    """A file of the work folder: there as a whole, also after a power cut, or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".draft")
-    draft.write_bytes(content)
-    replace(draft, path)
+    def __init__(self, work_dir: Path, job_id: str) -> None:
+        self.folder = work_dir / job_id
 
+    def has_images(self, concept: int) -> bool:
+        """Return True if the few-shot images of the job's concept of this number are saved."""
+        return self._images_path(concept).exists()
 
-def replace(draft: Path, path: Path) -> None:
-    """Move a finished file into its place, and onto the disk first."""
-    with draft.open("rb") as file:
-        os.fsync(file.fileno())
-    draft.replace(path)
+    def save_images(self, concept: int, images: Images) -> None:
+        """Save the few-shot images of one concept."""
+        content = io.BytesIO()
+        np.save(content, images, allow_pickle=False)
+        write_atomically(self._images_path(concept), content.getvalue())
 
+    def load_images(self, concept: int) -> Images:
+        """Load the few-shot images of one concept."""
+        return np.load(self._images_path(concept), allow_pickle=False)
 
-def delete_draft(runtime: Runtime, record: EncoderRecord) -> None:
-    """Remove the encoder that is not judged yet, if there is one."""
-    # Before the models are loaded there is no store yet; a stale draft goes when the next is made.
-    with suppress(EncoderNotFound, NotReady):
-        runtime.loaded.drafts.delete(record.id)
+    def has_losses(self) -> bool:
+        """Return True if the optimisation is done."""
+        return self._losses_path.exists()
 
+    def save_losses(self, losses: Sequence[float]) -> None:
+        """Save the loss of every optimisation step. Call it once the encoder is staged."""
+        write_atomically(self._losses_path, json.dumps(losses).encode())
 
-def discard(runtime: Runtime, record: EncoderRecord) -> None:
-    """Remove what an encoder's making left, once it has ended or was deleted."""
-    shutil.rmtree(work_folder(runtime, record), ignore_errors=True)
-    delete_draft(runtime, record)
+    def load_losses(self) -> list[float]:
+        """Load the loss of every optimisation step."""
+        return json.loads(self._losses_path.read_bytes())
 
+    def save_outcomes(self, rows: Iterable[OutcomeRow]) -> None:
+        """Save the outcomes of all probes so far."""
+        write_atomically(self._outcomes_path, json.dumps(list(rows), indent=1).encode())
 
-def sweep(runtime: Runtime) -> None:
-    """At start: remove what jobs left that ended or were deleted while nobody could clean up."""
-    pending = {
-        record.job_id
-        for record in runtime.records.all(EncoderRecord, EncoderRecord.status.in_(PENDING))
-    }
-    runtime.work_dir.mkdir(parents=True, exist_ok=True)
-    for work in runtime.work_dir.iterdir():
-        if work.name not in pending:
-            shutil.rmtree(work, ignore_errors=True)
+    def load_outcomes(self) -> list[OutcomeRow]:
+        """Load the outcomes of all probes so far; none if no round is done."""
+        if not self._outcomes_path.exists():
+            return []
+        return json.loads(self._outcomes_path.read_bytes())
+
+    def save_pair(self, name: str, base: Frames, encoder: Frames) -> None:
+        """Save the base's and the encoder's clip of a probe that the report shows."""
+        content = io.BytesIO()
+        np.savez(content, base=base, encoder=encoder)
+        write_atomically(self._pair_path(name), content.getvalue())
+
+    def load_pair(self, name: str) -> tuple[Frames, Frames]:
+        """Load the base's and the encoder's clip of a probe that the report shows."""
+        with np.load(self._pair_path(name), allow_pickle=False) as pair:
+            return pair["base"], pair["encoder"]
+
+    def discard(self) -> None:
+        """Remove the folder, if there is one."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @staticmethod
+    def sweep(work_dir: Path, job_ids: Collection[str]) -> None:
+        """Remove the workspaces of all jobs but these.
+
+        Jobs that end or are deleted while the server is down cannot discard their own.
+        """
+        work_dir.mkdir(parents=True, exist_ok=True)
+        for folder in work_dir.iterdir():
+            if folder.name not in job_ids:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    @property
+    def _losses_path(self) -> Path:
+        return self.folder / "losses.json"
+
+    @property
+    def _outcomes_path(self) -> Path:
+        return self.folder / "outcomes.json"
+
+    def _images_path(self, concept: int) -> Path:
+        return self.folder / f"images-{concept}.npy"
+
+    def _pair_path(self, name: str) -> Path:
+        return self.folder / "shown" / f"{name}.npz"

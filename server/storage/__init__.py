@@ -1,0 +1,1 @@
+"""Storage of the server: records, video files, staged encoders, cached clips, the lock."""

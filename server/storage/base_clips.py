@@ -1,8 +1,8 @@
-"""What the base made for the judge's probes: the same for every encoder, so made once.
+"""Cache of the base encoder's clips for the judge's probes.
 
-A clip is kept under the hash of all that decides its pixels: the model's files, what they are
-computed with, and the request. It is the clip that is kept and not what a judge saw in it, so that
-an entry holds for every judge, and the report can show it.
+They are the same for every encoder, so they are made once. The key is a hash of all that decides a
+clip's pixels: the model's files, what they are computed with, and the request. The cache holds
+clips, not what a judge saw in them, so an entry serves every judge, and the report can show it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from encoders.atomic_files import write_atomically
+
 if TYPE_CHECKING:
     from video import GenerationRequest
     from video.frames import Frames
@@ -27,21 +29,26 @@ _HASH_BYTES = 32
 
 
 class BaseClips:
-    """A folder of clips by the base; the longest unused go when it is full. For one thread.
+    """A folder of clips by the base encoder, for use by one thread.
 
-    An entry is the SHA-256 of its content, and its content, an .npy file. One that does not match
-    is no entry: it is removed, and the clip made again.
+    When it is full, the entries that were unused for longest are removed. An entry is the SHA-256
+    of its content, followed by the content, an .npy file. An entry whose hash does not match is
+    removed, and the clip made again.
+
+    Args:
+        folder: The cache's folder.
+        max_bytes: Its size at most.
+        model: Hash of all that decides pixels beside the request (`model_digest`).
     """
 
-    def __init__(self, folder: Path, most_bytes: int, model: str) -> None:
-        """`model` stands for all that decides pixels beside the request (:func:`model_digest`)."""
+    def __init__(self, folder: Path, max_bytes: int, model: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self._model = model
 
     def get(self, request: GenerationRequest) -> Frames | None:
-        """The clip (F,H,W,3) of a request to the base, if it is there."""
+        """Return the clip (F,H,W,3) uint8 of a request to the base, or None if it is not cached."""
         path = self._path(request)
         if not path.exists():
             return None
@@ -50,24 +57,26 @@ class BaseClips:
         if sha256(content).digest() != data[:_HASH_BYTES]:
             path.unlink()
             return None
-        os.utime(path)
+        os.utime(path)  # marks it as used
         return np.load(io.BytesIO(content), allow_pickle=False)
 
     def put(self, request: GenerationRequest, clip: Frames) -> None:
-        """Keep the clip of a request to the base. Raises OSError."""
+        """Cache the clip of a request to the base.
+
+        Raises:
+            OSError: The clip could not be written.
+        """
         content = io.BytesIO()
         np.save(content, clip, allow_pickle=False)
-        path = self._path(request)
-        draft = path.with_suffix(".draft")
-        draft.write_bytes(sha256(content.getvalue()).digest() + content.getvalue())
-        draft.replace(path)
+        digest = sha256(content.getvalue()).digest()
+        write_atomically(self._path(request), digest + content.getvalue())
         self._make_room()
 
     def _make_room(self) -> None:
         entries = [(path.stat(), path) for path in self._folder.iterdir()]
         total = sum(stat.st_size for stat, _ in entries)
         for stat, path in sorted(entries, key=lambda entry: entry[0].st_mtime_ns):
-            if total <= self._most_bytes:
+            if total <= self._max_bytes:
                 return
             path.unlink()
             total -= stat.st_size
@@ -75,13 +84,15 @@ class BaseClips:
     def _path(self, request: GenerationRequest) -> Path:
         if request.encoder is not None:
             raise ValueError(f"not a request to the base: {request.encoder}")
-        described = json.dumps([self._model, asdict(request)], sort_keys=True)
-        return self._folder / sha256(described.encode()).hexdigest()
+        key = json.dumps([self._model, asdict(request)], sort_keys=True)
+        return self._folder / sha256(key.encode()).hexdigest()
 
 
 def model_digest(backbone: Backbone) -> str:
-    """A hash over the model's files and its twin's, and over what else changes the pixels of its
-    clips: size, device, precision and the version of torch.
+    """Hash everything but the request that decides the pixels of a model's clips.
+
+    That is the files of the model and its twin, the size, the device, the precision and the version
+    of torch.
     """
     import torch
 
@@ -93,8 +104,9 @@ def model_digest(backbone: Backbone) -> str:
 
 @lru_cache(maxsize=8)
 def _files_digest(directory: Path) -> str:
-    """A hash over what diffusers loads from a model's directory: its JSON, and its components'
-    files. What a running process has loaded does not change, so it is taken once.
+    """Hash what diffusers loads from a model's directory: its JSON, and its components' files.
+
+    The result is remembered, since a running process does not load the files again.
     """
     total = sha256()
     for path in sorted([*directory.glob("*.json"), *directory.glob("*/*")]):

@@ -1,16 +1,16 @@
-"""One server for one data directory: a second would take up the first one's jobs."""
+"""Lock of a data directory: a second server would take up the first one's jobs."""
 
 from __future__ import annotations
 
-import fcntl
 import os
-import time
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from encoders import PalimpsestError
 
-PATIENCE_SECONDS = 10.0
-"""How long the last server may take to end: it is often stopped just before the next is started."""
+LOCK_TIMEOUT_S = 10.0
+"""Time that the previous server gets to end: often it was stopped a moment before."""
 
 
 class DataInUse(PalimpsestError):
@@ -20,37 +20,36 @@ class DataInUse(PalimpsestError):
 
 
 class DataLock:
-    """Holds a data directory from `take` to `release`, or to the end of the process, however it
-    ends.
+    """Lock of a data directory from `take` to `release`.
+
+    The system releases it too when the process ends, even if it is killed. The lock file holds the
+    process id of the holder, for the error message of the next server.
     """
 
     def __init__(self, data_dir: Path) -> None:
         self._path = data_dir / "server.lock"
-        self._file: int | None = None
+        # Not thread-local: the server starts and stops on different threads. Not the soft lock of
+        # file systems without flock either: after a kill it would stay locked.
+        self._lock = FileLock(
+            self._path, mode=0o600, thread_local=False, fallback_to_soft=False, poll_interval=0.1
+        )
 
-    def take(self, patience: float = PATIENCE_SECONDS) -> None:
-        """Waits for it, so many seconds at most. Raises DataInUse."""
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-        until = time.monotonic() + patience
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= until:
-                    holder = os.pread(file, 32, 0).decode(errors="replace").strip() or "unknown"
-                    os.close(file)
-                    raise DataInUse(
-                        f"{self._path.parent} is in use by another server (process {holder}): ask "
-                        "that one, stop it, or set PALIMPSEST_DATA_DIR to another directory."
-                    ) from None
-                time.sleep(0.1)
-        os.ftruncate(file, 0)
-        os.pwrite(file, str(os.getpid()).encode(), 0)
-        self._file = file
+    def take(self, timeout_s: float = LOCK_TIMEOUT_S) -> None:
+        """Lock the directory, and wait for another holder for at most `timeout_s` seconds.
+
+        Raises:
+            DataInUse: Another server still holds it.
+        """
+        try:
+            self._lock.acquire(timeout=timeout_s)
+        except Timeout:
+            holder = self._path.read_text(errors="replace").strip() or "unknown"
+            raise DataInUse(
+                f"{self._path.parent} is in use by another server (process {holder}): ask "
+                "that one, stop it, or set PALIMPSEST_DATA_DIR to another directory."
+            ) from None
+        self._path.write_text(str(os.getpid()))
 
     def release(self) -> None:
-        """Lets another have it. Nothing if it is not held."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        """Unlock the directory. Does nothing if it is not locked."""
+        self._lock.release()

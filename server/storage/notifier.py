@@ -1,4 +1,4 @@
-"""Who waits for a job's row to change: told by whoever writes it."""
+"""Notifier: wakes the requests that wait for a job's row to change."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from threading import Lock
 
 
 class JobNotifier:
-    """They listen on event loops; `tell` may be called on any thread."""
+    """Events by job id. Waiters listen on event loops; `notify` may be called on any thread."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._of: defaultdict[str, dict[asyncio.Event, asyncio.AbstractEventLoop]]
-        self._of = defaultdict(dict)
+        self._waiters: defaultdict[str, dict[asyncio.Event, asyncio.AbstractEventLoop]]
+        self._waiters = defaultdict(dict)
 
     @contextmanager
     def listening(self, job_id: str) -> Generator[asyncio.Event]:
-        """An event that is set whenever the job has changed; for the running loop."""
+        """Yield an event of the running loop that is set whenever the job's row has changed."""
         event = asyncio.Event()
         with self._lock:
-            self._of[job_id][event] = asyncio.get_running_loop()
+            self._waiters[job_id][event] = asyncio.get_running_loop()
         try:
             yield event
         finally:
             with self._lock:
-                del self._of[job_id][event]
-                if not self._of[job_id]:
-                    del self._of[job_id]
+                del self._waiters[job_id][event]
+                if not self._waiters[job_id]:
+                    del self._waiters[job_id]
 
-    def tell(self, job_id: str) -> None:
-        """The job has changed, or is gone."""
+    def notify(self, job_id: str) -> None:
+        """Wake the waiters of a job whose row was changed or deleted."""
         with self._lock:
-            for event, loop in self._of.get(job_id, {}).items():
+            for event, loop in self._waiters.get(job_id, {}).items():
                 loop.call_soon_threadsafe(event.set)

@@ -1,13 +1,14 @@
-"""Finished videos on disk: one folder each, there as a whole or not at all."""
+"""Finished videos on disk: one folder each, which exists whole or not at all."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
+
+from encoders.atomic_files import rename_synced
 
 Variant = Literal["video", "thumbnail", "spritesheet"]
 
@@ -16,34 +17,34 @@ FILE_NAMES: Mapping[Variant, str] = {
     "thumbnail": "thumbnail.webp",
     "spritesheet": "spritesheet.webp",
 }
-VARIANTS: tuple[Variant, ...] = get_args(Variant)
 
 
 class VideoFiles:
-    """The folder of finished videos. Ids are ours, so they are safe as names."""
+    """The folder of finished videos. The server makes the ids, so they are safe as file names."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._unfinished = folder / ".unfinished"
-        shutil.rmtree(self._unfinished, ignore_errors=True)  # what a kill left
+        shutil.rmtree(self._unfinished, ignore_errors=True)  # left by a killed server
         self._unfinished.mkdir(parents=True)
 
     def path(self, video_id: str, variant: Variant) -> Path:
-        """Where a variant lies, or would lie."""
+        """Return the path of a variant, which may not exist."""
         return self._folder / video_id / FILE_NAMES[variant]
 
     def write(self, video_id: str, contents: Mapping[Variant, bytes]) -> None:
-        """Store a video's files, in place of what an earlier attempt stored. Raises OSError."""
+        """Store a video's files, in place of those of an earlier attempt.
+
+        Raises:
+            OSError: The files could not be written.
+        """
         draft = self._unfinished / uuid.uuid4().hex
         draft.mkdir()
         try:
             for variant, content in contents.items():
-                with (draft / FILE_NAMES[variant]).open("xb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
+                (draft / FILE_NAMES[variant]).write_bytes(content)
             self.delete(video_id)
-            draft.rename(self._folder / video_id)
+            rename_synced(draft, self._folder / video_id)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 

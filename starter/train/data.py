@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from encoders.atomic_files import write_atomically
 from starter.scene import FRAMES, Scene, sample_scene
 from starter.train import together
 from starter.train.autoencoder import LATENT_CHANNELS, to_tensor
@@ -71,10 +72,10 @@ def _render(vae: Any, scenes: Sequence[Scene], seed: int, clips: bool, path: Pat
         values[start : start + group] = encoded.view(len(chosen), *shape[1:]).half().numpy()
         if start // group % 100 == 99:
             values.flush()
-            progress.write_text(str(start + group))
+            write_atomically(progress, str(start + group).encode())
             print(f"latents {start + group}/{count}", flush=True)
     values.flush()
-    progress.write_text(str(count))
+    write_atomically(progress, str(count).encode())
 
 
 def _encode(vae: Any, frames: NDArray[np.uint8]) -> Tensor:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from encoders.atomic_files import rename_synced
 from starter.train import together
 from video.models.precision import best_dtype
 
@@ -96,17 +97,13 @@ def train(
     def checkpoint() -> None:
         if together.rank() != 0:
             return
-        temporary = path.with_suffix(".tmp")
-        torch.save(
-            {
-                "modules": modules.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "average": average.tensors,
-                "step": step,
-            },
-            temporary,
-        )
-        os.replace(temporary, path)
+        state = {
+            "modules": modules.state_dict(),
+            "optimiser": optimiser.state_dict(),
+            "average": average.tensors,
+            "step": step,
+        }
+        _save(state, path)
 
     saved_at = told_at = time.monotonic()
     told_step, running = step, 0.0
@@ -134,5 +131,11 @@ def train(
     checkpoint()
     average.copy_to_parameters()
     if together.rank() == 0:
-        torch.save(modules.state_dict(), work / f"{name}.pt")
+        _save(modules.state_dict(), work / f"{name}.pt")
     together.wait()
+
+
+def _save(state: Any, path: Path) -> None:
+    draft = path.with_suffix(".tmp")  # a fixed name: interrupted saves leave one file at most
+    torch.save(state, draft)
+    rename_synced(draft, path)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from benchmarks import results
-from benchmarks.harness import Workshop, weights_mark
+from benchmarks.harness import Harness, weights_mark
 from benchmarks.starter import MARGIN, Case, cases, sheet, stillness
 from starter.captions import STYLE_WORDS, SUBJECT_WORDS
 from starter.motions import MOTIONS
@@ -55,8 +55,8 @@ def test_where_everything_moves_the_change_is_all_of_it() -> None:
 
 def test_cases_ask_for_every_concept_and_every_motion() -> None:
     capabilities = Capabilities(native_width=64, native_height=64, frames_max=24)
-    shop = cast(Workshop, SimpleNamespace(backbone=SimpleNamespace(capabilities=capabilities)))
-    found = cases(shop, 2)
+    running = cast(Harness, SimpleNamespace(backbone=SimpleNamespace(capabilities=capabilities)))
+    found = cases(running, 2)
     assert [case.concept for case in found] == [c for c in (*SUBJECTS, *STYLES) for _ in range(2)]
     assert [case.scene.motion for case in found[:6]] == list(MOTIONS)
     assert len({case.request.seed for case in found}) == len(found)
@@ -79,7 +79,7 @@ def test_a_rate_has_its_interval_and_reads_well() -> None:
     figure = results.rate(292, 300)
     low, high = wilson(292, 300)
     assert figure == {"rate": 0.9733, "interval": [round(low, 4), round(high, 4)], "n": 300}
-    assert results.percent(figure) == "97.3 % (94.8 to 98.6, n = 300)"
+    assert results.rate_text(figure) == "97.3 % (94.8 to 98.6, n = 300)"
 
 
 def test_a_ratio_of_pairs_has_a_bootstrap_interval_around_it() -> None:
@@ -93,7 +93,7 @@ def test_a_ratio_of_pairs_has_a_bootstrap_interval_around_it() -> None:
         "interval": [0.5, 0.5],
         "n": 5,
     }
-    assert results.number({"mean": 0.5, "interval": [0.25, 1.0], "n": 5}, 100) == (
+    assert results.mean_text({"mean": 0.5, "interval": [0.25, 1.0], "n": 5}, 100) == (
         "50.00 (25.00 to 100.00, n = 5)"
     )
 

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.forgetting import figures
-from benchmarks.forgetting.bench import Bench
+from benchmarks.forgetting import metrics
 from benchmarks.forgetting.cases import (
     CONCEPTS,
     KIND_OF,
@@ -24,15 +23,16 @@ from benchmarks.forgetting.cases import (
     target_cases,
     wording_cases,
 )
+from benchmarks.forgetting.evaluation import AT_A_TIME, OutcomeReader
+from benchmarks.forgetting.experiment import Experiment
 from benchmarks.forgetting.intervention import Intervention, edited
 from benchmarks.forgetting.methods import COMPARED, FOUR, METHODS, VARIANTS
-from benchmarks.forgetting.outcomes import Ledger, Outcome
+from benchmarks.forgetting.outcomes import Outcome, OutcomeStore
 from benchmarks.forgetting.parts import COMMON
-from benchmarks.forgetting.row import AT_A_TIME, Reader
-from benchmarks.forgetting.sampling import Shot, sample
+from benchmarks.forgetting.sampling import SampleRequest, sample
 from benchmarks.forgetting.sizes import BASELINE, FULL, SampleSizes
 from benchmarks.forgetting.tables import overall, size
-from benchmarks.harness import WEIGHTS, workshop
+from benchmarks.harness import WEIGHTS, harness
 from encoders import Concept
 from starter.captions import HELD_OUT_WORDS
 from unlearn import UnlearnSettings
@@ -93,8 +93,8 @@ def test_the_first_of_a_list_stay_the_first(starter: Backbone) -> None:
 
 def test_pictures_are_the_engines(starter: Backbone) -> None:
     capabilities = starter.capabilities
-    shots = [Shot("pogo at night", 5), Shot("a teapot", 6)]
-    with workshop() as shop:
+    shots = [SampleRequest("pogo at night", 5), SampleRequest("a teapot", 6)]
+    with harness() as running:
         requests = [
             GenerationRequest(
                 shot.prompt,
@@ -105,7 +105,7 @@ def test_pictures_are_the_engines(starter: Backbone) -> None:
             )
             for shot in shots
         ]
-        theirs = shop.make(requests, "stills")
+        theirs = running.generate(requests, "stills")
     for mine, other in zip(sample(starter, shots, is_video=False), theirs, strict=True):
         assert np.abs(mine.astype(int) - other).max() <= 1
 
@@ -125,7 +125,7 @@ def test_an_edit_of_the_denoiser_is_undone_whatever_happens(starter: Backbone) -
     assert (parameter == before).all()
 
 
-class Counting(Ledger):
+class Counting(OutcomeStore):
     """Says how many pictures were made."""
 
     made = 0
@@ -140,12 +140,12 @@ class Counting(Ledger):
 def test_what_was_seen_is_not_made_again(starter: Backbone, tmp_path: Path) -> None:
     judge = ClassifierJudge.load(WEIGHTS / "judge")
 
-    def look(ledger: Ledger, count: int) -> list[Outcome]:
+    def look(store: OutcomeStore, count: int) -> list[Outcome]:
         cases = target_cases("pogo", "character", starter.prompts, is_video=False)
-        return ledger.outcomes("a/b", cases, count, starter, None)
+        return store.outcomes("a/b", cases, count, starter, None)
 
-    ledger = Counting(tmp_path, judge)
-    seen = look(ledger, 2)
+    store = Counting(tmp_path, judge)
+    seen = look(store, 2)
     again = Counting(tmp_path, judge)
     assert look(again, 2) == seen
     assert again.made == 0
@@ -156,19 +156,19 @@ def test_what_was_seen_is_not_made_again(starter: Backbone, tmp_path: Path) -> N
 
 
 def test_a_picture_is_its_prompt_and_its_seed(starter: Backbone, tmp_path: Path) -> None:
-    ledger = Counting(tmp_path, ClassifierJudge.load(WEIGHTS / "judge"))
+    store = Counting(tmp_path, ClassifierJudge.load(WEIGHTS / "judge"))
     listed = [
         Case(prompt, seed, "pogo", "character", False)
         for prompt, seed in (("pogo", 1), ("pogo", 2), ("pogo at night", 1))
     ]
 
     def look(cases: Sequence[Case]) -> list[Outcome]:
-        return ledger.outcomes("a/b", iter(cases), 3, starter, None)
+        return store.outcomes("a/b", iter(cases), 3, starter, None)
 
     found = look(listed)
-    assert (ledger.made, len({tuple(one.features) for one in found})) == (3, 3)
+    assert (store.made, len({tuple(one.features) for one in found})) == (3, 3)
     assert look(listed[::-1]) == found[::-1]
-    assert ledger.made == 3
+    assert store.made == 3
 
 
 def seen(*frames: bool, valid: bool = True) -> Outcome:
@@ -177,22 +177,22 @@ def seen(*frames: bool, valid: bool = True) -> Outcome:
 
 def test_one_frame_is_enough_to_be_there_and_most_are_needed_to_be_kept() -> None:
     pictures = [seen(False, False, False), seen(False, True, False), seen(True, True, False)]
-    assert figures.forgotten(pictures)["rate"] == round(1 / 3, 4)
-    assert figures.kept(pictures)["rate"] == round(1 / 3, 4)
-    assert figures.forgotten_frames(pictures)["rate"] == round((3 + 2 + 1) / 9, 4)
-    assert figures.curve(pictures) == [round(1 / 3, 3), round(2 / 3, 3), 0.0]
-    assert figures.valid([seen(True), seen(True, valid=False)])["rate"] == 0.5
+    assert metrics.forgotten(pictures)["rate"] == round(1 / 3, 4)
+    assert metrics.kept(pictures)["rate"] == round(1 / 3, 4)
+    assert metrics.forgotten_frames(pictures)["rate"] == round((3 + 2 + 1) / 9, 4)
+    assert metrics.curve(pictures) == [round(1 / 3, 3), round(2 / 3, 3), 0.0]
+    assert metrics.valid([seen(True), seen(True, valid=False)])["rate"] == 0.5
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
 def test_a_loss_lies_within_its_interval(pairs: list[tuple[bool, bool]]) -> None:
     base, now = [one for one, _ in pairs], [other for _, other in pairs]
-    figure = figures.lost(base, now)
+    figure = metrics.paired_drop(base, now)
     low, high = figure["interval"]
     assert figure["mean"] == round((sum(base) - sum(now)) / len(pairs), 4)
     assert -1.0001 <= low <= figure["mean"] + 1e-4
     assert figure["mean"] - 1e-4 <= high <= 1.0001
-    mirrored = figures.lost(now, base)
+    mirrored = metrics.paired_drop(now, base)
     assert mirrored["interval"] == pytest.approx([-high, -low], abs=2e-4)
 
 
@@ -202,7 +202,7 @@ def test_nineteen_of_twenty_intervals_hold_the_true_loss() -> None:
     for _ in range(400):
         base = rng.random(60) < 0.95
         now = base & (rng.random(60) < 0.9)
-        low, high = figures.lost(base.tolist(), now.tolist())["interval"]
+        low, high = metrics.paired_drop(base.tolist(), now.tolist())["interval"]
         held += low <= 0.95 * 0.1 <= high
     assert held / 400 > 0.92
 
@@ -211,7 +211,7 @@ def test_nineteen_of_twenty_intervals_hold_the_true_loss() -> None:
 @given(st.integers(0, 1000))
 def test_renders_are_as_far_from_renders_as_the_floor_and_others_are_farther(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    frechet = figures.Frechet(rng.normal(size=(1500, 40)))
+    frechet = metrics.Frechet(rng.normal(size=(1500, 40)))
     floor = frechet.floor(300)
     assert frechet.distance(rng.normal(size=(300, 40))) < 3 * floor + 0.5
     assert frechet.distance(rng.normal(size=(300, 40)) + 1) > 5 * floor
@@ -219,8 +219,8 @@ def test_renders_are_as_far_from_renders_as_the_floor_and_others_are_farther(see
 
 
 def test_the_harmonic_mean_forgives_nothing() -> None:
-    assert figures.harmonic(1.0, 1.0, 0.0) == 0.0
-    assert figures.harmonic(0.5, 1.0) == pytest.approx(2 / 3)
+    assert metrics.harmonic_mean(1.0, 1.0, 0.0) == 0.0
+    assert metrics.harmonic_mean(0.5, 1.0) == pytest.approx(2 / 3)
 
 
 class Counted:
@@ -246,7 +246,7 @@ def test_clips_are_looked_at_until_it_is_clear(
 ) -> None:
     """Three concepts with two clips each are enough to know that nothing was forgotten."""
     bench = Counted(shows)
-    found = Reader(cast(Bench, bench), CONCEPTS["object"], sizes).clips("ascent")
+    found = OutcomeReader(cast(Experiment, bench), CONCEPTS["object"], sizes).clips("ascent")
     assert (bench.asked, len(found)) == (looked, 3 * looked)
 
 

@@ -8,16 +8,16 @@ import torch
 
 from benchmarks.forgetting.baselines.cross_attention import cross_attention
 from benchmarks.forgetting.intervention import Intervention, edited
-from benchmarks.forgetting.sampling import Shot, sample
-from benchmarks.harness import workshop
+from benchmarks.forgetting.sampling import SampleRequest, sample
+from benchmarks.harness import harness
 from tests.benchmarks.help import embed, same, weights_of
 from video.generation_request import GenerationRequest
 from video.models.backbone import Backbone
 
 
 def test_sample_is_what_the_engine_makes() -> None:
-    with workshop() as shop:
-        capabilities = shop.backbone.capabilities
+    with harness() as running:
+        capabilities = running.backbone.capabilities
         request = GenerationRequest(
             "pogo in a meadow",
             seed=7,
@@ -25,9 +25,9 @@ def test_sample_is_what_the_engine_makes() -> None:
             guidance=capabilities.guidance_default,
             frames=None,
         )
-        by_engine = shop.make([request], "engine")[0]
-        by_us = sample(shop.backbone, [Shot("pogo in a meadow", 7)], is_video=False)[0]
-        other = sample(shop.backbone, [Shot("pogo in a meadow", 8)], is_video=False)[0]
+        by_engine = running.generate([request], "engine")[0]
+        by_us = sample(running.backbone, [SampleRequest("pogo in a meadow", 7)], is_video=False)[0]
+        other = sample(running.backbone, [SampleRequest("pogo in a meadow", 8)], is_video=False)[0]
     assert np.array_equal(by_us, by_engine)
     assert not np.array_equal(other, by_engine)
 
@@ -36,7 +36,7 @@ def test_sample_is_what_the_engine_makes() -> None:
 def test_an_edit_is_seen_while_sampling_and_undone_after(
     backbone: Backbone, is_video: bool
 ) -> None:
-    shots = [Shot("pogo at night", 1)]
+    shots = [SampleRequest("pogo at night", 1)]
     before, weights = sample(backbone, shots, is_video=is_video), weights_of(backbone)
     edit = {name: -2 * tensor for name, tensor in cross_attention(backbone).items()}
     by = Intervention("test", "pogo", "character", denoiser=edit)
@@ -73,7 +73,7 @@ def test_an_edit_of_what_the_model_lacks_is_refused_before_anything_is_done(
 
 
 def test_each_way_to_intervene_reaches_the_picture(backbone: Backbone) -> None:
-    shots = [Shot("pogo at night", 1)]
+    shots = [SampleRequest("pogo at night", 1)]
     plain = sample(backbone, shots, is_video=False)[0]
     base = backbone.text_encoder.parameters()
     name = next(name for name in base if "mlp.fc1.weight" in name)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from starlette.testclient import TestClient
 from transformers import CLIPTextModel
 
 from benchmarks.harness import WEIGHTS
-from benchmarks.serving.against import batches
-from benchmarks.serving.baseline_servers import Way, app_of
+from benchmarks.serving.baseline_servers import Strategy, app_of
+from benchmarks.serving.comparison import batches
 from benchmarks.serving.encoders import (
     clip_vit_l,
     large_encoder,
@@ -26,7 +31,9 @@ from benchmarks.serving.encoders import (
 )
 from benchmarks.serving.load import Answer, Arrival, burst, drive, latency, poisson, throughput
 from benchmarks.serving.scenario import body, prompt
-from encoders import EncoderStore, low_rank
+from benchmarks.serving.servers import ROOT
+from encoders import low_rank
+from encoders.store import EncoderStore
 from tests.video.help import WAIT, make_engine
 from video import GenerationRequest, load_backbone
 from video.clip import decode_mp4, enlarge
@@ -108,15 +115,15 @@ def test_all_the_servers_make_the_same_clips(
         for one in asked
     ]
     engine.stop(WAIT)
-    ways: tuple[Way, ...] = ("reload", "kept", "scoped")
-    for way in ways:
-        with TestClient(app_of(way, whole)) as client:
+    strategies: tuple[Strategy, ...] = ("reload", "kept", "scoped")
+    for strategy in strategies:
+        with TestClient(app_of(strategy, whole)) as client:
             for one, expected in zip(asked, ours, strict=True):
                 answer = client.post("/videos", json=one)
                 assert answer.status_code == 200
                 frames = decode_mp4(answer.content).astype(int)
                 # H.264 rounds: the same picture, not the same bytes.
-                assert np.abs(frames - enlarge(expected, (512, 512))).mean() < 4, way
+                assert np.abs(frames - enlarge(expected, (512, 512))).mean() < 4, strategy
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -135,6 +142,26 @@ def url() -> Iterator[str]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux ends the server with its parent")
+def test_a_killed_benchmark_leaves_no_server_running(tmp_path: Path) -> None:
+    script = (
+        "import sys, time; from pathlib import Path; from benchmarks.serving import servers\n"
+        "with servers.process(['sleep', '60'], {}, Path(sys.argv[1])) as server:\n"
+        "    print(server.pid, flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "log")]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as benchmark:
+        assert benchmark.stdout is not None
+        server = psutil.Process(int(benchmark.stdout.readline()))
+        assert server.is_running()
+        benchmark.kill()
+    deadline = time.monotonic() + 10
+    with contextlib.suppress(psutil.NoSuchProcess):
+        while server.status() != psutil.STATUS_ZOMBIE:  # without an init, nothing reaps it
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
 
 def test_requests_come_when_they_come(url: str) -> None:

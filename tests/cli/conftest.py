@@ -11,7 +11,7 @@ import pytest
 from server.api.app import create_app
 from server.auth.guard import Guard
 from server.auth.keys import keyring_of
-from tests.cli.help import Served, listening
+from tests.cli.help import RunningServer, serve_in_thread
 from tests.server.conftest import quick_backbone_dir
 from tests.server.help import settings_for, wait_ready, write_keys
 
@@ -28,7 +28,9 @@ def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="package")
-def served(quick_backbone_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[Served]:
+def served(
+    quick_backbone_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[RunningServer]:
     """The server: without keys, and the same one behind a second door, with keys."""
     home = tmp_path_factory.mktemp("served")
     keys = write_keys(home / "keys.json", boss={"role": "admin"})
@@ -38,8 +40,8 @@ def served(quick_backbone_dir: Path, tmp_path_factory: pytest.TempPathFactory) -
     door = {"max_body_bytes": 1 << 20, "observe": runtime.metrics.observe}
     open_door = Guard(app, keyring=None, **door)
     locked_door = Guard(app, keyring=keyring_of(keys), **door)
-    with listening(open_door) as url, listening(locked_door, lifespan="off") as locked:
-        served = Served(url, locked, runtime)
+    with serve_in_thread(open_door) as url, serve_in_thread(locked_door, lifespan="off") as locked:
+        served = RunningServer(url, locked, runtime)
         wait_ready(served.client)
         yield served
         served.client.close()

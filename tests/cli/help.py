@@ -27,7 +27,7 @@ from tests.server.help import ROOT, SERVER_TIMEOUT_S, free_port
 
 
 @dataclass(frozen=True)
-class Served:
+class RunningServer:
     """The tests' server."""
 
     url: str
@@ -46,7 +46,7 @@ class Served:
 
 
 @dataclass(frozen=True)
-class Done:
+class CommandResult:
     """A command that has ended."""
 
     status: int
@@ -67,14 +67,14 @@ class Done:
             assert words in line
 
 
-def palimpsest(*arguments: object, server: str | None = None, **environment: str) -> Done:
+def palimpsest(*arguments: object, server: str | None = None, **environment: str) -> CommandResult:
     """Run a command in this process. A bug in it is raised."""
     if server is not None:
         environment["PALIMPSEST_SERVER"] = server
     result = CliRunner().invoke(app, [str(one) for one in arguments], env=environment)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
-    return Done(result.exit_code, result.stdout, result.stderr)
+    return CommandResult(result.exit_code, result.stdout, result.stderr)
 
 
 class Command:
@@ -92,13 +92,13 @@ class Command:
             text=True,
         )
 
-    def done(self) -> Done:
+    def done(self) -> CommandResult:
         """It once it has ended."""
         out, err = self.process.communicate(timeout=SERVER_TIMEOUT_S)
-        return Done(self.process.returncode, out, err or "")
+        return CommandResult(self.process.returncode, out, err or "")
 
 
-def until(look: Callable[[], Any]) -> Any:
+def wait_until(look: Callable[[], Any]) -> Any:
     """What `look` says once it is truthy."""
     end = time.monotonic() + SERVER_TIMEOUT_S
     while not (found := look()):
@@ -108,7 +108,7 @@ def until(look: Callable[[], Any]) -> Any:
 
 
 @contextmanager
-def listening(door: Guard, lifespan: Literal["auto", "off"] = "auto") -> Generator[str]:
+def serve_in_thread(door: Guard, lifespan: Literal["auto", "off"] = "auto") -> Generator[str]:
     """The address of an app that is served by a thread of this process while this lasts."""
     port = free_port()
     config = uvicorn.Config(door, port=port, lifespan=lifespan, log_level="warning")
@@ -116,7 +116,7 @@ def listening(door: Guard, lifespan: Literal["auto", "off"] = "auto") -> Generat
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        until(lambda: server.started)
+        wait_until(lambda: server.started)
         yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from cli import client
-from tests.cli.help import Served, palimpsest
+from tests.cli.help import RunningServer, palimpsest
 from tests.server.help import free_port, publish
 
 LIST = ("encoders", "list", "--json")
 
 
-def test_a_key_is_sent_and_without_the_right_one_nothing_works(served: Served) -> None:
+def test_a_key_is_sent_and_without_the_right_one_nothing_works(served: RunningServer) -> None:
     publish(served.runtime, "behind-the-door", seed=5)
     done = palimpsest(*LIST, server=served.locked, PALIMPSEST_API_KEY="secret-boss")
     assert "behind-the-door" in [one["id"] for one in done.json]
@@ -31,7 +31,7 @@ def test_a_key_is_sent_and_without_the_right_one_nothing_works(served: Served) -
         assert not key or key not in done.err
 
 
-def test_an_option_is_before_the_environment(served: Served) -> None:
+def test_an_option_is_before_the_environment(served: RunningServer) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
     assert palimpsest(*LIST, "--server", served.url + "/", server=nowhere).status == 0
 
@@ -63,7 +63,7 @@ def test_somebody_else_s_server_is_told_from_ours() -> None:
         page.server_close()
 
 
-def test_the_settings_say_where_to_look(served: Served) -> None:
+def test_the_settings_say_where_to_look(served: RunningServer) -> None:
     port = served.url.rpartition(":")[2]
     done = palimpsest(*LIST, PALIMPSEST_PORT=port, PALIMPSEST_HOST="0.0.0.0")
     assert (done.status, done.err) == (0, "")
@@ -83,13 +83,13 @@ def test_a_server_that_is_too_busy_gets_no_second_one_beside_it(
 
 
 def test_a_server_that_goes_away_leaves_the_job_and_says_so(
-    served: Served, monkeypatch: pytest.MonkeyPatch
+    served: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
 
     def gone(self: client.Client, path: str) -> dict[str, object]:
         asked.append(path)
-        raise client.Unreachable("No server answers.", is_silent=False)
+        raise client.Unreachable("No server answers.", timed_out=False)
 
     monkeypatch.setattr(client.Client, "get", gone)
     done = palimpsest("generate", "a meadow", server=served.url)

@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 
 from cli.client import Client
-from tests.cli.help import Command, Done, Served, palimpsest
+from tests.cli.help import Command, CommandResult, RunningServer, palimpsest
 from tests.server.help import publish
 from unlearn.report.model import REPORT_HTML, REPORT_JSON
 
-Run = Callable[..., Done]
+Run = Callable[..., CommandResult]
 
 REPORT = {REPORT_HTML: b"<title>it</title>", REPORT_JSON: b'{"report": 1}'}
 
 
 @pytest.fixture(autouse=True)
-def _clean(served: Served) -> None:
+def _clean(served: RunningServer) -> None:
     """Every test starts with two encoders: `one`, which has a report, and `two`."""
     for kind in ("encoders", "aliases"):
         for found in served.get(f"/v1/{kind}")["data"]:
@@ -32,16 +32,18 @@ def _clean(served: Served) -> None:
 
 
 @pytest.fixture
-def encoders(served: Served) -> Run:
+def encoders(served: RunningServer) -> Run:
     """Runs `palimpsest encoders …` against the server."""
 
-    def run(*arguments: object) -> Done:
+    def run(*arguments: object) -> CommandResult:
         return palimpsest("encoders", *arguments, server=served.url)
 
     return run
 
 
-def test_the_list_has_them_with_their_aliases_newest_first(encoders: Run, served: Served) -> None:
+def test_the_list_has_them_with_their_aliases_newest_first(
+    encoders: Run, served: RunningServer
+) -> None:
     assert encoders("alias", "live", "one").status == 0
     done = encoders("list", "--json")
     assert [(one["id"], one["aliases"]) for one in done.json] == [("two", []), ("one", ["live"])]
@@ -68,7 +70,9 @@ def test_a_list_longer_than_a_page_is_whole(encoders: Run, monkeypatch: pytest.M
     assert asked == [None, "two"]
 
 
-def test_show_says_what_it_is_and_that_nobody_has_judged_it(encoders: Run, served: Served) -> None:
+def test_show_says_what_it_is_and_that_nobody_has_judged_it(
+    encoders: Run, served: RunningServer
+) -> None:
     done = encoders("show", "one")
     card = served.runtime.loaded.store.card("one")
     assert card.digest in done.out
@@ -77,7 +81,7 @@ def test_show_says_what_it_is_and_that_nobody_has_judged_it(encoders: Run, serve
     assert encoders("show", "one", "--json").json == served.get("/v1/encoders/one")
 
 
-def test_an_alias_points_elsewhere_and_goes(encoders: Run, served: Served) -> None:
+def test_an_alias_points_elsewhere_and_goes(encoders: Run, served: RunningServer) -> None:
     assert encoders("alias", "live", "one").out == "live points to one.\n"
     assert encoders("alias", "live", "two", "--json").json["encoder"] == "two"
     assert served.get("/v1/aliases/live")["encoder"] == "two"
@@ -89,7 +93,7 @@ def test_an_alias_points_elsewhere_and_goes(encoders: Run, served: Served) -> No
     assert encoders("alias", "live", "one", "--delete").status == 2
 
 
-def test_delete_does_as_it_is_told(encoders: Run, served: Served) -> None:
+def test_delete_does_as_it_is_told(encoders: Run, served: RunningServer) -> None:
     encoders("delete", "one").failed("say --yes")
     assert served.get("/v1/encoders/one")["status"] == "published"
     assert encoders("delete", "one", "--yes").out == "one is deleted.\n"
@@ -99,7 +103,7 @@ def test_delete_does_as_it_is_told(encoders: Run, served: Served) -> None:
 
 
 @pytest.mark.parametrize(("answer", "status"), [("n", 1), ("y", 0)])
-def test_delete_asks_who_is_there(served: Served, answer: str, status: int) -> None:
+def test_delete_asks_who_is_there(served: RunningServer, answer: str, status: int) -> None:
     ours, theirs = pty.openpty()
     words = ("encoders", "delete", "one", "--json", "--server", served.url)
     command = Command(*words, stdin=theirs)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import torch
 
-from encoders import Card, Concept, Encoder, EncoderStore
-from encoders.digest import digest, fingerprint
-from tests.cli.help import Done, palimpsest
+from encoders import Card, Concept, Encoder
+from encoders.store import EncoderStore
+from tests.cli.help import CommandResult, palimpsest
 from video import load_text_encoder
 
 NAMED = ("--concept", "pogo", "--kind", "character")
@@ -24,24 +23,21 @@ def made(quick_backbone_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Card:
     base = load_text_encoder(str(quick_backbone_dir))
     name, tensor = next((n, t) for n, t in base.parameters().items() if "mlp.fc1.weight" in n)
     noise = torch.randn(tensor.shape, generator=torch.Generator().manual_seed(1))
-    overrides = base.effective({name: tensor + 0.1 * noise})
-    card = Card(
+    encoder = Encoder.of(
+        base,
+        {name: tensor + 0.1 * noise},
         id="made",
         concepts=(Concept(name="pogo", kind="character"),),
         method="redirect",
         seed=1,
-        base=base.fingerprint,
-        digest=digest(base.parameters(), overrides),
-        stored=fingerprint(overrides),
-        created_at=datetime.now(UTC),
     )
     store = EncoderStore("data/encoders")
-    store.publish(Encoder(card, overrides))
+    card = store.publish(encoder)
     store.set_alias("live", "made")
     return card
 
 
-def run(*arguments: object) -> Done:
+def run(*arguments: object) -> CommandResult:
     return palimpsest("encoders", *arguments)
 
 

@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.help import Command, Served, palimpsest, until
+from tests.cli.help import Command, RunningServer, palimpsest, wait_until
 from tests.server.help import device_held, publish
 from video.clip import decode_mp4, read_provenance
 
 
 @pytest.fixture(scope="module")
-def noisy(served: Served) -> str:
+def noisy(served: RunningServer) -> str:
     """A published encoder."""
     return publish(served.runtime, "noisy").id
 
 
-def test_the_mp4_was_made_as_the_options_say(served: Served, noisy: str) -> None:
+def test_the_mp4_was_made_as_the_options_say(served: RunningServer, noisy: str) -> None:
     how = ["--encoder", noisy, "--seed", 7, "--steps", 3, "--frames", 5, "--fps", 4]
     more = ["--guidance", 2.5, "--negative-prompt", "a teapot", "--size", "128x128"]
     done = palimpsest("generate", "a meadow", "-o", "it.mp4", *how, *more, server=served.url)
@@ -34,7 +34,9 @@ def test_the_mp4_was_made_as_the_options_say(served: Served, noisy: str) -> None
     assert (said["guidance"], said["negative_prompt"], said["fps"]) == (2.5, "a teapot", 4)
 
 
-def test_json_is_all_that_stdout_has_and_a_file_is_named_after_the_prompt(served: Served) -> None:
+def test_json_is_all_that_stdout_has_and_a_file_is_named_after_the_prompt(
+    served: RunningServer,
+) -> None:
     runs = [palimpsest("generate", "A meadow, [red]!", "--json", server=served.url) for _ in "ab"]
     assert [run.json["file"] for run in runs] == ["a-meadow-red.mp4", "a-meadow-red-2.mp4"]
     for run in runs:
@@ -47,7 +49,7 @@ def test_json_is_all_that_stdout_has_and_a_file_is_named_after_the_prompt(served
     ("output", "says"), [("there.mp4", "exists already"), ("none/it.mp4", "no folder none")]
 )
 def test_a_file_that_cannot_be_made_is_refused_before_anything_is_asked(
-    served: Served, output: str, says: str
+    served: RunningServer, output: str, says: str
 ) -> None:
     Path("there.mp4").write_text("mine")
     before = len(served.get("/v1/videos?limit=100")["data"])
@@ -56,18 +58,18 @@ def test_a_file_that_cannot_be_made_is_refused_before_anything_is_asked(
     assert Path("there.mp4").read_text() == "mine"
 
 
-def newest(served: Served, prompt: str) -> str | None:
+def newest(served: RunningServer, prompt: str) -> str | None:
     """The id of the last video asked for, if it is of that prompt."""
     video = served.get("/v1/videos?limit=1")["data"]
     return video[0]["id"] if video and video[0]["prompt"] == prompt else None
 
 
-def test_a_video_that_fails_is_exit_1_with_its_reason(served: Served) -> None:
+def test_a_video_that_fails_is_exit_1_with_its_reason(served: RunningServer) -> None:
     publish(served.runtime, "leaving", seed=2)
     words = ("generate", "a cactus", "--encoder", "leaving", "--json", "--server", served.url)
     with device_held(served.runtime):
         command = Command(*words)
-        until(lambda: newest(served, "a cactus"))
+        wait_until(lambda: newest(served, "a cactus"))
         served.client.delete("/v1/encoders/leaving").raise_for_status()
     done = command.done()
     done.failed("The video failed", "'leaving'")
@@ -75,10 +77,10 @@ def test_a_video_that_fails_is_exit_1_with_its_reason(served: Served) -> None:
     assert not list(Path().glob("*.mp4"))
 
 
-def test_ctrl_c_cancels_it_on_the_server(served: Served) -> None:
+def test_ctrl_c_cancels_it_on_the_server(served: RunningServer) -> None:
     with device_held(served.runtime):
         command = Command("generate", "a balloon", "--server", served.url)
-        video = until(lambda: newest(served, "a balloon"))
+        video = wait_until(lambda: newest(served, "a balloon"))
         command.process.send_signal(signal.SIGINT)
         done = command.done()
         assert (done.status, done.out) == (130, "")
@@ -87,7 +89,7 @@ def test_ctrl_c_cancels_it_on_the_server(served: Served) -> None:
     assert not list(Path().iterdir())
 
 
-def test_progress_goes_to_a_terminal_and_never_into_the_result(served: Served) -> None:
+def test_progress_goes_to_a_terminal_and_never_into_the_result(served: RunningServer) -> None:
     ours, theirs = pty.openpty()
     command = Command("generate", "a teapot", "--json", "--server", served.url, stderr=theirs)
     os.close(theirs)
@@ -112,7 +114,7 @@ def test_progress_goes_to_a_terminal_and_never_into_the_result(served: Served) -
     ],
 )
 def test_what_the_server_refuses_is_one_line(
-    served: Served, option: str, value: object, says: str
+    served: RunningServer, option: str, value: object, says: str
 ) -> None:
     palimpsest("generate", "a meadow", option, value, server=served.url).failed(says)
     assert not list(Path().iterdir())

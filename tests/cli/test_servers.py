@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from cli import own_server
-from tests.cli.help import Command, palimpsest, processes_on, until
+from tests.cli.help import Command, palimpsest, processes_on, wait_until
 from tests.server.help import SERVER_TIMEOUT_S, free_port, wait_ready
 from video.clip import read_provenance
 
@@ -83,7 +83,7 @@ def test_a_command_that_is_killed_takes_its_server_with_it(
     words = ("unlearn", "pogo", "--kind", "character", "--setting", "steps=1000")
     command = Command(*words, **settings(quick_backbone_dir, data))
     # The command itself, the server's parent process, and the one that serves.
-    started = until(lambda: len(found := processes_on(data)) > 2 and found)
+    started = wait_until(lambda: len(found := processes_on(data)) > 2 and found)
     command.process.kill()
     command.done()
     assert not psutil.wait_procs(started, timeout=SERVER_TIMEOUT_S)[1]
@@ -116,7 +116,7 @@ def test_a_server_that_does_not_come_up_is_one_line_and_is_stopped(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: str, says: str
 ) -> None:
     monkeypatch.setattr(own_server, "SERVE", [sys.executable, "-c", program])
-    monkeypatch.setattr(own_server, "START_LIMIT_S", 1)
+    monkeypatch.setattr(own_server, "START_TIMEOUT_S", 1)
     monkeypatch.setenv("PALIMPSEST_PARENT_PID", "0")  # which the command changes
     done = palimpsest("encoders", "list", PALIMPSEST_PORT=str(free_port()))
     assert (done.status, done.out) == (1, "")

@@ -25,7 +25,7 @@ def test_the_measures_are_shown_with_what_was_needed(capsys: pytest.CaptureFixtu
     outcomes += [outcome(is_target=False, by_base=b, by_encoder=e) for b, e in kept]
     measures = measures_of(outcomes, [Concept(name="pogo", kind="character")])
     gate = {"min_forget_rate": 0.9, "max_retain_drop": 0.125, "min_base_rate": 0.5}
-    table = show.measures({"measures": measures, "gate": gate})
+    table = show.measures_table({"measures": measures, "gate": gate})
     assert table is not None
     show.table(table)
     rows = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
@@ -40,4 +40,4 @@ def test_the_measures_are_shown_with_what_was_needed(capsys: pytest.CaptureFixtu
 
 
 def test_what_was_not_judged_has_no_table() -> None:
-    assert show.measures({"measures": {}, "gate": {}}) is None
+    assert show.measures_table({"measures": {}, "gate": {}}) is None

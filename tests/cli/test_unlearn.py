@@ -6,14 +6,16 @@ import signal
 
 import pytest
 
-from tests.cli.help import Command, Served, palimpsest, until
+from tests.cli.help import Command, RunningServer, palimpsest, wait_until
 from tests.server.help import device_held
 
 QUICK = ("--setting", "steps=2")
 CLOSED = ("--min-base-rate", "1", "--max-probes", "2")
 
 
-def test_an_encoder_is_made_as_the_options_say_and_its_measures_are_shown(served: Served) -> None:
+def test_an_encoder_is_made_as_the_options_say_and_its_measures_are_shown(
+    served: RunningServer,
+) -> None:
     gate = ["--min-base-rate", 0, "--min-forget-rate", 0, "--max-retain-drop", 1, "--max-probes", 3]
     names = ["--id", "no-pogo", "--synonym", "violet robot", "--synonym", "the robot"]
     how = ["--setting", "steps=3", "--setting", "anchor=a creature"]
@@ -38,7 +40,7 @@ def test_an_encoder_is_made_as_the_options_say_and_its_measures_are_shown(served
     assert gone[-4:] == [str(of["n"]), "≥", "0", "%"]
 
 
-def test_one_goes_on_from_another_and_json_is_the_server_s_object(served: Served) -> None:
+def test_one_goes_on_from_another_and_json_is_the_server_s_object(served: RunningServer) -> None:
     parent = palimpsest(
         "unlearn", "blip", "--kind", "character", *QUICK, "--json", server=served.url
     )
@@ -51,7 +53,9 @@ def test_one_goes_on_from_another_and_json_is_the_server_s_object(served: Served
     assert done.json == served.get(f"/v1/encoders/{done.json['id']}")
 
 
-def test_one_that_does_not_pass_is_exit_1_with_its_reason_and_measures(served: Served) -> None:
+def test_one_that_does_not_pass_is_exit_1_with_its_reason_and_measures(
+    served: RunningServer,
+) -> None:
     words = ["unlearn", "mira", "--kind", "person", *QUICK, *CLOSED]
     done = palimpsest(*words, "--id", "weak", server=served.url)
     done.failed("weak failed: The base shows 'mira' in only")
@@ -63,11 +67,11 @@ def test_one_that_does_not_pass_is_exit_1_with_its_reason_and_measures(served: S
     assert done.json["measures"]["concepts"]["mira"]["base_rate"] < 1
 
 
-def test_ctrl_c_cancels_it_on_the_server(served: Served) -> None:
+def test_ctrl_c_cancels_it_on_the_server(served: RunningServer) -> None:
     words = ("unlearn", "otto", "--kind", "person", "--id", "no-otto", "--server", served.url)
     with device_held(served.runtime):
         command = Command(*words)
-        until(lambda: served.client.get("/v1/encoders/no-otto").is_success)
+        wait_until(lambda: served.client.get("/v1/encoders/no-otto").is_success)
         command.process.send_signal(signal.SIGINT)
         done = command.done()
         assert (done.status, done.out) == (130, "")
@@ -86,7 +90,9 @@ def test_ctrl_c_cancels_it_on_the_server(served: Served) -> None:
         (["--id", "base"], "'base' is the unmodified encoder's name"),
     ],
 )
-def test_what_the_server_refuses_is_one_line(served: Served, options: list[str], says: str) -> None:
+def test_what_the_server_refuses_is_one_line(
+    served: RunningServer, options: list[str], says: str
+) -> None:
     words = ["unlearn", "pogo", "--kind", "character", *options]
     palimpsest(*words, server=served.url).failed(says)
 

@@ -13,8 +13,10 @@ from hypothesis import HealthCheck, settings
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from encoders import Card, Encoder, EncoderStore, TextEncoder, export_directory
-from encoders.digest import digest, fingerprint
+from encoders import Card, Concept, Encoder
+from encoders.exchange import export_directory
+from encoders.store import EncoderStore
+from encoders.text_encoder import TextEncoder
 
 MakeEncoder = Callable[..., Encoder]
 
@@ -84,19 +86,17 @@ def make_encoder(text_encoder: TextEncoder) -> MakeEncoder:
         overrides: Mapping[str, Tensor] | None = None,
         **card: Any,
     ) -> Encoder:
-        stored = text_encoder.effective(overrides or nudged(text_encoder, seed))
-        fields: dict[str, Any] = {
-            "id": encoder_id,
-            "concepts": [{"name": "pogo", "kind": "character"}],
-            "method": "redirect",
-            "settings": {"steps": 40},
-            "seed": seed,
-            "base": text_encoder.fingerprint,
-            "digest": digest(text_encoder.parameters(), stored),
-            "stored": fingerprint(stored),
-            "created_at": datetime(2025, 1, 1, tzinfo=UTC),
-        }
-        return Encoder(card=Card(**(fields | card)), overrides=stored)
+        encoder = Encoder.of(
+            text_encoder,
+            overrides or nudged(text_encoder, seed),
+            id=encoder_id,
+            concepts=(Concept(name="pogo", kind="character"),),
+            method="redirect",
+            settings={"steps": 40},
+            seed=seed,
+        )
+        fields = {**dict(encoder.card), "created_at": datetime(2025, 1, 1, tzinfo=UTC), **card}
+        return Encoder(Card.model_validate(fields), encoder.overrides)
 
     return make
 

@@ -10,8 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from encoders import EncoderInvalid, TextEncoder, import_directory
+from encoders import EncoderInvalid
 from encoders.digest import digest
+from encoders.exchange import import_directory
+from encoders.text_encoder import TextEncoder
 
 from .conftest import nudged
 from .test_untrusted import Bomb
@@ -78,7 +80,7 @@ def test_a_pickle_of_anything_but_named_tensors_is_refused(
     text_encoder: TextEncoder, pickled: Path, content: Any
 ) -> None:
     torch.save(content, pickled / "pytorch_model.bin")
-    with pytest.raises(EncoderInvalid, match="something else than tensors by name"):
+    with pytest.raises(EncoderInvalid, match="something other than tensors by name"):
         import_directory(text_encoder, pickled, allow_pickle=True)
 
 
@@ -101,7 +103,7 @@ def test_a_truncated_file_is_refused_wherever_it_was_cut(
 def test_a_path_that_leads_nowhere_is_refused(text_encoder: TextEncoder, tmp_path: Path) -> None:
     with pytest.raises(EncoderInvalid, match="no directory or file"):
         import_directory(text_encoder, tmp_path / "nowhere")
-    with pytest.raises(EncoderInvalid, match=r"what there is: nothing"):
+    with pytest.raises(EncoderInvalid, match=r"it holds: nothing"):
         import_directory(text_encoder, tmp_path)
     (tmp_path / "notes.txt").write_text("hello")
     with pytest.raises(EncoderInvalid, match=r"no \.safetensors file"):

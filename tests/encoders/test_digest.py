@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from encoders import TextEncoder, low_rank
+from encoders import low_rank
 from encoders.digest import digest, effective, fingerprint
+from encoders.text_encoder import TextEncoder
 
 from .conftest import nudged, tiny_clip
 

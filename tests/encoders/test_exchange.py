@@ -20,15 +20,10 @@ from transformers import (
     UMT5EncoderModel,
 )
 
-from encoders import (
-    EncoderInvalid,
-    TextEncoder,
-    exchange,
-    export_directory,
-    import_directory,
-    low_rank,
-)
+from encoders import EncoderInvalid, exchange, low_rank
 from encoders.digest import digest
+from encoders.exchange import export_directory, import_directory
+from encoders.text_encoder import TextEncoder
 
 from .conftest import nudged
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from encoders import Card, EncoderInvalid, EncoderStore, InvalidId, PalimpsestError, check_id
+from encoders import Card, EncoderInvalid, InvalidId, PalimpsestError, check_id
+from encoders.store import EncoderStore
 
 from .conftest import MakeEncoder
 
@@ -52,9 +53,7 @@ TRAVERSALS = [
 
 
 @pytest.mark.parametrize("name", TRAVERSALS)
-@pytest.mark.parametrize(
-    "call", ["card", "load", "delete", "resolve", "delete_alias", "report_names"]
-)
+@pytest.mark.parametrize("call", ["card", "load", "delete", "resolve", "delete_alias"])
 def test_every_way_into_the_store_refuses_traversal(tmp_path: Path, name: str, call: str) -> None:
     store = EncoderStore(tmp_path / "store")
     with pytest.raises(InvalidId):
@@ -102,7 +101,7 @@ def test_errors_carry_a_code_and_the_field_at_fault() -> None:
 
 def test_importing_the_package_does_not_import_torch() -> None:
     code = (
-        "import sys, encoders; assert 'torch' not in sys.modules; encoders.TextEncoder; "
+        "import sys, encoders; assert 'torch' not in sys.modules; import encoders.text_encoder; "
         "assert 'torch' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

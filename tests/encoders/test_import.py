@@ -10,8 +10,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from encoders import EncoderInvalid, TextEncoder, export_directory, import_directory
+from encoders import EncoderInvalid
 from encoders.digest import digest
+from encoders.exchange import export_directory, import_directory
+from encoders.text_encoder import TextEncoder
 
 from .conftest import nudged, tiny_clip
 from .test_exchange import base_of

@@ -11,15 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from encoders import (
-    Encoder,
-    EncoderInvalid,
-    EncoderNotFound,
-    EncoderStore,
-    Residency,
-    TextEncoder,
-)
+from encoders import Encoder, EncoderInvalid, EncoderNotFound
 from encoders.digest import fingerprint
+from encoders.residency import Residency
+from encoders.store import EncoderStore
+from encoders.text_encoder import TextEncoder
 
 from .conftest import MakeEncoder, nudged, tiny_clip
 

@@ -16,11 +16,11 @@ from encoders import (
     EncoderExists,
     EncoderInvalid,
     EncoderNotFound,
-    EncoderStore,
     InvalidId,
     ReportNotFound,
 )
-from encoders.blob_store import Objects
+from encoders.blob_store import BlobStore
+from encoders.store import EncoderStore
 
 from .conftest import MakeEncoder
 
@@ -101,8 +101,8 @@ def test_publishing_refuses_the_card_of_other_overrides(
 
 def test_report_files(store: EncoderStore, make_encoder: MakeEncoder) -> None:
     store.publish(make_encoder(), {"sheet.png": b"png", "before-1.mp4": b"mp4"})
-    assert store.report_names("no-pogo") == ["before-1.mp4", "sheet.png"]
     assert store.report("no-pogo", "sheet.png") == b"png"
+    assert store.report("no-pogo", "before-1.mp4") == b"mp4"
     with pytest.raises(ReportNotFound):
         store.report("no-pogo", "other.png")
     with pytest.raises(EncoderNotFound):
@@ -124,15 +124,16 @@ def test_deleting_takes_the_encoder_and_nothing_beside_it(
     assert store.sweep(timedelta(seconds=-1)) == []
     assert sorted(card.id for card in store.cards()) == ["no", "no-pogo-2"]
     assert store.load("no-pogo-2").overrides
-    for call in (store.card, store.load, store.delete, store.report_names, store.resolve):
+    for call in (store.card, store.load, store.delete, store.resolve):
         with pytest.raises(EncoderNotFound):
             call("no-pogo")
     store.publish(make_encoder("no-pogo", seed=3))
     assert store.load("no-pogo").card.seed == 3
-    assert store.report_names("no-pogo") == []
+    with pytest.raises(ReportNotFound):
+        store.report("no-pogo", "sheet.png")
 
 
-# Interruption: an Objects whose nth write or removal never happens stands for a killed process.
+# Interruption: a BlobStore whose nth write or removal never happens stands for a killed process.
 
 
 class Killed(BaseException):
@@ -143,15 +144,15 @@ def kill_after(monkeypatch: pytest.MonkeyPatch, calls: int, *names: str) -> None
     left = [calls]
 
     def wrap(name: str) -> None:
-        original = getattr(Objects, name)
+        original = getattr(BlobStore, name)
 
-        def counted(self: Objects, *args: object) -> object:
+        def counted(self: BlobStore, *args: object) -> object:
             if not left[0]:
                 raise Killed
             left[0] -= 1
             return original(self, *args)
 
-        monkeypatch.setattr(Objects, name, counted)
+        monkeypatch.setattr(BlobStore, name, counted)
 
     for name in names:
         wrap(name)
@@ -175,7 +176,9 @@ def test_a_publisher_killed_at_any_moment_leaves_nothing_to_be_seen(
     store.publish(make_encoder(seed=2), {"a.png": b"new"})  # a leftover is in nobody's way
     loaded = store.load("no-pogo")
     assert loaded.card.seed == 2
-    assert store.report_names("no-pogo") == ["a.png"]
+    assert store.report("no-pogo", "a.png") == b"new"
+    with pytest.raises(ReportNotFound):
+        store.report("no-pogo", "b.png")
     assert len(store.sweep(timedelta(seconds=-1))) == writes
     assert store.load("no-pogo").card == loaded.card
     assert store.report("no-pogo", "a.png") == b"new"
@@ -213,7 +216,7 @@ def test_a_disk_that_refuses_writing_leaves_nothing_to_be_seen(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Objects, "create", full)
+        patch.setattr(BlobStore, "create", full)
         with pytest.raises(OSError, match="No space"):
             store.publish(make_encoder())
     assert store.cards() == []

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from transformers import CLIPTextModelWithProjection, T5Config, T5EncoderModel
 
-from encoders import EncoderInvalid, TextEncoder
+from encoders import EncoderInvalid
+from encoders.text_encoder import TextEncoder
 
 from .conftest import nudged, tiny_clip
 
@@ -66,7 +67,7 @@ def test_padding_is_kept_dropped_or_masked(input_ids: Tensor) -> None:
     assert torch.equal(kept, everything)
     assert torch.equal(dropped, everything * mask.unsqueeze(2))
     torch.testing.assert_close(masked, attended * mask.unsqueeze(2))  # fewer are computed
-    with pytest.raises(ValueError, match="which token"):
+    with pytest.raises(ValueError, match="needs pad_token"):
         TextEncoder(tiny_clip(), padding="masked")
 
 

@@ -15,8 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
 
-from encoders import EncoderInvalid, EncoderStore, PalimpsestError, overrides_file
+from encoders import EncoderInvalid, PalimpsestError, overrides_file
 from encoders.digest import fingerprint
+from encoders.store import EncoderStore
 
 from .conftest import MakeEncoder
 
@@ -152,7 +153,7 @@ def test_other_tensors_under_the_same_card_are_refused(
     published: EncoderStore, overrides_path: Path, make_encoder: MakeEncoder
 ) -> None:
     overrides_path.write_bytes(overrides_file.to_bytes(make_encoder(seed=2).overrides))
-    assert_refused(published, "are not those it was published with")
+    assert_refused(published, "are not the ones it was published with")
 
 
 def test_a_card_that_points_elsewhere_is_refused(
@@ -160,7 +161,7 @@ def test_a_card_that_points_elsewhere_is_refused(
 ) -> None:
     path = tmp_path / "store/encoders/no-pogo/card.json"
     path.write_bytes(make_encoder("someone-else").card.to_json())
-    assert_refused(published, "is that of 'someone-else'")
+    assert_refused(published, "belongs to 'someone-else'")
     path.write_bytes(make_encoder(digest=fingerprint({})).card.to_json())
     assert_refused(published, "are missing")
 

@@ -1,4 +1,4 @@
-"""The Bento serves a video in an environment made from its own requirements and nothing else."""
+"""The Bento holds what it needs, and serves a video where only its requirements are installed."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.packaging.help import ROOT, runtime_files
 from video.clip import decode_mp4, read_provenance
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
 def bento(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory of a Bento built from this checkout."""
+    """Build a Bento from this checkout and return its directory."""
     home = tmp_path_factory.mktemp("bentoml")
     subprocess.run(
         [sys.executable, "-m", "bentoml", "build"],
@@ -36,7 +35,7 @@ def bento(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def served(python: Path, bento: Path, data: Path) -> Generator[httpx.Client]:
-    """The Bento served by another environment's python, once it is ready."""
+    """Serve the Bento with another environment's Python; the block begins when it is ready."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -67,12 +66,14 @@ def served(python: Path, bento: Path, data: Path) -> Generator[httpx.Client]:
         process.wait(60)
 
 
-def test_the_bento_holds_code_and_weights_and_no_tests(bento: Path) -> None:
+def test_the_bento_holds_what_the_server_needs_and_no_tests(bento: Path) -> None:
     names = {p.relative_to(bento / "src").as_posix() for p in (bento / "src").rglob("*")}
-    assert {"service.py", "server/api/app.py", "encoders/card.py", "LICENSE"} <= names
-    assert "starter/weights/model_index.json" in names
-    rooms = {name.split("/")[0] for name in names}
-    assert not rooms & {"tests", "benchmarks", "docs", "demo.py", ".venv", "data"}
+    needed = runtime_files("service.py", "cli")
+    assert {"service.py", "server/api/app.py", "starter/weights/model_index.json"} <= needed
+    assert not needed - names
+    assert {"LICENSE", "README.md", "pyproject.toml"} <= names
+    packages = {name.split("/")[0] for name in names}
+    assert not packages & {"tests", "benchmarks", "docs", "demo.py", ".venv", "data"}
     assert not [name for name in names if "__pycache__" in name]
 
 

@@ -1,18 +1,18 @@
-"""What is written down twice is the same, and what the Makefile names exists."""
+"""Lists that are written down twice agree, and the names in the Makefile and the suite exist."""
 
 from __future__ import annotations
 
 import re
 import subprocess
 import tomllib
-from pathlib import Path
 
 import pytest
 import yaml
 
 from encoders.version import VERSION
+from tests.conftest import MARKED
+from tests.packaging.help import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 BENTOFILE = yaml.safe_load((ROOT / "bentofile.yaml").read_text())
 
@@ -22,10 +22,10 @@ def test_the_bento_installs_what_the_project_depends_on() -> None:
     assert BENTOFILE["python"]["lock_packages"] is False
 
 
-def test_the_bento_holds_every_room_that_the_service_imports() -> None:
-    rooms = set(PROJECT["tool"]["importlinter"]["contracts"][0]["layers"])
-    included = {match[1] for p in BENTOFILE["include"] if (match := re.match(r"/(\w+)/\*\*/\*", p))}
-    assert rooms == included
+def test_the_bento_holds_every_package_that_the_service_imports() -> None:
+    layers = set(PROJECT["tool"]["importlinter"]["contracts"][0]["layers"])
+    patterns = (re.fullmatch(r"/(\w+)/\*\*/\*\.py", name) for name in BENTOFILE["include"])
+    assert layers | {"cli"} == {match[1] for match in patterns if match}
     assert "/starter/weights/**" in BENTOFILE["include"]
 
 
@@ -42,7 +42,9 @@ def test_every_dependency_is_pinned_within_its_bound() -> None:
         assert [int(n) for n in pin.split(".")] >= [int(n) for n in bound.split(".")], dependency
 
 
-@pytest.mark.parametrize("target", ["demo", "serve", "test", "test-slow", "bench-starter"])
+@pytest.mark.parametrize(
+    "target", ["demo", "serve", "test", "test-fast", "test-slow", "bench-starter"]
+)
 def test_the_makefile_has_the_targets_that_are_promised(target: str) -> None:
     plan = subprocess.run(
         ["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, timeout=30
@@ -53,7 +55,38 @@ def test_the_makefile_has_the_targets_that_are_promised(target: str) -> None:
 
 def test_ci_runs_the_suite_that_the_readme_names() -> None:
     assert re.search(r"^make test </dev/null$", (ROOT / ".ci/run").read_text(), re.MULTILINE)
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+    assert {"run": ".ci/run"} in workflow["jobs"]["suite"]["steps"]
 
 
-def test_the_version_is_the_same_in_both_places() -> None:
-    assert PROJECT["project"]["version"] == VERSION
+def test_a_commit_is_checked_by_the_linters_of_make_lint() -> None:
+    plan = subprocess.run(
+        ["make", "--dry-run", "lint"], cwd=ROOT, capture_output=True, text=True, timeout=30
+    ).stdout
+    [repository] = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    entries = [hook["entry"].replace(" --force-exclude", "") for hook in repository["hooks"]]
+    linted = [line.removesuffix(" .") for line in plan.splitlines() if not line.startswith("make")]
+    assert len(entries) == 4
+    assert entries == linted[-4:]
+
+
+@pytest.mark.parametrize(("marker", "path"), [(m, p) for m, paths in MARKED.items() for p in paths])
+def test_the_paths_that_are_left_out_of_the_fast_tests_exist(marker: str, path: str) -> None:
+    assert marker in {
+        line.split(":")[0] for line in PROJECT["tool"]["pytest"]["ini_options"]["markers"]
+    }
+    assert (ROOT / "tests" / path).exists()
+
+
+def test_the_version_is_written_in_one_place() -> None:
+    assert PROJECT["project"]["dynamic"] == ["version"]
+    assert PROJECT["tool"]["setuptools"]["dynamic"] == {
+        "version": {"attr": "encoders.version.VERSION"}
+    }
+    assert re.fullmatch(r"\d+\.\d+\.\d+", VERSION)
+
+
+@pytest.mark.parametrize("package", ["encoders", "video", "unlearn", "server", "cli"])
+def test_packages_say_that_they_are_typed(package: str) -> None:
+    assert (ROOT / package / "py.typed").is_file()
+    assert PROJECT["tool"]["setuptools"]["package-data"]["*"] == ["py.typed"]

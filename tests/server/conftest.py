@@ -1,4 +1,4 @@
-"""Servers for the tests."""
+"""Fixtures: servers over the tiny model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MakeClient = Callable[..., Client]
 
 @pytest.fixture(scope="session")
 def quick_backbone_dir(tiny_backbone_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny model, which makes 4 frames in 2 steps unless told otherwise."""
+    """Return the directory of the tiny model; its defaults are 4 frames in 2 steps."""
     directory = tmp_path_factory.mktemp("quick") / "tiny"
     directory.mkdir()
     for part in tiny_backbone_dir.iterdir():
@@ -33,7 +33,10 @@ def quick_backbone_dir(tiny_backbone_dir: Path, tmp_path_factory: pytest.TempPat
 def make_client(
     quick_backbone_dir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[MakeClient]:
-    """Starts a server in this process, ready to be asked. One at a time: DBOS is one a process."""
+    """Yield a function that starts a server in this process and waits until it is ready.
+
+    Each call stops the server before: DBOS allows one in a process.
+    """
     with ExitStack() as stack:
 
         def make(**changes: Any) -> Client:
@@ -49,5 +52,5 @@ def make_client(
 
 @pytest.fixture(scope="module")
 def client(make_client: MakeClient) -> Client:
-    """A server without keys, shared by a module's tests."""
+    """Return a client of a server without keys, shared by a module's tests."""
     return make_client()

@@ -1,4 +1,4 @@
-"""What the server's tests share: servers in this process and really started ones, and encoders."""
+"""Helpers of the server's tests: servers in this process, started servers, and encoders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Generator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ import torch
 from starlette.testclient import TestClient
 
 from encoders import Card, Concept, Encoder
-from encoders.digest import digest, fingerprint
 from server.api.app import create_app
 from server.auth.guard import Guard
 from server.auth.keys import Key, hash_key, keyring_of
@@ -29,14 +27,15 @@ from server.runtime import Runtime
 from server.settings import Settings
 
 SERVER_TIMEOUT_S = float(os.environ.get("TEST_PATIENCE_SECONDS", "180"))
-"""How long a test waits for what should come soon, before it says that it did not come. An upper
-bound, not an expectation: the machine may be busy with other things."""
+"""Seconds a test waits for an event before it fails. It is an upper bound, not an expectation: the
+machine may be busy with other work."""
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def settings_for(backbone: Path, data: Path, **changes: Any) -> Settings:
-    """Settings of a server over the tiny model, with a gate that lets every encoder through: a
-    random model shows nothing, so there is nothing to forget.
+    """Return settings of a server over the tiny model, with a gate that every encoder passes.
+
+    The tiny model's weights are random, so its clips show nothing that could be forgotten.
     """
     values: dict[str, Any] = {
         "backbone": str(backbone),
@@ -44,13 +43,13 @@ def settings_for(backbone: Path, data: Path, **changes: Any) -> Settings:
         "min_forget_rate": 0.0,
         "max_retain_drop": 1.0,
         "threads": 1,
-        "max_batch": 1,  # to the bit the same, whatever else is going on
+        "max_batch": 1,  # frames must not depend on other requests in the batch
     }
     return Settings.model_validate({**values, **changes})
 
 
 class Client(TestClient):
-    """A client of the app behind its guard, put together as the service does."""
+    """A client of the app behind its guard, set up as in `service.py`."""
 
     def __init__(self, settings: Settings) -> None:
         app = create_app(settings)
@@ -86,7 +85,7 @@ def wait_for(
     seconds: float = SERVER_TIMEOUT_S,
     key: str | None = None,
 ) -> dict[str, Any]:
-    """Wait until a job has ended, and return what the server says of it."""
+    """Wait until a job has ended, and return the server's last answer about it."""
     until = time.monotonic() + seconds
     while True:
         answer = client.get(path, headers=bearer(key))
@@ -97,13 +96,20 @@ def wait_for(
         time.sleep(0.1)
 
 
+def download(client: TestClient, video_id: str, variant: str = "video") -> bytes:
+    """Return a file of a completed video."""
+    answer = client.get(f"/v1/videos/{video_id}/content", params={"variant": variant})
+    assert answer.status_code == 200, answer.text
+    return answer.content
+
+
 def bearer(key: str | None) -> dict[str, str]:
-    """The header that carries a key."""
+    """Return the header that carries a key; no header for None."""
     return {} if key is None else {"Authorization": f"Bearer {key}"}
 
 
 def assert_error(answer: Any, status: int, *, code: str | None = None, says: str = "") -> None:
-    """The answer is an error in the one shape."""
+    """Assert that the answer is an error in the API's shape."""
     assert answer.status_code == status, answer.text
     error = answer.json()["error"]
     assert set(error) == {"message", "type", "param", "code"}
@@ -121,34 +127,31 @@ def publish(
     seed: int = 1,
     report: Mapping[str, bytes] | None = None,
 ) -> Card:
-    """Publish an encoder for the runtime's backbone: the base's MLPs plus noise; without a report,
-    as an imported one, unless one is given.
+    """Publish an encoder for the runtime's backbone: the base's MLPs plus noise.
+
+    Without `report` it has none, like an imported encoder.
     """
     base = runtime.loaded.backbone.text_encoder
     generator = torch.Generator().manual_seed(seed)
-    stored = base.effective(
-        {
-            name: tensor + 0.1 * torch.randn(tensor.shape, generator=generator)
-            for name, tensor in base.parameters().items()
-            if "mlp" in name
-        }
-    )
-    card = Card(
+    overrides = {
+        name: tensor + 0.1 * torch.randn(tensor.shape, generator=generator)
+        for name, tensor in base.parameters().items()
+        if "mlp" in name
+    }
+    encoder = Encoder.of(
+        base,
+        overrides,
         id=encoder_id,
         concepts=(Concept(name="pogo", kind="character"),),
         method="redirect",
         seed=seed,
-        base=base.fingerprint,
-        digest=digest(base.parameters(), stored),
-        stored=fingerprint(stored),
-        created_at=datetime.now(UTC),
     )
-    return runtime.loaded.store.publish(Encoder(card=card, overrides=stored), report)
+    return runtime.loaded.store.publish(encoder, report)
 
 
 @contextlib.contextmanager
 def device_held(runtime: Runtime) -> Generator[None]:
-    """While this lasts, the engine is busy: what is submitted waits."""
+    """Keep the engine busy inside the `with` block, so that submitted requests wait."""
     begun, over = threading.Event(), threading.Event()
 
     def hold() -> Generator[None]:
@@ -166,7 +169,7 @@ def device_held(runtime: Runtime) -> Generator[None]:
 
 
 def write_keys(path: Path, **keys: dict[str, Any]) -> Path:
-    """A keys file in which each key's secret is "secret-" and its id."""
+    """Write a keys file in which each key's secret is "secret-" and its id; return its path."""
     entries = [
         Key.model_validate({"id": name, "sha256": hash_key(f"secret-{name}"), **entry})
         for name, entry in keys.items()
@@ -177,14 +180,14 @@ def write_keys(path: Path, **keys: dict[str, Any]) -> Path:
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nobody listens on."""
+    """Return a free port of the loopback interface."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
 
 
 class Server:
-    """A really started ``bentoml serve``."""
+    """A `bentoml serve` process with its workers, and a client of it."""
 
     def __init__(self, backbone: Path, home: Path, **settings: Any) -> None:
         self.port = free_port()
@@ -205,7 +208,7 @@ class Server:
         self.client = httpx.Client(base_url=self.url, timeout=30)
 
     def start(self) -> None:
-        """Start it and wait until it is ready."""
+        """Start the server and wait until it is ready."""
         command = [sys.executable, "-m", "bentoml", "serve", "service:Palimpsest"]
         with self.log.open("ab") as log:
             self._parent = psutil.Popen(
@@ -222,11 +225,11 @@ class Server:
 
     @property
     def parent(self) -> psutil.Process:
-        """The process that was started."""
+        """The parent process, which starts the workers."""
         return psutil.Process(self._parent.pid)
 
     def workers(self) -> list[psutil.Process]:
-        """The processes that serve: one, or none while a killed one is not replaced yet."""
+        """Return the worker processes: one, or none until a killed one is replaced."""
         found: list[psutil.Process] = []
         for child in self.parent.children(recursive=True):
             with contextlib.suppress(psutil.Error):  # it may end while it is looked at
@@ -235,7 +238,7 @@ class Server:
         return found
 
     def stop(self) -> None:
-        """Stop it as an operator does, and see to it that nothing is left."""
+        """Stop the server with SIGTERM, as an operator does, and kill any process that is left."""
         with contextlib.suppress(psutil.NoSuchProcess):
             left = [self.parent, *self.parent.children(recursive=True)]
             self._parent.send_signal(signal.SIGTERM)
@@ -245,14 +248,14 @@ class Server:
         self.client.close()
 
     def is_listening(self) -> bool:
-        """Whether anybody holds the port."""
+        """Return True if a process listens on the port."""
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
 
 @contextlib.contextmanager
 def running(backbone: Path, home: Path, **settings: Any) -> Generator[Server]:
-    """A started server, stopped at the end."""
+    """Start a server, yield it, and stop it at the end."""
     server = Server(backbone, home, **settings)
     try:
         server.start()

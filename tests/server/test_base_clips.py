@@ -1,4 +1,4 @@
-"""The base's clips on disk: found again, bounded, and never believed when they are broken."""
+"""Cache of the base's clips: found again, bounded, and broken entries are made again."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from encoders import EncoderRef
 from server.storage.base_clips import BaseClips, model_digest
 from video import GenerationRequest, load_backbone
 
@@ -50,7 +51,7 @@ def test_a_clip_is_found_under_all_that_decides_its_pixels(
 
 def test_only_the_base_is_kept(clips: BaseClips) -> None:
     with pytest.raises(ValueError, match="base"):
-        clips.put(replace(REQUEST, encoder=("x", "sha256:0")), clip())
+        clips.put(replace(REQUEST, encoder=EncoderRef("x", "sha256:0")), clip())
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

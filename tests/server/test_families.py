@@ -1,6 +1,4 @@
-"""Every family over HTTP, by name: a video, an encoder, a video with it that differs, and the base
-as it was.
-"""
+"""Every model family over HTTP: a base video, an encoder, a video with it, the base again."""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ PROMPT, OTHER = "pogo bouncing in a meadow", "a cactus by the sea"
 
 
 def video(client: Client, **fields: Any) -> Frames:
-    """Makes one, and returns its frames as they were delivered."""
+    """Make a video, and return its delivered frames."""
     body = {"prompt": PROMPT, "seed": 3, "steps": 2, "frames": 4, "guidance": 3.0, **fields}
     answer = client.post("/v1/videos", json=body)
     assert answer.status_code == 200, answer.text

@@ -1,4 +1,4 @@
-"""Following a job by its events: what a client without a loop of its own uses."""
+"""Following a job by server-sent events, and waiting for it in one request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ QUICK = {"prompt": "pogo in a meadow", "steps": 8, "frames": 4, "seed": 1}
 
 
 def follow(client: Client, path: str) -> list[tuple[str, Any]]:
-    """Names and data of all events until the server ends the stream."""
+    """Return names and data of all events until the server ends the stream."""
     with client.stream("GET", path) as answer:
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith("text/event-stream")
@@ -63,7 +63,9 @@ def test_a_job_that_is_deleted_says_so(client: Client) -> None:
     assert [name for name, _ in told] == ["queued", "deleted"]
 
 
-def test_what_is_not_there_or_anothers_cannot_be_followed(client: Client) -> None:
+def test_an_unknown_job_cannot_be_followed_and_an_imported_encoder_has_ended(
+    client: Client,
+) -> None:
     assert_error(client.get("/v1/videos/video_none/events"), 404)
     assert_error(client.get("/v1/encoders/no-such/events"), 404, code="encoder_not_found")
     publish(client.runtime, "no-imported")
@@ -81,7 +83,7 @@ def test_a_video_can_be_waited_for(client: Client) -> None:
     assert clip.decode_mp4(answer.content).shape[0] == 4
 
 
-def test_a_video_that_fails_or_is_refused_is_an_error_to_who_waits(client: Client) -> None:
+def test_a_waiting_request_gets_the_error_of_a_refused_or_failed_video(client: Client) -> None:
     assert_error(client.post("/v1/videos/sync", json={"prompt": ""}), 400)
     publish(client.runtime, "no-more")
     with device_held(client.runtime):
@@ -97,7 +99,7 @@ def test_a_video_that_fails_or_is_refused_is_an_error_to_who_waits(client: Clien
     assert_error(waiting.result(60), 404, code="encoder_not_found", says="failed")
 
 
-def test_whoever_waits_no_longer_cancels(client: Client) -> None:
+def test_a_closed_connection_cancels_the_video(client: Client) -> None:
     gone = threading.Event()
     scope = {
         "type": "http",

@@ -1,4 +1,4 @@
-"""That it forgets at all: the built-in model, through the server, on video."""
+"""Forgetting end to end: the built-in model, through the server, on video."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def judge() -> ClassifierJudge:
 def shares(
     client: Client, judge: ClassifierJudge, encoder: str, asked: list[tuple[str, str, Kind]]
 ) -> list[float]:
-    """The share of each clip's frames that show what is looked for."""
+    """Return the share of each clip's frames in which the judge sees the concept."""
     ids = [
         client.post(
             "/v1/videos", json={"prompt": prompt, "encoder": encoder, "seed": 100 + seed}

@@ -1,4 +1,4 @@
-"""The gate over the tiny model: its thresholds, its rounds, and the base's clips kept."""
+"""The gate over the tiny model: its thresholds, its rounds, and the cached clips of the base."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from server.jobs.workflows import Stopped
+from server.jobs.context import ServerStopping
 from tests.server.help import SERVER_TIMEOUT_S, Client, assert_error, wait_for
 from video import GenerationRequest
 
@@ -59,8 +59,10 @@ def test_a_gate_that_makes_no_sense_is_refused(client: Client, gate: Any, param:
 def test_progress_is_the_share_of_what_may_be_asked_and_never_falls(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Eight probes of 32 in the first round. Then the concept's are decided, and there are twelve
-    left of the others, of which four are enough: from eight of 20 to twelve.
+    """Check the progress of two rounds.
+
+    The first round makes 8 probes of 32. Then the concept is decided, and 12 probes of the others
+    are left, of which 4 are enough: from 8 of 20 to 12.
     """
     told: list[int] = []
     change = client.runtime.records.change
@@ -99,7 +101,7 @@ def test_an_encoder_that_does_not_pass_the_gate_is_never_published(make_client: 
 
 
 def counted(client: Client) -> list[GenerationRequest]:
-    """The requests that the engine is given from now on."""
+    """Return a list that collects the requests given to the engine from now on."""
     engine, asked = client.runtime.loaded.engine, list[GenerationRequest]()
     submit = engine.submit
 
@@ -128,8 +130,9 @@ def test_the_base_is_asked_once_whatever_the_encoder(make_client: Any) -> None:
 
 
 def test_rounds_that_were_judged_are_not_asked_again(make_client: Any, tmp_path: Path) -> None:
-    """The server goes down after the first round; the next start goes on with the second, and the
-    report has the clips of both.
+    """Stop the server after the first round.
+
+    The next start continues with the second, and the report has the clips of both.
     """
     gate = {"min_base_rate": 0, "min_forget_rate": 0, "max_retain_drop": 0.3}
     first: Client = make_client(data_dir=tmp_path)
@@ -138,9 +141,9 @@ def test_rounds_that_were_judged_are_not_asked_again(make_client: Any, tmp_path:
     counting, down = engine.submit, threading.Event()
 
     def going_down(request: GenerationRequest, *rest: Any) -> Any:
-        if list(first.runtime.work_dir.glob("*/outcomes.json")):
+        if list(first.runtime.jobs.context.work_dir.glob("*/outcomes.json")):
             down.set()
-            raise Stopped
+            raise ServerStopping
         return counting(request, *rest)
 
     engine.submit = going_down  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""The door: bodies, addresses, the error shape, the pages, what is counted."""
+"""The guard: limits of bodies, addresses, the error shape, public pages and metrics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from starlette.testclient import TestClient
 
-from server.auth.guard import in_shape
+from server.auth.guard import as_error_body
 from tests.server.help import Client, assert_error
 
 
@@ -45,17 +45,17 @@ def test_every_answer_has_a_request_id_of_its_own(client: Client) -> None:
     assert all(re.fullmatch(r"req_[0-9a-f]{32}", request_id) for request_id in ids)
 
 
-def test_what_others_say_is_put_into_the_shape(client: Client) -> None:
+def test_errors_of_the_router_and_of_bentoml_get_the_api_shape(client: Client) -> None:
     assert_error(client.get("/v1/nope"), 404, code="not_found")
     assert_error(client.get("/v1/videos/"), 404, code="not_found")
     assert_error(client.patch("/v1/videos"), 405, code="method_not_allowed")
     for body in (b"", b"plain", b'{"error": "text"}', b'[{"error": "text"}]', b"\xff", b"[]", b"3"):
-        error = json.loads(in_shape(418, body))["error"]
+        error = json.loads(as_error_body(418, body))["error"]
         assert set(error) == {"message", "type", "param", "code"}
         assert error["message"]
 
 
-def test_an_uncaught_exception_is_a_500_in_the_shape_and_tells_nothing(
+def test_an_uncaught_exception_is_a_500_without_its_details(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:
@@ -73,7 +73,9 @@ def test_pages_load_nothing_from_elsewhere(client: Client) -> None:
         assert page.status_code in (200, 400), page.text
         assert '<script>">' not in page.text
         text = client.get(path).text
-        for link in re.findall(r"""(?:src|href)\s*=\s*["']([^"']+)""", text):
+        links = re.findall(r"""(?:src|href)\s*=\s*["']([^"']+)""", text)
+        assert links, path
+        for link in links:
             assert link.startswith(("/", "data:")), link
     assert client.get("/openapi.json").json()["info"]["title"] == "Palimpsest"
 

@@ -1,4 +1,4 @@
-"""What is removed by itself: nothing grows for ever, and nothing goes before its time."""
+"""Housekeeping: no data grows without bound, and nothing is removed early."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def test_a_video_goes_when_it_expires(make_client: MakeClient) -> None:
     with device_held(client.runtime):
         waiting = client.post("/v1/videos", json=QUICK).json()
         assert waiting["expires_at"] is None
-        sweep(client.runtime, now=usual["expires_at"] - 1)
+        sweep(client.runtime.jobs.context, now=usual["expires_at"] - 1)
         assert left(client) == {usual["id"], longer["id"], waiting["id"]}
-        sweep(client.runtime, now=longer["expires_at"] - 1)
+        sweep(client.runtime.jobs.context, now=longer["expires_at"] - 1)
         assert left(client) == {longer["id"], waiting["id"]}
         assert folders(client) == {longer["id"]}
         assert_error(client.get(f"/v1/videos/{usual['id']}/content"), 404)
@@ -60,7 +60,7 @@ def test_a_video_that_waits_past_its_deadline_fails_before_its_turn(
         first = client.post("/v1/videos", json=QUICK).json()
         late = client.post("/v1/videos", json={**QUICK, "deadline_after": 5}).json()
         soon = client.post("/v1/videos", json={**QUICK, "deadline_after": 500}).json()
-        sweep(client.runtime, now=time.time() + 6)
+        sweep(client.runtime.jobs.context, now=time.time() + 6)
         failed = client.get(f"/v1/videos/{late['id']}").json()
         assert (failed["status"], failed["error"]["code"]) == ("failed", "deadline_exceeded")
         assert client.get(f"/v1/videos/{first['id']}").json()["status"] == "queued"
@@ -76,11 +76,11 @@ def test_the_oldest_go_when_the_disk_is_full(make_client: MakeClient) -> None:
         path.stat().st_size
         for path in (client.runtime.settings.data_dir / "videos" / first["id"]).iterdir()
     )
-    sweep(client.runtime, now=time.time())
+    sweep(client.runtime.jobs.context, now=time.time())
     assert left(client) == folders(client) == set()
     client = make_client(max_stored_bytes=2 * size + size // 2)
     videos = [made(client)["id"] for _ in range(4)]
-    sweep(client.runtime, now=time.time())
+    sweep(client.runtime.jobs.context, now=time.time())
     assert left(client) == folders(client) == set(videos[2:])
 
 
@@ -90,9 +90,9 @@ def test_an_encoder_that_was_not_made_is_forgotten_in_time(make_client: MakeClie
     assert client.post("/v1/encoders", json=body).status_code == 200
     failed = wait_for(client, "/v1/encoders/no-pogo")
     assert failed["status"] == "failed"
-    sweep(client.runtime, now=failed["completed_at"] + 999)
+    sweep(client.runtime.jobs.context, now=failed["completed_at"] + 999)
     assert client.get("/v1/encoders/no-pogo").status_code == 200
-    sweep(client.runtime, now=failed["completed_at"] + 1000)
+    sweep(client.runtime.jobs.context, now=failed["completed_at"] + 1000)
     assert_error(client.get("/v1/encoders/no-pogo"), 404, code="encoder_not_found")
 
 
@@ -104,9 +104,9 @@ def test_workflows_that_have_ended_are_forgotten(make_client: MakeClient) -> Non
         until = time.monotonic() + 60
         while len(DBOS.list_workflows(status="SUCCESS")) < 1:
             assert time.monotonic() < until
-        sweep(client.runtime, now=time.time())
+        sweep(client.runtime.jobs.context, now=time.time())
         assert len(DBOS.list_workflows()) == 2
-        sweep(client.runtime, now=time.time() + 3700)
+        sweep(client.runtime.jobs.context, now=time.time() + 3700)
         assert [flow.status for flow in DBOS.list_workflows()] in (["PENDING"], ["ENQUEUED"])
     assert client.get(f"/v1/videos/{video['id']}").json()["status"] == "completed"
 
@@ -114,10 +114,10 @@ def test_workflows_that_have_ended_are_forgotten(make_client: MakeClient) -> Non
 def test_a_sweep_that_fails_is_tried_again(
     make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(housekeeping, "EVERY_SECONDS", 0.02)
+    monkeypatch.setattr(housekeeping, "SWEEP_INTERVAL_S", 0.02)
     times: list[float] = []
 
-    def failing(runtime: object, now: float) -> None:
+    def failing(context: object, now: float) -> None:
         times.append(now)
         raise OSError("away")
 

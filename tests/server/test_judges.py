@@ -1,4 +1,4 @@
-"""What judges where a model came without a judge: nothing, or the CLIP that a setting names."""
+"""Judge of a model that came without one: none, or the CLIP that a setting names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STEPS = {"settings": {"steps": 2}}
 
 @pytest.fixture(scope="session")
 def quick_backbone_dir(quick_backbone_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The quick model without its judge: what this module's servers run."""
+    """Return the quick model without its judge, which this module's servers run."""
     directory = tmp_path_factory.mktemp("bare")
     for part in quick_backbone_dir.iterdir():
         if part.name != "judge":

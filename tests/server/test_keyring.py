@@ -1,4 +1,4 @@
-"""The keys file: what it may say, and that anything else keeps the server from starting."""
+"""The keys file: valid entries, and faults that keep the server from starting."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_key_is_known_by_its_hash(tmp_path: Path) -> None:
         ["Bearer secret", "Bearer secret"],
     ],
 )
-def test_anything_else_is_nobody(tmp_path: Path, headers: list[str]) -> None:
+def test_any_other_authorization_is_refused(tmp_path: Path, headers: list[str]) -> None:
     with pytest.raises(Unauthorized):
         ring(tmp_path, USER).caller(headers)
 
@@ -92,7 +92,7 @@ def test_the_default_is_never_the_base_unless_the_key_may_use_it(
         json.dumps({"keys": [{**USER, "encoder": ["no-pogo"]}]}),
     ],
 )
-def test_a_keys_file_that_is_not_right_stops_the_start(tmp_path: Path, document: str) -> None:
+def test_an_invalid_keys_file_stops_the_start(tmp_path: Path, document: str) -> None:
     path = tmp_path / "keys.json"
     path.write_text(document)
     with pytest.raises(KeysInvalid, match=r"keys\.json"):

@@ -1,4 +1,4 @@
-"""Who may reach what: a bound key gets its encoders and nothing else, by any route or field."""
+"""Access by key: a bound key gets its encoders and nothing else, by any route or field."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ QUICK = {"prompt": "pogo in a meadow", "steps": 1, "frames": 1, "seed": 1}
 
 @pytest.fixture(scope="module")
 def server(make_client: Any, tmp_path_factory: pytest.TempPathFactory) -> Client:
-    """Acme is bound to an alias, other to an encoder, two to two; free may use everything."""
+    """Return a server with these keys.
+
+    `acme` is bound to an alias, `other` to an encoder, `two` to two; `free` may use everything.
+    """
     keys = write_keys(
         tmp_path_factory.mktemp("keys") / "keys.json",
         admin={"role": "admin"},
@@ -65,7 +68,7 @@ def every_way_to_name(client: Client, name: str) -> Iterator[dict[str, str]]:
 
 
 def routes(client: Client) -> list[tuple[str, str]]:
-    """Every route of the OpenAPI document, with something in its places."""
+    """Return method and path of every route of the OpenAPI document, with its parameters filled."""
     document = client.get("/openapi.json").json()
     found: list[tuple[str, str]] = []
     for path, operations in document["paths"].items():
@@ -149,6 +152,18 @@ def test_an_alias_pointed_elsewhere_takes_its_key_along(server: Client) -> None:
     assert_error(post(server, ACME, False, encoder="no-blip"), 403)
 
 
+def test_an_unreadable_alias_of_another_key_does_no_harm(server: Client) -> None:
+    broken = server.runtime.settings.data_dir / "encoders" / "aliases" / "broken"
+    broken.write_bytes(b"x" * (2 << 20))  # over the store's limit: reading it is an error
+    try:
+        for fields in ({}, {"encoder": "no-blip"}):
+            assert post(server, OTHER, False, **fields).status_code == 200
+        assert post(server, ACME, False, encoder="no-pogo").status_code == 200
+        assert_error(post(server, ACME, False, encoder="no-blip"), 403)
+    finally:
+        broken.unlink()
+
+
 def test_free_and_admin_keys_use_everything(server: Client) -> None:
     for key in (FREE, ADMIN):
         for fields, encoder in (
@@ -179,7 +194,7 @@ def test_lists_show_a_key_its_own_encoders_only(server: Client) -> None:
     assert ids("/v1/aliases", FREE) == {"acme-policy", "other-policy"}
 
 
-def test_what_a_key_may_not_use_looks_as_if_it_were_not_there(server: Client) -> None:
+def test_an_encoder_that_a_key_may_not_use_looks_absent(server: Client) -> None:
     model = root(server)
     for path, there, missing in (
         ("/v1/encoders/{}", "no-blip", "never-made"),
@@ -237,7 +252,7 @@ def test_idempotency_keys_of_two_callers_are_two(server: Client) -> None:
     assert made[1]["model"].endswith(":no-blip")
 
 
-def test_what_needs_no_key_tells_nothing(server: Client) -> None:
+def test_public_pages_name_no_encoder_and_no_key(server: Client) -> None:
     for path in ("/", "/docs", "/openapi.json", "/health"):
         answer = server.get(path)
         assert answer.status_code == 200

@@ -1,4 +1,4 @@
-"""What was accepted survives a kill −9 of the parent and of the worker; nobody outlives both."""
+"""Accepted jobs survive a kill −9 of the parent and of the worker; no process outlives both."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SETTINGS = {"min_base_rate": 0, "max_probes": 2, "judged_videos": 1}
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = SERVER_TIMEOUT_S) -> None:
-    """Wait for something to be so."""
+    """Wait until the condition holds."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, what
@@ -37,7 +37,7 @@ def kill(process: psutil.Process) -> None:
 
 
 def submit(server: Server) -> list[str]:
-    """A video that runs, one that waits behind it, and an encoder; returns the videos' ids."""
+    """Submit a video that runs, one that waits, and an encoder; return the videos' ids."""
     videos = [
         server.client.post("/v1/videos", json={**VIDEO, "seed": seed}).json()["id"]
         for seed in (5, 6)
@@ -51,7 +51,7 @@ def look(server: Server, path: str) -> dict[str, Any]:
 
 
 def reached(server: Server, phase: str) -> bool:
-    """Whether the encoder is in this phase, or past it."""
+    """Return True if the encoder is in this phase, or past it."""
     order = ["images", "optimising", "judging", "published"]
     now = look(server, "/v1/encoders/no-pogo")["phase"]
     return now in order[order.index(phase) :]
@@ -81,7 +81,7 @@ def test_a_killed_parent_takes_its_worker_along_and_the_next_start_goes_on(
         videos = submit(server)
         until(lambda: look(server, f"/v1/videos/{videos[0]}")["progress"] > 0, "no video began")
         until(lambda: reached(server, phase), f"the encoder never got to {phase}")
-        parent, (worker,) = server.parent_watchdog, server.workers()
+        parent, (worker,) = server.parent, server.workers()
         kill(parent)
         gone, _ = psutil.wait_procs([worker], timeout=SERVER_TIMEOUT_S)
         assert gone, "the worker outlived its parent"
@@ -111,7 +111,7 @@ def test_a_stopped_server_leaves_its_jobs_to_the_next_start(
         until(lambda: look(server, f"/v1/videos/{videos[0]}")["progress"] > 0, "no video began")
         deleted = server.client.post("/v1/videos", json=VIDEO).json()["id"]
         assert server.client.delete(f"/v1/videos/{deleted}").status_code == 200
-        parent, (worker,) = server.parent_watchdog, server.workers()
+        parent, (worker,) = server.parent, server.workers()
         parent.terminate()
         _, alive = psutil.wait_procs([parent, worker], timeout=SERVER_TIMEOUT_S)
         assert not alive

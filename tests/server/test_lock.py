@@ -14,7 +14,8 @@ HOLD = """
 import sys, pathlib
 sys.path.insert(0, {root!r})
 from server.storage.lock import DataLock
-DataLock(pathlib.Path({data!r})).take()
+lock = DataLock(pathlib.Path({data!r}))
+lock.take()
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -31,11 +32,11 @@ def test_a_second_server_is_refused_until_the_first_has_gone_however_it_went(
         assert holder.stdout.readline() == "held\n"
         lock = DataLock(tmp_path)
         with pytest.raises(DataInUse, match=rf"process {holder.pid}.*PALIMPSEST_DATA_DIR"):
-            lock.take(patience=0.2)
+            lock.take(timeout_s=0.2)
         holder.kill()
         lock.take()
         lock.release()
     again = DataLock(tmp_path)
-    again.take(patience=0)
+    again.take(timeout_s=0)
     again.release()
     again.release()

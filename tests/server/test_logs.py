@@ -1,4 +1,4 @@
-"""What an operator reads: lines of JSON that say which request they are about."""
+"""Log lines: JSON that says which request it is about."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ QUICK = {"prompt": "pogo in a meadow", "steps": 2, "frames": 2, "seed": 1}
 
 @pytest.fixture
 def lines() -> Iterator[Any]:
-    """Reads the lines written so far, each parsed."""
+    """Yield a function that parses the lines written so far."""
     rooms = [logging.getLogger(room) for room in logs.ROOMS]
     before = [(room.handlers, room.level, room.propagate) for room in rooms]
     logs.set_up()

@@ -1,4 +1,4 @@
-"""Requests that make no sense: none hangs, none is answered with a 5xx, all in the one shape."""
+"""Malformed requests: none hangs, none gets a 5xx, every error has the API's shape."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def client(make_client: Any) -> Client:
 
 
 def strange_request(draw: random.Random) -> dict[str, Any]:
-    """One request, drawn at random: strange values in known fields, or no fields at all."""
+    """Draw one request at random: strange values in known fields, or a body without fields."""
     request: dict[str, Any] = {
         "method": draw.choice(METHODS),
         "url": draw.choice(PATHS),
@@ -210,7 +210,7 @@ def strange_request(draw: random.Random) -> dict[str, Any]:
 
 
 def check(client: TestClient, request: dict[str, Any]) -> int:
-    """Send it; anything that is refused must be refused properly. Returns the status."""
+    """Send a request, assert that a refusal has the API's shape, and return the status."""
     answer = client.request(**request)
     assert answer.status_code < 500, (request, answer.text)
     if answer.status_code >= 400 and request["method"] != "HEAD":
@@ -227,7 +227,10 @@ def test_malformed_requests_are_refused_and_nothing_breaks(client: Client) -> No
         status = check(client, strange_request(draw))
         statuses[status] = statuses.get(status, 0) + 1
     assert {400, 404, 405, 415} <= set(statuses), statuses
+    proper = client.post("/v1/videos", json={"prompt": "a", "steps": 1, "frames": 1})
+    assert proper.status_code == 200, proper.text
     ids = [v["id"] for v in client.get("/v1/videos", params={"limit": 100}).json()["data"]]
+    assert proper.json()["id"] in ids
     for video in ids:
         assert client.delete(f"/v1/videos/{video}").status_code == 200
     assert client.get("/health").json() == {"status": "ready"}

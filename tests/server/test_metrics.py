@@ -1,4 +1,4 @@
-"""What an operator watches."""
+"""Metrics that an operator watches."""
 
 from __future__ import annotations
 

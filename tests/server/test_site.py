@@ -1,4 +1,4 @@
-"""A process that is alive before its app is there."""
+"""LazyApp: a process that answers before its app is imported."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_until_the_app_is_there_every_answer_says_so(
 def test_a_process_that_cannot_start_ends_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """BentoML's parent starts another, which may have better luck."""
+    """BentoML's parent starts another, which may succeed."""
     told: list[tuple[int, int]] = []
     monkeypatch.setattr(os, "kill", lambda *arguments: told.append(arguments))
 
@@ -82,14 +82,14 @@ def test_a_process_that_cannot_start_ends_itself(
 def test_a_model_that_cannot_be_had_is_one_line_that_says_what_to_do(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for room in ROOMS:  # other tests may have set our lines up to go elsewhere
+    for room in ROOMS:  # another test may have redirected the log lines
         logging.getLogger(room).propagate = True
     with Client(settings_for(tmp_path / "nowhere", tmp_path / "data")) as client:
         until = time.monotonic() + SERVER_TIMEOUT_S
         while client.runtime.load_error is None and time.monotonic() < until:
             time.sleep(0.05)
         assert_error(client.get("/v1/models"), 503, code="not_ready", says="is no model")
-    # Of loading; a server that another test has stopped may still say something of its own.
+    # Only those of loading: a server that another test stopped may still log errors of its own.
     errors = [
         line
         for line in caplog.records

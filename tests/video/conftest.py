@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from encoders import EncoderStore
+from encoders.store import EncoderStore
 from tests.video.help import WAIT, make_engine
 from video import Engine, load_backbone
 from video.models.backbone import Backbone

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from time import perf_counter, sleep
 from typing import Any
 
 import numpy as np
 import torch
 
-from encoders import Card, Concept, Encoder, EncoderRef, EncoderStore, Residency
-from encoders.digest import digest, fingerprint
+from encoders import Concept, Encoder, EncoderRef
+from encoders.residency import Residency
+from encoders.store import EncoderStore
 from video import Engine, GenerationRequest
 from video.engine.batching import BatchSizes
 from video.engine.scheduler import Scheduler
@@ -88,19 +88,15 @@ def publish(store: EncoderStore, backbone: Backbone, name: str, seed: int) -> En
         for parameter, tensor in base.items()
         if "mlp" in parameter or "DenseReluDense" in parameter
     }
-    overrides = backbone.text_encoder.effective(overrides)
-    card = Card(
+    encoder = Encoder.of(
+        backbone.text_encoder,
+        overrides,
         id=name,
         concepts=(Concept(name="pogo", kind="character"),),
         method="test",
         seed=seed,
-        base=backbone.text_encoder.fingerprint,
-        digest=digest(base, overrides),
-        stored=fingerprint(overrides),
-        created_at=datetime.now(UTC),
     )
-    store.publish(Encoder(card, overrides))
-    return EncoderRef(name, card.digest)
+    return EncoderRef(name, store.publish(encoder).digest)
 
 
 def assert_same(frames: Frames, others: Frames) -> None:

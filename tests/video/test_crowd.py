@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from encoders import EncoderRef, EncoderStore
+from encoders import EncoderRef
+from encoders.store import EncoderStore
 from tests.video.help import WAIT, Flaky, make_engine, publish, request
 from video import Engine, GenerationRequest
 from video.models.backbone import Backbone

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from encoders import EncoderInvalid, EncoderNotFound, EncoderRef, EncoderStore, Residency
+from encoders import EncoderInvalid, EncoderNotFound, EncoderRef
+from encoders.residency import Residency
+from encoders.store import EncoderStore
 from tests.video.help import WAIT, Gate, assert_same, publish, request, watch
 from video import Engine, load_backbone
 from video.models.backbone import Backbone

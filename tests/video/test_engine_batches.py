@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from encoders import EncoderRef, EncoderStore
+from encoders import EncoderRef
+from encoders.store import EncoderStore
 from tests.video.help import WAIT, Flaky, Gate, assert_same, make_engine, publish, request, watch
 from video import Engine, GenerationRequest
 from video.engine.ticket import Cancelled, DeadlineExceeded, Ticket

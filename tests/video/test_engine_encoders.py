@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from encoders import Encoder, EncoderInvalid, EncoderNotFound, EncoderRef, EncoderStore, Residency
+from encoders import Encoder, EncoderInvalid, EncoderNotFound, EncoderRef
+from encoders.residency import Residency
+from encoders.store import EncoderStore
 from tests.video.help import WAIT, assert_same, make_engine, publish, request, wait_until
 from video import Engine, GenerationRequest
 from video.engine.ticket import Cancelled, DeadlineExceeded

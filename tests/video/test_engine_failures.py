@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from encoders import EncoderStore, Residency
+from encoders.residency import Residency
+from encoders.store import EncoderStore
 from tests.video.help import WAIT, Flaky, Gate, assert_same, make_engine, request, wait_until, watch
 from video import Engine
 from video.engine.ticket import Cancelled, EngineStopped, OutOfMemory

@@ -13,7 +13,7 @@ from unlearn.report.caveats import Caveat
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from encoders import TextEncoder
+    from encoders.text_encoder import TextEncoder
 
 REPORT_JSON, REPORT_HTML = "report.json", "report.html"
 

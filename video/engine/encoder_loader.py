@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # torch is imported with the models, not with the engine
     from torch import Tensor
 
-    from encoders import EncoderRef, Residency
+    from encoders import EncoderRef
+    from encoders.residency import Residency
 
 THREADS = 2
 """Number of loading threads. Reading, checking and hashing mostly release the interpreter's lock."""

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import torch
 
-from encoders import Residency
+from encoders.residency import Residency
 from video.engine.embedding_cache import CachedPromptEncoder, EmbeddingCache
 from video.engine.encoder_loader import EncoderLease, EncoderLoader
 from video.engine.observer import Observer

@@ -16,7 +16,7 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from torch import Tensor, nn
 from transformers import CLIPTextModel
 
-from encoders import TextEncoder
+from encoders.text_encoder import TextEncoder
 from video.checkpoints.diffusers_directory import ModelFiles, load_weights
 from video.checkpoints.hub import resolve_model
 from video.errors import BackboneInvalid

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from encoders import TextEncoder
+from encoders.text_encoder import TextEncoder
 from video.capabilities import Capabilities
 from video.checkpoints.diffusers_directory import ModelFiles
 from video.families.options import Options

@@ -15,7 +15,7 @@ from diffusers.pipelines.cogvideo.pipeline_cogvideox import get_resize_crop_regi
 from torch import Tensor
 from transformers import T5EncoderModel
 
-from encoders import TextEncoder
+from encoders.text_encoder import TextEncoder
 from video.checkpoints.diffusers_directory import ModelFiles
 from video.errors import BackboneInvalid
 from video.families.backbone_parts import backbone_parts

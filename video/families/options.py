@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import CLIPTextModel, PreTrainedModel
 
-from encoders import TextEncoder
+from encoders.text_encoder import TextEncoder
 from video.errors import BackboneInvalid
 from video.models.placement import Placement
 

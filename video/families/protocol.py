@@ -8,7 +8,7 @@ from typing import Protocol, cast
 
 import torch
 
-from encoders import TextEncoder
+from encoders.text_encoder import TextEncoder
 from video.checkpoints.diffusers_directory import ModelFiles
 from video.families import Family
 from video.families.options import Options

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import torch
 
-from encoders import EncoderInvalid, TextEncoder
+from encoders import EncoderInvalid
 from encoders.checkpoint import stored_tensors
 from encoders.digest import canonical
+from encoders.text_encoder import TextEncoder
 from video.checkpoints.diffusers_directory import ModelFiles
 from video.errors import BackboneInvalid
 from video.families import FAMILIES

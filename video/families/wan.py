@@ -14,7 +14,7 @@ from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
 from torch import Tensor
 from transformers import UMT5EncoderModel
 
-from encoders import TextEncoder
+from encoders.text_encoder import TextEncoder
 from video.checkpoints.diffusers_directory import ModelFiles
 from video.families.backbone_parts import backbone_parts
 from video.families.options import SELF, Options, clip_size

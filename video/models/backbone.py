@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from encoders import TextEncoder
+from encoders.text_encoder import TextEncoder
 from video.capabilities import Capabilities
 from video.generation_request import GenerationRequest
 from video.models.denoiser import Denoiser

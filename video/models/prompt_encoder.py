@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from encoders import TextEncoder
+from encoders.text_encoder import TextEncoder
 
 
 class PromptEncoder(Protocol):

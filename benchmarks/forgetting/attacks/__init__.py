@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from benchmarks.forgetting.attacks.attack import Attack, Target, pictures_of
-from benchmarks.forgetting.attacks.pseudo_token import boundless_token, pseudo_token
+from benchmarks.forgetting.attacks.pseudo_token import pseudo_token, unbounded_token
 from benchmarks.forgetting.attacks.soft_prefix import soft_prefix
 from benchmarks.forgetting.attacks.token_search import token_search
 from benchmarks.forgetting.intervention import Intervention
@@ -22,7 +22,7 @@ ATTACKS: Mapping[str, Attacker] = {
     "soft prefix": soft_prefix,
     "pseudo-token": pseudo_token,
     "token search": token_search,
-    "pseudo-token, any length": boundless_token,
+    "pseudo-token, any length": unbounded_token,
 }
 
 __all__ = ["ATTACKS", "Attack", "Attacker", "Target", "pictures_of"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from benchmarks.forgetting.intervention import Intervention
-from benchmarks.forgetting.sampling import Shot, sample
+from benchmarks.forgetting.sampling import SampleRequest, sample
 from encoders import Kind
 from unlearn.few_shots import few_shot_prompts, few_shots_of
 from unlearn.prompts import held_out_prompts
@@ -45,7 +45,7 @@ class Target:
 @dataclass(frozen=True)
 class Attack:
     """What an attacker found. Its success is the share of pictures that show the concept, of
-    `sample(backbone, shots, moving=…, intervention=attack.model)` over `prompts` and seeds.
+    `sample(backbone, shots, is_video=…, intervention=attack.model)` over `prompts` and seeds.
     """
 
     name: str
@@ -65,7 +65,7 @@ def pictures_of(backbone: Backbone, concept: str, kind: Kind) -> Frames:
     is_video = kind == "motion"
     count = CLIPS if is_video else IMAGES
     prompts = few_shot_prompts(concept, kind, count, book=backbone.prompts)
-    shots = [Shot(prompt, FIRST_SEED + i) for i, prompt in enumerate(prompts)]
+    shots = [SampleRequest(prompt, FIRST_SEED + i) for i, prompt in enumerate(prompts)]
     return few_shots_of(sample(backbone, shots, is_video=is_video), kind)
 
 

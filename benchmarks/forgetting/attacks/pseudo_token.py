@@ -58,7 +58,7 @@ def pseudo_token(
     )
 
 
-def boundless_token(
+def unbounded_token(
     backbone: Backbone,
     intervention: Intervention,
     target: Target,

@@ -12,8 +12,9 @@ import pytest
 import torch
 from transformers import CLIPTextModel, T5EncoderModel
 
-from encoders import Concept, Encoder, export_directory, import_directory
+from encoders import Concept, Encoder
 from encoders.digest import digest
+from encoders.exchange import export_directory, import_directory
 from tests.model_zoo import ModelZoo
 from unlearn import UnlearnSettings, UnlearnTask, unlearn
 from video import GenerationRequest, load_backbone

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from encoders import EncoderStore
+from encoders.store import EncoderStore
 from tests.model_zoo import ModelZoo
 from tests.tiny_families import SIDE
 from tests.video.help import PROMPT, WAIT, Gate, make_engine, publish, watch

@@ -101,7 +101,7 @@ def test_activations_that_are_forgotten_give_the_same_gradients(
 
     kept = gradients(loaded(family, model_zoo))
     monkeypatch.setattr(denoiser, "DENOISER_CHECKPOINTING_MIN_PARAMETERS", 1)
-    monkeypatch.setattr(activation_checkpointing, "CHECKPOINTING_MIN_PARAMETERS", 1)
+    monkeypatch.setattr(activation_checkpointing, "LARGE_TEXT_ENCODER_PARAMETERS", 1)
     large = loaded(family, model_zoo)
     network: Any = large.denoiser(is_video=False).network
     assert network.is_gradient_checkpointing

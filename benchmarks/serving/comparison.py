@@ -12,48 +12,50 @@ import numpy as np
 
 from benchmarks.harness import WEIGHTS
 from benchmarks.results import ratio
-from benchmarks.serving.baseline_servers import Way
+from benchmarks.serving.baseline_servers import Strategy
 from benchmarks.serving.encoders import publish, save_whole
 from benchmarks.serving.load import Answer, burst, drive, latency, poisson, throughput
 from benchmarks.serving.scenario import (
     CONCURRENT,
-    Place,
+    Scenario,
     ScenarioSizes,
     body,
+    prepare_store,
     read_metrics,
-    store_of,
-    sync,
+    sync_url,
 )
-from benchmarks.serving.servers import ours, rival
+from benchmarks.serving.servers import baseline, ours
 from video import load_backbone
 
-RIVALS: tuple[Way, ...] = ("reload", "kept", "scoped")
+BASELINES: tuple[Strategy, ...] = ("reload", "kept", "scoped")
 
 
-def against(place: Place) -> dict[str, Any]:
+def compare(scenario: Scenario) -> dict[str, Any]:
     """S3 and S4: sixteen requests at once over sixteen encoders, and short ones among long ones;
     ours and the others in turn.
     """
-    data = store_of(place, place.sizes.encoders)
-    whole = place.work / "whole"
+    data = prepare_store(scenario, scenario.sizes.encoders)
+    whole = scenario.work / "whole"
     if not whole.exists():
         backbone = load_backbone(WEIGHTS)
         store = publish(backbone.text_encoder, data / "encoders", CONCURRENT)
         save_whole(backbone, store, whole, CONCURRENT)
     starts: dict[str, Callable[[], Any]] = {
-        "ours": lambda: ours(data, place.threads, videos_in_flight=CONCURRENT * 2),
+        "ours": lambda: ours(data, scenario.threads, videos_in_flight=CONCURRENT * 2),
         **{
-            way: lambda way=way: rival(way, whole, place.threads, place.work / f"{way}.log")
-            for way in RIVALS
+            strategy: lambda strategy=strategy: baseline(
+                strategy, whole, scenario.threads, scenario.work / f"{strategy}.log"
+            )
+            for strategy in BASELINES
         },
     }
     rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in starts}
-    for turn in range(place.sizes.repeats):
+    for turn in range(scenario.sizes.repeats):
         for name, start in starts.items():
             with start() as url:
-                address = sync(url) if name == "ours" else f"{url}/videos"
+                address = sync_url(url) if name == "ours" else f"{url}/videos"
                 drive(address, burst([body(i, i, steps=1) for i in range(2)]))
-                rounds[name].append(_round(name, url, address, turn, place.sizes))
+                rounds[name].append(_round(name, url, address, turn, scenario.sizes))
     rates = {name: [one["throughput"] for one in each] for name, each in rounds.items()}
     p95 = {name: [one["short, p95"] for one in each] for name, each in rounds.items()}
     serial = max(("reload", "kept"), key=lambda name: np.mean(rates[name]))
@@ -86,12 +88,12 @@ def _round(name: str, url: str, address: str, turn: int, sizes: ScenarioSizes) -
     return {**found, "short": latency(short), "short, p95": latency(short)["p95"]}
 
 
-def knee(place: Place) -> dict[str, Any]:
+def knee(scenario: Scenario) -> dict[str, Any]:
     """Throughput and latency by how many requests are under way at a time."""
-    data = store_of(place, place.sizes.encoders)
+    data = prepare_store(scenario, scenario.sizes.encoders)
     found: dict[str, Any] = {}
-    with ours(data, place.threads, videos_in_flight=64) as url:
-        drive(sync(url), burst([body(i, i, steps=1) for i in range(2)]))
+    with ours(data, scenario.threads, videos_in_flight=64) as url:
+        drive(sync_url(url), burst([body(i, i, steps=1) for i in range(2)]))
         for count in (1, 2, 4, 8, 16, 32):
             bodies = [
                 body(i % CONCURRENT, 20_000 + 100 * count + i, steps=4)
@@ -100,7 +102,7 @@ def knee(place: Place) -> dict[str, Any]:
             seen: list[Answer] = []
             began = perf_counter()
             for start in range(0, len(bodies), count):
-                seen += drive(sync(url), burst(bodies[start : start + count]))
+                seen += drive(sync_url(url), burst(bodies[start : start + count]))
             rate = round(len(bodies) / (perf_counter() - began), 4)
             found[str(count)] = {"throughput": rate, **latency(seen)}
     most = max(one["throughput"] for one in found.values())

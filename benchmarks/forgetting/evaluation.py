@@ -7,26 +7,26 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.forgetting import figures
-from benchmarks.forgetting.bench import BASE, Bench, Model
+from benchmarks.forgetting import metrics
 from benchmarks.forgetting.cases import KIND_OF, Group
+from benchmarks.forgetting.experiment import BASE, Experiment, Model
 from benchmarks.forgetting.methods import FOUR
 from benchmarks.forgetting.outcomes import Outcome
 from benchmarks.forgetting.sizes import SampleSizes
 from encoders.overrides_file import to_bytes
 
-Row = dict[str, Any]
+Figures = dict[str, Any]
 GOAL = 0.97
 """Of the forget rate (F2)."""
 AT_A_TIME = 2
 """Clips a concept between two looks at the interval."""
 
 
-class Reader:
+class OutcomeReader:
     """Asks for outcomes of several concepts at once; what is missing is made."""
 
-    def __init__(self, bench: Bench, concepts: Sequence[str], sizes: SampleSizes) -> None:
-        self._bench = bench
+    def __init__(self, experiment: Experiment, concepts: Sequence[str], sizes: SampleSizes) -> None:
+        self._experiment = experiment
         self._sizes = sizes
         self.concepts = concepts
 
@@ -39,7 +39,7 @@ class Reader:
         return [
             one
             for concept in self.concepts
-            for one in self._bench.outcomes(
+            for one in self._experiment.outcomes(
                 method,
                 concept,
                 group,
@@ -71,32 +71,34 @@ class Reader:
         count = AT_A_TIME if self._sizes.decide else most
         while True:
             found = self.pooled(method, "target", count, is_video=True)
-            low, high = figures.forgotten(found)["interval"]
+            low, high = metrics.forgotten(found)["interval"]
             if count >= most or low > GOAL or high < GOAL:
                 return found
             count = min(most, count + AT_A_TIME)
 
 
-def row(bench: Bench, method: str, concepts: Sequence[str], sizes: SampleSizes) -> Row:
+def evaluate(
+    experiment: Experiment, method: str, concepts: Sequence[str], sizes: SampleSizes
+) -> Figures:
     """Everything measured of a method, paired with the base by prompt and seed. No clips for the
     sizes that have none.
     """
-    read = Reader(bench, concepts, sizes)
+    read = OutcomeReader(experiment, concepts, sizes)
     groups: tuple[Group, ...] = ("wording", "same kind", "other kinds", "neighbours")
     by, base = ({group: read.stills(who, group) for group in groups} for who in (method, BASE))
     shown = [now for now, was in zip(by["wording"], base["wording"], strict=True) if was.any]
-    found: Row = {
-        "UA, stills": figures.forgotten(read.stills(method, "target")),
-        "UA, wordings": figures.forgotten(shown),
+    found: Figures = {
+        "UA, stills": metrics.forgotten(read.stills(method, "target")),
+        "UA, wordings": metrics.forgotten(shown),
     }
     for group in ("same kind", "other kinds", "neighbours"):
-        found[f"lost, {group}"] = figures.lost_of(base[group], by[group])
-        found[f"kept, {group}"] = figures.kept(by[group])
+        found[f"lost, {group}"] = metrics.kept_drop(base[group], by[group])
+        found[f"kept, {group}"] = metrics.kept(by[group])
     rest: tuple[Group, ...] = ("same kind", "other kinds")
-    found["valid"] = figures.valid([one for group in rest for one in by[group]])
-    found["valid, base"] = figures.valid([one for group in rest for one in base[group]])
+    found["valid"] = metrics.valid([one for group in rest for one in by[group]])
+    found["valid, base"] = metrics.valid([one for group in rest for one in base[group]])
     found["features"] = np.array([one.features for group in rest for one in by[group]])
-    made = [bench.intervention(method, concept) for concept in concepts]
+    made = [experiment.intervention(method, concept) for concept in concepts]
     found["seconds"] = round(float(np.median([one.seconds for one in made if one])), 2)
     found["bytes"] = [len(to_bytes(one.overrides)) for one in made if one and one.overrides]
     if sizes.target_clips:
@@ -104,14 +106,14 @@ def row(bench: Bench, method: str, concepts: Sequence[str], sizes: SampleSizes) 
     return found
 
 
-def _clips(read: Reader, method: str, sizes: SampleSizes) -> Row:
+def _clips(read: OutcomeReader, method: str, sizes: SampleSizes) -> Figures:
     clips = read.clips(method)
     clips0 = read.pooled(BASE, "target", sizes.base_clips, is_video=True)
-    found: Row = {
-        "base shows it": figures.shown(clips0),
-        "UA": figures.forgotten(clips),
-        "curve": figures.curve(clips),
-        "curve, base": figures.curve(clips0),
+    found: Figures = {
+        "base shows it": metrics.shown(clips0),
+        "UA": metrics.forgotten(clips),
+        "curve": metrics.curve(clips),
+        "curve, base": metrics.curve(clips0),
     }
     if sizes.kept_clips:
         groups: tuple[Group, ...] = ("same kind", "other kinds")
@@ -120,22 +122,22 @@ def _clips(read: Reader, method: str, sizes: SampleSizes) -> Row:
             for who in (method, BASE)
         )
         for group in groups:
-            found[f"lost, {group}, clips"] = figures.lost_of(base[group], now[group])
-        found["moved"] = figures.moved(
+            found[f"lost, {group}, clips"] = metrics.kept_drop(base[group], now[group])
+        found["moved"] = metrics.moved(
             [one for group in groups for one in now[group]],
             [one for group in groups for one in base[group]],
         )
     return found
 
 
-def attacked(
-    bench: Bench, method: str, attack: str, concepts: Sequence[str], sizes: SampleSizes
-) -> Row:
+def evaluate_attack(
+    experiment: Experiment, method: str, attack: str, concepts: Sequence[str], sizes: SampleSizes
+) -> Figures:
     """The share of pictures that show the concept all the same, when asked for through an attack;
     pooled and by concept.
     """
     seen = {
-        concept: bench.attacked(
+        concept: experiment.attacked(
             method,
             concept,
             attack,
@@ -144,39 +146,41 @@ def attacked(
         for concept in concepts
     }
     return {
-        **figures.shown([one for outcomes in seen.values() for one in outcomes]),
-        "concepts": {name: figures.shown(outcomes)["rate"] for name, outcomes in seen.items()},
+        **metrics.shown([one for outcomes in seen.values() for one in outcomes]),
+        "concepts": {name: metrics.shown(outcomes)["rate"] for name, outcomes in seen.items()},
     }
 
 
-def composed(bench: Bench, concepts: Sequence[str], sizes: SampleSizes) -> Row:
+def evaluate_four(experiment: Experiment, concepts: Sequence[str], sizes: SampleSizes) -> Figures:
     """F7: four concepts of four kinds in one encoder, by what each does to its own kind."""
-    read = Reader(bench, concepts, sizes)
+    read = OutcomeReader(experiment, concepts, sizes)
     base, now = read.stills(BASE, "same kind"), read.stills(FOUR, "same kind")
     return {
-        "UA": figures.forgotten(read.clips(FOUR)),
-        "UA, stills": figures.forgotten(read.stills(FOUR, "target")),
-        "lost, same kind": figures.lost_of(base, now),
+        "UA": metrics.forgotten(read.clips(FOUR)),
+        "UA, stills": metrics.forgotten(read.stills(FOUR, "target")),
+        "lost, same kind": metrics.kept_drop(base, now),
     }
 
 
-def transfer(bench: Bench, method: str, concepts: Sequence[str], sizes: SampleSizes) -> Row:
+def evaluate_transfer(
+    experiment: Experiment, method: str, concepts: Sequence[str], sizes: SampleSizes
+) -> Figures:
     """F4: forgetting on the twin's stills and on the clips of the model trained apart, by frames;
     only where the base shows the concept, since the two models differ in how well they draw it.
     """
-    read = Reader(bench, concepts, sizes)
+    read = OutcomeReader(experiment, concepts, sizes)
     stills, stills0 = read.stills(method, "target"), read.stills(BASE, "target")
     clips = read.pooled(method, "target", sizes.apart_clips, is_video=True, model="apart")
     clips0 = read.pooled(BASE, "target", sizes.apart_clips, is_video=True, model="apart")
-    twin = figures.forgotten_frames(
+    twin = metrics.forgotten_frames(
         [now for now, was in zip(stills, stills0, strict=True) if was.any]
     )
-    apart = figures.forgotten_frames(
+    apart = metrics.forgotten_frames(
         [now for now, was in zip(clips, clips0, strict=True) if was.most]
     )
     return {
         "UA, twin": twin,
         "UA, apart": apart,
-        "base shows it, apart": figures.kept(clips0),
+        "base shows it, apart": metrics.kept(clips0),
         "gap": round(twin["rate"] - apart["rate"], 4),
     }

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from transformers import T5Config, T5EncoderModel
 
-from encoders import TextEncoder, activation_checkpointing, low_rank
+from encoders import activation_checkpointing, low_rank
+from encoders.text_encoder import TextEncoder
 
 from .conftest import nudged, tiny_clip
 
@@ -61,7 +62,7 @@ def test_one_at_a_time_is_bit_identical(
     overrides = nudged(base, pattern=pattern)
     expected = base.encode(input_ids, overrides)
     plain = base.encode(input_ids)
-    monkeypatch.setattr(activation_checkpointing, "CHECKPOINTING_MIN_PARAMETERS", 1)
+    monkeypatch.setattr(activation_checkpointing, "LARGE_TEXT_ENCODER_PARAMETERS", 1)
     large = TextEncoder(make())
     laid.clear()
     assert torch.equal(large.encode(input_ids, overrides), expected)
@@ -73,7 +74,7 @@ def test_one_at_a_time_is_bit_identical(
 
 @torch.no_grad()
 def test_the_base_is_put_back_when_a_call_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(activation_checkpointing, "CHECKPOINTING_MIN_PARAMETERS", 1)
+    monkeypatch.setattr(activation_checkpointing, "LARGE_TEXT_ENCODER_PARAMETERS", 1)
     base = TextEncoder(tiny_t5())
     input_ids = torch.tensor([[3, 4, 5]])
     before = base.encode(input_ids)

@@ -24,8 +24,8 @@ from benchmarks.forgetting.cases import (
 )
 from benchmarks.forgetting.intervention import Intervention
 from benchmarks.forgetting.methods import FOUR, METHODS, source_of, together
-from benchmarks.forgetting.outcomes import Ledger, Outcome
-from benchmarks.forgetting.sampling import Shot, sample
+from benchmarks.forgetting.outcomes import Outcome, OutcomeStore
+from benchmarks.forgetting.sampling import SampleRequest, sample
 from benchmarks.harness import WEIGHTS, weights_mark
 from benchmarks.modelscope.model import load_modelscope
 from encoders import Kind
@@ -44,7 +44,7 @@ ATTACKED_SEED = 70_000
 _ATTACKS = Path(__file__).parent / "attacks"
 
 
-class Bench:
+class Experiment:
     """Makes interventions and looks at pictures, each once: all of it stays in the work folder.
 
     An intervention on file is believed as long as the model's weights and the method's source are
@@ -56,7 +56,7 @@ class Bench:
         self.backbone = load_backbone(WEIGHTS, device=device)
         self._apart: Backbone | None = None
         self._work = work / weights_mark()
-        self._ledger = Ledger(self._work / "outcomes", self.judge)
+        self._outcomes = OutcomeStore(self._work / "outcomes", self.judge)
 
     def model(self, name: Model) -> Backbone:
         """One of the two models; the second is loaded when it is first asked for."""
@@ -73,7 +73,7 @@ class Bench:
             requests = few_shot_requests(
                 concept, kind, capabilities=self.backbone.capabilities, book=self.backbone.prompts
             )
-            shots = [Shot(request.prompt, request.seed) for request in requests]
+            shots = [SampleRequest(request.prompt, request.seed) for request in requests]
             pictures = sample(self.backbone, shots, is_video=kind == "motion")
             path.parent.mkdir(parents=True, exist_ok=True)
             np.save(path, few_shots_of(pictures, kind), allow_pickle=False)
@@ -111,7 +111,7 @@ class Bench:
         what = f"{group}-{'clips' if is_video else 'stills'}"
         name = f"{model}/{_mark(method, intervention)}/{concept}/{what}"
         found = cases(concept, kind, group, self.backbone, is_video=is_video)
-        return self._ledger.outcomes(name, found, count, backbone, intervention)
+        return self._outcomes.outcomes(name, found, count, backbone, intervention)
 
     def attacked(self, method: str, concept: str, attack: str, count: int) -> list[Outcome]:
         """Outcomes of prompts that ask for the concept through an attack on the method's model,
@@ -121,7 +121,7 @@ class Bench:
         intervention = self.intervention(method, concept)
         source = _hash("".join(path.read_text() for path in sorted(_ATTACKS.glob("*.py"))))
         name = f"{_slug(attack)}-{source}/{_mark(method, intervention)}/{concept}"
-        found = self._ledger.on_file(name)
+        found = self._outcomes.on_file(name)
         if len(found) >= count:
             return found[:count]
         names = all_names(concept, kind, (), self.backbone.prompts)
@@ -133,7 +133,7 @@ class Bench:
             Case(prompt, ATTACKED_SEED + i, concept, kind, target.is_video)
             for i, prompt in enumerate(cycle(made.prompts))
         )
-        return self._ledger.outcomes(name, asked, count, self.backbone, made.model)
+        return self._outcomes.outcomes(name, asked, count, self.backbone, made.model)
 
 
 def cases(

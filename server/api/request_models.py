@@ -1,13 +1,9 @@
-"""What goes over the wire: requests as they are checked, answers as they are written.
-
-A video is OpenAI's object to the letter, so that their client reads it; encoders and aliases are
-in the same style.
-"""
+"""Models of request bodies: the fields that clients send, with their ranges."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -16,18 +12,20 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     JsonValue,
+    TypeAdapter,
     model_validator,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from encoders import Concept, EncoderId, Kind
 from server.auth.keys import BASE
 from server.settings import Probes, Rate
-
-Item = TypeVar("Item")
+from unlearn.settings import UnlearnSettings
 
 _SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
-MAX_SEED = 2**63 - 1
 
 
 def _check_text(text: str) -> str:
@@ -42,7 +40,7 @@ def _check_size(size: str) -> str:
     return size
 
 
-def _not_a_truth_value(value: Any) -> Any:
+def _refuse_bool(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("must be a number, not true or false")
     return value
@@ -55,25 +53,25 @@ def _free_id(name: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_check_text)]
-Number = BeforeValidator(_not_a_truth_value)
+Number = BeforeValidator(_refuse_bool)
 NewId = Annotated[EncoderId, AfterValidator(_free_id)]
-"""An id for something new: any encoder id but "base"."""
+"""Id of a new encoder or alias: any encoder id but "base"."""
 
 
 class _Request(BaseModel):
-    """Unknown fields are refused: a misspelt one must not silently do nothing."""
+    """Base of request bodies. Unknown fields are refused, so that a misspelt one is noticed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class VideoRequest(_Request):
-    """Body of ``POST /v1/videos``, as JSON or a form. What is left out takes the model's value."""
+    """Body of `POST /v1/videos`, as JSON or a form. Omitted fields take the model's values."""
 
     prompt: Text
     model: str | None = Field(None, description="`starter`, or `starter:<encoder or alias>`")
     encoder: str | None = Field(None, description="An encoder's id, an alias, or `base`")
     negative_prompt: str = ""
-    seed: Annotated[int | None, Number] = Field(None, ge=0, le=MAX_SEED)
+    seed: Annotated[int | None, Number] = Field(None, ge=0, le=2**63 - 1)
     steps: Annotated[int | None, Number] = Field(
         None, ge=1, validation_alias=AliasChoices("steps", "num_inference_steps")
     )
@@ -93,12 +91,17 @@ class VideoRequest(_Request):
     width: Annotated[int | None, Number] = Field(None, ge=1, description="`size`, in two fields")
     height: Annotated[int | None, Number] = Field(None, ge=1)
     expires_after: Annotated[int | None, Number] = Field(
-        None, ge=1, description="Seconds from its end to its removal"
+        None, ge=1, description="Seconds from the video's end to its removal"
     )
     deadline_after: Annotated[int | None, Number] = Field(
-        None, ge=1, le=7 * 86_400, description="Seconds in which it is to be made, or it fails"
+        None,
+        ge=1,
+        le=7 * 86_400,
+        description="Seconds within which the video must be made, or it fails",
     )
-    user: str | None = Field(None, max_length=256, description="Who asks, to you; not used here")
+    user: str | None = Field(
+        None, max_length=256, description="Your own name for the user; not used here"
+    )
     input_reference: Any = Field(None, description="Not supported; refused")
 
     @model_validator(mode="after")
@@ -110,59 +113,18 @@ class VideoRequest(_Request):
         return self
 
     def pixels(self) -> tuple[int, int] | None:
-        """``size``, or width and height, if either was given."""
+        """Return width and height in pixels; None if no size was given."""
         if self.width is not None and self.height is not None:
             return self.width, self.height
         match = _SIZE.fullmatch(self.size or "")
         return (int(match[1]), int(match[2])) if match else None
 
 
-class Error(BaseModel):
-    """What went wrong."""
-
-    message: str
-    type: str
-    param: str | None
-    """The request's field at fault."""
-    code: str
-
-
-class ErrorAnswer(BaseModel):
-    """Body of every answer of 400 or more."""
-
-    error: Error
-
-
-class VideoError(BaseModel):
-    """Why a job failed."""
-
-    code: str
-    message: str
-
-
-class Video(BaseModel):
-    """OpenAI's video object."""
-
-    id: str
-    object: Literal["video"] = "video"
-    model: str
-    status: Literal["queued", "in_progress", "completed", "failed"]
-    progress: int
-    created_at: int
-    completed_at: int | None
-    expires_at: int | None = None
-    prompt: str | None
-    remixed_from_video_id: str | None = None
-    seconds: str
-    size: str
-    error: VideoError | None
-
-
 Phrase = Annotated[Text, Field(max_length=100)]
 
 
 class ConceptRequest(_Request):
-    """One thing to forget."""
+    """One concept to forget."""
 
     concept: Phrase
     kind: Kind
@@ -170,28 +132,43 @@ class ConceptRequest(_Request):
 
 
 class GateRequest(_Request):
-    """What the encoder has to reach in order to be published. What is left out takes the server's
-    value.
+    """Thresholds that an encoder must reach to be published.
+
+    Omitted ones take the server's values.
     """
 
     min_forget_rate: Annotated[Rate | None, Number] = Field(
         default=None, description="Each concept must be gone from this share of clips"
     )
     max_retain_drop: Annotated[Rate | None, Number] = Field(
-        default=None, description="By how much the share of clips that show others may fall"
+        default=None,
+        description="The share of clips that show other concepts may fall by this much",
     )
     min_base_rate: Annotated[Rate | None, Number] = Field(
         default=None, description="The base must show each concept in this share of clips"
     )
     max_probes: Annotated[Probes | None, Number] = Field(
-        default=None, description="At most so many probes of each concept, and of others"
+        default=None, description="Most probes of each concept, and of other concepts"
     )
 
 
-class EncoderRequest(_Request):
-    """Body of ``POST /v1/encoders``, as JSON, or as a form with files in ``images``.
+class _SettingsSchema:
+    """Describes a field by the JSON schema of `UnlearnSettings`, and leaves its checks for later.
 
-    One concept is given by ``concept``, ``kind`` and ``synonyms``, several in ``concepts``.
+    Acceptance checks the settings, since errors name `settings.<name>` and have their own code.
+    """
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, _: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return handler(TypeAdapter(UnlearnSettings).core_schema)
+
+
+class EncoderRequest(_Request):
+    """Body of `POST /v1/encoders`, as JSON, or as a form with files in `images`.
+
+    One concept is given by `concept`, `kind` and `synonyms`, several in `concepts`.
     """
 
     id: NewId | None = None
@@ -199,12 +176,16 @@ class EncoderRequest(_Request):
     kind: Kind | None = None
     synonyms: list[Phrase] = Field([], max_length=16)
     concepts: list[ConceptRequest] = Field([], max_length=8)
-    parent: str | None = Field(None, description="An encoder or alias to go on from")
-    settings: dict[str, JsonValue] = Field({}, description="Settings of the unlearning method")
+    parent: str | None = Field(
+        None, description="An encoder or alias to train on from; its concepts stay forgotten"
+    )
+    settings: Annotated[dict[str, JsonValue], _SettingsSchema] = Field(
+        {}, description="Settings of the unlearning method"
+    )
     gate: GateRequest = GateRequest()
 
     @model_validator(mode="after")
-    def _one_way_or_the_other(self) -> EncoderRequest:
+    def _one_or_several(self) -> EncoderRequest:
         if self.concepts and (self.concept or self.kind or self.synonyms):
             raise ValueError("give either concept and kind, or concepts, not both")
         if not self.concepts and (self.concept is None or self.kind is None):
@@ -212,7 +193,7 @@ class EncoderRequest(_Request):
         return self
 
     def wanted(self) -> tuple[Concept, ...]:
-        """What is to be forgotten, whichever way it was given."""
+        """Return the concepts to forget, from `concepts` or from the single fields."""
         given: list[EncoderRequest | ConceptRequest] = [*self.concepts] or [self]
         return tuple(
             Concept.model_validate({"name": c.concept, "kind": c.kind, "synonyms": c.synonyms})
@@ -220,82 +201,7 @@ class EncoderRequest(_Request):
         )
 
 
-class EncoderObject(BaseModel):
-    """An encoder: one being made, one that could not be made, or one that can be used."""
-
-    id: str
-    object: Literal["encoder"] = "encoder"
-    status: Literal["queued", "in_progress", "published", "failed"]
-    phase: Literal["queued", "images", "optimising", "judging", "published", "failed"]
-    progress: int
-    """Percent of the whole."""
-    phases: dict[str, int]
-    """Percent of each phase."""
-    concepts: list[Concept]
-    """All that it forgets, its parent's concepts included."""
-    parent: str | None
-    settings: dict[str, JsonValue]
-    gate: dict[str, JsonValue]
-    """What it had to reach, or has to, in order to be published."""
-    digest: str | None
-    base: str | None
-    measures: dict[str, JsonValue]
-    created_at: int
-    completed_at: int | None
-    error: VideoError | None
-
-
 class AliasRequest(_Request):
-    """Body of ``PUT /v1/aliases/{name}``."""
+    """Body of `PUT /v1/aliases/{name}`."""
 
     encoder: EncoderId
-
-
-class Alias(BaseModel):
-    """A name that points to an encoder."""
-
-    id: str
-    object: Literal["alias"] = "alias"
-    encoder: str
-
-
-class Model(BaseModel):
-    """One thing that ``model`` can name: the base, an encoder or an alias of one."""
-
-    id: str
-    object: Literal["model"] = "model"
-    created: int
-    owned_by: str = "palimpsest"
-    root: str
-    """The backbone."""
-    parent: str | None
-    """The backbone for an encoder, None for the base."""
-    encoder: str
-
-
-class Page(BaseModel, Generic[Item]):
-    """One page of a list."""
-
-    object: Literal["list"] = "list"
-    data: list[Item]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
-
-
-class Deleted(BaseModel):
-    """What DELETE answers."""
-
-    id: str
-    object: str
-    deleted: Literal[True] = True
-
-
-def page_of(data: list[Any], *, has_more: bool) -> dict[str, Any]:
-    """The fields of a :class:`Page` of these objects."""
-    return {
-        "data": data,
-        "first_id": data[0].id if data else None,
-        "last_id": data[-1].id if data else None,
-        "has_more": has_more,
-    }

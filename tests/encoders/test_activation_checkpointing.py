@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from encoders import TextEncoder, activation_checkpointing
+from encoders import activation_checkpointing
+from encoders.text_encoder import TextEncoder
 
 from .conftest import tiny_clip
 
@@ -26,7 +27,7 @@ def gradients(base: TextEncoder, input_ids: Tensor) -> dict[str, Tensor]:
 def test_gradients_are_those_of_all_prompts_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     input_ids = torch.randint(0, 40, (11, 6), generator=torch.Generator().manual_seed(1))
     whole = gradients(TextEncoder(tiny_clip()), input_ids)
-    monkeypatch.setattr(activation_checkpointing, "CHECKPOINTING_MIN_PARAMETERS", 1)
+    monkeypatch.setattr(activation_checkpointing, "LARGE_TEXT_ENCODER_PARAMETERS", 1)
     sizes: list[int] = []
     base = TextEncoder(tiny_clip())
     base.module.register_forward_pre_hook(

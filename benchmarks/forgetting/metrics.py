@@ -55,7 +55,7 @@ def rate_of(share: float, count: int) -> dict[str, Any]:
     return {"rate": round(share, 4), "interval": [round(low, 4), round(high, 4)], "n": count}
 
 
-def lost(base: Sequence[bool], now: Sequence[bool]) -> dict[str, Any]:
+def paired_drop(base: Sequence[bool], now: Sequence[bool]) -> dict[str, Any]:
     """The drop of a rate on the same prompts and seeds: base minus now, with its 95 % interval.
 
     Newcombe's interval for paired proportions (1998, Statistics in Medicine 17:2635, method 10).
@@ -99,9 +99,9 @@ def lost(base: Sequence[bool], now: Sequence[bool]) -> dict[str, Any]:
     }
 
 
-def lost_of(base: Sequence[Outcome], now: Sequence[Outcome]) -> dict[str, Any]:
+def kept_drop(base: Sequence[Outcome], now: Sequence[Outcome]) -> dict[str, Any]:
     """The drop of `kept`."""
-    return lost([one.most for one in base], [one.most for one in now])
+    return paired_drop([one.most for one in base], [one.most for one in now])
 
 
 def moved(now: Sequence[Outcome], base: Sequence[Outcome]) -> float | None:
@@ -110,7 +110,7 @@ def moved(now: Sequence[Outcome], base: Sequence[Outcome]) -> float | None:
     return round(sum(one.moved for one in now) / before, 3) if before else None
 
 
-def harmonic(*shares: float) -> float:
+def harmonic_mean(*shares: float) -> float:
     """The harmonic mean; 0 as soon as one of them is."""
     return 0.0 if min(shares) <= 0 else len(shares) / sum(1 / share for share in shares)
 

@@ -1,0 +1,236 @@
+"""Acceptance of encoder requests: every check that comes before a job is recorded."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from encoders import (
+    AliasExists,
+    Card,
+    Concept,
+    EncoderExists,
+    EncoderNotFound,
+    PalimpsestError,
+)
+from server.api import images
+from server.api.request_models import EncoderRequest
+from server.api.request_parsing import request_hash
+from server.auth.access import require_admin
+from server.auth.keys import Caller
+from server.errors import InvalidRequest
+from server.jobs.judging import judge_of
+from server.jobs.workspace import Workspace
+from server.settings import Settings
+from server.storage.records import EncoderRecord
+from unlearn.settings import UnlearnSettings
+from unlearn.trial.gate import Gate
+from unlearn.trial.probes import NothingToJudge
+
+if TYPE_CHECKING:
+    from server.loaded import Loaded
+    from server.runtime import Runtime
+    from unlearn.judges.base import Judge
+    from video.models.backbone import Backbone
+
+
+def accept(
+    runtime: Runtime,
+    caller: Caller,
+    request: EncoderRequest,
+    files: Sequence[bytes],
+    key: str | None,
+) -> EncoderRecord:
+    """Check a request, record it and start its job.
+
+    Args:
+        runtime: the server that will make the encoder.
+        caller: the sender of the request; its key must be an admin's.
+        request: the checked body.
+        files: the content of the images that came with it.
+        key: the request's Idempotency-Key; the same key and request give the same encoder.
+
+    Raises:
+        PalimpsestError: the request cannot be met, or its caller may not make it.
+    """
+    require_admin(caller)
+    digest = request_hash(request, files)
+    earlier = runtime.records.repeated(EncoderRecord, caller.id, key, digest)
+    if earlier is not None:
+        return earlier
+    loaded = runtime.loaded
+    wanted = request.wanted()
+    parent = parent_of(request, loaded)
+    settings = checked_settings(request, loaded, runtime.settings)
+    check_concepts(wanted, loaded.backbone)
+    concepts = (*(parent.concepts if parent else ()), *wanted)
+    check_judged(concepts, judge_of(loaded))
+    record = EncoderRecord(
+        id=_free_id(request, loaded),
+        job_id=f"encoder_{uuid.uuid4().hex}",
+        owner=caller.id,
+        idempotency_key=key,
+        request_hash=digest,
+        concepts=[concept.model_dump(mode="json") for concept in concepts],
+        parent=parent.id if parent else None,
+        parent_digest=parent.digest if parent else None,
+        settings=settings.to_json(),
+        gate=gate_of(request, runtime.settings),
+    )
+    workspace = runtime.jobs.workspace(record)
+    if files:
+        check_images_allowed(settings, wanted)
+        _save_images(workspace, files, loaded.backbone, runtime.settings)
+    try:
+        accepted = runtime.records.accept(record, limit=runtime.settings.max_queued_encoders)
+    except Exception:
+        workspace.discard()
+        raise
+    if accepted is not record:
+        workspace.discard()
+    runtime.jobs.submit(accepted)
+    return accepted
+
+
+def parent_of(request: EncoderRequest, loaded: Loaded) -> Card | None:
+    """Return the card of the parent encoder; None if the request names none.
+
+    Raises:
+        EncoderNotFound: no encoder and no alias has the parent's name.
+        InvalidRequest: the parent forgets one of the concepts already.
+    """
+    if request.parent is None:
+        return None
+    try:
+        card = loaded.store.card(loaded.store.resolve(request.parent))
+    except PalimpsestError as error:
+        error.param = "parent"
+        raise
+    already = {(concept.name, concept.kind) for concept in card.concepts}
+    for concept in request.wanted():
+        if (concept.name, concept.kind) in already:
+            raise InvalidRequest(f"{card.id!r} forgets {concept.name!r} already.", param="concepts")
+    return card
+
+
+def checked_settings(
+    request: EncoderRequest, loaded: Loaded, settings: Settings
+) -> UnlearnSettings:
+    """Return the settings of the run, with every default filled in.
+
+    Raises:
+        PalimpsestError: a setting is unknown or out of range, or this model cannot be trained
+            with it; `param` is `settings.<name>`.
+    """
+    try:
+        asked = UnlearnSettings.from_json(request.settings)
+        chosen = asked.suited(loaded.backbone.text_encoder.shapes).resolved()
+        if chosen.method_spec.learns_from_images:
+            loaded.backbone.denoiser(is_video=False)
+    except PalimpsestError as error:
+        error.param = f"settings.{error.param}" if error.param else "settings"
+        raise
+    steps = chosen.schedule().steps
+    if steps > settings.max_unlearning_steps:
+        raise InvalidRequest(
+            f"steps is {steps}; at most {settings.max_unlearning_steps} are taken.",
+            param="settings.steps",
+        )
+    return chosen
+
+
+def check_concepts(concepts: Sequence[Concept], backbone: Backbone) -> None:
+    """Raise InvalidRequest for a concept that is named twice, or whose names are too long.
+
+    A name or synonym may fill half of the model's prompts, so that sentences around it still fit.
+    """
+    most = backbone.capabilities.prompt_tokens // 2
+    for concept in concepts:
+        if sum((concept.name, concept.kind) == (c.name, c.kind) for c in concepts) > 1:
+            raise InvalidRequest(f"{concept.name!r} is named twice.", param="concepts")
+        for name in (concept.name, *concept.synonyms):
+            tokens = backbone.prompt_tokens(name)
+            if tokens > most:
+                raise InvalidRequest(
+                    f"{name!r} is {tokens} tokens long; a concept's name or synonym may fill half "
+                    f"of this model's prompts, {most} tokens.",
+                    param="concept" if name == concept.name else "synonyms",
+                )
+
+
+def check_judged(concepts: Sequence[Concept], judge: Judge) -> None:
+    """Raise NothingToJudge for a concept that the judge does not know.
+
+    Without the judge nothing could tell if the concept is forgotten.
+    """
+    for concept in concepts:
+        if not judge.knows(concept.name, concept.kind):
+            known = ", ".join(judge.labels.get(concept.kind, ())) or f"no {concept.kind} at all"
+            raise NothingToJudge(
+                f"The judge does not know the {concept.kind} {concept.name!r}, so whether it is "
+                f"forgotten cannot be measured; it knows {known}.",
+                param="concept",
+            )
+
+
+def gate_of(request: EncoderRequest, settings: Settings) -> dict[str, Any]:
+    """Return all thresholds of the gate: the request's, and the server's for the rest."""
+    given = request.gate.model_dump(exclude_none=True)
+    return {name: given.get(name, getattr(settings, name)) for name in asdict(Gate())}
+
+
+def check_images_allowed(settings: UnlearnSettings, concepts: Sequence[Concept]) -> None:
+    """Raise InvalidRequest where images sent by a client could not be used."""
+    if not settings.method_spec.learns_from_images:
+        raise InvalidRequest(
+            "Only the method 'ascent' learns from images; 'redirect' needs none: leave them "
+            "out, or set settings.method.",
+            param="images",
+        )
+    if concepts[0].kind == "motion":
+        raise InvalidRequest(
+            "A motion is learned from clips, which this server makes itself: leave images out.",
+            param="images",
+        )
+    if len(concepts) > 1:
+        raise InvalidRequest(
+            "Images can be sent for one concept only: which of several they show is not said.",
+            param="images",
+        )
+
+
+def _save_images(
+    workspace: Workspace, files: Sequence[bytes], backbone: Backbone, settings: Settings
+) -> None:
+    """Decode the images at the model's own size, and save them for the job's first concept."""
+    pictures = images.decode(
+        list(files),
+        width=backbone.capabilities.native_width,
+        height=backbone.capabilities.native_height,
+        max_pixels=settings.max_image_pixels,
+    )
+    workspace.save_images(0, pictures)
+
+
+def _free_id(request: EncoderRequest, loaded: Loaded) -> str:
+    """Return the requested id, or a new one. Raise AliasExists or EncoderExists if it is taken."""
+    encoder_id = request.id or _new_id(request.wanted()[0].name)
+    if loaded.store.alias_target(encoder_id) is not None:
+        raise AliasExists(f"{encoder_id!r} is an alias: choose another id.", param="id")
+    with suppress(EncoderNotFound):
+        loaded.store.card(encoder_id)
+        raise EncoderExists(
+            f"There is an encoder {encoder_id!r} already: choose another id, or delete it first.",
+            param="id",
+        )
+    return encoder_id
+
+
+def _new_id(concept: str) -> str:
+    word = re.sub(r"[^a-z0-9]+", "-", concept.lower()).strip("-")[:40].strip("-")
+    return f"no-{word or 'concept'}-{secrets.token_hex(3)}"

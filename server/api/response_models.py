@@ -1,0 +1,133 @@
+"""Models of response bodies.
+
+A video is OpenAI's object to the letter, so that their client reads it. Encoders and aliases follow
+its style.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, Literal, TypeVar
+
+from pydantic import BaseModel, JsonValue
+
+from encoders import Concept
+from server.jobs.phases import Phase
+
+
+class Error(BaseModel):
+    """Error of a refused or failed request."""
+
+    message: str
+    type: str
+    param: str | None
+    """The request's field at fault, if there is one."""
+    code: str
+
+
+class ErrorAnswer(BaseModel):
+    """Body of every answer with status 400 or more."""
+
+    error: Error
+
+
+class JobError(BaseModel):
+    """Reason why a job failed."""
+
+    code: str
+    message: str
+
+
+class Video(BaseModel):
+    """OpenAI's video object."""
+
+    id: str
+    object: Literal["video"] = "video"
+    model: str
+    status: Literal["queued", "in_progress", "completed", "failed"]
+    progress: int
+    created_at: int
+    completed_at: int | None
+    expires_at: int | None = None
+    prompt: str | None
+    remixed_from_video_id: str | None = None
+    seconds: str
+    size: str
+    error: JobError | None
+
+
+class EncoderObject(BaseModel):
+    """An encoder: being made, failed, or published and ready to use."""
+
+    id: str
+    object: Literal["encoder"] = "encoder"
+    status: Literal["queued", "in_progress", "published", "failed"]
+    phase: Literal["queued", Phase.IMAGES, Phase.OPTIMISING, Phase.JUDGING, "published", "failed"]
+    progress: int
+    """Percent of the whole job."""
+    phases: dict[str, int]
+    """Percent of each phase."""
+    concepts: list[Concept]
+    """All concepts it forgets, including its parent's."""
+    parent: str | None
+    settings: dict[str, JsonValue]
+    gate: dict[str, JsonValue]
+    """Thresholds it must reach, or has reached, to be published."""
+    digest: str | None
+    base: str | None
+    measures: dict[str, JsonValue]
+    created_at: int
+    completed_at: int | None
+    error: JobError | None
+
+
+class Alias(BaseModel):
+    """A name that points to an encoder."""
+
+    id: str
+    object: Literal["alias"] = "alias"
+    encoder: str
+
+
+class Model(BaseModel):
+    """A name that `model` can have: the base, an encoder or an alias of one."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: str = "palimpsest"
+    root: str
+    """The backbone's name."""
+    parent: str | None
+    """The backbone's name for an encoder, null for the base."""
+    encoder: str
+
+
+Item = TypeVar("Item", Video, EncoderObject, Alias, Model)
+
+
+class Page(BaseModel, Generic[Item]):
+    """One page of a list."""
+
+    object: Literal["list"] = "list"
+    data: list[Item]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+    @classmethod
+    def of(cls, data: list[Item], *, has_more: bool = False) -> Page[Item]:
+        """Return a page of these objects, in their order."""
+        return cls(
+            data=data,
+            first_id=data[0].id if data else None,
+            last_id=data[-1].id if data else None,
+            has_more=has_more,
+        )
+
+
+class Deleted(BaseModel):
+    """Answer to DELETE."""
+
+    id: str
+    object: str
+    deleted: Literal[True] = True

@@ -1,0 +1,174 @@
+"""Tracking of jobs: follows their tickets in the engine, and writes how they ended."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from threading import Event, Lock
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from dbos import DBOS
+
+from encoders import PalimpsestError
+from server.metrics import Metrics
+from server.storage.record_store import RecordStore
+from server.storage.records import FAILED, EncoderRecord, JobRecord, VideoRecord
+
+if TYPE_CHECKING:
+    from video.engine.ticket import Ticket
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+_WRITE_INTERVAL_S = 0.2
+"""Least time between two writes of a job's progress: a denoising step can take a millisecond, and
+every write waits for the disk."""
+
+
+class JobDeleted(Exception):
+    """The job was deleted while the server worked on it."""
+
+
+class StepProgress:
+    """Progress of a ticket that does not know it: an iterator's ticket stays at 0 until it is done.
+
+    One thread advances it, `JobTracker.follow` reads it.
+    """
+
+    def __init__(self) -> None:
+        self.share = 0.0
+        """Share of the work that is done, 0 to 1."""
+        self._on_change: Callable[[], None] = lambda: None
+
+    def advance(self, share: float) -> None:
+        """Set the share, and wake the follower."""
+        self.share = share
+        self._on_change()
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Call `callback()` at every advance from now on."""
+        self._on_change = callback
+
+
+class JobTracker:
+    """The tickets of the jobs in the engine, and the end of every job."""
+
+    def __init__(self, records: RecordStore, metrics: Metrics) -> None:
+        self._records = records
+        self._metrics = metrics
+        self._tickets: dict[str, Sequence[Ticket[Any]]] = {}
+        self._lock = Lock()
+
+    def follow(
+        self,
+        job_id: str,
+        tickets: Sequence[Ticket[Result]],
+        report: Callable[[float | None], bool],
+        progress: StepProgress | None = None,
+    ) -> list[Result]:
+        """Wait for the results of a job's tickets, and report progress meanwhile.
+
+        If one ticket fails, the others are cancelled.
+
+        Args:
+            job_id: The job; `cancel` finds the tickets by it.
+            tickets: Work in the engine.
+            report: Is given the share that is done, 0 to 1, or None before the work begins; returns
+                False if the job's row is gone.
+            progress: Share that is done; None takes the mean of the tickets.
+
+        Raises:
+            JobDeleted: `report` returned False.
+            Exception: The error of the first ticket that failed.
+        """
+        changed, ended = Event(), Event()
+
+        def on_change(ticket: Ticket[Result]) -> None:
+            if ticket.done():
+                ended.set()
+            changed.set()
+
+        with self._lock:
+            self._tickets[job_id] = tickets
+        try:
+            for ticket in tickets:
+                ticket.on_change(partial(on_change, ticket))
+            if progress is not None:
+                progress.on_change(changed.set)
+            reported: float | None = -1.0
+            while True:
+                changed.clear()
+                ended.clear()
+                results = [ticket.result() for ticket in tickets if ticket.done()]
+                if len(results) == len(tickets):
+                    return results
+                share = _share_of(tickets, progress)
+                if share != reported:
+                    reported = share
+                    if not report(share):
+                        raise JobDeleted
+                    if share is not None:
+                        ended.wait(_WRITE_INTERVAL_S)
+                changed.wait()
+        finally:
+            with self._lock:
+                self._tickets.pop(job_id, None)
+            for ticket in tickets:
+                ticket.cancel()
+
+    def cancel(self, record: JobRecord) -> None:
+        """Stop work on a job whose row is gone or ended.
+
+        Returns at once; the engine stops within a step.
+        """
+        DBOS.cancel_workflow(workflow_id(record))
+        with self._lock:
+            tickets = self._tickets.get(record.job_id, ())
+        for ticket in tickets:
+            ticket.cancel()
+
+    def end(self, record: JobRecord, **values: Any) -> bool:
+        """Write a job's end and count it. Return False if the job was deleted meanwhile."""
+        now = int(time.time())
+        if isinstance(record, VideoRecord):
+            values["expires_at"] = now + record.lifetime
+        if not self._records.change(record, completed_at=now, **values):
+            return False
+        kind = "video" if isinstance(record, VideoRecord) else "encoder"
+        status, reason = values["status"], values.get("error_code") or ""
+        self._metrics.jobs_ended.labels(kind, status, reason).inc()
+        self._metrics.job_seconds.labels(kind).observe(now - record.created_at)
+        ended = {"kind": kind, "job": record.job_id, "status": status, "reason": reason}
+        log.info("job ended", extra={**ended, "seconds": now - record.created_at})
+        return True
+
+    def fail(self, record: JobRecord, error: Exception) -> None:
+        """End a job with an error. Only the text of a `PalimpsestError` is meant for the caller."""
+        if isinstance(error, PalimpsestError):
+            code, message = getattr(error, "reported_code", error.code), str(error)
+        elif isinstance(error, OSError):
+            code, message = "storage_error", f"The result could not be stored: {error.strerror}."
+        else:
+            code, message = "internal_error", "Something went wrong in the server."
+        is_expected = isinstance(error, PalimpsestError)
+        log.warning("%s failed: %s", record.id, message, exc_info=None if is_expected else error)
+        values: dict[str, Any] = {"status": FAILED, "error_code": code, "error_message": message}
+        if isinstance(record, EncoderRecord):
+            values["phase"] = FAILED
+        self.end(record, **values)
+
+
+def workflow_id(record: JobRecord) -> str:
+    """Return the id of the DBOS workflow that works on the job."""
+    return f"{record.job_id}-{record.attempt}"
+
+
+def _share_of(tickets: Sequence[Ticket[Any]], progress: StepProgress | None) -> float | None:
+    if all(ticket.state == "queued" for ticket in tickets):
+        return None
+    if progress is not None:
+        return progress.share
+    return sum(ticket.progress for ticket in tickets) / len(tickets)
