@@ -14,7 +14,7 @@ import pytest
 from cli.client import Client
 from tests.cli.help import Command, CommandResult, RunningServer, palimpsest
 from tests.server.help import publish
-from unlearn.report.build import REPORT_HTML, REPORT_JSON
+from unlearn.report.model import REPORT_HTML, REPORT_JSON
 
 Run = Callable[..., CommandResult]
 

@@ -25,17 +25,12 @@ from torch.nn import functional
 from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
 from encoders import Kind
-from unlearn.judges.base import (
-    Frames,
-    JudgeIdentity,
-    JudgeInvalid,
-    UnknownConcept,
-    check_frames,
-)
+from unlearn.judges.base import JudgeIdentity, JudgeInvalid, UnknownConcept
 from unlearn.judges.clip_prompts import PLAIN, Label, label, labels_for, offered
 from unlearn.judges.files import MAX_FILE_BYTES, check_file, read_config
 from unlearn.prompts import all_names
 from video.checkpoints.hub import SnapshotUnavailable, fetch_snapshot
+from video.frames import Frames, check_frames
 from video.models.prompt_book import PromptBook
 
 VERSION = "1"
