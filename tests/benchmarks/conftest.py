@@ -11,5 +11,5 @@ from video import Backbone, load_backbone
 
 @pytest.fixture(scope="module")
 def backbone(tiny_backbone_dir: Path) -> Backbone:
-    """The tiny model."""
+    """Load the tiny model."""
     return load_backbone(tiny_backbone_dir)
