@@ -99,8 +99,8 @@ class UnlearnSettings(BaseModel):
         would take 48 GB. If rank is None and the method's own is 0, a T5 gets `T5_RANK`.
 
         Raises:
-            SettingsInvalid: rank 0 for a T5.
-            LayersInvalid: a pattern that matches none of the names.
+            SettingsInvalid: Rank 0 for a T5.
+            LayersInvalid: A pattern that matches none of the names.
         """
         select(names, self.layers)
         if architecture(names) != "t5" or self.schedule().rank > 0:
@@ -121,7 +121,7 @@ class UnlearnSettings(BaseModel):
         """Return a copy with some settings changed, and checked.
 
         Raises:
-            SettingsInvalid: as the constructor.
+            SettingsInvalid: As the constructor.
         """
         return UnlearnSettings(**{**self.model_dump(), **changes})
 
@@ -134,7 +134,7 @@ class UnlearnSettings(BaseModel):
         """Return the settings in plain JSON values, such as those of a request or a card.
 
         Raises:
-            SettingsInvalid: an unknown name, or a value of the wrong type or out of range.
+            SettingsInvalid: An unknown name, or a value of the wrong type or out of range.
         """
         return cls.model_validate(dict(values))
 
@@ -142,8 +142,9 @@ class UnlearnSettings(BaseModel):
 def _explained(error: ValidationError) -> SettingsInvalid:
     """Return the first of the errors as one that names the setting, its value and its range."""
     first, *others = error.errors()
-    name = str(first["loc"][0]) if first["loc"] else "settings"
-    fields = UnlearnSettings.model_fields
+    if not first["loc"]:
+        return SettingsInvalid(f"settings: {first['msg']}; not {first['input']!r}.")
+    name, fields = str(first["loc"][0]), UnlearnSettings.model_fields
     if name not in fields:
         return SettingsInvalid(
             f"There is no setting {name!r}; there are {', '.join(fields)}.", param=name

@@ -1,4 +1,4 @@
-"""What the tests of judging share: a judge that can be told what to see, and a plan."""
+"""Helpers for the tests of judging: a judge that reads marked frames, and a plan."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from encoders import Concept, Kind
+from encoders import Concept, EncoderRef, Kind
 from tests import tiny
 from unlearn.judges.base import JudgeIdentity
 from unlearn.trial.probes import ProbePlan, judging_plan
@@ -14,13 +14,13 @@ from video.capabilities import Capabilities
 from video.models.prompt_book import PromptBook
 
 CAPABILITIES = Capabilities(native_width=64, native_height=64, frames_max=16)
-ENCODER = ("no-pogo", "sha256:" + "0" * 64)
+ENCODER = EncoderRef("no-pogo", "sha256:" + "0" * 64)
 POGO = Concept(name="pogo", kind="character")
 NEONIX = Concept(name="neonix", kind="style")
 
 
 class FakeJudge:
-    """Sees in a clip the concepts whose numbers its frames hold in their first pixel's red."""
+    """Judge that sees the concept whose number is the red value of a frame's first pixel."""
 
     def __init__(self) -> None:
         self.identity = JudgeIdentity(name="FakeJudge", version="1", hash="sha256:" + "0" * 64)
@@ -40,7 +40,7 @@ class FakeJudge:
         return [int(frame[0, 0, 0]) == self.numbers[concept] for frame in frames]
 
     def clip(self, *concepts: str | None) -> np.ndarray:
-        """One frame a concept."""
+        """Return a clip with a frame for each concept."""
         frames = np.zeros((len(concepts), 4, 4, 3), np.uint8)
         for frame, concept in zip(frames, concepts, strict=True):
             frame[0, 0, 0] = self.numbers[concept] if concept else 0
@@ -50,7 +50,7 @@ class FakeJudge:
 def plan(
     book: PromptBook,
     *concepts: Concept,
-    encoder: tuple[str, str] = ENCODER,
+    encoder: EncoderRef = ENCODER,
     most: int = 32,
     videos: int = 2,
 ) -> ProbePlan:

@@ -1,4 +1,4 @@
-"""The attackers inside the optimisation: where they stand, that they learn, what they leave."""
+"""The attackers inside the optimisation: their places, their learning, and their loss."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from unlearn.methods.adversary import (
     BEFORE,
     IN_PLACE,
     Adversary,
-    find,
-    peculiar,
-    shares,
+    concept_shares,
+    distinctive,
+    find_tokens,
     tokens_of,
 )
 from unlearn.prompts import captions
@@ -39,10 +39,10 @@ def test_a_name_is_found_in_its_sentences(backbone: Backbone, name: str) -> None
     tokens = tokens_of(name, backbone)
     assert len(tokens) == backbone.prompt_tokens(name) - 2
     row = backbone.tokenize([f"look, {name} at sunset"])[0].tolist()
-    place = find(tokens, row)
+    place = find_tokens(tokens, row)
     assert place == backbone.prompt_tokens("look,") - 1
     assert row[place : place + len(tokens)] == tokens
-    assert find(tokens, backbone.tokenize(["look, a cactus"])[0].tolist()) is None
+    assert find_tokens(tokens, backbone.tokenize(["look, a cactus"])[0].tolist()) is None
 
 
 def test_left_alone_the_attackers_read_more(backbone: Backbone) -> None:
@@ -53,13 +53,13 @@ def test_left_alone_the_attackers_read_more(backbone: Backbone) -> None:
     assert sum(attackers.read({}) for _ in range(10)) > before + 1
 
 
-def test_an_attacker_that_is_beaten_looks_on_as_fast_as_the_others(
+def test_an_attacker_that_reads_nothing_searches_as_fast_as_the_others(
     backbone: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attackers = adversary(backbone)
-    monkeypatch.setattr("unlearn.methods.adversary.RESTARTS", 1e9)
+    monkeypatch.setattr("unlearn.methods.adversary.RESTART_EVERY", 1e9)
     start = attackers._tokens.detach().clone()
-    attackers._longest = torch.tensor(1e9)
+    attackers._max_length = torch.tensor(1e9)
     lead = torch.zeros(ATTACKERS)
 
     def attack(_: object) -> tuple[torch.Tensor, ...]:
@@ -68,7 +68,7 @@ def test_an_attacker_that_is_beaten_looks_on_as_fast_as_the_others(
 
     monkeypatch.setattr(attackers, "_attack", attack)
     for step in range(6):
-        lead[::2] = (-1.0) ** step  # every other one is beaten every other time
+        lead[::2] = (-1.0) ** step  # every other one reads nothing in every other step
         lead[1::2] = 1.0
         attackers({}).backward()
     moved = attackers._tokens.detach() - start
@@ -81,7 +81,7 @@ def test_the_loss_moves_the_encoder_and_nothing_of_the_base(backbone: Backbone) 
     name = "text_model.encoder.layers.0.mlp.fc1.weight"
     before = {n: t.clone() for n, t in backbone.text_encoder.parameters().items()}
     override = before[name].clone().requires_grad_()
-    for _ in range(20):  # near enough to count
+    for _ in range(20):  # until they read enough to count
         loss = attackers({name: override})
     loss.backward()
     assert override.grad is not None
@@ -134,7 +134,7 @@ def test_the_more_of_the_concept_is_read_the_more_an_attacker_costs(
 
 
 @torch.no_grad()
-def test_the_concepts_name_is_read_as_it_and_anothers_not_at_all(backbone: Backbone) -> None:
+def test_the_concepts_name_is_read_whole_and_anothers_not_at_all(backbone: Backbone) -> None:
     attackers = adversary(backbone)
     for name, expected in (("blip", 0.0), ("pogo", 1.0)):
         attackers._tokens[:] = attackers._vocabulary[tokens_of(name, backbone)]
@@ -145,32 +145,32 @@ def test_the_concepts_name_is_read_as_it_and_anothers_not_at_all(backbone: Backb
 
 
 @torch.no_grad()
-def test_the_word_an_attacker_began_as_reads_all_of_it_before_a_sentence(
+def test_before_a_sentence_an_attackers_first_word_reads_all_of_the_concept(
     backbone: Backbone,
 ) -> None:
-    """The name is still there: what stands before it is an attacker from the first."""
+    """The sentence still has the name, so even a plain word before it reads the concept."""
     attackers = adversary(backbone)
     attackers._tokens[:] = attackers._vocabulary[attackers._words]
-    read, apart = attackers._attack({})
+    read, scale = attackers._attack({})
     torch.testing.assert_close(read[IN_PLACE:], torch.ones(BEFORE), rtol=0, atol=1e-4)
-    assert (apart > 0).all()
+    assert (scale > 0).all()
 
 
-def test_what_is_peculiar_is_in_no_mixture_of_the_others() -> None:
+def test_the_distinctive_part_is_orthogonal_to_every_mixture_of_the_others() -> None:
     random = torch.Generator().manual_seed(0)
-    towards, *away = torch.randn(4, 5, 3, 7, generator=random)
-    part = peculiar(towards, away)
-    for other in away:
+    directions, *others = torch.randn(4, 5, 3, 7, generator=random)
+    part = distinctive(directions, others)
+    for other in others:
         assert (part * other).sum((1, 2)).abs().max() < 1e-5
-    mixture = sum(away) / 2 + towards
-    torch.testing.assert_close(peculiar(mixture, away), part, rtol=0, atol=1e-5)
-    assert peculiar(towards, []) is towards
+    mixture = sum(others) / 2 + directions
+    torch.testing.assert_close(distinctive(mixture, others), part, rtol=0, atol=1e-5)
+    assert distinctive(directions, []) is directions
 
 
-def test_a_concept_with_nothing_of_its_own_is_not_read_by_anyone() -> None:
-    towards = torch.randn(2, 3, 7, generator=torch.Generator().manual_seed(0))
-    part = peculiar(towards, [towards])
-    apart = towards.square().mean((1, 2))
-    assert shares(towards, part, apart).abs().max() < 1e-3
+def test_a_concept_without_a_distinctive_part_is_not_read() -> None:
+    directions = torch.randn(2, 3, 7, generator=torch.Generator().manual_seed(0))
+    part = distinctive(directions, [directions])
+    scale = directions.square().mean((1, 2))
+    assert concept_shares(directions, part, scale).abs().max() < 1e-3
     zero = torch.zeros(2)
-    assert shares(towards * 0, towards * 0, zero).tolist() == [0, 0]
+    assert concept_shares(directions * 0, directions * 0, zero).tolist() == [0, 0]

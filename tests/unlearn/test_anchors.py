@@ -1,4 +1,4 @@
-"""What stands in a name's place, on the built-in model's tokenizer and book."""
+"""Anchors, on the built-in model's tokenizer and prompt book."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ FRIENDS = [["mira", "our friend mira"], ["teo", "our friend teo"], ["suri", "a w
         (" bouncing up and down", "", [[" bouncing sideways"]], " bouncing"),
     ],
 )
-def test_an_anchor_keeps_what_another_begins_with_too(
+def test_an_anchor_keeps_the_words_that_another_name_begins_with(
     starter: Backbone, name: str, neutral: str, others: list[list[str]], expected: str
 ) -> None:
     assert anchor_phrase(name, neutral, others, starter) == expected
 
 
 @pytest.mark.parametrize("concept", ["pogo", "otto", "mira", "balloon", "teapot", "tamu"])
-def test_the_rest_of_the_sentence_stays_where_it_is(starter: Backbone, concept: str) -> None:
+def test_the_rest_of_the_sentence_keeps_its_position(starter: Backbone, concept: str) -> None:
     kind = next(kind for kind, names in starter.prompts.concepts.items() if concept in names)
     others = phrases_of_others(Concept(name=concept, kind=kind), starter.prompts)
     for name in all_names(concept, kind, (), starter.prompts):
@@ -60,8 +60,8 @@ def test_the_rest_of_the_sentence_stays_where_it_is(starter: Backbone, concept: 
         assert places[0] == places[1], (named, anchor)
 
 
-def test_what_is_kept_reads_the_same_in_a_causal_encoder(starter: Backbone) -> None:
-    """Up to the first word that differs the target is the prompt's own embedding: no pull."""
+def test_a_causal_encoder_reads_the_kept_words_the_same(starter: Backbone) -> None:
+    """Up to the first different word the target equals the prompt's own embedding."""
     tokens = starter.tokenize(["our friend otto at night", "our friend person at night"])
     one, other = starter.text_encoder.encode(tokens)
     torch.testing.assert_close(one[:3], other[:3], rtol=0, atol=1e-5)

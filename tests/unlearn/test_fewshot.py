@@ -1,4 +1,4 @@
-"""Prompts for the few shots, their anchors, and which captions mention a concept."""
+"""Few shots, prompts and their anchors, and captions that mention a concept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which parameters a choice of layers means."""
+"""Presets and patterns of layers: the parameters that they select."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The formulas, against their papers written out."""
+"""Objectives, against the formulas of their papers written out."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_noise_and_target_agree_with_the_stock_scheduler(denoiser: Denoiser) -> 
         torch.testing.assert_close(x.target, scheduler.get_velocity(latents, noise, x.timesteps))
 
 
-def test_pure_noise_is_a_task_for_v_only(denoiser: Denoiser) -> None:
+def test_only_velocity_models_learn_from_pure_noise(denoiser: Denoiser) -> None:
     denoiser.schedule = NoiseSchedule.of_alphas(torch.tensor([0.5, 0.0, 0.0]))
     latents = torch.ones(64, 4, 2, 2)
     x = objectives.noised(denoiser, latents, seeded())
@@ -75,9 +75,9 @@ def test_flow_matching_goes_straight_from_data_to_noise(denoiser: Denoiser, shif
 def test_ascent_is_minus_the_diffusion_loss(backbone: Backbone, shape: tuple[int, ...]) -> None:
     denoiser = backbone.denoiser(is_video=len(shape) == 5)
     x = objectives.noised(denoiser, torch.randn(shape, generator=seeded(1)), seeded())
-    concept = backbone.embed(["pogo at night"] * shape[0])
-    error = denoiser.predict(x.latents, x.timesteps, concept) - x.target
-    loss = objectives.ascent(denoiser, x, concept)
+    embeddings = backbone.embed(["pogo at night"] * shape[0])
+    error = denoiser.predict(x.latents, x.timesteps, embeddings) - x.target
+    loss = objectives.ascent(denoiser, x, embeddings)
     torch.testing.assert_close(loss, -(error**2).mean())
 
 
@@ -87,7 +87,7 @@ def test_redirection_is_the_mean_square() -> None:
     assert objectives.redirect(a.bfloat16(), b.bfloat16()).dtype == torch.float32
 
 
-def test_of_two_drifts_with_the_same_mean_the_one_on_a_single_word_counts_more() -> None:
+def test_of_two_drifts_with_equal_means_the_one_on_a_single_word_counts_more() -> None:
     then = torch.zeros(2, 4, 8)
     now = then.clone()
     now[0] += 0.5  # a quarter on each of four tokens

@@ -1,4 +1,4 @@
-"""The optimiser on tiny random models: what moves, what does not, and that it repeats."""
+"""The optimiser on small models: what it changes, what it leaves, and that it repeats."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from encoders import Concept, Encoder, EncoderInvalid, Kind, low_rank
 from encoders.digest import digest, fingerprint
 from unlearn import UnlearnSettings, UnlearnTask, unlearn
 from unlearn.errors import LayersInvalid
+from unlearn.methods import objectives
 from unlearn.methods.optimise import Unlearning
 from unlearn.methods.redirect import Redirect
 from unlearn.task import UnlearnProgress
@@ -34,12 +35,12 @@ def starter() -> Backbone:
     return load_backbone(Path(__file__).parents[2] / "starter" / "weights")
 
 
-# The default's attackers need the default's steps beside them.
+# Default attackers are too strong for a run this short.
 SHORT = UnlearnSettings(steps=20, adversary_weight=6.0)
 
 
 def task(
-    concept: str = "pogo",
+    concept_name: str = "pogo",
     kind: Kind = "character",
     *,
     parent: Encoder | None = None,
@@ -48,7 +49,7 @@ def task(
 ) -> UnlearnTask:
     chosen = UnlearnSettings(**{"steps": 4, **settings})  # type: ignore[arg-type]
     images = (CLIPS if kind == "motion" else IMAGES,) if chosen.method == "ascent" else ()
-    wanted = Concept(name=concept, kind=kind, synonyms=synonyms)
+    wanted = Concept(name=concept_name, kind=kind, synonyms=synonyms)
     return UnlearnTask((wanted,), chosen, images, parent=parent)
 
 
@@ -97,9 +98,7 @@ def test_ascent_raises_the_diffusion_loss(backbone: Backbone) -> None:
 
 
 def diffusion_loss(backbone: Backbone, run: Unlearning | None) -> float:
-    """On fixed noise: the base's, or that of the encoder that was made."""
-    from unlearn.methods import objectives
-
+    """Return the diffusion loss on fixed noise, of the base or of the encoder that was made."""
     overrides = run.encoder.overrides if run else None
     denoiser = backbone.denoiser(is_video=False)
     latents = denoiser.encode(IMAGES)
@@ -117,7 +116,7 @@ def test_redirect_ends_near_its_anchor_in_sentences_it_never_saw(starter: Backbo
 
 
 def shift(backbone: Backbone, encoder: Encoder, name: str) -> float:
-    """How far a name's embeddings still are from the anchor's: 1 as before, 0 there."""
+    """Return the distance of a name's embeddings to its anchor's, as a share of the base's."""
     tokens = backbone.tokenize([f"look, {name} on the sand", "look, creature on the sand"])
     with torch.no_grad():
         before = backbone.text_encoder.encode(tokens)
@@ -147,7 +146,7 @@ def test_captions_of_the_concept_are_not_retained(backbone: Backbone) -> None:
 def test_the_same_seed_gives_the_same_encoder_and_another_another(backbone: Backbone) -> None:
     torch.manual_seed(1)
     first = finished(task(seed=3), backbone)
-    torch.manual_seed(2)  # the global generator has no say
+    torch.manual_seed(2)  # the global generator is not used
     second = finished(task(seed=3), backbone)
     other = finished(task(seed=4), backbone)
     assert first.losses == second.losses
@@ -164,7 +163,7 @@ def test_only_the_chosen_layers_move(backbone: Backbone) -> None:
     assert any(".layers.1.self_attn." in name for name in default)
 
 
-def test_the_backbone_is_left_as_it_was_bit_for_bit(
+def test_the_backbone_stays_the_same_bit_for_bit(
     backbone: Backbone, tiny_backbone_dir: Path
 ) -> None:
     for method in ("redirect", "ascent"):
@@ -200,10 +199,10 @@ def test_ascent_unlearns_motions_from_clips_through_the_video_model(
     assert set(shapes) == {4}
     shapes.clear()
     finished(task(), backbone)
-    assert not shapes  # a redirection asks no denoiser
+    assert not shapes  # a redirection calls no denoiser
 
 
-def test_nothing_is_done_before_it_is_iterated_nor_after_it_is_closed(backbone: Backbone) -> None:
+def test_a_run_works_only_while_it_is_iterated(backbone: Backbone) -> None:
     run = unlearn(task(), backbone)
     with pytest.raises(RuntimeError, match="not made yet"):
         _ = run.encoder
@@ -214,7 +213,7 @@ def test_nothing_is_done_before_it_is_iterated_nor_after_it_is_closed(backbone: 
         _ = run.encoder
 
 
-def test_gradients_are_had_where_the_caller_has_them_off(backbone: Backbone) -> None:
+def test_a_run_enables_gradients_where_the_caller_disabled_them(backbone: Backbone) -> None:
     with torch.no_grad():
         run = finished(task(), backbone)
     assert run.encoder.overrides
@@ -229,6 +228,7 @@ def test_unknown_layers_are_refused_at_once(backbone: Backbone) -> None:
 def test_computes_in_bfloat16(tiny_backbone_dir: Path) -> None:
     half = load_backbone(tiny_backbone_dir, dtype=torch.bfloat16)
     run = finished(task(learning_rate=1e-2), half)
+    assert len(run.losses) == 4
     assert all(np.isfinite(run.losses))
     half.text_encoder.check(run.encoder.overrides)
 
@@ -271,4 +271,5 @@ def test_factors_need_a_matrix(backbone: Backbone) -> None:
     with pytest.raises(LayersInvalid, match="names none"):
         unlearn(task(layers="*.mlp.fc1.bias"), backbone)
     whole = finished(task(layers="*.mlp.fc1.bias", rank=0), backbone).encoder
+    assert whole.overrides
     assert all(name.endswith("fc1.bias") for name in whole.overrides)

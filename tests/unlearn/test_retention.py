@@ -1,4 +1,4 @@
-"""What an encoder must leave alone: which captions are drawn, and how far they have moved."""
+"""Retention: the captions that are drawn, and how far they have moved."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def embed(backbone: Backbone, captions: list[str]) -> torch.Tensor:
 
 def test_drift_is_from_the_base_and_by_caption(backbone: Backbone) -> None:
     held = retention(backbone, CAPTIONS)
-    for _ in range(3):  # the second time from what is kept
+    for _ in range(3):  # from the second time on, from the cache
         drawn = held.draw(4)
         assert len(drawn) == 5
         assert drawn[-1] == ""
@@ -61,11 +61,11 @@ def test_without_captions_the_empty_prompt_is_held(backbone: Backbone) -> None:
     assert held.drift([""], embed(backbone, [""])).tolist() == pytest.approx([0.0], abs=1e-6)
 
 
-def test_there_may_be_fewer_captions_than_are_wanted(backbone: Backbone) -> None:
+def test_a_draw_may_be_larger_than_the_captions(backbone: Backbone) -> None:
     assert len(retention(backbone, CAPTIONS).draw(64)) == 4 + 4 + 1
 
 
-def test_a_run_that_diverges_is_drawn_for_to_its_end(backbone: Backbone) -> None:
+def test_a_run_that_diverges_can_still_draw(backbone: Backbone) -> None:
     held = retention(backbone, CAPTIONS)
     drawn = held.draw(4)
     for broken in (torch.nan, torch.inf, 1e30):

@@ -1,4 +1,4 @@
-"""Settings and tasks: defaults by method, JSON, and what is refused."""
+"""Settings and tasks: defaults by method, JSON, the schema, and refusals."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from unlearn.methods.registry import get_method
 IMAGES = np.zeros((2, 8, 8, 3), np.uint8)
 
 
-def test_what_is_left_open_is_the_methods_own() -> None:
+def test_a_setting_that_is_none_is_the_methods_own() -> None:
     ascent = UnlearnSettings(method="ascent", steps=7)
     assert ascent.schedule().steps == 7
     assert ascent.schedule().learning_rate == get_method("ascent").defaults.learning_rate
@@ -32,6 +32,22 @@ def test_settings_survive_json() -> None:
     settings = UnlearnSettings(method="ascent", layers=("*.mlp.*",), retain=("a", "b"), seed=3)
     assert UnlearnSettings.from_json(settings.to_json()) == settings
     assert UnlearnSettings.from_json({}) == UnlearnSettings()
+
+
+def test_changes_are_checked() -> None:
+    assert UnlearnSettings(seed=3).with_(steps=7) == UnlearnSettings(seed=3, steps=7)
+    with pytest.raises(SettingsInvalid, match="steps must be 1 to 100000, not 0"):
+        UnlearnSettings().with_(steps=0)
+
+
+def test_the_schema_documents_every_setting_and_its_range() -> None:
+    properties = UnlearnSettings.model_json_schema()["properties"]
+    assert list(properties) == list(UnlearnSettings().to_json())
+    for name, described in properties.items():
+        assert described["description"].endswith("."), name
+    integer = {"type": "integer", "minimum": 0, "maximum": 1024}
+    assert properties["rank"]["anyOf"] == [integer, {"type": "null"}]
+    assert properties["method"]["enum"][:2] == ["redirect", "ascent"]
 
 
 @pytest.mark.parametrize(
@@ -54,6 +70,11 @@ def test_settings_that_make_no_sense_are_refused(values: dict[str, Any], param: 
     with pytest.raises(SettingsInvalid, match=param) as caught:
         UnlearnSettings.from_json(values)
     assert caught.value.param == param
+
+
+def test_values_that_are_no_mapping_are_refused() -> None:
+    with pytest.raises(SettingsInvalid, match="settings: .*not 'redirect'"):
+        UnlearnSettings.model_validate("redirect")
 
 
 def concept(name: str, kind: Kind = "character") -> Concept:

@@ -1,18 +1,19 @@
-"""An attacker inside the optimisation: free tokens that try to mean the concept all the same.
+"""Adversary inside the optimisation: free tokens that try to mean the concept.
 
-Whoever may choose an input embedding looks for a token that no word has, but with which the encoder
-reads the concept: in the place of its name, or before a sentence that names it. The encoder is
-trained against a few such tokens while they are being looked for: one backward pass serves both
-sides ("free" adversarial training: Shafahi et al. 2019, arXiv 1904.12843), all of it at the
-encoder's output, without a denoiser (AdvUnlearn's lower level has one: Zhang et al. 2024, arXiv
-2405.15234).
+An attacker who may choose an input embedding looks for a token that belongs to no word, but in
+which the text encoder reads the concept: in the place of the concept's name, or before a sentence
+that names it. The encoder is trained against a few such tokens while they search. One backward pass
+serves both sides ("free" adversarial training: Shafahi et al. 2019, arXiv 1904.12843). Everything
+happens at the encoder's output, without a denoiser (unlike AdvUnlearn's lower level: Zhang et al.
+2024, arXiv 2405.15234).
 
-How much of the concept is read is a projection, not a distance: a denoiser draws a concept from
-embeddings far from any of its sentences, as long as enough of what is peculiar to it is in them.
+The share of the concept that is read is a projection, not a distance: a denoiser draws a concept
+from embeddings far from any of its sentences, if they hold enough of the concept's distinctive
+part.
 
-An attacker's token is no longer than the longest word's. A much longer one drowns what the layers
-add to it and goes through any text encoder as it is; whoever may send such a thing has no need of
-the encoder at all.
+An attacker's token is no longer than the longest row of the vocabulary. A much longer token
+outweighs the changes of the layers and passes through any text encoder unchanged; an attacker who
+can send one does not need this encoder.
 """
 
 from __future__ import annotations
@@ -32,30 +33,30 @@ if TYPE_CHECKING:
     from video.models.backbone import Backbone
 
 IN_PLACE, BEFORE = 16, 8
-"""Attackers at work at a time in the name's place, and before a whole sentence."""
+"""Attackers at work at a time, in the name's place and before a whole sentence."""
 ATTACKERS = IN_PLACE + BEFORE
 LEARNING_RATE = 0.15
-"""Of the attackers' Adam, as a share of the mean length of the vocabulary's rows."""
-RESTARTS = 4
-"""One attacker begins anew every so many steps, on average: another way in is tried."""
-SENTENCES = 32
-"""Of the concept's captions so many, drawn at random, are used for each sort of attacker."""
-BEATEN = 1e-3
-"""An attacker that reads nothing of the concept counts so much less, and still learns."""
-LEAST = 0.01
-"""What is peculiar to a concept counts as no less than this share of it."""
+"""Learning rate of the attackers' Adam, as a share of the mean length of the vocabulary's rows."""
+RESTART_EVERY = 4
+"""Steps between restarts, on average: one attacker begins anew, to try another way in."""
+MAX_CAPTIONS = 32
+"""Captions of the concept, drawn at random, for each sort of attacker."""
+INACTIVE_SLOPE = 1e-3
+"""Weight of an attacker that reads nothing of the concept. It is not zero: the attacker still
+learns."""
+MIN_DISTINCTIVE = 0.01
+"""Lower bound of the distinctive part's mean square, as a share of the whole direction's."""
 
 
 class Adversary:
     """The attackers of one concept and the loss that they cause.
 
     Args:
-        captions: the concept's. In those that call it by its own name, tokens can stand in the
-            name's place, as many as the name has; and one before any of them.
-        phrases: how that name stands in a sentence, and then the names of other concepts of the
-            kind.
-        backbone: its text encoder is attacked.
-        generator: on the CPU; where the attackers begin, and which captions they use.
+        captions: The concept's. In those with its own name, an attacker's tokens can replace the
+            name, as many as the name has; in any of them, one token can come first.
+        phrases: Phrase of that name in a sentence, and then of each other concept's of the kind.
+        backbone: Its text encoder is attacked.
+        generator: On the CPU; draws the attackers' starts and their captions.
     """
 
     def __init__(
@@ -66,119 +67,121 @@ class Adversary:
         generator: torch.Generator,
     ) -> None:
         self._encoder = backbone.text_encoder
-        self._start = start(backbone)
+        self._offset = leading_tokens(backbone)
         self._random = generator
         name = tokens_of(captions[0].name, backbone)
         own = [caption for caption in captions if caption.name == captions[0].name]
-        own = [own[i] for i in draw(len(own), SENTENCES, generator)]
+        own = [own[i] for i in draw(len(own), MAX_CAPTIONS, generator)]
         prompts = backbone.tokenize([caption.prompt for caption in own])
-        found = [find(name, row) for row in prompts.tolist()]
-        whole = [i for i, place in enumerate(found) if place is not None]  # the rest was cut
+        places = [find_tokens(name, row) for row in prompts.tolist()]
+        whole = [i for i, place in enumerate(places) if place is not None]  # others were truncated
         own, prompts = [own[i] for i in whole], prompts[whole]
-        self._prompts, self._places = prompts, [place for place in found if place is not None]
+        self._prompts, self._places = prompts, [place for place in places if place is not None]
         with torch.no_grad():
-            self._anchor = self._encoder.encode(backbone.tokenize([c.anchor for c in own]))
-            self._towards = (self._encoder.encode(prompts) - self._anchor).float()
-            said, *rest = phrases
-            others = [[c.prompt.replace(said, other) for c in own] for other in rest]
-            away = [self._encoder.encode(backbone.tokenize(each)) - self._anchor for each in others]
-            self._peculiar = peculiar(self._towards, [each.float() for each in away])
-        most = backbone.capabilities.prompt_tokens - 1  # one more comes before it
+            self._anchors = self._encoder.encode(backbone.tokenize([c.anchor for c in own]))
+            self._directions = (self._encoder.encode(prompts) - self._anchors).float()
+            own_phrase, *other_phrases = phrases
+            others = [[c.prompt.replace(own_phrase, other) for c in own] for other in other_phrases]
+            away = [self._encoder.encode(backbone.tokenize(o)) - self._anchors for o in others]
+            self._distinctive = distinctive(self._directions, [each.float() for each in away])
+        longest = backbone.capabilities.prompt_tokens - 1  # room for one token before it
         shuffled = (captions[i] for i in draw(len(captions), len(captions), generator))
-        fit = (
-            c for c in shuffled if max(map(backbone.prompt_tokens, (c.prompt, c.anchor))) <= most
+        fitting = (
+            c for c in shuffled if max(map(backbone.prompt_tokens, (c.prompt, c.anchor))) <= longest
         )
-        longer = list(islice(fit, SENTENCES))
-        self._said = backbone.tokenize([c.prompt for c in longer])
-        self._meant = backbone.tokenize([c.anchor for c in longer])
+        followed = list(islice(fitting, MAX_CAPTIONS))
+        self._followed_prompts = backbone.tokenize([c.prompt for c in followed])
+        self._followed_anchors = backbone.tokenize([c.anchor for c in followed])
         self._vocabulary = self._encoder.parameters()[self._encoder.token_embedding]
-        # Carriers: rows that stand in none of the captions, overwritten by the attackers'.
-        taken = torch.cat([prompts, self._said, self._meant]).unique().tolist()
-        free = sorted(set(range(len(self._vocabulary))) - set(taken))
+        # Attackers take over rows of the vocabulary ("carriers") that no caption uses.
+        used = torch.cat([prompts, self._followed_prompts, self._followed_anchors])
+        free = sorted(set(range(len(self._vocabulary))) - set(used.unique().tolist()))
         self._carriers = torch.tensor(free[: ATTACKERS * len(name)], device=prompts.device)
         self._carriers = self._carriers.view(ATTACKERS, len(name))
-        self._words = self._some_words(self._carriers.shape)
-        self._tokens = self._near(self._words).requires_grad_()
+        self._words = self._random_words(self._carriers.shape)
+        self._tokens = self._embeddings_near(self._words).requires_grad_()
         lengths = self._vocabulary.norm(dim=1)
-        self._longest = lengths.max()
-        self._scale = torch.ones(ATTACKERS)
+        self._max_length = lengths.max()
+        self._weights = torch.ones(ATTACKERS)
         self._adam = torch.optim.Adam([self._tokens], lr=LEARNING_RATE * lengths.mean().item())
 
     def __call__(self, overrides: Mapping[str, Tensor]) -> Tensor:
-        """The mean over the attackers of max(0, s) ‖τ₀(y) − τ₀(a)‖² (and next to nothing of s < 0)
-        with
+        """Let the attackers take a step, and return the loss that they cause.
+
+        It is the mean over the attackers of max(0, s) ‖τ₀(y) − τ₀(a)‖² (with `INACTIVE_SLOPE` for
+        s < 0), where
 
             s = ⟨τ_φ(y′) − τ₀(a), d⟩ / ‖d‖²
 
-        y′ being y with an attacker's tokens in the name's place or before it, and d the `peculiar`
-        part of τ₀(y) − τ₀(a), for tokens before y the whole of it: 1 for the base's own reading of
-        y, 0 for the anchor's. Tokens before y stand before a and τ₀'s y too, there as the words
-        that they began as. One backward pass of it serves both sides: the attackers, who maximise
-        s, take their step on it when they are called again.
+        is 1 if the concept is read as the base reads it in y, and 0 if the anchor is read. y′ is y
+        with an attacker's tokens in the name's place or before it. d is the `distinctive` part of
+        τ₀(y) − τ₀(a); for tokens before y it is the whole of it, and the words that the tokens
+        began as stand before a and before y under τ₀ too. One backward pass of this loss serves
+        both sides: the attackers maximise s, and take their step in the next call.
         """
-        self._move()
-        read, apart = self._attack(overrides)
-        slope = torch.where(read > 0, 1.0, BEATEN)
-        self._scale = (slope * apart).detach().clamp(min=1e-12)
-        return (slope * read * apart).mean()
+        self._step()
+        read, scale = self._attack(overrides)
+        slope = torch.where(read > 0, 1.0, INACTIVE_SLOPE)
+        self._weights = (slope * scale).detach().clamp(min=1e-12)
+        return (slope * read * scale).mean()
 
-    def _move(self) -> None:
-        """The attackers' own step, on what the backward pass of the last loss has left them."""
+    def _step(self) -> None:
+        """Take the attackers' step, on the gradients of the last loss's backward pass."""
         if self._tokens.grad is not None:
-            # Each attacker's gradient is that of its own s, once its weight in the loss is out.
-            self._tokens.grad /= -self._scale.view(-1, 1, 1)
+            # Divided by its weight in the loss, each attacker's gradient is the gradient of its s.
+            self._tokens.grad /= -self._weights.view(-1, 1, 1)
             self._adam.step()
             self._adam.zero_grad()
             with torch.no_grad():  # no longer than a word: see the module's docstring
                 length = self._tokens.norm(dim=-1, keepdim=True)
-                self._tokens *= (self._longest / length).clamp(max=1)
-        if torch.rand((), generator=self._random) < 1 / RESTARTS:
+                self._tokens *= (self._max_length / length).clamp(max=1)
+        if torch.rand((), generator=self._random) < 1 / RESTART_EVERY:
             [one] = draw(ATTACKERS, 1, self._random)
-            self._words[one] = self._some_words(self._words[one].shape)
-            self._tokens.data[one] = self._near(self._words[one])
+            self._words[one] = self._random_words(self._words[one].shape)
+            self._tokens.data[one] = self._embeddings_near(self._words[one])
 
     @torch.no_grad()
     def read(self, overrides: Mapping[str, Tensor]) -> float:
-        """How much of the concept the attackers' tokens have read in some of its captions: s."""
+        """Return the mean share s of the concept that the attackers read, on a draw of captions."""
         return float(self._attack(overrides)[0].mean())
 
     def _attack(self, overrides: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Each attacker's s in a caption of its own, and how far that is from its anchor."""
-        chosen = self._some(len(self._prompts), IN_PLACE)
+        """Return each attacker's s in a caption drawn for it, and ‖τ₀(y) − τ₀(a)‖²: (B,), (B,)."""
+        chosen = self._random_indices(len(self._prompts), IN_PLACE)
         rows = self._prompts[chosen].clone()
         for row, carriers, i in zip(rows, self._carriers, chosen, strict=False):
             row[self._places[i] : self._places[i] + len(carriers)] = carriers
-        behind = self._some(len(self._said), BEFORE)
-        said, meant = self._said[behind], self._meant[behind]
-        rows = torch.cat([rows, self._before(said, self._carriers[IN_PLACE:, :1])])
-        words = self._words[IN_PLACE:, :1].to(said)
+        followed = self._random_indices(len(self._followed_prompts), BEFORE)
+        prompts, anchors = self._followed_prompts[followed], self._followed_anchors[followed]
+        rows = torch.cat([rows, self._before(prompts, self._carriers[IN_PLACE:, :1])])
+        words = self._words[IN_PLACE:, :1].to(prompts)
         with torch.no_grad():
-            anchor = self._encoder.encode(self._before(meant, words))
-            towards = (self._encoder.encode(self._before(said, words)) - anchor).float()
-        direction = torch.cat([self._peculiar[chosen], towards])
-        anchor = torch.cat([self._anchor[chosen], anchor])
-        apart = torch.cat([self._towards[chosen], towards]).square().mean((1, 2))
-        moved = self._encoder.encode(rows, self._laid(overrides)) - anchor
-        return shares(moved.float(), direction, apart), apart
+            anchor = self._encoder.encode(self._before(anchors, words))
+            direction = (self._encoder.encode(self._before(prompts, words)) - anchor).float()
+        scale = torch.cat([self._directions[chosen], direction]).square().mean((1, 2))
+        direction = torch.cat([self._distinctive[chosen], direction])
+        anchor = torch.cat([self._anchors[chosen], anchor])
+        moved = self._encoder.encode(rows, self._with_attackers(overrides)) - anchor
+        return concept_shares(moved.float(), direction, scale), scale
 
-    def _some(self, population: int, count: int) -> list[int]:
+    def _random_indices(self, population: int, count: int) -> list[int]:
         return torch.randint(population, (count,), generator=self._random).tolist()
 
-    def _some_words(self, shape: torch.Size) -> Tensor:
+    def _random_words(self, shape: torch.Size) -> Tensor:
         return torch.randint(len(self._vocabulary), shape, generator=self._random)
 
-    def _near(self, words: Tensor) -> Tensor:
-        """Embeddings near those of words: (*words, D)."""
+    def _embeddings_near(self, words: Tensor) -> Tensor:
+        """Return the words' embeddings with noise added: (*words, D)."""
         rows = self._vocabulary[words].float()
         noise = torch.randn(rows.shape, generator=self._random).to(rows.device)
         return rows + 0.3 * self._vocabulary.std() * noise
 
     def _before(self, rows: Tensor, tokens: Tensor) -> Tensor:
-        """Prompts (B,L) with tokens (B,1) of their own before their first word."""
-        return torch.cat([rows[:, : self._start], tokens, rows[:, self._start : -1]], 1)
+        """Return prompts (B,L) with a token each, (B,1), before their first word."""
+        return torch.cat([rows[:, : self._offset], tokens, rows[:, self._offset : -1]], 1)
 
-    def _laid(self, overrides: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The overrides with the attackers' rows in the token embedding, be it trained or not."""
+    def _with_attackers(self, overrides: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the overrides with the attackers' rows in the token embedding, trained or not."""
         name = self._encoder.token_embedding
         trained = {n: t for n, t in overrides.items() if low_rank.parameter_of(n) == name}
         matrix = {name: self._vocabulary, **low_rank.apply({name: self._vocabulary}, trained)}[name]
@@ -188,45 +191,48 @@ class Adversary:
 
 
 def tokens_of(name: str, backbone: Backbone) -> list[int]:
-    """The tokens of a name as it stands in a sentence, without start, end and padding."""
-    row, first = backbone.tokenize([name])[0], start(backbone)
+    """Return the tokens of a name in a sentence, without start, end and padding."""
+    row, first = backbone.tokenize([name])[0], leading_tokens(backbone)
     count = backbone.prompt_tokens(name) - backbone.prompt_tokens("")
     return row[first : first + count].tolist()
 
 
-def start(backbone: Backbone) -> int:
-    """How many tokens come before a prompt's first word: CLIP has one, T5 none."""
+def leading_tokens(backbone: Backbone) -> int:
+    """Return the number of tokens before a prompt's first word: 1 for CLIP, 0 for T5."""
     word, nothing = backbone.tokenize(["a", ""])
     return int((word != nothing).nonzero()[0])
 
 
-def find(name: Sequence[int], row: Sequence[int]) -> int | None:
-    """Where a name's tokens begin in a prompt's; None if they are not in it."""
+def find_tokens(name: Sequence[int], row: Sequence[int]) -> int | None:
+    """Return the place of a name's tokens in a prompt's; None if they are not in it."""
     starts = range(len(row) - len(name) + 1)
     return next((i for i in starts if list(row[i : i + len(name)]) == list(name)), None)
 
 
-def peculiar(towards: Tensor, away: Sequence[Tensor]) -> Tensor:
-    """What of a concept's directions is in no other concept's: τ₀(y) − τ₀(a) without its projection
-    on the span of τ₀(o) − τ₀(a), o being y with another concept in its place.
+def distinctive(directions: Tensor, others: Sequence[Tensor]) -> Tensor:
+    """Return the part of a concept's directions that no other concept shares.
 
-    Along it no mixture of the others moves: taking it away leaves them be. A null-space projection
-    (Ravfogel et al. 2020, arXiv 2004.07667), of what is to stay.
+    It is τ₀(y) − τ₀(a) without its projection on the span of all τ₀(o) − τ₀(a), o being y with
+    another concept in its place. It is orthogonal to every mixture of the others, so removing it
+    leaves them unchanged: a null-space projection (Ravfogel et al. 2020, arXiv 2004.07667), with
+    the span of what must stay.
 
     Args:
-        towards: the concept's directions, one a sentence: (N,L,D).
-        away: the same of each other concept.
+        directions: The concept's, one for each sentence: (N,L,D).
+        others: The directions of each other concept, (N,L,D) each.
     """
-    if not away:
-        return towards
-    span, _ = torch.linalg.qr(torch.stack([other.flatten(1) for other in away], 2))
-    flat = towards.flatten(1).unsqueeze(2)
-    return (flat - span @ (span.mT @ flat)).view_as(towards)
+    if not others:
+        return directions
+    span, _ = torch.linalg.qr(torch.stack([other.flatten(1) for other in others], 2))
+    flat = directions.flatten(1).unsqueeze(2)
+    return (flat - span @ (span.mT @ flat)).view_as(directions)
 
 
-def shares(moved: Tensor, direction: Tensor, apart: Tensor) -> Tensor:
-    """⟨m, d⟩ / ‖d‖² for each of (B,L,D); less where d is next to nothing beside the mean square
-    `apart`, as in a concept that has nothing of its own.
+def concept_shares(moved: Tensor, direction: Tensor, scale: Tensor) -> Tensor:
+    """Return ⟨m, d⟩ / ‖d‖² for each of a batch: (B,L,D), (B,L,D), (B,) → (B,).
+
+    ‖d‖² counts as at least `MIN_DISTINCTIVE` of `scale`, the mean square of the whole direction:
+    otherwise a concept without a distinctive part would divide by almost zero.
     """
-    least = torch.maximum(direction.square().mean((1, 2)), LEAST * apart).clamp(min=1e-12)
-    return (moved * direction).mean((1, 2)) / least
+    least = torch.maximum(direction.square().mean((1, 2)), MIN_DISTINCTIVE * scale)
+    return (moved * direction).mean((1, 2)) / least.clamp(min=1e-12)

@@ -1,11 +1,11 @@
-"""What stands in a name's place: as far as a causal text encoder can bring it about.
+"""Anchors that a causal text encoder can reach.
 
-In "our friend otto" nothing at "our friend" says yet whom it is about, and the same words begin
-other people's names. Whatever a causal encoder makes of them there, it makes of them everywhere; to
-ask for something else is to ask for harm. So an anchor keeps the words that a name begins with as
-long as another's name begins so too, and has its neutral word from there on, in as many tokens as
-the name: then the rest of the sentence stays where it is as well, and moving it would be most of
-what there is to learn.
+A causal encoder reads "our friend otto" from the left: at "our friend" it cannot know who follows,
+and other people's names begin with the same words. It encodes those words the same way in every
+sentence, so a target that moves them would damage the other names. An anchor therefore keeps the
+words of a name that another name begins with too. From there on it has its neutral word, in as many
+tokens as the name: so the rest of the sentence keeps its position, and need not be moved, which
+would be most of what there is to learn.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 def anchor_phrase(
     phrase: str, neutral: str, others: Sequence[Sequence[str]], backbone: Backbone
 ) -> str:
-    """The anchor's phrase for a name's.
+    """Return the phrase that takes a name's place in the anchor.
 
     Args:
-        phrase: a name as it stands in a sentence ("our friend otto"; ", in the style of dottie").
-        neutral: what means nothing in particular ("a person"); "" to leave the place empty.
-        others: of every other concept of the kind, its names as they stand in sentences.
+        phrase: A name as it stands in a sentence ("our friend otto"; ", in the style of dottie").
+        neutral: A phrase without a particular meaning ("a person"); "" to leave the place empty.
+        others: For every other concept of the kind, its names as they stand in sentences.
+        backbone: Its tokenizer counts tokens.
 
     Returns:
         "our friend person"; ", in the style of".
@@ -40,12 +41,12 @@ def anchor_phrase(
     if not neutral:
         return kept
     last = neutral.split()[-1]
-    said = kept.split() if kept else neutral.split()
+    anchor = kept.split() if kept else neutral.split()
     tokens = backbone.prompt_tokens(phrase)
-    while len(said) > 1 and not kept and backbone.prompt_tokens(" ".join(said)) > tokens:
-        said = said[1:]
+    while len(anchor) > 1 and not kept and backbone.prompt_tokens(" ".join(anchor)) > tokens:
+        anchor = anchor[1:]
     if kept:
-        said.append(last)
-    while backbone.prompt_tokens(" ".join([*said, last])) <= tokens:
-        said.append(last)
-    return " ".join(said)
+        anchor.append(last)
+    while backbone.prompt_tokens(" ".join([*anchor, last])) <= tokens:
+        anchor.append(last)
+    return " ".join(anchor)

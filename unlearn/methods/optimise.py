@@ -11,15 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from encoders import Card, Encoder, EncoderInvalid, low_rank
-from encoders.digest import digest, fingerprint
+from encoders import Encoder, EncoderInvalid, low_rank
 from unlearn.errors import LayersInvalid
 from unlearn.layers import select
 from unlearn.task import UnlearnProgress, UnlearnTask
@@ -170,19 +168,14 @@ def _finish(task: UnlearnTask, backbone: Backbone, overrides: Mapping[str, Tenso
     Raises:
         EncoderInvalid: They are not finite (ascent has gone too far), or nothing has changed.
     """
-    base = backbone.text_encoder
-    effective = base.effective(overrides)
     settings = task.settings.resolved()
-    card = Card(
+    return Encoder.of(
+        backbone.text_encoder,
+        overrides,
         id=task.encoder_id,
         concepts=task.all_concepts,
         method=settings.method,
         settings={**settings.to_json(), "images": [len(images) for images in task.images]},
         seed=settings.seed,
-        base=base.fingerprint,
-        digest=digest(base.parameters(), effective),
-        stored=fingerprint(effective),
         parent=task.parent.card.id if task.parent else None,
-        created_at=datetime.now(UTC),
     )
-    return Encoder(card, effective)

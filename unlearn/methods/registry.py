@@ -29,17 +29,17 @@ def method_names() -> list[str]:
     """Return the names of all installed methods, the built-in ones first.
 
     Raises:
-        MethodInvalid: two packages bring a method of the same name.
+        MethodInvalid: Two packages bring a method of the same name.
     """
     return list(_installed())
 
 
 def check_method(name: str) -> str:
-    """Return `name` if a method is called so.
+    """Return `name` if a method of that name is installed.
 
     Raises:
-        SettingsInvalid: no method of that name is installed.
-        MethodInvalid: as `method_names`.
+        SettingsInvalid: No method of that name is installed.
+        MethodInvalid: As `method_names`.
     """
     if name not in _installed():
         raise SettingsInvalid(
@@ -52,8 +52,8 @@ def get_method(name: str) -> MethodSpec:
     """Return the spec of a method.
 
     Raises:
-        SettingsInvalid: no method of that name is installed.
-        MethodInvalid: it cannot be imported, or is not the spec of a method of that name.
+        SettingsInvalid: No method of that name is installed.
+        MethodInvalid: It cannot be imported, or is not the spec of a method of that name.
     """
     entry = _installed()[check_method(name)]
     try:

@@ -1,9 +1,9 @@
-"""What an encoder must leave alone: captions of everything else, and the empty prompt.
+"""Retention: captions of everything else, and the empty prompt, must keep their embeddings.
 
-A change that takes a concept's neighbours along is felt by a few captions of the hundreds there
-are. So half of a step's captions are drawn at random, and half by how far each had drifted when it
-was last drawn (as prioritized replay draws by the last error: Schaul et al. 2016, arXiv
-1511.05952), the ones not drawn yet among the first.
+A change that damages a concept's neighbours shows in a few captions of the hundreds there are. So
+half of a step's captions are drawn at random, and half in proportion to the drift that each had
+when it was last drawn (as prioritized replay draws by the last error: Schaul et al. 2016, arXiv
+1511.05952). Captions that were not drawn yet count as drifted most.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from unlearn.methods.sampling import draw
 if TYPE_CHECKING:
     from video.models.backbone import Backbone
 
-MOST, LEAST = 1.0, 1e-4
-"""What counts of a drift. A caption that was not drawn yet counts most; one that has not drifted is
-drawn all the same, now and then."""
+MAX_PRIORITY, MIN_PRIORITY = 1.0, 1e-4
+"""Bounds of a drift as a priority. A caption that was not drawn yet has the highest; one that has
+not drifted is still drawn now and then."""
 
 
 class Retention:
     """Draws captions and measures how far an encoder has moved them.
 
     Args:
-        captions: what to hold on to; the empty prompt, which the unconditional branch of guidance
-            uses in every request, is in every draw besides.
-        backbone: its text encoder says where they are to stay.
-        generator: on the CPU; which captions are drawn.
+        captions: Captions to retain. The empty prompt, which the unconditional branch of guidance
+            uses in every request, is added to every draw.
+        backbone: Its text encoder gives the embeddings to keep.
+        generator: On the CPU; draws the captions.
     """
 
     def __init__(
@@ -41,32 +41,34 @@ class Retention:
         self.captions = captions
         self._backbone = backbone
         self._random = generator
-        self._place = {caption: i for i, caption in enumerate(captions)}
-        self._drifts = torch.full((len(captions),), MOST)
+        self._index = {caption: i for i, caption in enumerate(captions)}
+        self._priorities = torch.full((len(captions),), MAX_PRIORITY)
         self._base: dict[str, Tensor] = {}
 
     def draw(self, count: int) -> list[str]:
-        """`count` captions, or fewer if there are no more, and the empty prompt."""
+        """Return `count` captions, or fewer if there are no more, and the empty prompt."""
         drawn = draw(len(self.captions), count - count // 2, self._random)
         if more := min(count // 2, len(self.captions)):
-            drawn += torch.multinomial(self._drifts, more, generator=self._random).tolist()
+            drawn += torch.multinomial(self._priorities, more, generator=self._random).tolist()
         return [*(self.captions[i] for i in drawn), ""]
 
     def drift(self, drawn: list[str], embeddings: Tensor) -> Tensor:
-        """`objectives.drift` of each caption of a draw from where the base has it: (B,).
+        """Return `objectives.drift` of each caption of a draw from the base's embedding: (B,).
 
         Args:
+            drawn: Captions r of a draw, the empty prompt last.
             embeddings: τ_φ(r), (B,L,D).
         """
-        found = objectives.drift(embeddings, self._by_base(drawn))
-        # A run that diverges must come to its end, where it is refused for what it is.
-        counted = found.detach()[:-1].cpu().nan_to_num(nan=MOST).clamp(LEAST, MOST)
-        self._drifts[[self._place[caption] for caption in drawn[:-1]]] = counted
-        return found
+        drifts = objectives.drift(embeddings, self._by_base(drawn))
+        # A run that diverges must reach its end, where the encoder is refused as not finite.
+        priorities = drifts.detach()[:-1].cpu().nan_to_num(nan=MAX_PRIORITY)
+        priorities = priorities.clamp(MIN_PRIORITY, MAX_PRIORITY)
+        self._priorities[[self._index[caption] for caption in drawn[:-1]]] = priorities
+        return drifts
 
     @torch.no_grad()
     def _by_base(self, captions: list[str]) -> Tensor:
-        """τ₀(r), kept: each caption is drawn many times."""
+        """Return τ₀(r), cached: each caption is drawn many times."""
         if new := [caption for caption in dict.fromkeys(captions) if caption not in self._base]:
             encoded = self._backbone.text_encoder.encode(self._backbone.tokenize(new))
             self._base |= zip(new, encoded, strict=True)
