@@ -13,7 +13,7 @@ from tests.model_zoo import ModelZoo
 TESTS = Path(__file__).parent
 MARKED = {
     "slow": ("server/test_forgetting.py",),
-    "server": ("server", "cli", "readme", "packaging/test_bento.py"),
+    "server": ("server", "cli", "examples", "readme", "packaging/test_bento.py"),
     "training": (
         "benchmarks",
         "starter/test_training.py",
