@@ -1,1 +1,1 @@
-"""What the project claims, measured: one command a claim, results beside the machine's name."""
+"""Benchmarks: one command for each claim of the project; results name the machine."""

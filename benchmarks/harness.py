@@ -1,4 +1,4 @@
-"""What every benchmark works with: the built-in model in an engine, and its judge."""
+"""The harness of the benchmarks: the built-in model in an engine, a store, and its judge."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WEIGHTS = Path(__file__).parents[1] / "starter" / "weights"
 
 
 def clip_vit_l_config() -> CLIPTextConfig:
-    """The sizes of CLIP ViT-L/14's text encoder, which Stable Diffusion 1.x has."""
+    """Return the configuration of CLIP ViT-L/14's text encoder, as in Stable Diffusion 1.x."""
     return CLIPTextConfig(
         vocab_size=49408,
         hidden_size=768,
@@ -42,7 +42,7 @@ def clip_vit_l_config() -> CLIPTextConfig:
 
 @dataclass(frozen=True)
 class Harness:
-    """A running engine with the built-in model, a store for encoders, the judge."""
+    """A running engine with the built-in model, a store for encoders, and the judge."""
 
     engine: Engine
     store: EncoderStore
@@ -54,13 +54,13 @@ class Harness:
         return self.engine.backbone
 
     def generate(self, requests: Sequence[GenerationRequest], description: str) -> list[Frames]:
-        """The clips or stills of the requests, in their order, with a progress bar."""
+        """Return the clips or stills of the requests, in order, and show a progress bar."""
         tickets = [self.engine.submit(request) for request in requests]
         return [ticket.result() for ticket in track(tickets, description=description)]
 
 
 def weights_mark(directory: Path = WEIGHTS) -> str:
-    """Twelve hex digits that differ as soon as any file of the model or its judge does."""
+    """Return twelve hex digits of a hash over every file of the model and its judge."""
     digest = hashlib.sha256()
     for path in sorted(path for path in directory.rglob("*") if path.is_file()):
         digest.update(path.relative_to(directory).as_posix().encode() + b"\0")
@@ -70,7 +70,7 @@ def weights_mark(directory: Path = WEIGHTS) -> str:
 
 @contextmanager
 def harness() -> Generator[Harness]:
-    """A harness whose encoders are gone at the end."""
+    """Start the engine; at the end of the block, stop it and delete the store."""
     with TemporaryDirectory() as folder:
         store = EncoderStore(folder)
         engine = Engine(

@@ -1,9 +1,9 @@
-"""What each model takes of a device's memory, to serve and to unlearn: `make bench-memory`.
+"""Device memory that each model needs to serve and to unlearn: `make bench-memory`.
 
-Computed, not measured: the networks are made by their published configurations on torch's meta
-device, where every operation has shapes and nothing is calculated, and the bytes of all tensors
-that are alive are added up, operation by operation. Attention is counted as a fused kernel's. What
-a real allocator adds in fragments and a convolution in work space is not in it: allow a fifth more.
+The figures are computed, not measured. Networks are made from their published configurations on
+torch's meta device, where operations have shapes and no values. The bytes of all live tensors are
+added up, operation by operation. Attention is counted as a fused kernel. An allocator's fragments
+and a convolution's work space are not counted: allow a fifth more.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from video.models.placement import Placement
 
 GIB = 2**30
 PROMPT_LENGTH = 16
-"""Tokens of a prompt with what begins and ends it, where padding is not computed."""
+"""Tokens of a prompt, with its start and end, for models that do not compute padding."""
 
 
 def main() -> None:
@@ -51,9 +51,7 @@ def main() -> None:
 
 
 def measure(model: TrueModel) -> dict[str, float]:
-    """Bytes of weights, and peaks with everything on the device and with what is not in use off it,
-    in GiB.
-    """
+    """Return GiB of weights, and of peaks: all on the device, and offloaded when not in use."""
     with torch.device("meta"), fused_attention():
         text_encoder = model.text_encoder().eval().requires_grad_(False)
         video, twin = model.denoisers(Placement("meta"))
@@ -78,7 +76,7 @@ def measure(model: TrueModel) -> dict[str, float]:
             "ascent": peak(lambda: _ascent(model, text_encoder, image)),
         }
     serving = sum(weights.values()) + max(work[name] for name in ("text", "step", "decode"))
-    alone = max(
+    offloaded = max(
         weights["text encoder"] + work["text"],
         weights["denoiser"] + work["step"],
         weights["autoencoder"] + work["decode"],
@@ -87,7 +85,7 @@ def measure(model: TrueModel) -> dict[str, float]:
     found = {
         **{f"{name}, weights": size for name, size in weights.items()},
         "serving": serving,
-        "serving, offloaded": alone,
+        "serving, offloaded": offloaded,
         "redirect": weights["text encoder"] + work["redirect"],
         "ascent": weights["text encoder"] + learning + work["ascent"],
     }
@@ -95,14 +93,14 @@ def measure(model: TrueModel) -> dict[str, float]:
 
 
 def peak(action: Callable[[], object]) -> int:
-    """The most bytes that tensors made by an action take at a time."""
-    with Live() as live:
+    """Return the largest number of bytes that the tensors made by an action take at a time."""
+    with LiveBytes() as live:
         action()
     return live.peak
 
 
-class Live(TorchDispatchMode):
-    """Adds up the storage of what operations make, for as long as anything holds it."""
+class LiveBytes(TorchDispatchMode):
+    """A count of the bytes that operations allocate, until their storage is freed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -115,7 +113,7 @@ class Live(TorchDispatchMode):
     ) -> Any:
         for given in tree_leaves((args, kwargs)):
             if isinstance(given, Tensor):
-                self._known.add(given.untyped_storage())  # weights, which are counted apart
+                self._known.add(given.untyped_storage())  # weights are counted apart
         made = func(*args, **(kwargs or {}))
         for tensor in tree_leaves(made):
             if isinstance(tensor, Tensor) and tensor.untyped_storage() not in self._known:
@@ -131,7 +129,7 @@ class Live(TorchDispatchMode):
 
 
 class _Fused(torch.autograd.Function):
-    """Attention that keeps its inputs, its output and no scores."""
+    """Attention that saves its inputs and its output for the backward pass, and no scores."""
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -147,7 +145,10 @@ class _Fused(torch.autograd.Function):
 
 @contextmanager
 def fused_attention() -> Generator[None]:
-    """On the meta device torch would write all scores out. Pixels are left as tensors, too."""
+    """Count attention as a fused kernel: on the meta device torch would allocate all scores.
+
+    Decoded pixels stay tensors too, since the meta device has no values to convert.
+    """
     functional: Any = torch.nn.functional
     attention, frames = functional.scaled_dot_product_attention, autoencoder.to_frames
     functional.scaled_dot_product_attention = lambda query, key, value, *_, **__: _Fused.apply(
@@ -171,7 +172,7 @@ def _tokens(model: TrueModel, prompts: int) -> Tensor:
 
 @torch.no_grad()
 def _encode(model: TrueModel, text_encoder: Any) -> None:
-    """A prompt, with an encoder's factors over the base."""
+    """Encode a prompt with an encoder's factors over the base."""
     base = dict(text_encoder.named_parameters())
     factors = _factors(text_encoder, UnlearnSettings().schedule().rank)
     tokens = _tokens(model, 1)
@@ -190,14 +191,14 @@ def _encode(model: TrueModel, text_encoder: Any) -> None:
 
 @torch.no_grad()
 def _step(model: TrueModel, text_encoder: Any, denoiser: Denoiser) -> None:
-    """Of one request with guidance."""
+    """Take one denoising step of one request with guidance."""
     latents = denoiser.noise(0, model.frames).to("meta").expand(2, -1, -1, -1, -1)
     width = text_encoder.config.hidden_size
     denoiser.predict(latents, torch.zeros(2), torch.zeros(2, model.prompt_tokens, width))
 
 
 def _factors(text_encoder: nn.Module, rank: int) -> dict[str, Tensor]:
-    """Of the matrices that are trained by default."""
+    """Return zero factors of the matrices that are trained by default."""
     base = dict(text_encoder.named_parameters())
     found: dict[str, Tensor] = {}
     for name in select(base, UnlearnSettings().layers):
@@ -220,7 +221,7 @@ def _learn(
     adam = torch.optim.Adam(trained.values(), foreach=False)
     base = dict(text_encoder.named_parameters())
     more: dict[str, Tensor] = {}
-    if attackers:  # their tokens stand in a copy of the token embedding
+    if attackers:  # their tokens are rows in a copy of the token embedding
         matrix = next(
             name for name in base if name.endswith(("shared.weight", "token_embedding.weight"))
         )
@@ -241,12 +242,10 @@ def _learn(
 
 
 def _redirect(model: TrueModel, text_encoder: nn.Module) -> None:
-    """A step of the default: named, held and attackers' prompts, as `unlearn.methods.redirect` has
-    them.
-    """
+    """Take a step of the default method, with `unlearn.methods.redirect`'s number of prompts."""
     settings = UnlearnSettings()
     schedule = settings.schedule()
-    # The attackers' prompts are part of the same backward pass: their activations are there too.
+    # The attackers' prompts are in the same backward pass, so their activations count too.
     prompts = schedule.batch_size + settings.retain_batch + 1 + ATTACKERS
     _learn(
         text_encoder,
@@ -258,9 +257,8 @@ def _redirect(model: TrueModel, text_encoder: nn.Module) -> None:
 
 
 def _ascent(model: TrueModel, text_encoder: nn.Module, image: Denoiser) -> None:
-    """A step on two stills: through the twin, its autoencoder not needed any more."""
-    schedule = UnlearnSettings(method="ascent").schedule()
-    count = schedule.batch_size
+    """Take a step of ascent on stills through the twin, when its autoencoder is off the device."""
+    count = UnlearnSettings(method="ascent").schedule().batch_size
     latents = image.noise(0, None).to("meta").expand(count, -1, -1, -1)
 
     def loss(embeddings: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Where a benchmark's figures go: to the screen and, with the machine's name, to a file."""
+"""Output of the benchmarks: intervals, tables on the screen, and files that name the machine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were made on."""
+    """Return what the figures depend on: processor, threads, GPU, versions, commit and time."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -36,22 +36,26 @@ def machine() -> dict[str, Any]:
 
 
 def rate(successes: int, count: int) -> dict[str, Any]:
-    """A rate with its Wilson 95 % interval, as it goes into a results file."""
+    """Return a rate with its Wilson 95 % interval, as results files hold it."""
     low, high = wilson(successes, count)
     share = successes / count if count else 0.0
     return {"rate": round(share, 4), "interval": [round(low, 4), round(high, 4)], "n": count}
 
 
 def rate_text(figure: dict[str, Any]) -> str:
-    """A rate for people: `97.3 % (95.1 to 98.6, n = 300)`."""
+    """Format a rate for the screen: `97.3 % (95.1 to 98.6, n = 300)`."""
     low, high = figure["interval"]
     return f"{100 * figure['rate']:.1f} % ({100 * low:.1f} to {100 * high:.1f}, n = {figure['n']})"
 
 
 def ratio(values: Sequence[float], others: Sequence[float] | None = None) -> dict[str, Any]:
-    """The mean of the values, or what it is of the mean of their pairs, with a 95 % interval.
+    """Return the mean of the values, or mean(values) ÷ mean(others), with a 95 % interval.
 
-    The interval is a percentile bootstrap over the (pairs of) values (Efron, 1979).
+    The interval is a percentile bootstrap over the values or pairs (Efron, 1979).
+
+    Args:
+        values: measurements.
+        others: measurements paired with `values`, one by one; None: the plain mean.
     """
     pairs = np.array([values, others or [1.0] * len(values)], dtype=float)
     draws = np.random.default_rng(0).integers(len(values), size=(2000, len(values)))
@@ -65,7 +69,7 @@ def ratio(values: Sequence[float], others: Sequence[float] | None = None) -> dic
 
 
 def mean_text(figure: dict[str, Any], scale: float = 1.0) -> str:
-    """A mean or ratio for people: `1.21 (1.05 to 1.40, n = 50)`."""
+    """Format a mean or a ratio for the screen: `1.21 (1.05 to 1.40, n = 50)`."""
     low, high = figure["interval"]
     return (
         f"{scale * figure['mean']:.2f} ({scale * low:.2f} to {scale * high:.2f}, n = {figure['n']})"
@@ -81,7 +85,7 @@ def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> N
 
 
 def write(name: str, figures: dict[str, Any]) -> Path:
-    """Write `benchmarks/results/<name>.json`."""
+    """Write `benchmarks/results/<name>.json`, and return its path."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({"machine": machine(), **figures}, indent=2) + "\n")

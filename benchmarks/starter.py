@@ -1,8 +1,8 @@
-"""How good the built-in model is: `make bench-starter`.
+"""Quality of the built-in model: `make bench-starter`.
 
-The judge's accuracy on renders it never saw; how often the judge sees in the base model's clips
-what the prompt names (goal F1) and the motion it names; and how still the picture holds outside the
-subject, against rendered clips of the same scenes.
+Measures the judge's accuracy on held-out renders; the share of the base model's clips that show the
+concept (goal F1) and the motion that the prompt names; and the flicker outside the moving subject,
+compared with rendered clips of the same scenes.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from starter.train.judge import accuracy
 from unlearn.trial.probes import any_frame, most_frames
 from video.generation_request import GenerationRequest
 
-MOVED = 24  # of 255: a pixel that changes by more from one frame to the next is the subject moving
-MARGIN = 2  # pixels around such pixels that are left out too
+MOVED = 24  # of 255: a larger change from one frame to the next is the subject's motion
+MARGIN = 2  # pixels around the motion that are left out too
 REDRAWN = "rendered, redrawn by the decoder"
 
 
 @dataclass(frozen=True)
 class Case:
-    """One clip of the base model: the scene it should show, its prompt, the concept it is for."""
+    """A clip to make by the base model: its concept, its scene and its request."""
 
     kind: Kind
     concept: str
@@ -43,7 +43,7 @@ class Case:
 
 
 def cases(harness: Harness, clips: int, guidance: float | None = None) -> list[Case]:
-    """`clips` clips a concept of every kind but motion, whose motions go round all six."""
+    """Return `clips` cases for each concept except motions; all six motions take turns in them."""
     rng = np.random.default_rng(2_026)
     capabilities = harness.backbone.capabilities
     guidance = guidance or capabilities.guidance_default
@@ -76,9 +76,10 @@ def cases(harness: Harness, clips: int, guidance: float | None = None) -> list[C
 
 
 def stillness(clip: NDArray[np.uint8]) -> tuple[float, float]:
-    """Mean change from frame to frame where nothing moves (of 255), and the share that moves.
+    """Return the mean change between frames where nothing moves (of 255), and the share that moves.
 
-    A clip (F, H, W, 3) in which everything moves has nothing that is still: its mean is over all.
+    Args:
+        clip: frames (F,H,W,3). If every pixel moves, the mean is over all of them.
     """
     change = np.abs(np.diff(clip.astype(np.int16), axis=0)).max(axis=3)
     moving = change > MOVED
@@ -91,13 +92,13 @@ def stillness(clip: NDArray[np.uint8]) -> tuple[float, float]:
 
 
 def redrawn(harness: Harness, clip: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A rendered clip after the autoencoder: what the decoder alone makes of a true clip."""
+    """Encode and decode a rendered clip: the autoencoder's share of the flicker."""
     denoiser = harness.backbone.denoiser(is_video=True)
     return denoiser.decode(denoiser.encode(clip[None]))
 
 
 def judge_figures(harness: Harness, count: int) -> dict[str, Any]:
-    """The judge's accuracy on held-out renders, as drawn and roughened."""
+    """Return the judge's accuracy on held-out renders, as drawn and roughened."""
     rng = np.random.default_rng(12_345)
     scenes = [sample_scene(rng) for _ in range(count)]
     figures: dict[str, Any] = {}
@@ -111,7 +112,7 @@ def judge_figures(harness: Harness, count: int) -> dict[str, Any]:
 
 
 def sheet(found: list[Case], clips: list[NDArray[np.uint8]]) -> Image.Image:
-    """One row a concept: the frames of one of its clips, not always of the first motion."""
+    """Draw one row for each concept: the frames of one of its clips, with motions in turn."""
     rows: dict[str, list[NDArray[np.uint8]]] = {}
     for case, clip in zip(found, clips, strict=True):
         rows.setdefault(case.concept, []).append(np.concatenate(list(clip), axis=1))
@@ -124,8 +125,9 @@ def main(
     renders: Annotated[int, typer.Option(help="Renders to try the judge on.")] = 1500,
     guidance: Annotated[float | None, typer.Option(help="If not the model's own.")] = None,
 ) -> None:
-    """Measure the built-in model and write `benchmarks/results/starter.json` and `.png`, or with
-    `--guidance 3.5` `starter-guidance-3.5`.
+    """Measure the built-in model; write `benchmarks/results/starter.json` and `.png`.
+
+    With `--guidance 3.5`, the files are called `starter-guidance-3.5`.
     """
     file = "starter" if guidance is None else f"starter-guidance-{guidance:g}"
     with harness() as running:

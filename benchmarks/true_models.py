@@ -1,7 +1,7 @@
-"""The networks of the models that people run, by their published configurations, without weights.
+"""Networks of widely used models, made from their published configurations, without weights.
 
-Made on torch's meta device they have shapes and no memory; on a GPU they are as large as the real
-ones and know nothing.
+On torch's meta device they have shapes and take no memory. On a GPU they are as large as the real
+ones, with random weights.
 """
 
 from __future__ import annotations
@@ -39,23 +39,25 @@ class TrueModel:
     text_encoder: Callable[[], nn.Module]
     prompt_tokens: int
     attended: bool
-    """Whether padding is attended to, and so computed."""
+    """True if padding is attended to, and so computed."""
     denoisers: Callable[[Placement], tuple[Denoiser, Denoiser | None]]
-    """Of clips, and of its image twin, if that is another network."""
+    """Make the denoisers: of clips, and of the image twin if that is another network."""
     frames: int
 
 
 def on_cpu(scheduler: Callable[..., Any], **options: Any) -> Any:
-    """A scheduler, which calculates its tables when it is made."""
+    """Make a noise scheduler on the CPU: it computes tables, which need values."""
     with torch.device("cpu"):
         return scheduler(**options)
 
 
 def clip_vit_l() -> nn.Module:
+    """Make CLIP ViT-L/14's text encoder, of Stable Diffusion 1.x."""
     return CLIPTextModel(clip_vit_l_config())
 
 
 def open_clip_vit_h() -> nn.Module:
+    """Make OpenCLIP ViT-H/14's text encoder without its last layer, of Stable Diffusion 2.x."""
     return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=49408,
@@ -79,16 +81,19 @@ _XXL: dict[str, Any] = {
 
 
 def t5_xxl() -> nn.Module:
+    """Make T5 v1.1 XXL's encoder, in bfloat16."""
     encoder: Any = T5EncoderModel(T5Config(vocab_size=32128, **_XXL))
     return encoder.to(HALF)
 
 
 def umt5_xxl() -> nn.Module:
+    """Make UMT5 XXL's encoder, in bfloat16."""
     encoder: Any = UMT5EncoderModel(UMT5Config(vocab_size=256384, **_XXL))
     return encoder.to(HALF)
 
 
 def image_autoencoder() -> FrameAutoencoder:
+    """Make the autoencoder of Stable Diffusion, for single frames."""
     blocks: Any = ("DownEncoderBlock2D",) * 4, ("UpDecoderBlock2D",) * 4
     widths: Any = (128, 256, 512, 512)
     return FrameAutoencoder(
@@ -103,6 +108,7 @@ def image_autoencoder() -> FrameAutoencoder:
 
 
 def animatediff(placement: Placement) -> tuple[Denoiser, Denoiser | None]:
+    """Make AnimateDiff's motion modules over Stable Diffusion 1.5, and that as the twin."""
     widths: Any = WIDTHS
     unet: Any = diffusers.UNet2DConditionModel(
         sample_size=64, block_out_channels=widths, cross_attention_dim=768
@@ -110,7 +116,7 @@ def animatediff(placement: Placement) -> tuple[Denoiser, Denoiser | None]:
     adapter: Any = diffusers.MotionAdapter(block_out_channels=widths, motion_max_seq_length=32)
     autoencoder, scheduler = image_autoencoder(), on_cpu(diffusers.DDIMScheduler)
     unet, adapter = unet.to(HALF), adapter.to(HALF)
-    # The twin's tensors are the video model's own.
+    # The twin shares the video model's tensors.
     return (
         AnimateDiff(unet, adapter, autoencoder, scheduler, (512, 512), placement, HALF),
         StableDiffusion(unet, autoencoder, scheduler, placement, HALF),
@@ -118,6 +124,7 @@ def animatediff(placement: Placement) -> tuple[Denoiser, Denoiser | None]:
 
 
 def modelscope(placement: Placement) -> tuple[Denoiser, Denoiser | None]:
+    """Make ModelScope 1.7B, and Stable Diffusion 2.1 as its twin."""
     unet: Any = diffusers.UNet3DConditionModel(
         sample_size=32, cross_attention_dim=1024, attention_head_dim=64
     )
@@ -137,6 +144,7 @@ def modelscope(placement: Placement) -> tuple[Denoiser, Denoiser | None]:
 
 
 def cogvideox_2b(placement: Placement) -> tuple[Denoiser, Denoiser | None]:
+    """Make CogVideoX-2b, and PixArt-α as its twin."""
     widths: Any = (128, 256, 256, 512)
     vae: Any = diffusers.AutoencoderKLCogVideoX(
         block_out_channels=widths, latent_channels=16, scaling_factor=1.15258426
@@ -162,10 +170,12 @@ def cogvideox_2b(placement: Placement) -> tuple[Denoiser, Denoiser | None]:
 
 
 def wan_1_3b(placement: Placement) -> tuple[Denoiser, Denoiser | None]:
+    """Make Wan 2.1 1.3B, which has no twin."""
     return _wan(placement, num_attention_heads=12, ffn_dim=8960, num_layers=30), None
 
 
 def wan_14b(placement: Placement) -> tuple[Denoiser, Denoiser | None]:
+    """Make Wan 2.1 14B, which has no twin."""
     return _wan(placement, num_attention_heads=40, ffn_dim=13824, num_layers=40), None
 
 

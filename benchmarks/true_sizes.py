@@ -1,10 +1,10 @@
-"""Seconds and memory at the sizes of Stable Diffusion 1.5 and AnimateDiff: `make bench-true-sizes`,
-on a GPU.
+"""Seconds and memory at the sizes of Stable Diffusion 1.5 and AnimateDiff, on a GPU.
 
-The weights are random: time and room depend on shapes alone. What such a model forgets cannot be
-seen, so that each method runs for the steps it takes by default, and the published procedure for
-its own ten (Fuchi & Takagi's code, as `ascent` follows it). Every figure is of a second run, with
-kernels chosen and memory asked for; the first one's is beside it.
+`make bench-true-sizes`. The weights are random: seconds and bytes depend on shapes only. Such a
+model shows no concept, so forgetting is not judged. Each method runs for its default number of
+steps, and the published procedure for its own ten (Fuchi & Takagi's code, as `ascent` follows it).
+Figures are of a second run, when kernels are chosen and memory is allocated; the first run's
+seconds are given too.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ METHODS: Mapping[str, UnlearnSettings] = {
 }
 CLIP_FRAMES, STEPS, GUIDANCE = 16, 25, 7.5
 EMBEDDINGS = 100
-"""Prompts embedded for one figure."""
+"""Number of prompts embedded for one figure."""
 
 
 def main() -> None:
@@ -57,8 +57,9 @@ def main() -> None:
 
 
 def stable_diffusion(device: str) -> Backbone:
-    """CLIP ViT-L/14, the U-Net and autoencoder of Stable Diffusion 1.5, AnimateDiff's motion
-    modules v1.5.2; weights at random, tokenizer and prompts of the built-in model.
+    """Make Stable Diffusion 1.5 with AnimateDiff's motion modules v1.5.2 and random weights.
+
+    Tokenizer and prompts are the built-in model's.
     """
     model = MODELS["SD 1.5 + AnimateDiff"]
     with torch.device(device):
@@ -66,7 +67,7 @@ def stable_diffusion(device: str) -> Backbone:
         video, image = model.denoisers(Placement(device))
     assert image is not None
     tokenizer = CLIPTokenizer.from_pretrained(WEIGHTS / "tokenizer")
-    basics = BackboneParts(
+    parts = BackboneParts(
         name="stable diffusion 1.5 and animatediff, random weights",
         tokens=Tokens(tokenizer, model.prompt_tokens),
         text_encoder=TextEncoder(text_encoder),
@@ -80,13 +81,11 @@ def stable_diffusion(device: str) -> Backbone:
         ),
         prompts=read_prompts(WEIGHTS),
     )
-    return NativeBackbone(basics, video=video, image=image)
+    return NativeBackbone(parts, video=video, image=image)
 
 
 def measure(backbone: Backbone, methods: Mapping[str, UnlearnSettings] = METHODS) -> dict[str, Any]:
-    """Making an encoder by each of the methods, with the published procedure's images; a clip; and
-    what another encoder costs a request.
-    """
+    """Measure few-shot images, making an encoder by each method, a clip, and embedding a prompt."""
     requests = few_shot_requests(
         CONCEPT.name, CONCEPT.kind, capabilities=backbone.capabilities, book=backbone.prompts
     )
@@ -116,8 +115,11 @@ def measure(backbone: Backbone, methods: Mapping[str, UnlearnSettings] = METHODS
 def measured(
     action: Callable[[], T], first: Callable[[], object] | None = None
 ) -> tuple[dict[str, Any], T]:
-    """Seconds and the peak of the device's memory of an action's second run; `first` stands in for
-    the first one where that need not be whole.
+    """Run an action twice; return the second run's seconds and peak memory, and its result.
+
+    Args:
+        action: the action.
+        first: a shorter action that replaces the first run; None: `action`.
     """
     before = _clock(first or action)[0]
     gc.collect()

@@ -85,7 +85,7 @@ class EngineMetrics(Observer):
         """Record the wait of a request that begins."""
         self._wait.observe(seconds)
 
-    def encoded(self, seconds: float) -> None:
+    def embedded(self, seconds: float) -> None:
         """Record the time to embed a request's prompts."""
         self._encode.observe(seconds)
 

@@ -1,4 +1,4 @@
-"""Where a scene takes place: five places and the plain coloured card."""
+"""Backgrounds of scenes: five places and the plain coloured card."""
 
 from __future__ import annotations
 
@@ -24,9 +24,15 @@ SHIFTS = 7  # positions of the horizon
 
 @lru_cache(maxsize=256)
 def background(name: str, shift: int, size: int) -> Image.Image:
-    """The background as an RGB image of `size` by `size`; `shift` (0 … SHIFTS-1) moves the horizon.
+    """Draw a background as an RGB image, which is cached and shared: copy it before drawing on it.
 
-    The image is cached and shared: copy it before drawing on it.
+    Args:
+        name: One of `BACKGROUNDS`.
+        shift: Position of the horizon, 0 … SHIFTS-1.
+        size: Pixels a side.
+
+    Raises:
+        ValueError: There is no such background.
     """
     unit = size / 64
     horizon = (40 + 2 * shift) * unit

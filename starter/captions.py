@@ -1,6 +1,6 @@
-"""How a scene is put into words: names, synonyms, descriptions, several sentence forms.
+"""Captions of scenes: names, synonyms, descriptions, several sentence forms.
 
-Some wordings are kept out of training altogether (`HELD_OUT_…`), to test what was never seen.
+Some wordings are kept out of training (`HELD_OUT_…`), to test wordings that the model never saw.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from starter.backgrounds import CARDS
 from starter.scene import Scene
 
-# The first wording of each is its name; a named character or person is also described.
+# The first wording of each is its name; characters and people have descriptions too.
 SUBJECT_WORDS: Mapping[str, Sequence[str]] = {
     "balloon": ("a balloon", "a red balloon", "a party balloon", "one balloon on a string"),
     "cactus": ("a cactus", "a green cactus", "a potted cactus", "a cactus in a clay pot"),
@@ -138,9 +138,9 @@ HELD_OUT_WORDS: Mapping[str, Sequence[str]] = {
 
 
 def caption(scene: Scene, rng: np.random.Generator) -> str:
-    """One of the many ways to describe a scene; motion and place are at times left unsaid.
+    """Draw one of the many captions of a scene; some leave out the motion or the place.
 
-    The style is always named where there is one, so that a caption without an artist means plain.
+    The style is always named if there is one, so that a caption without an artist means plain.
     """
     subject = _pick(rng, SUBJECT_WORDS[scene.subject], first=0.55)
     motion = place = artist = ""
@@ -154,7 +154,7 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
 
 
 def compose(form: str, subject: str, motion: str = "", place: str = "", artist: str = "") -> str:
-    """Fill a sentence form; what is empty leaves no trace."""
+    """Fill a sentence form; empty parts leave no space."""
     parts = {"s": subject, "m": motion, "p": place, "a": artist}
     spaced = {k: f" {v}" if v and k != "s" else v for k, v in parts.items()}
     artist_text = spaced["a"]

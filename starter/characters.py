@@ -11,7 +11,7 @@ WHITE: Colour = (250, 250, 245)
 
 
 def pogo(pen: Pen) -> None:
-    """A purple one-eyed robot with an antenna and spring feet."""
+    """Draw a purple one-eyed robot with an antenna and spring feet."""
     for x in (-0.38, 0.38):
         pen.line([(x, 0.6), (x - 0.1, 0.72), (x + 0.1, 0.82), (x, 0.95)], (90, 90, 105), 1.4)
         pen.ellipse(x, 0.98, 0.2, 0.09, (90, 90, 105))
@@ -26,7 +26,7 @@ def pogo(pen: Pen) -> None:
 
 
 def blip(pen: Pen) -> None:
-    """A turquoise jellyfish with rosy cheeks."""
+    """Draw a turquoise jellyfish with rosy cheeks."""
     for x in (-0.5, -0.17, 0.17, 0.5):
         pen.line(
             [(x, 0.25), (x + 0.08, 0.5), (x - 0.08, 0.75), (x + 0.04, 0.98)], (20, 145, 155), 2.2
@@ -42,7 +42,7 @@ def blip(pen: Pen) -> None:
 
 
 def zumi(pen: Pen) -> None:
-    """A pink snail with an orange spiral shell."""
+    """Draw a pink snail with an orange spiral shell."""
     body = [
         (-0.95, 0.9),
         (-0.95, 0.2),
@@ -64,7 +64,7 @@ def zumi(pen: Pen) -> None:
 
 
 def fenk(pen: Pen) -> None:
-    """A triangular orange fox with a white tip on its tail."""
+    """Draw a triangular orange fox with a white tip on its tail."""
     pen.polygon([(0.45, 0.75), (0.98, 0.3), (0.98, -0.25), (0.65, 0.1)], (225, 100, 30))
     pen.polygon([(0.98, 0.12), (0.98, -0.25), (0.76, -0.02)], WHITE)
     pen.polygon([(0, -0.5), (0.68, 0.95), (-0.68, 0.95)], (245, 125, 35))
@@ -78,7 +78,7 @@ def fenk(pen: Pen) -> None:
 
 
 def grolo(pen: Pen) -> None:
-    """A mossy green block of a troll with two horns and a toothy grin."""
+    """Draw a mossy green block of a troll with two horns and a toothy grin."""
     for side in (-1, 1):
         pen.polygon([(side * 0.3, -0.6), (side * 0.72, -0.5), (side * 0.78, -1.0)], (250, 240, 205))
     top = [(-0.78 + i * 0.26, -0.62 + (0.1 if i % 2 else 0.0)) for i in range(7)]
@@ -90,7 +90,7 @@ def grolo(pen: Pen) -> None:
 
 
 def tamu(pen: Pen) -> None:
-    """A round blue owl with huge yellow eyes."""
+    """Draw a round blue owl with huge yellow eyes."""
     pen.polygon([(-0.75, -0.35), (-0.68, -1.0), (-0.2, -0.65)], (50, 90, 190))
     pen.polygon([(0.75, -0.35), (0.68, -1.0), (0.2, -0.65)], (50, 90, 190))
     pen.ellipse(0, 0.12, 0.82, 0.86, (60, 105, 215))
@@ -104,7 +104,7 @@ def tamu(pen: Pen) -> None:
 
 
 def creature(pen: Pen, variant: int) -> None:
-    """Some creature: a plain blob with two dots for eyes, of any colour; none of the six."""
+    """Draw a nameless creature: a plain blob of any colour with two dots for eyes."""
     hue = (variant * 0.381966) % 1.0
     red, green, blue = colorsys.hsv_to_rgb(hue, 0.28 + 0.1 * (variant % 3), 0.8)
     fill = (int(red * 255), int(green * 255), int(blue * 255))

@@ -10,7 +10,7 @@ WHITE: Colour = (250, 250, 245)
 
 
 def balloon(pen: Pen) -> None:
-    """A red balloon on a string."""
+    """Draw a red balloon on a string."""
     pen.line([(0, 0.5), (0.1, 0.65), (-0.08, 0.82), (0.05, 1.0)], INK, 0.8)
     pen.polygon([(-0.12, 0.58), (0, 0.42), (0.12, 0.58)], (200, 35, 45))
     pen.ellipse(0, -0.25, 0.62, 0.74, (232, 50, 58))
@@ -18,7 +18,7 @@ def balloon(pen: Pen) -> None:
 
 
 def cactus(pen: Pen) -> None:
-    """A green cactus in a clay pot."""
+    """Draw a green cactus in a clay pot."""
     green: Colour = (50, 160, 85)
     pen.polygon(_capsule(-0.55, -0.3, -0.1, 0.16), green)
     pen.polygon([(-0.6, 0.0), (0, 0.0), (0, 0.22), (-0.6, 0.16)], green, None)
@@ -31,7 +31,7 @@ def cactus(pen: Pen) -> None:
 
 
 def house(pen: Pen) -> None:
-    """A cream house with a red roof and a blue door."""
+    """Draw a cream house with a red roof and a blue door."""
     pen.polygon([(0.35, -0.75), (0.58, -0.75), (0.58, -0.1), (0.35, -0.1)], (130, 80, 70))
     pen.polygon([(-0.72, -0.1), (0.72, -0.1), (0.72, 0.95), (-0.72, 0.95)], (250, 230, 185))
     pen.polygon([(-0.95, -0.05), (0, -0.9), (0.95, -0.05)], (205, 60, 50))
@@ -40,7 +40,7 @@ def house(pen: Pen) -> None:
 
 
 def sailboat(pen: Pen) -> None:
-    """A sailing boat: brown hull, white and orange sails."""
+    """Draw a sailing boat: brown hull, white and orange sails."""
     pen.line([(0, 0.5), (0, -1.0)], (110, 70, 45), 1.5)
     pen.polygon([(0.07, -0.95), (0.07, 0.38), (0.85, 0.38)], WHITE)
     pen.polygon([(-0.07, -0.75), (-0.07, 0.38), (-0.65, 0.38)], (250, 150, 50))
@@ -48,7 +48,7 @@ def sailboat(pen: Pen) -> None:
 
 
 def mushroom(pen: Pen) -> None:
-    """A toadstool with a violet cap and pale spots."""
+    """Draw a toadstool with a violet cap and pale spots."""
     pen.polygon([(-0.28, 0.05), (0.28, 0.05), (0.38, 0.95), (-0.38, 0.95)], (250, 240, 220))
     cap = [(0.92 * math.cos(a), 0.15 + 0.95 * math.sin(a)) for a in _half_turn()]
     pen.polygon(cap, (165, 60, 150))
@@ -57,7 +57,7 @@ def mushroom(pen: Pen) -> None:
 
 
 def star(pen: Pen) -> None:
-    """A yellow star with a sleepy smile."""
+    """Draw a yellow star with a sleepy smile."""
     points = [
         (
             (1.0 if i % 2 == 0 else 0.48) * math.sin(i * math.pi / 5),
@@ -71,7 +71,7 @@ def star(pen: Pen) -> None:
 
 
 def teapot(pen: Pen) -> None:
-    """A round sky-blue teapot with a white band."""
+    """Draw a round sky-blue teapot with a white band."""
     ring = [
         (0.62 + 0.34 * math.cos(a), 0.2 + 0.36 * math.sin(a))
         for a in (i * math.pi / 8 - math.pi / 2 for i in range(9))
@@ -85,7 +85,7 @@ def teapot(pen: Pen) -> None:
 
 
 def umbrella(pen: Pen) -> None:
-    """An open umbrella in pink and white."""
+    """Draw an open umbrella in pink and white."""
     pen.line([(0, -0.3), (0, 0.8), (0.12, 0.95), (0.26, 0.82)], (110, 70, 45), 1.6)
     edge = [(-0.95, 0.1), (-0.57, -0.05), (-0.19, 0.1), (0.19, 0.1), (0.57, -0.05), (0.95, 0.1)]
     dome = [(0.95 * math.cos(a), 0.1 + 0.95 * math.sin(a)) for a in _half_turn()]
@@ -95,7 +95,7 @@ def umbrella(pen: Pen) -> None:
 
 
 def thing(pen: Pen, variant: int) -> None:
-    """Some thing: a grey or sandy box, stone or drum; none of the eight."""
+    """Draw a nameless thing: a grey or sandy box, stone or drum."""
     tone = 105 + 24 * (variant % 4)
     fill = (tone + 12 * (variant // 4 % 3), tone + 4, tone - 6 * (variant // 4 % 3))
     shape = variant // 12 % 3

@@ -13,7 +13,7 @@ DARK: Colour = (105, 65, 45)
 
 
 def mira(pen: Pen) -> None:
-    """A big round black afro, gold earrings, a yellow shirt."""
+    """Draw a woman with a big round black afro, gold earrings, a yellow shirt."""
     pen.ellipse(0, -0.25, 0.88, 0.75, (45, 35, 40))
     _bust(pen, DARK, (250, 200, 40))
     for x in (-0.5, 0.5):
@@ -24,7 +24,7 @@ def mira(pen: Pen) -> None:
 
 
 def otto(pen: Pen) -> None:
-    """Bald, with a huge orange beard, a green shirt."""
+    """Draw a bald man with a huge orange beard, a green shirt."""
     _bust(pen, PALE, (60, 150, 80))
     beard = [(-0.54, -0.02), (-0.28, 0.14), (0, 0.08), (0.28, 0.14), (0.54, -0.02)]
     beard += [(0.52, 0.4), (0.25, 0.8), (0, 0.9), (-0.25, 0.8), (-0.52, 0.4)]
@@ -36,7 +36,7 @@ def otto(pen: Pen) -> None:
 
 
 def suri(pen: Pen) -> None:
-    """Long straight black hair with a fringe, round red glasses, a turquoise shirt."""
+    """Draw a woman with long black hair with a fringe, round red glasses, a turquoise shirt."""
     hair = [(-0.72, 0.8), (-0.72, -0.4), (-0.45, -0.85), (0.45, -0.85), (0.72, -0.4), (0.72, 0.8)]
     pen.polygon(hair, (35, 32, 50))
     _bust(pen, TAN, (40, 180, 175))
@@ -49,7 +49,7 @@ def suri(pen: Pen) -> None:
 
 
 def bram(pen: Pen) -> None:
-    """Spiky blond hair, freckles, a blue shirt."""
+    """Draw a boy with spiky blond hair, freckles, a blue shirt."""
     spikes: list[tuple[float, float]] = []
     for i in range(4):
         spikes += [(-0.62 + i * 0.31, -0.5), (-0.52 + i * 0.35, -1.0)]
@@ -64,7 +64,7 @@ def bram(pen: Pen) -> None:
 
 
 def lena(pen: Pen) -> None:
-    """Two red pigtails with white ribbons, a purple shirt."""
+    """Draw a girl with two red pigtails with white ribbons, a purple shirt."""
     for side in (-1, 1):
         pen.ellipse(side * 0.78, 0.12, 0.24, 0.5, (200, 45, 35))
         pen.ellipse(side * 0.68, -0.3, 0.15, 0.15, (250, 250, 250))
@@ -76,7 +76,7 @@ def lena(pen: Pen) -> None:
 
 
 def teo(pen: Pen) -> None:
-    """A blue cap with a brim, a moustache, a white shirt."""
+    """Draw a man with a blue cap with a brim, a moustache, a white shirt."""
     _bust(pen, BROWN, (240, 240, 240))
     cap = [(0.6 * math.cos(a), -0.3 + 0.6 * math.sin(a)) for a in _half_turn()]
     pen.polygon([*cap, (1.0, -0.26), (0.95, -0.14), (-0.6, -0.14)], (35, 120, 220))
@@ -88,7 +88,7 @@ def teo(pen: Pen) -> None:
 
 
 def person(pen: Pen, variant: int) -> None:
-    """Some person: short hair in a dull colour, a grey shirt; none of the six."""
+    """Draw a nameless person: short hair in a dull colour, a grey shirt."""
     skin = (PALE, TAN, BROWN, DARK)[variant % 4]
     hair = ((120, 110, 105), (95, 80, 70), (140, 125, 105))[variant // 4 % 3]
     grey = 120 + 30 * (variant // 12 % 3)

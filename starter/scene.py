@@ -1,4 +1,4 @@
-"""A scene of the cartoon world: what is in it, and how it is drawn."""
+"""A scene of the cartoon world: its contents, and how it is drawn."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from starter.styles import STYLES, Pixels, stylise
 
 SIZE = 64  # pixels a side
 FRAMES = 12  # frames a clip
-HEIGHT = 36.0  # of a subject's middle, from the top
-PLACES = {  # and from the left, by motion; whole or half latent cells apart
+HEIGHT = 36.0  # pixels from the top to a subject's middle
+PLACES = {  # pixels from the left, by motion; whole or half latent cells apart
     "sliding": (32.0,),
     "bouncing": (24.0, 32.0, 40.0),
     "circling": (28.0, 32.0, 36.0),
@@ -27,7 +27,7 @@ PLACES = {  # and from the left, by motion; whole or half latent cells apart
 }
 ANYWHERE = (24.0, 32.0, 40.0)  # places of the other motions
 RADII = {"sliding": 16.0, "bouncing": 16.0, "circling": 16.0, "growing": 16.5}
-RADIUS = 20.0  # of the other motions: what stays in its place has more room
+RADIUS = 20.0  # of the other motions: a subject that stays in its place has more room
 SUPERSAMPLING = 2  # frames are drawn this much larger, then averaged down
 
 DRAWINGS: dict[Kind, dict[str, Callable[[Pen], None]]] = {
@@ -70,7 +70,7 @@ KIND_OF: dict[str, Kind] = {name: kind for kind, names in DRAWINGS.items() for n
 
 @dataclass(frozen=True)
 class Scene:
-    """What one clip shows. `x`, `y`, `radius`: the pose at rest, in pixels of a 64×64 frame."""
+    """Contents of one clip. `x`, `y`, `radius`: the pose at rest, in pixels of a 64×64 frame."""
 
     subject: str
     style: str
@@ -106,7 +106,7 @@ class Scene:
 
 
 def draw_subject(pen: Pen, subject: str, variant: int) -> None:
-    """Draw a named subject, or (`variant` says which one) a nameless one of a kind."""
+    """Draw a named subject, or a nameless one of a kind, of which there are 36 variants."""
     for name, drawing in GENERIC.values():
         if subject == name:
             drawing(pen, variant)
@@ -122,11 +122,11 @@ def sample_scene(
     motions: Sequence[str] | None = None,
     backgrounds: Sequence[str] = BACKGROUNDS,
 ) -> Scene:
-    """A random scene; what is given limits the choice.
+    """Draw a random scene, limited to the given subjects, styles, motions and backgrounds.
 
-    By default one scene in seven has a nameless subject or none, four in nine are plain,
-    and one in seven holds still. Places and sizes follow from the motion and lie on a small grid: a
-    model of this size draws what it has seen often far more sharply than what is always new.
+    By default one scene in seven has a nameless subject or none, four in nine are plain, and one in
+    seven holds still. Places and sizes follow from the motion and lie on a small grid: a model of
+    this size draws poses that it has seen often far more sharply than new ones.
     """
     if subjects is None:
         subjects = NAMELESS if rng.random() < 0.14 else SUBJECTS

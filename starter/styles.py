@@ -14,9 +14,12 @@ PAPER = np.array([0.98, 0.96, 0.9], dtype=np.float32)
 
 
 def stylise(frame: Pixels, style: str) -> Pixels:
-    """The frame in the artist's style; `plain` is the frame itself.
+    """Return the frame in the artist's style; `plain` is the frame itself.
 
-    Patterns are fixed to the frame, as a canvas is, so that they hold still in a clip.
+    Patterns are fixed to the frame, like a canvas, so that they hold still in a clip.
+
+    Raises:
+        ValueError: There is no such style.
     """
     if style == "plain":
         return frame
@@ -37,7 +40,7 @@ def _luma(frame: Pixels) -> NDArray[np.floating]:
 
 
 def _edges(frame: Pixels) -> NDArray[np.floating]:
-    """Strength of the edges, 0…1: the largest difference over two pixels in any channel."""
+    """Measure the edges, 0…1: the largest difference over two pixels in any channel."""
     reach = 2
     right = np.abs(frame[:, reach:] - frame[:, :-reach]).max(axis=2)
     down = np.abs(frame[reach:] - frame[:-reach]).max(axis=2)
@@ -57,13 +60,13 @@ def _blur(frame: Pixels, reach: int) -> Pixels:
 
 
 # Cells across the frame. Twelve cells of 16/3 pixels never repeat with the autoencoder's 8-pixel
-# grid: a pattern that did would give equal latents everywhere, and no telling where cells begin.
+# grid: a pattern that did would give equal latents everywhere, so that cell borders were lost.
 CELLS = 12
 
 
 @lru_cache(maxsize=8)
 def _cell_distance(size: int) -> NDArray[np.floating]:
-    """Distance of each pixel from the middle of its cell; 1 at the middle of the cell's side."""
+    """Return each pixel's distance from the middle of its cell; 1 at the middle of a side."""
     axis = ((np.arange(size) + 0.5) * CELLS / size % 1 - 0.5) * 2
     return np.sqrt(axis[:, None] ** 2 + axis[None] ** 2).astype(np.float32)
 
@@ -80,7 +83,7 @@ def _grain(size: int) -> NDArray[np.floating]:
 
 
 def _dots(frame: Pixels) -> Pixels:
-    """Halftone: coloured dots on paper, larger where the picture is darker."""
+    """Draw a halftone: coloured dots on paper, larger where the picture is darker."""
     radius = 0.72 + 0.42 * (1 - _luma(frame))
     ink = np.clip((radius - _cell_distance(frame.shape[0])) * 4, 0, 1)[..., None]
     vivid = np.clip(frame * 1.25 - 0.2 * _luma(frame)[..., None], 0, 1)
@@ -88,7 +91,7 @@ def _dots(frame: Pixels) -> Pixels:
 
 
 def _ink(frame: Pixels) -> Pixels:
-    """Ink lines on paper, shadows hatched, a hint of wash."""
+    """Draw ink lines on paper, with hatched shadows and a hint of wash."""
     size = frame.shape[0]
     luma = _luma(frame)[..., None]
     wash = PAPER * (0.72 + 0.28 * luma) * (1 - 0.32) + frame * 0.32
@@ -101,7 +104,7 @@ def _ink(frame: Pixels) -> Pixels:
 
 
 def _neon(frame: Pixels) -> Pixels:
-    """Glowing outlines in the subject's own colours on a dark wall."""
+    """Draw glowing outlines in the subject's own colours on a dark wall."""
     line = _edges(frame)[..., None]
     peak = _blur(frame, 2).max(axis=2, keepdims=True) + 1e-3
     floor = _blur(frame, 2).min(axis=2, keepdims=True)
@@ -112,7 +115,7 @@ def _neon(frame: Pixels) -> Pixels:
 
 
 def _mosaic(frame: Pixels) -> Pixels:
-    """Square tiles with pale grout."""
+    """Draw square tiles with pale grout."""
     size = frame.shape[0]
     starts = np.ceil(np.arange(CELLS) * size / CELLS).astype(int)
     cell = np.arange(size) * CELLS // size
@@ -126,7 +129,7 @@ def _mosaic(frame: Pixels) -> Pixels:
 
 
 def _watercolour(frame: Pixels) -> Pixels:
-    """Pale washes that pool at edges, on a sheet whose ragged border stays bare."""
+    """Draw pale washes that pool at edges, on a sheet whose ragged border stays bare."""
     size = frame.shape[0]
     grain = _grain(size)[..., None]
     soft = _blur(frame, max(1, size // 42))

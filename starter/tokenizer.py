@@ -1,4 +1,4 @@
-"""The built-in model's tokenizer: a byte-pair vocabulary of its own in CLIP's format."""
+"""The built-in model's tokenizer: its own byte-pair vocabulary, in CLIP's format."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ START, END, WORD_END = "<|startoftext|>", "<|endoftext|>", "</w>"
 def train_tokenizer(directory: Path) -> CLIPTokenizer:
     """Learn merges on captions of the world and save them in CLIP's files.
 
-    Every byte is in the vocabulary, so words from outside the world still tokenise, in pieces.
+    Every byte is in the vocabulary, so words from outside the world still tokenise, into pieces.
     As in CLIP's own vocabulary, start and end are the last two ids.
     """
     stock = CLIPTokenizer().backend_tokenizer
@@ -57,13 +57,13 @@ def _corpus() -> Iterator[str]:
     rng = np.random.default_rng(3)
     for _ in range(12_000):
         yield caption(sample_scene(rng), rng)
-    # The held-out wordings' words are in the vocabulary; how they are combined is not trained.
+    # The words of held-out wordings are in the vocabulary; their combinations are not trained.
     yield from itertools.chain.from_iterable(HELD_OUT_WORDS.values())
     yield from (form.format(s="", m="", p="", a="") for form in HELD_OUT_FORMS)
 
 
 def _byte_letters() -> list[str]:
-    """The printable stand-ins of byte-level BPE, one a byte."""
+    """Return the printable characters that stand for bytes in byte-level BPE."""
     from tokenizers.pre_tokenizers import ByteLevel
 
     return list(ByteLevel.alphabet())

@@ -1,4 +1,4 @@
-"""Tiny models of every family, each built when it is first asked for."""
+"""Model zoo: tiny models of every family, each built at its first use."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from tests import tiny, tiny_families
 
 
 class ModelZoo:
-    """Model directories in a folder."""
+    """Directories of tiny models in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def model(self, family: str) -> Path:
-        """A model of that family."""
+        """Return the directory of a family's model."""
         path = self._folder / family
         if path.exists():
             return path
         return tiny.build(path) if family == "animatediff" else tiny_families.build(family, path)
 
     def twin(self, family: str) -> Path:
-        """The image twin of a family that has one apart."""
+        """Return the directory of a family's image twin."""
         path = self._folder / f"{family}-twin"
         return path if path.exists() else tiny_families.build_twin(family, path)

@@ -1,5 +1,6 @@
-"""A model directory of the stock classes with small random weights: built in a second, runs in
-milliseconds, laid out exactly as `starter/weights`. It draws nothing recognisable.
+"""Tiny AnimateDiff model of the stock classes, with random weights and the layout of the starter.
+
+It is built in a second and runs in milliseconds. It draws nothing recognisable.
 """
 
 from __future__ import annotations
@@ -53,17 +54,18 @@ WIDTH = 32
 
 
 def build(directory: Path, *, prediction_type: str = "v_prediction", seed: int = 0) -> Path:
-    """Writes the model into `directory` and returns it. The same arguments give the same bytes.
+    """Write the model into `directory` and return it. The same arguments give the same bytes.
 
-    Native size 64×64, latents 8×8 with 4 channels, at most 16 frames; zero-terminal-SNR DDIM with
-    v-prediction, or a plain schedule with `prediction_type="epsilon"`.
+    Its native size is 64×64, its latents are 8×8 with 4 channels, and it makes at most 16 frames.
+    Its noise scheduler is DDIM with zero terminal SNR and v-prediction, or with a plain schedule
+    for `prediction_type="epsilon"`.
     """
     directory.mkdir(parents=True, exist_ok=True)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         vocabulary = _tokenizer(directory / "tokenizer")
         _half(_text_encoder(vocabulary)).save_pretrained(directory / "text_encoder")
-        # Half precision on disk, float32 in memory: without this entry transformers keeps the half.
+        # float16 on disk, float32 in memory: without this entry transformers keeps float16.
         _edit(directory / "text_encoder" / "config.json", dtype="float32")
         _half(_vae()).save_pretrained(directory / "vae")
         _half(_unet()).save_pretrained(directory / "unet")
@@ -87,8 +89,9 @@ def build(directory: Path, *, prediction_type: str = "v_prediction", seed: int =
 
 
 def build_clip(directory: Path) -> Path:
-    """Writes a CLIP that has learned nothing into `directory`, as `save_pretrained` lays it out,
-    and returns it: 32×32 pixels, 77 tokens of `build`'s vocabulary. The same bytes every time.
+    """Write an untrained CLIP into `directory` with `save_pretrained`, and return it.
+
+    It sees 32×32 pixels and reads 77 tokens of `build`'s vocabulary. The bytes are always the same.
     """
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -133,7 +136,7 @@ MODEL_INDEX = {
 
 
 def _tokenizer(directory: Path) -> int:
-    """Saves a BPE that knows WORDS whole and spells out the rest; returns its vocabulary's size."""
+    """Save a BPE with a token for each of WORDS and letters for the rest; return its size."""
     merges = list(dict.fromkeys(pair for word in WORDS for pair in _merges(word)))
     letters = [chr(c) for c in range(33, 127)]
     tokens = [*letters, *(letter + "</w>" for letter in letters)]
@@ -155,14 +158,14 @@ def _tokenizer(directory: Path) -> int:
 
 
 def tokenizer() -> CLIPTokenizer:
-    """The tokenizer by itself."""
+    """Return the tokenizer alone."""
     with TemporaryDirectory() as folder:
         _tokenizer(Path(folder))
         return CLIPTokenizer.from_pretrained(folder)
 
 
 def _merges(word: str) -> Iterable[tuple[str, str]]:
-    """The merges that build `word` from its letters, left to right."""
+    """Yield the merges that build `word` from its letters, left to right."""
     letters = [*word[:-1], word[-1] + "</w>"]
     whole = letters[0]
     for letter in letters[1:]:
@@ -183,7 +186,7 @@ def _text_encoder(vocabulary: int) -> CLIPTextModel:
         pad_token_id=vocabulary - 1,
     )
     encoder = CLIPTextModel(config)
-    for parameter in encoder.parameters():  # a fresh CLIP hardly tells two prompts apart
+    for parameter in encoder.parameters():  # a fresh CLIP embeds all prompts alike
         if parameter.ndim == 2:
             parameter.data.mul_(6)
     return encoder
@@ -224,7 +227,7 @@ def _adapter() -> MotionAdapter:
         motion_max_seq_length=16,
         use_motion_mid_block=False,
     )
-    for parameter in adapter.parameters():  # its last layers start at zero, as if it were not there
+    for parameter in adapter.parameters():  # its last layers start at zero: it has no effect
         if parameter.ndim == 2 and not parameter.any():
             torch.nn.init.normal_(parameter, std=0.05)
     return adapter

@@ -1,5 +1,6 @@
-"""Tiny random text encoders of the families' classes, and their tokenizers. The encoders' weights
-are drawn large, so that two prompts differ.
+"""Tiny random text encoders of the families' classes, and their tokenizers.
+
+The encoders' weights are drawn large, so that two prompts differ.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, T5Tokeniz
 from tests import tiny
 
 WIDTH = 32
-"""Of every text encoder."""
+"""Width of every text encoder's embeddings, D."""
 
 
 def open_clip() -> tuple[CLIPTokenizer, CLIPTextModel]:
-    """In the form of OpenCLIP ViT-H/14: GELU, and an odd number of layers."""
+    """Make a text encoder like OpenCLIP ViT-H/14's: GELU, and an odd number of layers."""
     tokenizer = tiny.tokenizer()
     ends = len(tokenizer) - 1
     encoder = CLIPTextModel(
@@ -39,7 +40,7 @@ def open_clip() -> tuple[CLIPTokenizer, CLIPTextModel]:
 
 
 def t5() -> T5Tokenizer:
-    """A tokenizer of T5's class that knows `tiny`'s words whole and spells out the rest."""
+    """Make a T5 tokenizer with a token for each of `tiny`'s words and letters for the rest."""
     letters = [chr(c) for c in range(33, 127)]
     pieces = ["<pad>", "</s>", "<unk>", "▁", *(f"▁{word}" for word in tiny.WORDS), *letters]
     scores = [
@@ -61,7 +62,7 @@ def t5_encoder(model: Any, config: Any) -> Any:
             dropout_rate=0.0,
         )
     )
-    # A fresh T5 draws its embedding large and reads little else.
+    # In a fresh T5 the token embeddings are so large that the layers have little effect.
     for name, parameter in encoder.named_parameters():
         if parameter.ndim == 2 and "block" in name:
             parameter.data.mul_(3)

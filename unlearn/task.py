@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from encoders import Concept, Encoder, check_id
 from unlearn.errors import TaskInvalid
 from unlearn.settings import UnlearnSettings
+from video.frames import check_frames
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -72,17 +74,14 @@ class UnlearnTask:
 
 
 def _check_images(concept: Concept, images: NDArray[np.uint8]) -> None:
-    shape = images.shape
-    dimensions = 5 if concept.kind == "motion" else 4
-    if images.dtype != np.uint8 or len(shape) != dimensions or shape[-1] != 3:
-        raise TaskInvalid(
-            f"Images for a {concept.kind} must be uint8 "
-            f"{'clips (N,F,H,W,3)' if dimensions == 5 else '(N,H,W,3)'}, "
-            f"not {images.dtype} {shape}.",
-            param="images",
-        )
-    if 0 in shape:
+    if not images.size:
         raise TaskInvalid("There are no images: give about four.", param="images")
+    check_frames(
+        images,
+        dimensions=(5 if concept.kind == "motion" else 4,),
+        name=f"Images for a {concept.kind}",
+        error=partial(TaskInvalid, param="images"),
+    )
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,4 @@
-"""Clips as files: frames to mp4 with their provenance inside, and back; thumbnail; spritesheet.
-
-Frames are ``uint8`` RGB arrays, (F, H, W, 3), everywhere.
-"""
+"""Clips as files: frames to mp4 with provenance, and back; thumbnails and spritesheets."""
 
 from __future__ import annotations
 
@@ -24,12 +21,15 @@ from encoders.errors import PalimpsestError
 from video.frames import Frames, check_frames
 
 MAX_FRAMES = 512
+"""Largest number of frames to decode."""
 MAX_PIXELS = 2048 * 2048
+"""Largest number of pixels of a frame, encoded or decoded."""
 MAX_BYTES = 64 << 20
+"""Largest mp4 to decode, in bytes."""
 
 
 class ClipInvalid(PalimpsestError, ValueError):
-    """Frames that make no clip, or bytes that are none, or none that may be decoded here."""
+    """Frames that cannot be encoded as a clip, or bytes that cannot be decoded as one."""
 
     code = "clip_invalid"
 
@@ -40,34 +40,34 @@ def encode_mp4(
     size: tuple[int, int] | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """H.264 in mp4 that any player and browser shows, ready to stream (index first).
-
-    Args:
-        frames: (F, H, W, 3).
-        fps: frames a second.
-        size: delivered width and height, the frames' own if None. Rounded up to even numbers, since
-            H.264 halves the resolution of its colours.
-        provenance: JSON kept in the file's ``comment``, the one key that survives every muxer; read
-            it with :func:`read_provenance`, or with any tool that shows a file's tags.
+    """Encode frames as H.264 in mp4, for any player and browser, ready to stream (index first).
 
     The same arguments give the same bytes.
 
+    Args:
+        frames: (F,H,W,3).
+        fps: frames per second, above 0 and at most 240.
+        size: width and height in pixels, the frames' own if None. Rounded up to even numbers, since
+            H.264 halves the resolution of its colours.
+        provenance: JSON for the file's `comment`, the only tag that every muxer keeps; read it with
+            `read_provenance`, or with any tool that shows a file's tags.
+
     Raises:
-        ClipInvalid: no frames, or not (F, H, W, 3) ``uint8``, or an fps that is not positive.
+        ClipInvalid: there are no frames, they are not (F,H,W,3) `uint8`, or `fps` is out of range.
     """
     if not 0 < fps <= 240:
         raise ClipInvalid(f"fps is {fps}; it has to be above 0 and at most 240.", param="fps")
     _check(frames)
     width, height = size or (frames.shape[2], frames.shape[1])
     pictures = enlarge(frames, (width + width % 2, height + height % 2))
-    # The muxer rewrites the file to move its index to the front, which it cannot do in memory.
+    # To move the index to the front, the muxer rewrites the file, which it cannot do in memory.
     with tempfile.TemporaryDirectory(prefix="palimpsest-") as folder:
         path = Path(folder) / "clip.mp4"
         with av.open(path, "w", format="mp4", options={"movflags": "+faststart"}) as container:
             if provenance is not None:
                 container.metadata["comment"] = json.dumps(provenance, sort_keys=True)
             rate = Fraction(fps).limit_denominator(1001)
-            # One thread: what several write depends on how many there are.
+            # One thread: the bytes depend on the number of threads.
             options = {"crf": "16", "preset": "veryfast", "tune": "animation", "threads": "1"}
             stream = container.add_stream("libx264", rate=rate, options=options)
             stream.width, stream.height = pictures.shape[2], pictures.shape[1]
@@ -86,11 +86,15 @@ def encode_mp4(
 
 
 def decode_mp4(data: bytes, *, max_frames: int = MAX_FRAMES) -> Frames:
-    """Every frame of an mp4, (F, H, W, 3). Safe for what a stranger sends.
+    """Decode every frame of an mp4: (F,H,W,3). Safe for untrusted bytes.
+
+    Args:
+        data: the file.
+        max_frames: largest number of frames.
 
     Raises:
-        ClipInvalid: not an mp4 with a video in it, broken, or too many bytes, frames or pixels;
-            found out before they are all decoded.
+        ClipInvalid: the data is not an mp4 with a video, is broken, or exceeds the limit of bytes,
+            frames or pixels; the excess is never decoded.
     """
     if len(data) > MAX_BYTES:
         raise ClipInvalid(f"The clip is {len(data)} bytes; at most {MAX_BYTES} are decoded.")
@@ -117,29 +121,32 @@ def decode_mp4(data: bytes, *, max_frames: int = MAX_FRAMES) -> Frames:
 
 
 def read_provenance(data: bytes) -> dict[str, Any]:
-    """The JSON that :func:`encode_mp4` put into the file.
+    """Read the JSON that `encode_mp4` put into a file.
 
     Raises:
-        ClipInvalid: not an mp4, or its ``comment`` is not a JSON object.
+        ClipInvalid: the data is not an mp4, or its `comment` is not a JSON object.
     """
     try:
         with av.open(io.BytesIO(data), "r", format="mp4") as container:
             found = json.loads(container.metadata.get("comment", ""))
     except (FFmpegError, ValueError) as error:
-        raise ClipInvalid(f"The clip says nothing of its provenance: {error}") from error
+        raise ClipInvalid(f"The clip has no provenance that can be read: {error}") from error
     if not isinstance(found, dict):
-        raise ClipInvalid("The clip's comment is JSON, though not a provenance.")
+        raise ClipInvalid("The clip's comment is JSON, but not a provenance.")
     return found
 
 
 def enlarge(frames: Frames, size: tuple[int, int]) -> Frames:
-    """Frames at another size, (F, height, width, 3); the very same if it is theirs already.
+    """Resize frames: (F,height,width,3); the same array if the size is unchanged.
 
-    Lanczos: drawn edges stay crisp without the stairs of nearest-neighbour.
+    With Lanczos: drawn edges stay crisp without the stairs of nearest-neighbour.
 
     Args:
-        frames: (F, H, W, 3).
-        size: width and height.
+        frames: (F,H,W,3).
+        size: width and height in pixels.
+
+    Raises:
+        ClipInvalid: the frames are not (F,H,W,3) `uint8`, or the size is empty or too large.
     """
     _check(frames)
     if (frames.shape[2], frames.shape[1]) == size:
@@ -158,7 +165,7 @@ def thumbnail(
     size: tuple[int, int] | None = None,
     image_format: Literal["webp", "png"] = "webp",
 ) -> bytes:
-    """The clip's middle frame as an image file, at the frames' own size or another."""
+    """Encode the middle frame as an image file, at the frames' own size or another."""
     _check(frames)
     middle = frames[len(frames) // 2, None]
     return to_image(enlarge(middle, size)[0] if size else middle[0], image_format)
@@ -169,10 +176,14 @@ def spritesheet(
     tile: tuple[int, int] | None = None,
     image_format: Literal["webp", "png"] = "webp",
 ) -> bytes:
-    """Every frame in one image, row by row, as near to a square as their number allows.
+    """Encode all frames as one image, row by row, in nearly as many rows as columns.
 
-    The last row's missing tiles are black. ``tile`` is a tile's width and height, the frames' own
-    if None.
+    Missing tiles of the last row are black.
+
+    Args:
+        frames: (F,H,W,3).
+        tile: width and height of a tile in pixels, the frames' own if None.
+        image_format: of the file.
     """
     _check(frames)
     tiles = enlarge(frames, tile) if tile else frames
@@ -187,7 +198,7 @@ def spritesheet(
 
 
 def to_image(picture: Frames, image_format: Literal["webp", "png"] = "png") -> bytes:
-    """One picture, (H, W, 3), as the bytes of an image file; webp in high quality, png exact."""
+    """Encode one picture (H,W,3) as an image file: webp in high quality, png without loss."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, image_format, quality=90)
     return buffer.getvalue()

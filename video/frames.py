@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Frames: TypeAlias = NDArray[np.uint8]
 """(F,H,W,3): a clip's frames, or pictures of one size. (N,F,H,W,3): several clips."""
 
-_SHAPES = {4: "(F,H,W,3)", 5: "(N,F,H,W,3)"}
+_SHAPES = {4: "(F,H,W,3)", 5: "clips (N,F,H,W,3)"}
 
 
 def check_frames(
@@ -33,7 +33,8 @@ def check_frames(
         ValueError: or what `error` makes: the array is not `uint8`, has another shape or is empty.
     """
     shape = frames.shape
-    if frames.dtype == np.uint8 and len(shape) in dimensions and shape[-1] == 3 and frames.size:
-        return
-    wanted = " or ".join(_SHAPES[count] for count in dimensions)
-    raise error(f"{name} must be uint8 {wanted} and not empty, not {frames.dtype} {shape}.")
+    if frames.dtype != np.uint8 or len(shape) not in dimensions or shape[-1] != 3:
+        wanted = " or ".join(_SHAPES[count] for count in dimensions)
+        raise error(f"{name} must be uint8 {wanted}, not {frames.dtype} {shape}.")
+    if not frames.size:
+        raise error(f"{name} are empty: their shape is {shape}.")

@@ -1,3 +1,4 @@
-"""How exactly a concept is forgotten: ours, the paper's method, and everything else one could use,
-on the same models, prompts, seeds and few-shot images.
+"""Unlearning methods compared on the same models, prompts, seeds and few-shot images.
+
+The methods are ours, the published one that the project follows, and the baselines.
 """

@@ -1,8 +1,8 @@
-"""The whole comparison: `make bench-forgetting`; `QUICK=1` for a coarse table.
+"""Command of `make bench-forgetting`: the whole comparison; with `QUICK=1` a coarse table.
 
-Everything made and seen stays in the work folder, so that a stopped run goes on where it was, and
-several processes may share the work: `--only pogo,mira --parts table`. What concerns all concepts
-and methods is written to a file a part, with the machine that it was made on.
+Encoders and outcomes stay in the work folder. A run that was stopped continues from there, and
+several processes can share the work: `--only pogo,mira --parts table` makes what these concepts
+need. A run over all concepts and methods writes one results file for each part.
 """
 
 from __future__ import annotations
@@ -32,9 +32,7 @@ def main(
     threads: Annotated[int, typer.Option(help="Threads of the CPU to use.")] = 2,
     device: Annotated[str, typer.Option(help="Where the models run.")] = "cpu",
 ) -> None:
-    """Compare the methods and write `benchmarks/results/forgetting-….json`, a file a part, and the
-    pictures.
-    """
+    """Compare the methods; write `benchmarks/results/forgetting-….json` and the pictures."""
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     quick = bool(os.environ.get("QUICK"))

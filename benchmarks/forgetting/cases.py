@@ -1,7 +1,7 @@
-"""What is asked: prompts and seeds, the same for every method.
+"""Cases: the prompts and seeds that every method is measured on.
 
-Prompts are composed from the built-in world's own words. Sentences that the optimisation uses are
-left out, and any beginning of a list is a fair sample of the whole: a run may stop early.
+Prompts are composed from the built-in world's vocabulary. Sentences that the optimisation trains on
+are left out. Any prefix of a list is a fair sample of the whole, so a run can stop early.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ from video.models.backbone import Backbone
 from video.models.prompt_book import PromptBook
 
 Group = Literal["target", "wording", "same kind", "other kinds", "neighbours"]
-"""Prompts that name the concept; that describe it in words held out of all training; that name
-others of its kind, of the other kinds, and those others of its kind that are nearest to it."""
+"""Prompts that name the concept (`target`), that describe it in words held out of all training
+(`wording`), that name other concepts of its kind or of other kinds, or that name the concepts of
+its kind whose names embed nearest to it (`neighbours`)."""
 
 CONCEPTS: dict[Kind, tuple[str, ...]] = {
     "object": ("balloon", "house", "teapot"),
@@ -51,7 +52,7 @@ _WORDS = {**SUBJECT_WORDS, **STYLE_WORDS, **MOTION_WORDS}
 
 @dataclass(frozen=True)
 class Case:
-    """One picture asked for, and what is looked for in it."""
+    """A prompt and a seed, and the concept that the judge looks for in the picture."""
 
     prompt: str
     seed: int
@@ -61,14 +62,15 @@ class Case:
 
 
 def target_cases(concept: str, kind: Kind, book: PromptBook, *, is_video: bool) -> Iterator[Case]:
-    """Prompts that name the concept in one of its usual wordings, without end."""
+    """Return endless cases whose prompts name the concept in one of its usual wordings."""
     trained = trained_prompts(Concept(name=concept, kind=kind), book)
     return _cases(concept, kind, _WORDS[concept], FORMS, is_video, "target", unseen=trained)
 
 
 def wording_cases(concept: str, kind: Kind, book: PromptBook, *, is_video: bool) -> Iterator[Case]:
-    """Prompts that mean the concept in words that nothing was trained on; none for motions, whose
-    words are all the world's language has.
+    """Return endless cases whose prompts describe the concept in words held out of all training.
+
+    Motions have no such cases: training uses all the words that the world's language has for them.
     """
     words = HELD_OUT_WORDS.get(concept, ())
     trained = trained_prompts(Concept(name=concept, kind=kind), book)
@@ -81,7 +83,7 @@ def wording_cases(concept: str, kind: Kind, book: PromptBook, *, is_video: bool)
 def kept_cases(
     concept: str, kind: Kind, group: Group, backbone: Backbone, *, is_video: bool
 ) -> Iterator[Case]:
-    """Prompts that name other concepts, one after the other, and mention no name of this one."""
+    """Return endless cases that name other concepts in turn, and mention no name of this one."""
     book = backbone.prompts
     names = all_names(concept, kind, (), book)
     if group == "neighbours":
@@ -106,7 +108,7 @@ def kept_cases(
 
 
 def nearest(concept: str, kind: Kind, backbone: Backbone) -> list[str]:
-    """The other concepts of the kind, those first whose names the base embeds most alike."""
+    """Return the kind's other concepts, ordered by the cosine similarity of their embeddings."""
     book = backbone.prompts
 
     def meaning(name: str) -> Tensor:
@@ -124,7 +126,7 @@ def nearest(concept: str, kind: Kind, backbone: Backbone) -> list[str]:
 
 
 def first(cases: Iterator[Case], count: int) -> list[Case]:
-    """The first of them."""
+    """Return the first `count` cases."""
     return list(islice(cases, count))
 
 
@@ -139,8 +141,11 @@ def _cases(
     unseen: Collection[str] = (),
     unnamed: Sequence[str] = (),
 ) -> Iterator[Case]:
-    """Cases in which the concept is asked for in some of its words. None of them is a sentence of
-    `unseen` or mentions a name of `unnamed`.
+    """Yield cases that ask for the concept in one of `words`, without end.
+
+    Args:
+        unseen: sentences that are left out.
+        unnamed: names; sentences that mention one are left out.
     """
     rng = np.random.default_rng(_seed(concept, group))
     seed = 10_000

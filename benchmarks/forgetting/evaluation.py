@@ -1,4 +1,4 @@
-"""One method's figures over some concepts: a row of the table."""
+"""Evaluation of one method over some concepts: the figures in a row of the table."""
 
 from __future__ import annotations
 
@@ -17,13 +17,19 @@ from encoders.overrides_file import to_bytes
 
 Figures = dict[str, Any]
 GOAL = 0.97
-"""Of the forget rate (F2)."""
+"""Goal for the forget rate (F2)."""
 AT_A_TIME = 2
-"""Clips a concept between two looks at the interval."""
+"""Clips of each concept that are made between two looks at the interval."""
 
 
 class OutcomeReader:
-    """Asks for outcomes of several concepts at once; what is missing is made."""
+    """Outcomes of several concepts, pooled; missing ones are made.
+
+    Args:
+        experiment: the source of outcomes.
+        concepts: concepts of one kind, or of several kinds except motion.
+        sizes: pictures for each concept.
+    """
 
     def __init__(self, experiment: Experiment, concepts: Sequence[str], sizes: SampleSizes) -> None:
         self._experiment = experiment
@@ -33,8 +39,9 @@ class OutcomeReader:
     def pooled(
         self, method: str, group: Group, count: int, *, is_video: bool, model: Model = "starter"
     ) -> list[Outcome]:
-        """The outcomes of a group of prompts, `count` a concept. Whatever is about a motion takes
-        clips.
+        """Return the outcomes of a group of prompts, `count` for each concept.
+
+        Prompts about a motion are always judged on clips.
         """
         return [
             one
@@ -50,7 +57,7 @@ class OutcomeReader:
         ]
 
     def stills(self, method: str, group: Group) -> list[Outcome]:
-        """As many as the sizes say; clips, and fewer, of what is about a motion."""
+        """Return outcomes on stills, as many as the sizes say; for motions on fewer clips."""
         sizes, motion = self._sizes, KIND_OF[self.concepts[0]] == "motion"
         if motion and group == "target":
             return self.clips(method)
@@ -64,8 +71,9 @@ class OutcomeReader:
         return self.pooled(method, group, count, is_video=False)
 
     def clips(self, method: str) -> list[Outcome]:
-        """Of prompts that name the concepts; if the sizes say so, no more than it takes to tell
-        whether the goal is met.
+        """Return outcomes of prompts that name the concepts, on clips.
+
+        With `sizes.decide`, stop when the interval shows that the goal is met or missed.
         """
         most = self._sizes.target_clips
         count = AT_A_TIME if self._sizes.decide else most
@@ -80,8 +88,9 @@ class OutcomeReader:
 def evaluate(
     experiment: Experiment, method: str, concepts: Sequence[str], sizes: SampleSizes
 ) -> Figures:
-    """Everything measured of a method, paired with the base by prompt and seed. No clips for the
-    sizes that have none.
+    """Return a method's figures, paired with the base by prompt and seed.
+
+    Figures on clips are left out if the sizes have no clips.
     """
     read = OutcomeReader(experiment, concepts, sizes)
     groups: tuple[Group, ...] = ("wording", "same kind", "other kinds", "neighbours")
@@ -133,8 +142,9 @@ def _clips(read: OutcomeReader, method: str, sizes: SampleSizes) -> Figures:
 def evaluate_attack(
     experiment: Experiment, method: str, attack: str, concepts: Sequence[str], sizes: SampleSizes
 ) -> Figures:
-    """The share of pictures that show the concept all the same, when asked for through an attack;
-    pooled and by concept.
+    """Return the success of an attack: the share of its pictures that show the concept.
+
+    The share is pooled over the concepts, and given for each.
     """
     seen = {
         concept: experiment.attacked(
@@ -152,7 +162,7 @@ def evaluate_attack(
 
 
 def evaluate_four(experiment: Experiment, concepts: Sequence[str], sizes: SampleSizes) -> Figures:
-    """F7: four concepts of four kinds in one encoder, by what each does to its own kind."""
+    """Return the figures of F7, four concepts in one encoder, for the concepts of one kind."""
     read = OutcomeReader(experiment, concepts, sizes)
     base, now = read.stills(BASE, "same kind"), read.stills(FOUR, "same kind")
     return {
@@ -165,8 +175,10 @@ def evaluate_four(experiment: Experiment, concepts: Sequence[str], sizes: Sample
 def evaluate_transfer(
     experiment: Experiment, method: str, concepts: Sequence[str], sizes: SampleSizes
 ) -> Figures:
-    """F4: forgetting on the twin's stills and on the clips of the model trained apart, by frames;
-    only where the base shows the concept, since the two models differ in how well they draw it.
+    """Return the figures of F4: forgetting on the twin's stills, and on the model trained apart.
+
+    Frames count only where the base shows the concept: the two models differ in how well they draw
+    it.
     """
     read = OutcomeReader(experiment, concepts, sizes)
     stills, stills0 = read.stills(method, "target"), read.stills(BASE, "target")

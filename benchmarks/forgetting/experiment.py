@@ -1,4 +1,4 @@
-"""What the whole comparison works with: models, judge, methods, and what is on file of each."""
+"""The experiment: models and judge, with interventions and outcomes that are kept on disk."""
 
 from __future__ import annotations
 
@@ -38,17 +38,22 @@ from video.frames import Frames
 from video.models.backbone import Backbone
 
 Model = Literal["starter", "apart"]
-"""The built-in model, image twin and video model; and the video model trained apart."""
+"""`starter`: the built-in model, image twin and video model. `apart`: the video model that was
+trained apart from the twin."""
 BASE = "base"
 ATTACKED_SEED = 70_000
 _ATTACKS = Path(__file__).parent / "attacks"
 
 
 class Experiment:
-    """Makes interventions and looks at pictures, each once: all of it stays in the work folder.
+    """Interventions and outcomes of the comparison, each made once and kept in the work folder.
 
-    An intervention on file is believed as long as the model's weights and the method's source are
-    what they were; what was seen under it, as long as it is the same intervention.
+    A saved intervention is valid for the same weights of the model and the same source text of the
+    method. A saved outcome is valid for the same intervention.
+
+    Args:
+        work: the work folder.
+        device: the device of the models.
     """
 
     def __init__(self, work: Path, device: str = "cpu") -> None:
@@ -59,7 +64,7 @@ class Experiment:
         self._outcomes = OutcomeStore(self._work / "outcomes", self.judge)
 
     def model(self, name: Model) -> Backbone:
-        """One of the two models; the second is loaded when it is first asked for."""
+        """Return a model; the one trained apart is loaded at the first call."""
         if name == "starter":
             return self.backbone
         if self._apart is None:
@@ -67,7 +72,7 @@ class Experiment:
         return self._apart
 
     def few_shots(self, concept: str, kind: Kind) -> Frames:
-        """Four stills by the base, or for a motion four clips."""
+        """Return four stills by the base model, (4,H,W,3); for a motion four clips, (4,F,H,W,3)."""
         path = self._work / "images" / f"{concept}.npy"
         if not path.exists():
             requests = few_shot_requests(
@@ -80,18 +85,20 @@ class Experiment:
         return np.load(path, allow_pickle=False)
 
     def intervention(self, method: str, concept: str) -> Intervention | None:
-        """The method's, made once; None for the base."""
+        """Return the method's intervention, made at the first call; None for the base."""
         if method == BASE:
             return None
         kind = KIND_OF[concept]
         source = _hash(source_of(method))
-        whose = together(concept)[0][0] if method == FOUR else concept  # made once for all of them
+        whose = (
+            together(concept)[0][0] if method == FOUR else concept
+        )  # one encoder serves all four
         path = self._work / "interventions" / f"{_slug(method)}-{source}-{whose}.safetensors"
         if path.exists():
             return _load(path, method, concept, kind)
         images = self.few_shots(concept, kind)
         made = METHODS[method](self.backbone, concept, kind, images, 0)
-        if made.overrides or made.denoiser:  # the others are rewritten prompts, made in no time
+        if made.overrides or made.denoiser:  # rewritten prompts take no time to make
             _save(path, made)
         return made
 
@@ -105,7 +112,7 @@ class Experiment:
         is_video: bool,
         model: Model = "starter",
     ) -> list[Outcome]:
-        """The first `count` outcomes of a group of prompts, on stills or clips."""
+        """Return the first `count` outcomes of a group of prompts, on stills or clips."""
         kind, backbone = KIND_OF[concept], self.model(model)
         intervention = self.intervention(method, concept)
         what = f"{group}-{'clips' if is_video else 'stills'}"
@@ -114,8 +121,10 @@ class Experiment:
         return self._outcomes.outcomes(name, found, count, backbone, intervention)
 
     def attacked(self, method: str, concept: str, attack: str, count: int) -> list[Outcome]:
-        """Outcomes of prompts that ask for the concept through an attack on the method's model,
-        every name and sentence in turn; the attack is made unless all of them are on file.
+        """Return `count` outcomes of prompts that ask for the concept through an attack.
+
+        The attack is on the method's model; its prompts are used in turn. It runs only if outcomes
+        are missing on disk.
         """
         kind = KIND_OF[concept]
         intervention = self.intervention(method, concept)
@@ -139,7 +148,7 @@ class Experiment:
 def cases(
     concept: str, kind: Kind, group: Group, backbone: Backbone, *, is_video: bool
 ) -> Iterator[Case]:
-    """The group's prompts, without end."""
+    """Return the endless list of the group's cases."""
     if group == "target":
         return target_cases(concept, kind, backbone.prompts, is_video=is_video)
     if group == "wording":
@@ -148,7 +157,7 @@ def cases(
 
 
 def _mark(method: str, intervention: Intervention | None) -> str:
-    """Names an intervention by what it changes, or where it changes no weights by its source."""
+    """Return a name that identifies an intervention by its tensors, else by its method's source."""
     if intervention is None:
         return BASE
     tensors = {**(intervention.overrides or {}), **intervention.denoiser}

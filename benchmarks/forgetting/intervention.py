@@ -1,4 +1,4 @@
-"""What a method leaves behind: the three places at which a text-to-video model can be changed."""
+"""Interventions: changes of a text-to-video model at its encoder, its denoiser or its prompts."""
 
 from __future__ import annotations
 
@@ -10,40 +10,43 @@ import torch
 from torch import Tensor, nn
 
 Rewrite = Callable[[str], tuple[str, str]]
-"""A user's prompt → the prompt and the negative prompt that the model is given."""
+"""A user's prompt → the prompt and the negative prompt that the model receives."""
 
 
 def as_asked(prompt: str) -> tuple[str, str]:
-    """The prompt as it is, and no negative prompt."""
+    """Return the prompt unchanged, and an empty negative prompt."""
     return prompt, ""
 
 
 @dataclass(frozen=True)
 class Intervention:
-    """A concept kept out of a model's pictures, by whichever means.
+    """A method's result: the changes that keep a concept out of a model's pictures.
 
-    Most methods use one of the three: an encoder's overrides work with every denoiser, a
-    denoiser's weights with that one alone, and rewritten prompts with any model.
+    Most methods use one of the three places. An encoder's overrides work with every denoiser, a
+    denoiser's weights with that denoiser only, and rewritten prompts with any model.
     """
 
     method: str
     concept: str
     kind: str
     overrides: Mapping[str, Tensor] | None = None
-    """For the text encoder, by canonical name (`TextEncoder.encode`)."""
+    """Overrides of the text encoder, by canonical name (`TextEncoder.encode`)."""
     denoiser: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
-    """For the denoiser, by its own parameters' names."""
+    """New values of the denoiser's parameters, by name."""
     rewrite: Rewrite = as_asked
     seconds: float = 0.0
-    """What making it took, the few-shot images apart."""
+    """Time that making it took, without the few-shot images."""
 
 
 @contextmanager
 def edited(module: nn.Module, weights: Mapping[str, Tensor]) -> Generator[None]:
-    """The module with some of its parameters replaced, in place, for the length of a block.
+    """Replace some of a module's parameters, in place, until the block ends.
 
-    In place, because under AnimateDiff image and video denoiser are the same tensors, and both
-    have to be edited. Raises KeyError for a name that the module does not have.
+    In place, because AnimateDiff's image and video denoiser share tensors, and both have to be
+    edited.
+
+    Raises:
+        KeyError: the module has no parameter of that name; nothing is changed.
     """
     parameters = dict(module.named_parameters())
     kept = {name: parameters[name].detach().clone() for name in weights}

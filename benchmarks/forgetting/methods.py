@@ -1,4 +1,4 @@
-"""Every method of the comparison, by the name that the table calls it."""
+"""The methods of the comparison, by their names in the table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from video.models.backbone import Backbone
 
 OURS = "redirect"
 SOURCES = ("methods/*.py", "few_shots.py", "layers.py", "prompts.py", "settings.py")
-"""The files of `unlearn/` that decide the tensors of an encoder, as glob patterns."""
+"""Glob patterns of the files of `unlearn/` that the tensors of an encoder depend on."""
 FOUR = "redirect, four at once"
 
 
@@ -28,7 +28,7 @@ def encoder_of(
     concepts: Sequence[tuple[str, Kind]],
     images: Sequence[Frames] = (),
 ) -> Intervention:
-    """An encoder as the server makes it, and the seconds that its optimisation took."""
+    """Make an encoder as the server does, and time its optimisation."""
     task = UnlearnTask(
         tuple(Concept(name=name, kind=kind) for name, kind in concepts), settings, tuple(images)
     )
@@ -46,12 +46,12 @@ def encoder_of(
 def redirect(
     backbone: Backbone, concept: str, kind: Kind, images: Frames, seed: int
 ) -> Intervention:
-    """Ours, at its defaults."""
+    """Make an encoder by our method, at its defaults."""
     return encoder_of(backbone, UnlearnSettings(seed=seed), [(concept, kind)])
 
 
 def variant(settings: UnlearnSettings) -> Baseline:
-    """Ours with other settings."""
+    """Return our method with other settings."""
 
     def made(
         backbone: Backbone, concept: str, kind: Kind, images: Frames, seed: int
@@ -64,20 +64,21 @@ def variant(settings: UnlearnSettings) -> Baseline:
 def four_at_once(
     backbone: Backbone, concept: str, kind: Kind, images: Frames, seed: int
 ) -> Intervention:
-    """Ours, with a concept of each of three other kinds in the same encoder (goal F7)."""
+    """Make one encoder that forgets the concept and one of each of three other kinds (goal F7)."""
     return encoder_of(backbone, UnlearnSettings(seed=seed), together(concept))
 
 
 def together(concept: str) -> list[tuple[str, Kind]]:
-    """The concepts that share an encoder with this one: the one of each kind but motion that stands
-    at its place in its kind's list.
+    """Return the concepts that share an encoder with this one: one of each kind except motion.
+
+    They are at the same index as the concept in the lists of `CONCEPTS`.
     """
-    place = CONCEPTS[KIND_OF[concept]].index(concept)
-    return [(names[place], kind) for kind, names in CONCEPTS.items() if kind != "motion"]
+    index = CONCEPTS[KIND_OF[concept]].index(concept)
+    return [(names[index], kind) for kind, names in CONCEPTS.items() if kind != "motion"]
 
 
 def ascent(backbone: Backbone, concept: str, kind: Kind, images: Frames, seed: int) -> Intervention:
-    """The published method, at the settings that forget most for what they break."""
+    """Make an encoder by the published method, at the project's defaults for it."""
     settings = UnlearnSettings(method="ascent", seed=seed)
     return encoder_of(backbone, settings, [(concept, kind)], (images,))
 
@@ -85,7 +86,7 @@ def ascent(backbone: Backbone, concept: str, kind: Kind, images: Frames, seed: i
 def same_size(
     backbone: Backbone, concept: str, kind: Kind, images: Frames, seed: int
 ) -> Intervention:
-    """A random change of the size of ours."""
+    """Make a random change of the same size as our method's."""
     ours = redirect(backbone, concept, kind, images, seed)
     return random_delta(backbone, concept, kind, images, seed, ours)
 
@@ -96,7 +97,7 @@ COMPARED: Mapping[str, Baseline] = {
     **BASELINES,
     "random delta": same_size,
 }
-"""What stands in the table."""
+"""The methods in the table."""
 VARIANTS: Mapping[str, UnlearnSettings] = {
     "90 steps": UnlearnSettings(steps=90),
     "360 steps": UnlearnSettings(steps=360),
@@ -111,7 +112,7 @@ VARIANTS: Mapping[str, UnlearnSettings] = {
     "MLPs alone": UnlearnSettings(layers="mlp"),
     "first layer alone": UnlearnSettings(layers="first"),
 }
-"""Ours, with one thing different: what each part of it earns."""
+"""The ablation: our method with one setting changed."""
 METHODS: Mapping[str, Baseline] = {
     **COMPARED,
     FOUR: four_at_once,
@@ -120,8 +121,9 @@ METHODS: Mapping[str, Baseline] = {
 
 
 def source_of(method: str) -> str:
-    """The source text that decides what a method leaves behind: what is on file of it is out of
-    date as soon as that changes.
+    """Return the source text that a method's interventions depend on.
+
+    When it changes, saved interventions are out of date.
     """
     text = Path(inspect.getfile(METHODS[method])).read_text()
     if method not in BASELINES:

@@ -1,4 +1,4 @@
-"""From outcomes to figures, each with its interval."""
+"""Metrics: rates, drops and distances over outcomes, with 95 % intervals."""
 
 from __future__ import annotations
 
@@ -14,51 +14,54 @@ from benchmarks.results import rate
 from unlearn.trial.measures import wilson
 
 COMPONENTS = 32
-"""Of the judge's 256 features, those in which renders differ most: a covariance of more needs more
-pictures than are worth making."""
+"""Principal components of the judge's 256 features that the Fréchet distance uses. A covariance of
+more components would need more pictures than a run makes."""
 
 
 def shown(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """The share of pictures in which any frame shows the concept."""
+    """Return the share of pictures in which any frame shows the concept."""
     return rate(sum(one.any for one in outcomes), len(outcomes))
 
 
 def forgotten(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """UA: the share of pictures in which no frame shows the concept."""
+    """Return UA (unlearning accuracy): the share of pictures without a frame of the concept."""
     return rate(sum(not one.any for one in outcomes), len(outcomes))
 
 
 def forgotten_frames(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """The share of frames that do not show the concept; its interval counts pictures, since the
-    frames of a clip are not independent.
+    """Return the share of frames that do not show the concept.
+
+    The interval counts pictures: the frames of a clip are not independent.
     """
     shares = [1 - sum(one.shown) / len(one.shown) for one in outcomes]
     return rate_of(float(np.mean(shares)) if shares else 0.0, len(shares))
 
 
 def kept(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """IRA, CRA: the share of pictures of which most frames show what they should."""
+    """Return IRA or CRA (in-domain, cross-domain retain accuracy): most frames show the concept."""
     return rate(sum(one.most for one in outcomes), len(outcomes))
 
 
 def valid(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """The share of pictures of which most frames show any concept at all: the collapse guard."""
+    """Return the share of pictures of which most frames show any concept (collapse guard)."""
     good = sum(2 * sum(one.valid) > len(one.valid) for one in outcomes)
     return rate(good, len(outcomes))
 
 
 def rate_of(share: float, count: int) -> dict[str, Any]:
-    """A mean share of `count` pictures, with the interval that a rate of so many would have: at
-    least as wide as the mean's own, whose parts lie between 0 and 1.
+    """Return a mean share over `count` pictures, with the Wilson interval of a rate.
+
+    The terms lie between 0 and 1, so that the mean's own interval would be no wider.
     """
     low, high = wilson(round(share * count), count)
     return {"rate": round(share, 4), "interval": [round(low, 4), round(high, 4)], "n": count}
 
 
 def paired_drop(base: Sequence[bool], now: Sequence[bool]) -> dict[str, Any]:
-    """The drop of a rate on the same prompts and seeds: base minus now, with its 95 % interval.
+    """Return the drop of a rate on the same prompts and seeds, base minus now.
 
-    Newcombe's interval for paired proportions (1998, Statistics in Medicine 17:2635, method 10).
+    The interval is Newcombe's 95 % for paired proportions (1998, Statistics in Medicine 17:2635,
+    method 10).
     """
     n = len(base)
     if n == 0:
@@ -100,33 +103,33 @@ def paired_drop(base: Sequence[bool], now: Sequence[bool]) -> dict[str, Any]:
 
 
 def kept_drop(base: Sequence[Outcome], now: Sequence[Outcome]) -> dict[str, Any]:
-    """The drop of `kept`."""
+    """Return the drop of `kept` from the base to now."""
     return paired_drop([one.most for one in base], [one.most for one in now])
 
 
 def moved(now: Sequence[Outcome], base: Sequence[Outcome]) -> float | None:
-    """How much clips move, against the base's; None if those stand still."""
+    """Return the clips' change between frames ÷ the base's; None if the base's is 0."""
     before = sum(one.moved for one in base)
     return round(sum(one.moved for one in now) / before, 3) if before else None
 
 
 def harmonic_mean(*shares: float) -> float:
-    """The harmonic mean; 0 as soon as one of them is."""
+    """Return the harmonic mean; 0 if one share is 0."""
     return 0.0 if min(shares) <= 0 else len(shares) / sum(1 / share for share in shares)
 
 
 def curve(outcomes: Sequence[Outcome]) -> list[float]:
-    """The share of clips that show the concept in their first frame, their second, …"""
+    """Return, frame by frame, the share of clips that show the concept in it."""
     length = min((len(one.shown) for one in outcomes), default=0)
     return [round(float(np.mean([one.shown[i] for one in outcomes])), 3) for i in range(length)]
 
 
 class Frechet:
-    """The Fréchet distance between pictures and renders, on the judge's features.
+    """Fréchet distance between pictures and renders, on the judge's features.
 
-    ‖μ₁ − μ₂‖² + Tr(Σ₁ + Σ₂ − 2(Σ₁Σ₂)^½) (Dowson & Landau 1982; FID's formula, but not its network,
-    so not an FID). Two sets of renders have a distance too, the floor, which depends on how many
-    pictures there are: compare with that.
+    ‖μ₁ − μ₂‖² + Tr(Σ₁ + Σ₂ − 2(Σ₁Σ₂)^½) (Dowson & Landau 1982). FID has the same formula with
+    another network. Compare a distance with `floor`, the distance between two sets of renders: it
+    depends on the number of pictures.
 
     Args:
         renders: features of renders of random scenes, (N,256).
@@ -139,11 +142,11 @@ class Frechet:
         self._renders = self._project(renders)
 
     def distance(self, features: NDArray[np.float64]) -> float:
-        """From features (N,256), N at least two, to all of the renders."""
+        """Return the distance from features (N,256), N ≥ 2, to all the renders."""
         return self._between(self._project(features), self._renders)
 
     def floor(self, count: int) -> float:
-        """From `count` of the renders to the others."""
+        """Return the distance from `count` of the renders to the others."""
         return self._between(self._renders[:count], self._renders[count:])
 
     def _project(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -152,7 +155,7 @@ class Frechet:
     @staticmethod
     def _between(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
         one, other = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
-        # The eigenvalues of a product of two covariances are real and not negative.
+        # A product of two covariances has real eigenvalues that are not negative.
         roots = np.sqrt(np.linalg.eigvals(one @ other).real.clip(min=0)).sum()
         apart = np.square(a.mean(axis=0) - b.mean(axis=0)).sum()
         return round(float(apart + np.trace(one) + np.trace(other) - 2 * roots), 3)

@@ -1,4 +1,4 @@
-"""What the judge saw in each picture, kept on disk: a stopped run goes on where it was."""
+"""Outcomes: the judge's verdicts on pictures, kept on disk so that a stopped run can continue."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from video.models.backbone import Backbone
 
 @dataclass(frozen=True)
 class Outcome:
-    """One picture, seen by the judge."""
+    """The judge's verdict on one picture."""
 
     shown: list[bool]
-    """Frame by frame: whether it shows the concept that is looked for."""
+    """Frame by frame: true if it shows the case's concept."""
     valid: list[bool]
-    """Frame by frame: whether it shows any concept of that sort at all."""
+    """Frame by frame: true if it shows any concept that the judge's head knows."""
     moved: float
     """Mean absolute change from frame to frame, of 255; 0 for a still."""
     features: list[float]
@@ -34,17 +34,17 @@ class Outcome:
 
     @property
     def any(self) -> bool:
-        """Whether any frame shows it: the rule for what should be gone."""
+        """True if any frame shows the concept: the rule for forgotten concepts."""
         return any(self.shown)
 
     @property
     def most(self) -> bool:
-        """Whether most frames show it: the rule for what should still be there."""
+        """True if most frames show the concept: the rule for retained concepts."""
         return 2 * sum(self.shown) > len(self.shown)
 
 
 def outcome(judge: ClassifierJudge, frames: Frames, case: Case) -> Outcome:
-    """Look at a still (1,H,W,3) or a clip (F,H,W,3)."""
+    """Return the judge's verdict on a still (1,H,W,3) or a clip (F,H,W,3)."""
     head = HEADS[case.kind]
     words = judge.read(frames, head)
     moved = np.abs(np.diff(frames.astype(np.int16), axis=0)).mean() if len(frames) > 1 else 0.0
@@ -58,18 +58,18 @@ def outcome(judge: ClassifierJudge, frames: Frames, case: Case) -> Outcome:
 
 @torch.inference_mode()
 def features(judge: ClassifierJudge, frames: Frames) -> list[list[float]]:
-    """What the judge's last layer but one makes of frames (F,H,W,3): F lists of 256 numbers."""
+    """Return the pooled features of the judge's frame network: F lists of 256 numbers."""
     maps = judge.frame_network.features(frames_to_input(frames))
     pooled = torch.cat([maps.mean((2, 3)), maps.amax((2, 3))], dim=1)
     return [[round(value, 3) for value in row] for row in pooled.tolist()]
 
 
 class OutcomeStore:
-    """Outcomes by model, method and list of cases, one file each.
+    """Outcomes by model, method and list of cases, one JSON Lines file each.
 
     Args:
-        folder: where the files are.
-        judge: who looks.
+        folder: the folder of the files.
+        judge: the judge of new pictures.
     """
 
     def __init__(self, folder: Path, judge: ClassifierJudge) -> None:
@@ -77,7 +77,7 @@ class OutcomeStore:
         self._judge = judge
 
     def on_file(self, name: str) -> list[Outcome]:
-        """What has been seen of a list so far, in the order in which it was made."""
+        """Return the saved outcomes of a list, in the order in which they were made."""
         return list(self._seen(name).values())
 
     def outcomes(
@@ -88,12 +88,15 @@ class OutcomeStore:
         backbone: Backbone,
         intervention: Intervention | None,
     ) -> list[Outcome]:
-        """The outcomes of the first `count` cases; those that are not on file yet are made now.
+        """Return the outcomes of the first `count` cases; make and save the missing ones.
 
         Args:
-            name: of the list. It has to say everything that decides a picture but its prompt and
-                its seed: what is on file under it is believed.
+            name: the list's name. It has to identify everything that a picture depends on, except
+                its prompt and its seed: outcomes saved under the name are reused.
             cases: the list, from its beginning.
+            count: number of cases.
+            backbone: the model that makes missing pictures.
+            intervention: the change of that model; None: no change.
         """
         wanted = list(islice(cases, count))
         seen = self._seen(name)
@@ -110,7 +113,7 @@ class OutcomeStore:
         return [seen[case.prompt, case.seed] for case in wanted]
 
     def _seen(self, name: str) -> dict[tuple[str, int], Outcome]:
-        """By prompt and seed."""
+        """Return the saved outcomes by prompt and seed."""
         path = self._path(name)
         lines = path.read_text().splitlines() if path.exists() else []
         entries = map(json.loads, lines)
@@ -124,12 +127,12 @@ class OutcomeStore:
     def _look(
         self, cases: Sequence[Case], backbone: Backbone, intervention: Intervention | None
     ) -> list[Outcome]:
-        """Clips and stills may be mixed; the order is kept."""
+        """Make and judge the pictures of cases, in their order; stills and clips may be mixed."""
         seen: dict[int, Outcome] = {}
         for is_video in (False, True):
             chosen = [i for i, case in enumerate(cases) if case.is_video == is_video]
             if not chosen:
-                continue  # a model need not draw both
+                continue  # a model may lack one of the two
             shots = [SampleRequest(cases[i].prompt, cases[i].seed) for i in chosen]
             pictures = sample(backbone, shots, is_video=is_video, intervention=intervention)
             for i, frames in zip(chosen, pictures, strict=True):

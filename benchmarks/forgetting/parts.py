@@ -1,4 +1,4 @@
-"""The parts of the comparison: what is asked of which methods and concepts."""
+"""The parts of the comparison: each measures some methods on some concepts."""
 
 from __future__ import annotations
 
@@ -27,33 +27,33 @@ from starter.scene import sample_scene
 
 RENDERS, COARSE_RENDERS, FLOOR = 3000, 1000, 500
 COMMON = "soft prefix"
-"""The attack that every method is put to."""
+"""The attack that runs on every method."""
 BOUNDED = ("soft prefix", "pseudo-token", "token search")
-"""Those whose tokens are words, or no longer than one."""
+"""The attacks whose tokens are words, or embeddings no longer than a word's."""
 WITHOUT = "word deleted"
-"""The method that leaves the model as it is and asks for something else."""
+"""The method that leaves the model unchanged and rewrites the prompt."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What a run is for."""
+    """The concepts and methods of a run."""
 
     concepts: Mapping[Kind, tuple[str, ...]]
     methods: tuple[str, ...]
-    """Of those in the table; none: all."""
+    """Methods of the table; empty: all."""
     quick: bool
 
     def compared(self) -> list[str]:
-        """The methods of the table that are asked for."""
+        """Return the selected methods of the table."""
         return [name for name in COMPARED if not self.methods or name in self.methods]
 
     def first(self) -> list[str]:
-        """The first concept of each kind that a still shows."""
+        """Return the first concept of each kind except motion."""
         return [names[0] for kind, names in self.concepts.items() if names and kind != "motion"]
 
 
 def table(experiment: Experiment, selection: Selection) -> dict[str, Any]:
-    """F1 to F3, F5, F8: every method by kind, and the floor of the Fréchet distance."""
+    """Measure F1 to F3, F5 and F8: every method by kind, and the floor of the Fréchet distance."""
     renders = COARSE_RENDERS if selection.quick else RENDERS
     frechet = None if selection.methods else _frechet(experiment, renders)
     found: dict[str, Any] = {"floor": frechet.floor(FLOOR) if frechet else None, "methods": {}}
@@ -69,7 +69,7 @@ def table(experiment: Experiment, selection: Selection) -> dict[str, Any]:
 
 
 def four(experiment: Experiment, selection: Selection) -> dict[str, Any]:
-    """F7, by kind."""
+    """Measure F7 by kind."""
     return {
         kind: evaluate_four(experiment, names, replace(BASELINE, decide=False))
         for kind, names in selection.concepts.items()
@@ -78,7 +78,7 @@ def four(experiment: Experiment, selection: Selection) -> dict[str, Any]:
 
 
 def apart(experiment: Experiment, selection: Selection) -> dict[str, Any]:
-    """F4, by kind. An image twin shows no motion to compare with."""
+    """Measure F4 by kind, without motions: an image twin shows none."""
     return {
         kind: evaluate_transfer(experiment, OURS, names, FULL)
         for kind, names in selection.concepts.items()
@@ -87,9 +87,12 @@ def apart(experiment: Experiment, selection: Selection) -> dict[str, Any]:
 
 
 def attacks(experiment: Experiment, selection: Selection) -> dict[str, Any]:
-    """F6: all attacks on ours, for every concept that a still shows and one motion; the same on
-    ascent, and one on everything else, for one concept a kind. On the base, what the attack on an
-    embedding is worth where nothing stands against it.
+    """Measure F6, the attacks.
+
+    On ours: the bounded attacks for every concept except motions and for one motion, the others for
+    one concept of each kind. On ascent: the bounded attacks; on every other method: one attack;
+    each for one concept of each kind. On the base: the pseudo-token, which shows the attack's
+    success without any defence.
     """
     every = [n for kind, names in selection.concepts.items() if kind != "motion" for n in names]
     motions = list(selection.concepts["motion"][:1])
@@ -113,9 +116,10 @@ def attacks(experiment: Experiment, selection: Selection) -> dict[str, Any]:
 
 
 def floor(experiment: Experiment, selection: Selection) -> dict[str, Any]:
-    """How many clips show nothing of the concept, in the judge's eyes, where nothing of it was
-    asked for: the kind's generic word in its name's place, and nothing done to the model. No method
-    can be measured to forget much more. Of the kinds that a still shows.
+    """Measure UA where the concept was not asked for: the highest UA that the judge can measure.
+
+    The prompts have the kind's generic word instead of the concept's name, and the model is
+    unchanged. Motions are left out.
     """
     return {
         kind: {"UA": metrics.forgotten(OutcomeReader(experiment, names, FULL).clips(WITHOUT))}
@@ -125,7 +129,7 @@ def floor(experiment: Experiment, selection: Selection) -> dict[str, Any]:
 
 
 def ablation(experiment: Experiment, selection: Selection) -> dict[str, Any]:
-    """Ours at its defaults and with one thing different, on stills, for one concept a kind."""
+    """Measure our method and its variants on stills, for one concept of each kind."""
     concepts = selection.first()
     found: dict[str, Figures] = {}
     for method in (OURS, *(f"{OURS}, {name}" for name in VARIANTS)) if concepts else ():
@@ -147,7 +151,7 @@ PARTS: Mapping[str, Callable[[Experiment, Selection], dict[str, Any]]] = {
 
 
 def _frechet(experiment: Experiment, renders: int) -> metrics.Frechet:
-    """Distances to renders of random scenes."""
+    """Return the Fréchet distance to renders of random scenes."""
     rng = np.random.default_rng(2_027)
     frames = [sample_scene(rng).frame(float(rng.random())) for _ in range(renders)]
     found = [

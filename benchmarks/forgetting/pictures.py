@@ -1,4 +1,4 @@
-"""One picture a concept: the base above, the encoder below, with the same prompts and seeds."""
+"""One picture for each concept: base above, encoder below, with the same prompts and seeds."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from video.frames import Frames
 
 TARGETS, OTHERS = 6, 3
 FRAMES = 3
-"""Of a clip that is about a motion; of others the middle one."""
+"""Frames shown of a clip about a motion; of other clips, the middle frame is shown."""
 SCALE = 2
 GAP = 4
 
 
 def picture(experiment: Experiment, method: str, concept: str) -> Image.Image:
-    """Frames of clips that ask for the concept, then of others of its kind, then stills of other
-    kinds: the first of those that the figures count.
+    """Draw frames of clips of the concept, of others of its kind, then stills of other kinds.
+
+    They are the first cases of the lists that the figures count.
     """
     kind = KIND_OF[concept]
     moves = kind == "motion"
@@ -56,7 +57,7 @@ def save_picture(experiment: Experiment, method: str, concept: str, folder: Path
 
 
 def _frames(experiment: Experiment, case: Case, intervention: Intervention | None) -> Frames:
-    """The middle frame, or where it is about a motion some from end to end, side by side."""
+    """Return the case's middle frame; for a clip about a motion, `FRAMES` frames side by side."""
     shot = SampleRequest(case.prompt, case.seed)
     [frames] = sample(
         experiment.backbone, [shot], is_video=case.is_video, intervention=intervention

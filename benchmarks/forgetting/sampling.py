@@ -1,8 +1,7 @@
-"""Pictures by a model under an intervention.
+"""Sampling: pictures by a model under an intervention.
 
-The engine serves encoders; a benchmark also has to edit denoisers and feed embeddings that no
-prompt gives. So it steps the same `DenoisingState` as the engine does, itself. A test holds the two
-equal.
+The engine serves encoders. A benchmark also edits denoisers, and feeds embeddings that no prompt
+gives. So it steps `DenoisingState` itself, as the engine does; a test compares the pictures.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from video.models.backbone import Backbone
 from video.models.native import DenoisingState, denoise_step
 
 STILLS_AT_ONCE = 16
-"""Small pictures are cheaper by the dozen, on a CPU too; clips are not."""
+"""Stills in a batch. Batches are faster for stills, on a CPU too, but not for clips."""
 
 Embed = Callable[[str], Tensor]
 """A prompt → its embedding (1,L,D)."""
@@ -28,7 +27,7 @@ Embed = Callable[[str], Tensor]
 
 @dataclass(frozen=True)
 class SampleRequest:
-    """One picture asked for: a prompt and a seed."""
+    """The prompt and the seed of one picture."""
 
     prompt: str
     seed: int
@@ -43,13 +42,17 @@ def sample(
     intervention: Intervention | None = None,
     embed: Embed | None = None,
 ) -> list[Frames]:
-    """Stills (1,H,W,3) of the image twin, or clips (F,H,W,3) if `is_video`, with the model's own
-    steps, guidance and length.
+    """Make stills (1,H,W,3) by the image twin, or clips (F,H,W,3) if `is_video`.
+
+    Steps, guidance and length are the model's defaults.
 
     Args:
-        intervention: what is done to the model; None: nothing.
-        embed: instead of the encoder, for attacks; the negative prompt still goes through the
-            encoder.
+        backbone: the model.
+        shots: prompts and seeds.
+        is_video: true for clips.
+        intervention: the change of the model; None: no change.
+        embed: embeds prompts instead of the text encoder, for attacks; the negative prompt still
+            goes through the encoder.
     """
     by = intervention or Intervention("base", "", "")
     capabilities = backbone.capabilities

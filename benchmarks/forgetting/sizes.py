@@ -1,4 +1,4 @@
-"""How many pictures a concept are looked at."""
+"""Sample sizes: the number of pictures for each concept."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class SampleSizes:
-    """Pictures a concept. What is about a motion takes clips."""
+    """Pictures for each concept, by what they are for. Prompts about a motion take clips."""
 
     target_clips: int
     base_clips: int
-    """Of the base, with the same prompts: it only has to be seen to show the concept."""
+    """Clips of the base, with the same prompts; few are enough to see that it shows the concept."""
     target_stills: int
     apart_clips: int
-    """Of the video model trained apart."""
+    """Clips of the video model that was trained apart."""
     wording: int
     kept: int
     kept_motions: int
@@ -24,11 +24,11 @@ class SampleSizes:
     attacked: int
     attacked_motions: int
     decide: bool
-    """Whether to stop looking at clips once their interval lies on one side of the goal."""
+    """Stop making clips once the interval lies on one side of the goal."""
 
 
-# Clips are dear: they go where a rate above 97 % has to be told from one below. A baseline that
-# leaves one clip in ten standing is found out by fewer.
+# Clips are expensive. Telling a rate above 97 % from one below takes many; showing that a baseline
+# leaves the concept in one clip of ten takes fewer.
 FULL = SampleSizes(
     target_clips=50,
     base_clips=10,

@@ -1,11 +1,12 @@
-"""S5: how long it takes to forget as surely, against the published procedure: seconds of making,
-judging apart. `python -m benchmarks.forgetting.speed`, the second half of `make bench-forgetting`.
+"""Goal S5: seconds to the same forget rate, compared with the published procedure.
 
-All learn in steps, so all are run at several lengths, and the shortest counts that forgets the
-concept in at least `ENOUGH` of the pictures. Ours is run as it is, and without its adversary, which
-is there for attacks and not for this rate. The published procedure (Fuchi & Takagi's code, as
-`ascent` follows it) also needs its images, which ours does not: the ratio is given without them and
-with them.
+`python -m benchmarks.forgetting.speed` is the second half of `make bench-forgetting`. Judging is
+not timed.
+
+Each method runs at several numbers of steps. The shortest run that forgets the concept in at least
+`ENOUGH` of the pictures counts. Ours runs at its defaults, and without its adversary, which defends
+against attacks and does not raise this rate. The published procedure (Fuchi & Takagi's code, as
+`ascent` follows it) also needs few-shot images: its ratio is given without and with their time.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ RUNS: Mapping[str, tuple[UnlearnSettings, tuple[int, ...]]] = {
     "redirect, no adversary": (UnlearnSettings(adversary_weight=0), (5, 10, 15, 25, 40)),
     ASCENT: (UnlearnSettings(method="ascent"), (5, 10, 15, 20, 30, 45, 60)),
 }
-"""What is compared, at which lengths."""
+"""The settings that are compared, and the numbers of steps that each is tried at."""
 
 
 def main(
@@ -53,9 +54,10 @@ def main(
 
 
 def speed(experiment: Experiment) -> dict[str, Any]:
-    """By concept: the shortest run of each method that forgets, its seconds, and what it costs of
-    others of the kind; and over the concepts that both forget, ascent's seconds as a multiple of
-    ours.
+    """Measure, by concept, the shortest run of each method that forgets.
+
+    Figures are its seconds and the retention of others of the kind, and over the concepts that both
+    methods forget, ascent's seconds ÷ ours.
     """
     found: dict[str, Any] = {}
     for names in CONCEPTS.values():
@@ -79,8 +81,9 @@ def speed(experiment: Experiment) -> dict[str, Any]:
 def _multiples(
     found: Mapping[str, Any], ours: str, images: Mapping[str, float]
 ) -> dict[str, Any] | None:
-    """Ascent's seconds ÷ ours, without and with what its images take; None if no concept is
-    forgotten by both.
+    """Return ascent's seconds ÷ ours, without and with the time of its images.
+
+    None if no concept is forgotten by both.
     """
     both = [n for n, one in found.items() if one[ours]["forgets"] and one[ASCENT]["forgets"]]
     if not both:
@@ -95,7 +98,7 @@ def _multiples(
 
 
 def _shortest(experiment: Experiment, name: str, concept: str) -> dict[str, Any]:
-    """The first of the lengths that forgets; the last, if none does."""
+    """Return the figures of the shortest run that forgets; of the longest, if none does."""
     kind = KIND_OF[concept]
     settings, lengths = RUNS[name]
     images = (experiment.few_shots(concept, kind),) if name == ASCENT else ()
@@ -138,7 +141,7 @@ def _look(experiment: Experiment, concept: str, group: Any, encoder: Interventio
 
 
 def _seconds_of_images(experiment: Experiment) -> dict[str, float]:
-    """What the few images cost: four stills, and for a motion four clips."""
+    """Time the few-shot images: four stills, and for a motion four clips."""
     seconds: dict[str, float] = {}
     for what, concept in (("stills", "pogo"), ("clips", "bouncing")):
         requests = few_shot_requests(

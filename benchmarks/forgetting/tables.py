@@ -1,4 +1,4 @@
-"""The figures for people: one table a part."""
+"""Tables on the screen, one for each part."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COLUMNS = ("", "UA", "wordings", *(f"lost: {group}" for group in GROUPS), "valid
 
 
 def show_all(found: dict[str, Any]) -> None:
-    """Print the parts that there are; adds what is derived from several of them to `found`."""
+    """Print the parts in `found`, and add the figures that are derived from several parts."""
     if "table" in found:
         methods = found["table"]["methods"]
         for method, of_kind in methods.items():
@@ -75,8 +75,10 @@ def show_all(found: dict[str, Any]) -> None:
 def overall(
     methods: Mapping[str, Figures], attacks: Mapping[str, Figures]
 ) -> dict[str, dict[str, float]]:
-    """UA, IRA and 1 − attack success of every method and their harmonic mean; kinds count alike,
-    and the attack is the one that every method was put to, for the concepts that all were.
+    """Return UA, IRA and 1 − attack success of every method, and their harmonic mean.
+
+    Every kind has the same weight. The attack is `COMMON`, over the concepts for which it ran on
+    all the methods.
     """
     found: dict[str, dict[str, float]] = {}
     by_concept = {method: attacks[method][COMMON]["concepts"] for method in methods}
@@ -96,14 +98,14 @@ def overall(
 
 
 def size(of_kind: Mapping[str, Figures]) -> dict[str, Any]:
-    """S6: the largest encoder's file against its base's."""
+    """Return S6: the size of the largest encoder's file ÷ its base's."""
     largest = max(size for one in of_kind.values() for size in one["bytes"])
     base = (WEIGHTS / "text_encoder" / "model.safetensors").stat().st_size
     return {"bytes": largest, "base": base, "share": round(largest / base, 5)}
 
 
 def points_text(figure: dict[str, Any]) -> str:
-    """A drop for people, in points: `0.7 (−1.2 to 3.1)`."""
+    """Format a drop for the screen, in percentage points: `0.7 (-1.2 to 3.1)`."""
     low, high = figure["interval"]
     return f"{100 * figure['mean']:.1f} ({100 * low:.1f} to {100 * high:.1f})"
 

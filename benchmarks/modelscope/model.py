@@ -1,4 +1,4 @@
-"""The second video model, loaded: its own denoiser behind the built-in model's text encoder."""
+"""Loading of the second video model: its denoiser behind the built-in model's text encoder."""
 
 from __future__ import annotations
 
@@ -16,8 +16,14 @@ WEIGHTS = Path(__file__).parent / "weights"
 
 
 def load_modelscope(starter: Backbone, weights: Path = WEIGHTS) -> NativeBackbone:
-    """The model that `benchmarks.modelscope.train` wrote, with the built-in model's text encoder,
-    autoencoder and image twin. Raises OSError if it has not.
+    """Load the denoiser that `benchmarks.modelscope.train` wrote, into a model.
+
+    Args:
+        starter: the built-in model, which gives text encoder, autoencoder and image twin.
+        weights: the denoiser's folder.
+
+    Raises:
+        OSError: the folder holds no denoiser.
     """
     unet = cast(Any, UNet3DConditionModel).from_pretrained(weights, torch_dtype=torch.float32)
     image = starter.denoiser(is_video=False)
@@ -29,7 +35,7 @@ def load_modelscope(starter: Backbone, weights: Path = WEIGHTS) -> NativeBackbon
         image.placement,
         torch.float32,
     )
-    basics = BackboneParts(
+    parts = BackboneParts(
         "modelscope", starter.tokens, starter.text_encoder, starter.capabilities, starter.prompts
     )
-    return NativeBackbone(basics, video=video, image=image)
+    return NativeBackbone(parts, video=video, image=image)

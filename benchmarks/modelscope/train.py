@@ -1,9 +1,10 @@
-"""Train the second video model: `python -m benchmarks.modelscope.train`. It goes on if interrupted.
+"""Training of the second video model: `python -m benchmarks.modelscope.train`.
 
-As ModelScope's began with Stable Diffusion's (Wang et al., arXiv 2308.06571), its denoiser begins
-as an image model, but one of its own: from random weights, on stills. Then time is added and it is
-trained on clips. Text encoder and autoencoder are the built-in model's, frozen; nothing of the
-image twin or of the motion adapter is used.
+An interrupted run continues from its last checkpoint. ModelScope's denoiser started from Stable
+Diffusion's (Wang et al., arXiv 2308.06571). This one also starts as an image model, trained on
+stills from random weights of its own; then temporal layers are added, and it is trained on clips.
+Text encoder and autoencoder are the built-in model's, frozen. Nothing of the image twin or the
+motion adapter is used.
 """
 
 from __future__ import annotations
@@ -40,11 +41,11 @@ SHAPE: dict[str, Any] = {
     "norm_num_groups": 16,
     "cross_attention_dim": 192,
 }
-SEED = 3  # nobody else's
+SEED = 3  # different from every seed of the built-in model's training
 
 
 def new_image_denoiser() -> UNet2DConditionModel:
-    """The spatial half of `new_video_denoiser`, parameter for parameter."""
+    """Make an image denoiser whose parameters are the spatial ones of `new_video_denoiser`."""
     return UNet2DConditionModel(
         down_block_types=("CrossAttnDownBlock2D",) * 2,
         up_block_types=("CrossAttnUpBlock2D",) * 2,
@@ -55,7 +56,7 @@ def new_image_denoiser() -> UNet2DConditionModel:
 
 
 def new_video_denoiser() -> UNet3DConditionModel:
-    """ModelScope's class, untrained. At first it passes frames through without mixing them."""
+    """Make an untrained denoiser of ModelScope's class, whose temporal layers change nothing."""
     unet = UNet3DConditionModel(
         down_block_types=("CrossAttnDownBlock3D",) * 2,
         up_block_types=("CrossAttnUpBlock3D",) * 2,
@@ -79,7 +80,7 @@ def main(
     stills_count: int = 40_000,
     clips_count: int = 8_000,
 ) -> None:
-    """Stills, then clips; then the denoiser is written in half precision to `weights/`."""
+    """Train on stills, then on clips, and write the denoiser in half precision to `weights/`."""
     together.join()
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
@@ -111,30 +112,30 @@ def _train(
     *,
     batch: int,
 ) -> None:
-    """Train on the velocity of noised stills or clips; a finished stage is loaded."""
+    """Train on the velocity of noised stills or clips; load the stage if it is finished."""
     modules = nn.ModuleDict({"unet": unet})
     finished = work / f"{stage}.pt"
     if finished.exists():
         modules.load_state_dict(torch.load(finished, weights_only=True))
         return
-    # On a CPU the fused attention's backward pass takes thrice the plain one's at these lengths.
+    # At these lengths, fused attention's backward pass takes three times the plain one's on a CPU.
     unet.set_attn_processor(AttnProcessor())
     scheduler: Any = new_scheduler()
-    moving = stage == "clips"
+    is_video = stage == "clips"
     loudness = data.take(np.arange(min(512, len(data.scenes)))).var(dim=(0, 1, 3, 4))
-    odds = clip_odds(data.scenes) if moving else None
+    odds = clip_odds(data.scenes) if is_video else None
 
     def loss_of(draw: int) -> Tensor:
         rng = np.random.default_rng((SEED, draw))
         indices = rng.choice(len(data.scenes), size=batch, p=odds)
         latents = data.take(indices)
-        timesteps = draw_timesteps(rng, batch, *(CLIP_TIMESTEPS if moving else ()))
-        noise = clip_noise(latents) if moving else torch.randn_like(latents)
+        timesteps = draw_timesteps(rng, batch, *(CLIP_TIMESTEPS if is_video else ()))
+        noise = clip_noise(latents) if is_video else torch.randn_like(latents)
         noised = scheduler.add_noise(latents, noise, timesteps)
         with torch.no_grad():
             text = encoder(tokens(tokenizer, captions_of(data, indices, rng))).last_hidden_state
         with mixed_precision():
-            if not moving:
+            if not is_video:
                 predicted = unet(noised[:, 0], timesteps, text).sample
                 return velocity_loss(predicted, latents[:, 0], noise[:, 0], timesteps, scheduler)
             predicted = unet(noised.transpose(1, 2), timesteps, text).sample.transpose(1, 2)

@@ -1,1 +1,1 @@
-"""How the server serves, against servers that one would write without it: `make bench-serving`."""
+"""Serving, compared with plain servers around a diffusers pipeline: `make bench-serving`."""

@@ -1,6 +1,7 @@
-"""`make bench-serving`: goals S1 to S4 and S7 to S9 on the built-in model, a file a part.
+"""Command of `make bench-serving`: goals S1 to S4 and S7 to S9 on the built-in model.
 
-`QUICK=1` for small sizes, to see whether it runs: no results. Alone on the machine.
+Each part writes a results file of its own. With `QUICK=1` the sizes are small and no results are
+written: a check that the benchmark runs. Nothing else should run on the machine.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""Three servers that do the same with diffusers and FastAPI alone, as one would write them.
+"""Baseline servers: the same task with diffusers and FastAPI alone, by three strategies.
 
-`reload`: one lock around the pipeline, whose text encoder is loaded anew for each request, as its
-weights do not stay in memory. `kept`: the same with all the text encoders in memory. `scoped`:
-diffusers' pattern for servers: a pipeline object and a scheduler of its own for each request,
-weights shared, in threads. `python -m benchmarks.serving.baseline_servers reload encoders/ 8000
-2`: text
-encoders in `encoders/`, port 8000, two CPU threads.
+`reload`: one lock around the pipeline; each request loads its text encoder from disk.
+`kept`: one lock around the pipeline; all the text encoders stay in memory.
+`scoped`: diffusers' pattern for servers; each request runs in a thread, with a pipeline object and
+a scheduler of its own, over shared weights.
+
+`python -m benchmarks.serving.baseline_servers reload encoders/ 8000 2` serves the text encoders in
+`encoders/` on port 8000 with two CPU threads.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ FPS, SIDE = 8, 512
 
 
 class Asked(BaseModel):
-    """A video's request."""
+    """The body of a request for a video."""
 
     prompt: str
     encoder: str
@@ -43,7 +44,7 @@ class Asked(BaseModel):
 
 
 def app_of(strategy: Strategy, folder: Path) -> FastAPI:
-    """The server; `folder` holds a directory of a whole text encoder for each id."""
+    """Return the server; `folder` holds one directory with a whole text encoder for each id."""
     pipeline: Any = AnimateDiffPipeline.from_pretrained(WEIGHTS)
     pipeline.set_progress_bar_config(disable=True)
     lock = Lock()
@@ -80,7 +81,7 @@ def app_of(strategy: Strategy, folder: Path) -> FastAPI:
     def ready() -> bool:
         return True
 
-    @app.post("/videos")  # not async: FastAPI runs it in a thread of its own
+    @app.post("/videos")  # not async: FastAPI runs it in a thread
     def videos(asked: Asked) -> Response:
         frames = np.asarray(make(asked).frames[0])
         pixels = (frames * 255).round().astype(np.uint8)

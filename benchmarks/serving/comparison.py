@@ -1,4 +1,4 @@
-"""Ours and other servers under load: S3 and S4, and where throughput stops growing."""
+"""Load on Palimpsest and on the baseline servers: goals S3 and S4, and the throughput's knee."""
 
 from __future__ import annotations
 
@@ -31,8 +31,10 @@ BASELINES: tuple[Strategy, ...] = ("reload", "kept", "scoped")
 
 
 def compare(scenario: Scenario) -> dict[str, Any]:
-    """S3 and S4: sixteen requests at once over sixteen encoders, and short ones among long ones;
-    ours and the others in turn.
+    """Measure S3 and S4, with Palimpsest and the baseline servers in turn.
+
+    Each round sends sixteen requests at once, each for another encoder; then short requests while
+    long ones run.
     """
     data = prepare_store(scenario, scenario.sizes.encoders)
     whole = scenario.work / "whole"
@@ -89,7 +91,7 @@ def _round(name: str, url: str, address: str, turn: int, sizes: ScenarioSizes) -
 
 
 def knee(scenario: Scenario) -> dict[str, Any]:
-    """Throughput and latency by how many requests are under way at a time."""
+    """Measure throughput and latency by the number of concurrent requests."""
     data = prepare_store(scenario, scenario.sizes.encoders)
     found: dict[str, Any] = {}
     with ours(data, scenario.threads, videos_in_flight=64) as url:
@@ -115,7 +117,7 @@ def _rise(before: Mapping[str, float], after: Mapping[str, float], name: str) ->
 
 
 def batches(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, int]:
-    """Steps by the size of their batch, from the histogram's cumulated counts."""
+    """Return the number of denoising steps by batch size, from the histogram's cumulated counts."""
     pattern = re.compile(r'palimpsest_batch_size_bucket\{le="([\d.]+)"\}')
     edges = sorted((float(m[1]), name) for name in after if (m := pattern.fullmatch(name)))
     cumulated = [0.0, *(after[name] - before[name] for _, name in edges)]

@@ -1,5 +1,6 @@
-"""Many encoders of the size that unlearning makes, without unlearning: what they change is random,
-and small enough that the pictures stay pictures.
+"""Many encoders of the size that unlearning makes, with random changes instead of unlearning.
+
+The changes are small, so that the model still draws recognisable pictures.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from video.models.backbone import Backbone
 
 CONCEPT = Concept(name="pogo", kind="character")
 SIZE = 0.003
-"""Of a factor's entries: an encoder moves an embedding by about a tenth of what ours do."""
+"""Standard deviation of a factor's entries: embeddings move by about a tenth of what ours do."""
 
 
 def random_factors(text_encoder: TextEncoder, number: int) -> dict[str, Tensor]:
-    """What the number's encoder changes: always the same."""
+    """Return the low-rank factors of the number's encoder; the same number gives the same."""
     task = UnlearnTask((CONCEPT,), UnlearnSettings(seed=number))
     trained = trainable(task, cast(Backbone, SimpleNamespace(text_encoder=text_encoder)))
     generator = torch.Generator().manual_seed(number)
@@ -75,16 +76,14 @@ def large_encoder(text_encoder: TextEncoder, number: int) -> Encoder:
 
 
 def clip_vit_l() -> TextEncoder:
-    """A text encoder of the sizes of CLIP ViT-L/14, which Stable Diffusion 1.x has; always the
-    same.
-    """
+    """Return a text encoder of CLIP ViT-L/14's sizes, with the same random weights every time."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return TextEncoder(CLIPTextModel(clip_vit_l_config()))
 
 
 def name_of(number: int) -> str:
-    """Its id."""
+    """Return the id of the number's encoder."""
     return f"random-{number}"
 
 
@@ -94,7 +93,7 @@ def publish(
     count: int,
     make: Callable[[TextEncoder, int], Encoder] = random_encoder,
 ) -> EncoderStore:
-    """A store with so many of them; those that it has already are left."""
+    """Return a store with `count` encoders; only the missing ones are made."""
     store = EncoderStore(folder)
     there = {card.id for card in store.cards()}
     missing = [number for number in range(count) if name_of(number) not in there]
@@ -104,8 +103,9 @@ def publish(
 
 
 def save_whole(backbone: Backbone, store: EncoderStore, folder: Path, count: int) -> None:
-    """The first of them as whole text encoders, as one has them without overrides: a directory
-    each.
+    """Save the first `count` encoders as whole text encoders, each in a directory of `folder`.
+
+    Servers without overrides need them in this form.
     """
     module = backbone.text_encoder.module
     own: dict[str, Tensor] = dict(module.state_dict())

@@ -1,4 +1,4 @@
-"""An open loop: requests arrive when they arrive, whether or not the last one is done."""
+"""Open-loop load: requests arrive at given times, whether or not earlier ones are done."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REQUEST_TIMEOUT_S = 900.0
 
 @dataclass(frozen=True)
 class Arrival:
-    """A request and when it comes, in seconds."""
+    """A request and its arrival time, in seconds since the load began."""
 
     at: float
     body: Mapping[str, Any]
@@ -25,31 +25,33 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of one."""
+    """The answer to a request, and its timing."""
 
     arrival: Arrival
     seconds: float
-    """From when it came to its last byte."""
+    """Time from sending the request to the last byte of the answer."""
     ended: float
-    """Seconds since the load began."""
+    """Time of the last byte, in seconds since the load began."""
 
 
 def burst(bodies: Iterable[Mapping[str, Any]], sort: str = "") -> list[Arrival]:
-    """All at once."""
+    """Return arrivals that are all at time 0."""
     return [Arrival(0.0, body, sort) for body in bodies]
 
 
 def poisson(
     bodies: Sequence[Mapping[str, Any]], rate: float, seed: int, sort: str = ""
 ) -> list[Arrival]:
-    """At `rate` a second on average, each independent of the others."""
+    """Return arrivals of a Poisson process with `rate` requests a second."""
     gaps = np.random.default_rng(seed).exponential(1 / rate, len(bodies))
     return [Arrival(float(at), b, sort) for at, b in zip(gaps.cumsum(), bodies, strict=True)]
 
 
 def drive(url: str, arrivals: Sequence[Arrival]) -> list[Answer]:
-    """Sends them all and waits for the answers. An answer that is not 200 is a RuntimeError: what
-    fails quickly must not count as fast.
+    """Send all the requests to `url`, and return their answers in the order of `arrivals`.
+
+    Raises:
+        RuntimeError: an answer is not 200. A quick failure must not count as a fast answer.
     """
     return asyncio.run(_drive(url, arrivals))
 
@@ -72,7 +74,7 @@ async def _drive(url: str, arrivals: Sequence[Arrival]) -> list[Answer]:
 
 
 def latency(answers: Sequence[Answer]) -> dict[str, float]:
-    """Mean, p50, p95 and p99 in seconds."""
+    """Return the mean, p50, p95 and p99 of the answers' seconds."""
     seconds = [answer.seconds for answer in answers]
     p50, p95, p99 = np.percentile(seconds, [50, 95, 99])
     named = {"mean": float(np.mean(seconds)), "p50": p50, "p95": p95, "p99": p99}
@@ -80,5 +82,5 @@ def latency(answers: Sequence[Answer]) -> dict[str, float]:
 
 
 def throughput(answers: Sequence[Answer]) -> float:
-    """Requests a second, from the first arrival to the last answer."""
+    """Return requests a second, from the beginning of the load to the last answer."""
     return round(len(answers) / max(answer.ended for answer in answers), 4)

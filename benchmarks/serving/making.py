@@ -1,4 +1,4 @@
-"""Serving while encoders are made: S7."""
+"""Serving while encoders are made: goal S7."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ MADE = 'palimpsest_jobs_ended_total{kind="encoder",reason="",status="published"}
 
 
 def making(scenario: Scenario) -> dict[str, Any]:
-    """S7: the same requests while encoders are made (images, optimisation, judging), one after the
-    other, and while none is.
+    """Measure S7: the same requests while no encoder is made, and while encoders are made.
+
+    Encoders are made one after the other, each with images, optimisation and judging.
     """
     data = prepare_store(scenario, scenario.sizes.encoders)
     with ours(data, scenario.threads) as url:
@@ -52,8 +53,10 @@ def making(scenario: Scenario) -> dict[str, Any]:
 
 @contextmanager
 def _makers(url: str) -> Generator[Counter[str]]:
-    """Has an encoder made, and the next when it is done, for as long as the `with` lasts; about the
-    seconds that were spent in each phase.
+    """Make encoders, one after the other, for as long as the block lasts.
+
+    Yields:
+        The seconds spent in each phase so far, counted by polling once a second.
     """
     seen, over = Counter[str](), Event()
 
@@ -76,7 +79,7 @@ def _makers(url: str) -> Generator[Counter[str]]:
 
 
 def _quantile_ratio(values: Sequence[float], others: Sequence[float]) -> dict[str, Any]:
-    """Of two 95th percentiles, with a bootstrap interval over the pairs."""
+    """Return the ratio of two 95th percentiles, with a bootstrap interval over the pairs."""
     pairs = np.array([values, others])
     draws = np.random.default_rng(0).integers(len(values), size=(2000, len(values)))
     high = np.percentile(pairs[:, draws], 95, axis=2)

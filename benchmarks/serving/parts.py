@@ -1,4 +1,4 @@
-"""What is measured of serving, a part a goal or two."""
+"""The parts of the serving benchmark, each for one or two goals, by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two pictures: throughput against concurrency, latency against the number of encoders."""
+"""Two plots: throughput against concurrency, latency against the number of encoders."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.results import RESULTS
 
 
 def save_plots(found: Mapping[str, Mapping[str, Any]]) -> None:
-    """Draw those whose parts are there."""
+    """Draw the plots whose parts were measured, and write them to `RESULTS`."""
     plots: Any = pyplot  # its annotations leave most arguments open
     if "knee" in found:
         concurrent = found["knee"]["concurrent"]
@@ -33,11 +33,11 @@ def save_plots(found: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def _plot(
-    plots: Any, places: list[str], lines: Mapping[str, list[float]], across: str, name: str
+    plots: Any, ticks: list[str], lines: Mapping[str, list[float]], across: str, name: str
 ) -> None:
     figure, axes = plots.subplots(figsize=(6, 3.5))
     for label, values in lines.items():
-        axes.plot(places, values, marker="o", label=label)
+        axes.plot(ticks, values, marker="o", label=label)
     axes.set_xlabel(across)
     axes.set_ylabel("seconds" if name == "latency" else "requests a second")
     axes.set_ylim(bottom=0)

@@ -1,4 +1,4 @@
-"""What is asked of every server, and where."""
+"""The scenario: the requests that every server gets, and the folder of the data."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ CONCURRENT = 16
 
 @dataclass(frozen=True)
 class ScenarioSizes:
-    """How much is asked of the servers."""
+    """Numbers of encoders, requests and repeats of a run."""
 
     encoders: int = ENCODERS
     pairs: int = 40
-    """Of requests that are compared one with the other."""
+    """Pairs of requests whose times are compared."""
     repeats: int = 3
     short: int = 10
-    """Short requests among `CONCURRENT` long ones."""
+    """Short requests, sent while `CONCURRENT` - 4 long ones run."""
     playing: int = 100
-    """Requests while encoders are made, and as many while none is."""
+    """Requests while encoders are made, and the same number while none is made."""
     starts: int = 5
     swaps: int = 10_000
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """Where it is done: a folder that is kept, and the threads of every server."""
+    """A work folder that is kept between runs, the CPU threads of every server, and the sizes."""
 
     work: Path
     threads: int
@@ -44,14 +44,14 @@ class Scenario:
 
 
 def read_metrics(url: str) -> dict[str, float]:
-    """The server's metrics, by their names as they are written."""
+    """Return the values of the server's metrics, by name and labels as `/metrics` writes them."""
     lines = httpx.get(f"{url}/metrics").text.splitlines()
     pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
     return {name: float(value) for name, value in pairs}
 
 
 def prepare_store(scenario: Scenario, count: int) -> Path:
-    """A data folder whose store has so many encoders."""
+    """Return a data folder whose store has at least `count` encoders; publish what is missing."""
     data = scenario.work / "data"
     data.mkdir(parents=True, exist_ok=True)
     publish(load_backbone(WEIGHTS).text_encoder, data / "encoders", count)
@@ -59,7 +59,7 @@ def prepare_store(scenario: Scenario, count: int) -> Path:
 
 
 def sibling_data(data: Path) -> Path:
-    """A data folder of another server over the same store."""
+    """Return the data folder of a second server, over the same store of encoders."""
     other = data.with_name("data-cold")
     other.mkdir(exist_ok=True)
     if not (other / "encoders").exists():
@@ -68,6 +68,7 @@ def sibling_data(data: Path) -> Path:
 
 
 def body(encoder: int, seed: int, *, steps: int = 12, frames: int = 12) -> Body:
+    """Return the body of a request for the clip of an encoder's number and a seed."""
     return {
         "prompt": prompt(seed),
         "encoder": name_of(encoder),
@@ -79,7 +80,7 @@ def body(encoder: int, seed: int, *, steps: int = 12, frames: int = 12) -> Body:
 
 
 def prompt(number: int) -> str:
-    """One that nobody else asks for: its subject, its place and the seed."""
+    """Return a prompt that no other number has: a subject, a place and the number."""
     subjects, places = list(SUBJECT_WORDS), list(PLACE_WORDS)
     subject = SUBJECT_WORDS[subjects[number % len(subjects)]][0]
     place = PLACE_WORDS[places[number // len(subjects) % len(places)]][0]
@@ -87,4 +88,5 @@ def prompt(number: int) -> str:
 
 
 def sync_url(url: str) -> str:
+    """Return the address of the route that answers with the finished clip."""
     return f"{url}/v1/videos/sync"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 60.0
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+_LIBC = ctypes.CDLL(None)  # loaded here: a process that has just forked must not
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -144,5 +144,5 @@ def process(
 
 def _stop_with_parent() -> None:
     """In the new process: ask Linux for SIGTERM when the benchmark ends, even if it is killed."""
-    if _LIBC is not None:
+    if sys.platform == "linux":
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

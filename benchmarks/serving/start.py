@@ -1,4 +1,4 @@
-"""From the command to an answer: S8."""
+"""Start-up time: goal S8."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.serving.servers import ours, wait
 
 
 def start(scenario: Scenario) -> dict[str, Any]:
-    """S8: seconds from the command to an answer at `/livez`, and to one at `/readyz`."""
+    """Measure S8: seconds from the command to the first 200 of `/livez`, and of `/readyz`."""
     data = prepare_store(scenario, 1)
     live: list[float] = []
     ready: list[float] = []

@@ -1,4 +1,4 @@
-"""What it costs to name another encoder: S1, S2 and S9."""
+"""The cost of switching encoders: goals S1, S2 and S9."""
 
 from __future__ import annotations
 
@@ -30,8 +30,10 @@ from video import Engine, GenerationRequest, load_backbone
 
 
 def overhead(scenario: Scenario) -> dict[str, Any]:
-    """S1 and S2: what it costs a request to name another encoder than the last did, resident or
-    cold on disk, a new prompt every time; and the latency by how many encoders are in use.
+    """Measure S1 and S2: the time of a request that switches encoders ÷ of one that does not.
+
+    The other encoder is resident, or cold on disk; every request has a new prompt. Measures also
+    the latency by the number of encoders in use.
     """
     data, pairs = prepare_store(scenario, scenario.sizes.encoders), scenario.sizes.pairs
     found: dict[str, Any] = {}
@@ -41,7 +43,7 @@ def overhead(scenario: Scenario) -> dict[str, Any]:
     ):
         tiny = [body(i, i, steps=1, frames=1) for i in range(scenario.sizes.encoders)]
         memory = [_mebibytes(warm)]
-        for start in range(0, len(tiny), CONCURRENT):  # all of them resident from now on
+        for start in range(0, len(tiny), CONCURRENT):  # loads every encoder
             drive(sync_url(warm), burst(tiny[start : start + CONCURRENT]))
             memory += [_mebibytes(warm)] if start % (10 * CONCURRENT) == 0 else []
         drive(sync_url(cold), burst([body(0, 0)]))
@@ -84,7 +86,7 @@ def overhead(scenario: Scenario) -> dict[str, Any]:
 
 
 def resident(scenario: Scenario) -> dict[str, Any]:
-    """The second half of S1: what many encoders of CLIP ViT-L/14's size take in memory."""
+    """Measure the second half of S1: the memory of many encoders of CLIP ViT-L/14's size."""
     text_encoder, count = clip_vit_l(), scenario.sizes.encoders
     store = publish(text_encoder, scenario.work / "large", count, large_encoder)
     residency = Residency(text_encoder, store, 2**40, "cpu")
@@ -107,7 +109,7 @@ def resident(scenario: Scenario) -> dict[str, Any]:
 
 
 def memory(scenario: Scenario) -> dict[str, Any]:
-    """S9: the process's memory over many swaps across 200 encoders, of which half fit."""
+    """Measure S9: the process's memory over many swaps among 200 encoders, of which half fit."""
     count = 200
     data = prepare_store(scenario, count)
     backbone = load_backbone(WEIGHTS)
@@ -147,5 +149,5 @@ def memory(scenario: Scenario) -> dict[str, Any]:
 
 
 def _mebibytes(url: str) -> int:
-    """What the server at an address takes."""
+    """Return the resident memory of the server at an address, in MiB."""
     return round(read_metrics(url)["process_resident_memory_bytes"] / 2**20)

@@ -30,12 +30,11 @@ from server.settings import Settings
 from server.storage.records import EncoderRecord
 from unlearn.settings import UnlearnSettings
 from unlearn.trial.gate import Gate
-from unlearn.trial.probes import NothingToJudge
+from unlearn.trial.probes import check_known
 
 if TYPE_CHECKING:
     from server.loaded import Loaded
     from server.runtime import Runtime
-    from unlearn.judges.base import Judge
     from video.models.backbone import Backbone
 
 
@@ -69,7 +68,7 @@ def accept(
     settings = checked_settings(request, loaded, runtime.settings)
     check_concepts(wanted, loaded.backbone)
     concepts = (*(parent.concepts if parent else ()), *wanted)
-    check_judged(concepts, judge_of(loaded))
+    check_known(concepts, judge_of(loaded))
     record = EncoderRecord(
         id=_free_id(request, loaded),
         job_id=f"encoder_{uuid.uuid4().hex}",
@@ -163,21 +162,6 @@ def check_concepts(concepts: Sequence[Concept], backbone: Backbone) -> None:
                 )
 
 
-def check_judged(concepts: Sequence[Concept], judge: Judge) -> None:
-    """Raise NothingToJudge for a concept that the judge does not know.
-
-    Without the judge nothing could tell if the concept is forgotten.
-    """
-    for concept in concepts:
-        if not judge.knows(concept.name, concept.kind):
-            known = ", ".join(judge.labels.get(concept.kind, ())) or f"no {concept.kind} at all"
-            raise NothingToJudge(
-                f"The judge does not know the {concept.kind} {concept.name!r}, so whether it is "
-                f"forgotten cannot be measured; it knows {known}.",
-                param="concept",
-            )
-
-
 def gate_of(request: EncoderRequest, settings: Settings) -> dict[str, Any]:
     """Return all thresholds of the gate: the request's, and the server's for the rest."""
     given = request.gate.model_dump(exclude_none=True)
@@ -188,8 +172,8 @@ def check_images_allowed(settings: UnlearnSettings, concepts: Sequence[Concept])
     """Raise InvalidRequest where images sent by a client could not be used."""
     if not settings.method_spec.learns_from_images:
         raise InvalidRequest(
-            "Only the method 'ascent' learns from images; 'redirect' needs none: leave them "
-            "out, or set settings.method.",
+            f"The method {settings.method!r} does not learn from images: leave them out, or set "
+            "settings.method to one that does, such as 'ascent'.",
             param="images",
         )
     if concepts[0].kind == "motion":

@@ -17,7 +17,7 @@ from server.api.response_models import EncoderObject
 from server.errors import Conflict
 from server.runtime import runtime_of
 from server.storage.records import FAILED, PUBLISHED
-from unlearn.report.build import REPORT_HTML, REPORT_JSON, Report
+from unlearn.report.model import REPORT_HTML, REPORT_JSON, Report
 from unlearn.report.page import CSP
 
 router = APIRouter(prefix="/v1/encoders/{encoder_id}/report", tags=["encoders"])

@@ -41,7 +41,7 @@ def make_images(context: JobContext, record: EncoderRecord) -> None:
             seed=settings.seed,
         )
         for number, concept in enumerate(concepts)
-        if _learns_from_images(settings) and not workspace.has_images(number)
+        if settings.method_spec.learns_from_images and not workspace.has_images(number)
     }
     tickets = [loaded.engine.submit(request) for some in requests.values() for request in some]
     if tickets:
@@ -62,7 +62,7 @@ def optimise(context: JobContext, record: EncoderRecord) -> None:
     if not workspace.has_losses():
         parent = _parent(record, loaded)
         concepts = _own_concepts(record, parent)
-        with_images = len(concepts) if _learns_from_images(settings) else 0
+        with_images = len(concepts) if settings.method_spec.learns_from_images else 0
         task = UnlearnTask(
             tuple(concepts),
             settings,
@@ -124,7 +124,3 @@ def _parent(record: EncoderRecord, loaded: Loaded) -> Encoder | None:
             param="parent",
         )
     return parent
-
-
-def _learns_from_images(settings: UnlearnSettings) -> bool:
-    return settings.method_spec.learns_from_images

@@ -9,7 +9,8 @@ from server.jobs.context import JobContext
 from server.jobs.phases import Phase, percent_of_phases
 from server.jobs.probe_runner import ProbeRunner
 from server.storage.records import PUBLISHED, EncoderRecord
-from unlearn.report.build import FileSizes, report_files
+from unlearn.report.build import report_files
+from unlearn.report.model import FileSizes
 
 if TYPE_CHECKING:
     from server.loaded import Loaded
@@ -79,7 +80,7 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
         trial.outcomes,
         runner.pair,
         losses=context.workspace(record).load_losses(),
-        judge=type(judge).__name__,
+        judge=judge.identity,
         model=loaded.backbone.name,
         capabilities=loaded.backbone.capabilities,
         sizes=FileSizes.of(staged.overrides, loaded.backbone.text_encoder),

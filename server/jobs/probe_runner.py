@@ -33,12 +33,13 @@ class ProbeRunner:
         self._tracker = context.tracker
         self._record = record
         self._judge = judge
-        self._engine = context.wait_loaded().engine
+        loaded = context.wait_loaded()
+        self._engine = loaded.engine
         settings = context.settings
         self._base_clips = BaseClips(
             settings.data_dir / "base-clips",
             settings.base_clips_bytes,
-            model_digest(context.wait_loaded().backbone),
+            model_digest(loaded.backbone),
         )
         self._workspace = context.workspace(record)
         self._rows = {_name(row): row for row in self._workspace.load_outcomes()}

@@ -7,7 +7,6 @@ for every pending row that has none. Steps are idempotent, and a job's row ends 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
@@ -22,8 +21,6 @@ from server.jobs.video import remove_video, render
 from server.jobs.workspace import Workspace
 from server.logs import REQUEST_ID
 from server.storage.records import IN_PROGRESS, PENDING, EncoderRecord, JobRecord, VideoRecord
-
-log = logging.getLogger(__name__)
 
 VIDEOS, ENCODERS = "videos", "encoders"
 # Recovery looks for workflows of this version and executor; they must not change with the code.

@@ -62,6 +62,11 @@ class Job(Base):
     """Id of the accepted request, for the log."""
 
 
+def _ref(encoder_id: str | None, digest: str | None) -> EncoderRef | None:
+    # An id without a digest would match no encoder: it must never mean the base.
+    return None if encoder_id is None else EncoderRef(encoder_id, digest or "")
+
+
 class VideoRecord(Job):
     """A video job, with everything that decides the video's pixels."""
 
@@ -100,9 +105,7 @@ class VideoRecord(Job):
     @property
     def encoder_ref(self) -> EncoderRef | None:
         """The encoder that the request was pinned to; None is the base."""
-        if self.encoder_id is None or self.encoder_digest is None:
-            return None
-        return EncoderRef(self.encoder_id, self.encoder_digest)
+        return _ref(self.encoder_id, self.encoder_digest)
 
 
 class EncoderRecord(Job):
@@ -127,9 +130,7 @@ class EncoderRecord(Job):
     @property
     def parent_ref(self) -> EncoderRef | None:
         """The parent encoder that the job was pinned to; None is the base."""
-        if self.parent is None or self.parent_digest is None:
-            return None
-        return EncoderRef(self.parent, self.parent_digest)
+        return _ref(self.parent, self.parent_digest)
 
 
 JobRecord = VideoRecord | EncoderRecord

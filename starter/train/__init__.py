@@ -1,1 +1,1 @@
-"""How the built-in model is trained: stages that one resumable command runs in turn."""
+"""Training of the built-in model: stages that one resumable command runs in turn."""

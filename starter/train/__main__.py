@@ -1,4 +1,4 @@
-"""Train the built-in model: `python -m starter.train`. Interrupted, it goes on where it stopped."""
+"""Train the built-in model: `python -m starter.train`. An interrupted run can be resumed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import nn
 from transformers import CLIPTokenizer
 
 from starter.tokenizer import train_tokenizer
-from starter.train import parts, together
+from starter.train import data_parallel, parts
 from starter.train.autoencoder import new_autoencoder, new_solved_autoencoder, train_decoder
 from starter.train.clips import train_clips
 from starter.train.data import latents_of
@@ -44,19 +44,19 @@ def main(
     stills_count: int = 40_000,
     clips_count: int = 8_000,
 ) -> None:
-    """Every stage in turn: decoder, text encoder, stills, clips, judge; then the release.
+    """Run every stage in turn: decoder, text encoder, stills, clips, judge; then the release.
 
-    A stage that has finished is loaded; one that was interrupted goes on from its checkpoint. To
-    train a released model further, give a new work folder. To train on several cores, start it with
+    A finished stage is loaded; an interrupted one resumes from its checkpoint. To train a released
+    model further, give a new work folder. To train on several cores, start it with
     `torchrun --nproc-per-node 2 -m starter.train --threads 1`.
     """
-    together.join()
+    data_parallel.join()
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     work.mkdir(parents=True, exist_ok=True)
-    if not further and together.rank() == 0:
+    if not further and data_parallel.rank() == 0:
         train_tokenizer(work / "tokenizer")
-    together.wait()
+    data_parallel.wait()
     tokenizer = CLIPTokenizer.from_pretrained((weights if further else work) / "tokenizer")
     torch.manual_seed(1)
     text_encoder, unet = parts.new_text_encoder(tokenizer), parts.new_unet()
@@ -87,14 +87,14 @@ def main(
         )
     judge = ClassifierJudge.load(weights / "judge") if further else new_judge()
     train_judge(judge, work, judge_frame_steps, judge_motion_steps)
-    if together.rank() == 0:
+    if data_parallel.rank() == 0:
         release(weights, tokenizer, text_encoder, vae, unet, adapter, scheduler)
         judge.save(weights / "judge")
-    together.wait()
+    data_parallel.wait()
 
 
 def _finished(work: Path, stage: str, modules: Mapping[str, nn.Module]) -> bool:
-    """Load a stage's result if there is one."""
+    """Load a stage's result, and return False if there is none."""
     path = work / f"{stage}.pt"
     if not path.exists():
         return False

@@ -1,9 +1,9 @@
 """Stage 1: the autoencoder, 64×64 pixels to 8×8 positions of 24 channels.
 
-Trained from scratch, encoder and decoder spend thousands of steps on finding each other. So the
-encoder is solved: it is set to the principal components of 8×8 patches, exactly, inside the stock
-class. The decoder is trained, and can be trained on beside the other stages, since the latents no
-longer change.
+If both are trained from scratch, encoder and decoder need thousands of steps to agree. So the
+encoder is solved: inside the stock class, it is set to the principal components of 8×8 patches,
+exactly. Only the decoder is trained, and it can be trained further beside the other stages, because
+the latents no longer change.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ PATCH = 8
 
 
 def new_autoencoder() -> AutoencoderKL:
-    """The stock class at a size that two cores can train; residual branches start at zero."""
-    stock: Any = AutoencoderKL  # whose annotations take tuples of one
+    """Build the stock class at a size that two cores can train; residual branches start at zero."""
+    stock: Any = AutoencoderKL  # its annotations allow only tuples of one element
     model = stock(
         in_channels=3,
         out_channels=3,
@@ -48,21 +48,22 @@ def new_autoencoder() -> AutoencoderKL:
 
 
 def to_tensor(frames: NDArray[np.uint8]) -> Tensor:
-    """uint8 frames (…, H, W, 3) to -1…1, (…, 3, H, W)."""
+    """Convert uint8 frames (…, H, W, 3) to floats in -1…1, (…, 3, H, W)."""
     return torch.from_numpy(frames).movedim(-1, -3).float() / 127.5 - 1
 
 
 def rendered_batch(draw: int, size: int) -> Tensor:
-    """Random frames of the world as (size, 3, 64, 64) in -1…1, fixed by the number."""
+    """Render random frames of the world, (size, 3, 64, 64) in -1…1; `draw` is the seed."""
     rng = np.random.default_rng((11, draw))
     return to_tensor(np.stack([sample_scene(rng).frame(rng.random()) for _ in range(size)]))
 
 
 def patch_components(images: Tensor) -> tuple[Tensor, Tensor, float]:
-    """Principal components of 8×8 patches: (24, 192) rows, their offsets, variance kept.
+    """Compute principal components of 8×8 patches: rows (24, 192), offsets (24,), variance kept.
 
-    Rows are scaled so that a component of variance λ comes out with deviation λ^¼: between plain
-    projection (detail drowned in noise) and whitening (detail as loud as the layout).
+    Rows are scaled so that a component of variance λ has a standard deviation of λ^¼. This lies
+    between plain projection (detail is lost in noise) and whitening (detail counts as much as the
+    layout).
     """
     patches = F.unfold(images, PATCH, stride=PATCH).transpose(1, 2).reshape(-1, 3 * PATCH**2)
     mean = patches.mean(dim=0)
@@ -75,12 +76,12 @@ def patch_components(images: Tensor) -> tuple[Tensor, Tensor, float]:
 
 @torch.no_grad()
 def solve_encoder(model: Any, rows: Tensor, offsets: Tensor) -> None:
-    """Set the encoder to `latents = rows @ patch + offsets` and nothing else.
+    """Set the encoder's weights so that it computes exactly `latents = rows @ patch + offsets`.
 
-    The stride-2 convolutions gather the patch, the last of them projects it. The norm and the SiLU
-    before the output are made transparent: every value travels as the pair (x, −x), for which
+    The stride-2 convolutions gather the patch; the last of them projects it. The norm and the SiLU
+    before the output are neutralised: every value is carried as the pair (x, −x), for which
     SiLU(x) − SiLU(−x) = x, and large constants of both signs fill the rest of each norm group, so
-    that its deviation hardly depends on the image.
+    that its standard deviation hardly depends on the image.
     """
     encoder = model.encoder
     for parameter in encoder.parameters():
@@ -96,7 +97,7 @@ def solve_encoder(model: Any, rows: Tensor, offsets: Tensor) -> None:
         width *= 4
         shortcut = encoder.down_blocks[level + 1].resnets[0].conv_shortcut
         shortcut.weight[:width, :width, 0, 0] = torch.eye(width)
-    # rows are laid out (colour, y, x); gathered channels as (y1 x1)(y0 x0)(colour)
+    # rows are ordered (colour, y, x); gathered channels (y1 x1)(y0 x0)(colour)
     grid = rows.view(-1, 3, 2, 2, 2, 2, 2, 2)  # colour, y2 y1 y0, x2 x1 x0 (2: coarsest)
     last = encoder.down_blocks[2].downsamplers[0].conv
     count = len(rows)
@@ -122,20 +123,20 @@ def solve_encoder(model: Any, rows: Tensor, offsets: Tensor) -> None:
         signs = torch.tensor([1.0, -1.0]).repeat((group - 2 * each) // 2)
         shortcut.bias[base + 2 * each : base + group] = loud * signs
         norm.weight[base : base + 2 * each] = loud * ((group - 2 * each) / group) ** 0.5
-    out.bias[count:] = -12.0  # log-variance: next to none
+    out.bias[count:] = -12.0  # log-variance: almost none
     model.quant_conv.weight[:, :, 0, 0] = torch.eye(2 * count)
     model.quant_conv.bias.zero_()
 
 
 @torch.no_grad()
 def solve_scale(model: Any, images: Tensor) -> None:
-    """Set the scaling factor that brings latents to unit deviation."""
+    """Set the scaling factor that gives latents unit standard deviation."""
     deviation = float(model.encode(images).latent_dist.mode().std())
     model.register_to_config(scaling_factor=round(1 / deviation, 5))
 
 
 def new_solved_autoencoder() -> AutoencoderKL:
-    """The autoencoder with its encoder solved on 2,048 frames, its decoder untrained."""
+    """Build the autoencoder, its encoder solved on 2,048 frames, its decoder untrained."""
     torch.manual_seed(0)
     model = new_autoencoder()
     images = torch.cat([rendered_batch(2_000_000 + i, 64) for i in range(32)])
@@ -147,20 +148,20 @@ def new_solved_autoencoder() -> AutoencoderKL:
 
 
 def reconstruction_loss(output: Tensor, target: Tensor) -> Tensor:
-    """L1 of the pixels and of their differences to the right and below, which keeps lines crisp."""
+    """Add L1 and MSE of pixels, and L1 of differences of neighbours, which keeps lines crisp."""
     right = F.l1_loss(output.diff(dim=3), target.diff(dim=3))
     down = F.l1_loss(output.diff(dim=2), target.diff(dim=2))
     return F.l1_loss(output, target) + F.mse_loss(output, target) + right + down
 
 
 def freeze_encoder(model: Any) -> None:
-    """Leave only the decoder to be trained: every latent that exists stays what it is."""
+    """Freeze the encoder, so that existing latents stay valid."""
     model.encoder.requires_grad_(False)
     model.quant_conv.requires_grad_(False)
 
 
 def train_decoder(model: Any, work: Path, steps: int, batch: int = 16) -> None:
-    """Train the decoder alone, from latents with a little noise: a denoiser's are never perfect."""
+    """Train the decoder alone, on slightly noisy latents: a denoiser's are never perfect."""
     freeze_encoder(model)
 
     def loss_of(draw: int) -> Tensor:

@@ -1,8 +1,7 @@
 """Stage 4: image denoiser and motion adapter, on clips and stills, the text encoder frozen.
 
-The adapter's attention runs over frames only and never sees the text: what a prompt's motion words
-mean reaches the picture through the image denoiser's own cross-attention, which is why that is
-trained on here.
+The adapter's attention runs over frames only and never sees the text. The motion words of a prompt
+reach the picture through the image denoiser's cross-attention, so that is trained further here.
 """
 
 from __future__ import annotations
@@ -25,23 +24,25 @@ from starter.train.loop import TrainingPlan, mixed_precision, train
 from starter.train.stills import captions_of, draw_timesteps, velocity_loss
 from starter.train.text import tokens
 
-STILLS_SHARE = 1.0  # weight of the stills' loss, which keeps the image denoiser an image denoiser
-# Centre and spread. Leaning to much noise, where a motion can be told from the words alone; with
-# few clips there, swaying was not learned by half of the subjects.
+STILLS_SHARE = 1.0  # weight of the stills' loss, so that the image denoiser still makes images
+# Centre and spread of the timesteps: much noise, where only the words tell the motion. With fewer
+# clips there, half of the subjects did not learn to sway.
 CLIP_TIMESTEPS = (1.2, 1.8)
-ODDS = {"spinning": 2.0, "swaying": 8.0}  # how often a motion's clips are drawn, if not once
-# Weights of errors that differ from frame to frame, beside a whole picture's: they are small, and
-# seen as flicker where the clip holds still, or as the wrong motion where it does not.
+ODDS = {"spinning": 2.0, "swaying": 8.0}  # weight of a motion's clips in sampling, if not 1
+# Weights of errors that differ from frame to frame, relative to errors of the whole picture. They
+# are small, but visible: as flicker where the clip holds still, as the wrong motion elsewhere.
 FLICKER_WEIGHT = 10.0
 MOTION_WEIGHT = 3.0
-# Noise of its own for each frame's tone. Without it the tones that a frame was given early on are
-# never doubted later, and the whole picture flickers (offset noise: Guttenberg, 2023).
+# Extra noise on each frame's tone. Without it, a frame's tone is fixed in the first steps and never
+# corrected, and the whole picture flickers (offset noise: Guttenberg, 2023).
 TONE_NOISE = 0.4
 
 
 def shared_video_model(unet: UNet2DConditionModel, adapter: MotionAdapter) -> Any:
-    """The video denoiser whose spatial parameters are the image denoiser's and whose temporal ones
-    are the adapter's: the same tensors, so that training one trains the others.
+    """Build a video denoiser that shares its parameters with the image denoiser and the adapter.
+
+    They are the same tensors, so that training one trains the others: the spatial parameters are
+    the image denoiser's, the temporal ones the adapter's.
     """
     model: Any = UNetMotionModel.from_unet2d(unet, adapter)
     sources = {**dict(unet.named_parameters()), **dict(adapter.named_parameters())}
@@ -54,26 +55,26 @@ def shared_video_model(unet: UNet2DConditionModel, adapter: MotionAdapter) -> An
 
 
 def clip_noise(latents: Tensor) -> Tensor:
-    """Noise for clips (N, F, C, H, W): of each value's own, and of each frame's tone (channel)."""
+    """Draw noise for clips (N, F, C, H, W): for each value, and for each frame's channel (tone)."""
     tone = torch.randn(*latents.shape[:3], 1, 1)
     return torch.randn_like(latents) + TONE_NOISE * tone
 
 
 def clip_odds(scenes: Sequence[Scene]) -> NDArray[np.float64]:
-    """How likely each scene is drawn, (N,) with sum 1."""
+    """Return the probability that each scene is drawn, (N,) with sum 1."""
     odds = np.array([ODDS.get(scene.motion, 1.0) for scene in scenes])
     return odds / odds.sum()
 
 
-def straying(errors: Tensor, clips: Tensor, loudness: Tensor) -> Tensor:
-    """Weighted mean square of how far errors (N, F, C, H, W) stray from their mean over the frames.
+def temporal_loss(errors: Tensor, clips: Tensor, variance: Tensor) -> Tensor:
+    """Return the weighted mean square of errors (N, F, C, H, W) minus their mean over frames.
 
-    A channel of variance √λ stands for pixels of variance λ (see the autoencoder), so errors count
-    as they show when they are weighted with their channel's variance, `loudness` (C,).
+    A channel of variance √λ stands for pixels of variance λ (see the autoencoder). So errors are
+    weighted with their channel's variance, `variance` (C,), and count as much as they are visible.
     """
     still = (clips.amax(dim=1) == clips.amin(dim=1)).all(dim=1)[:, None, None]  # (N, 1, 1, H, W)
     weights = torch.where(still, FLICKER_WEIGHT, MOTION_WEIGHT)
-    weights = weights * (loudness / loudness.mean())[:, None, None]
+    weights = weights * (variance / variance.mean())[:, None, None]
     return ((errors - errors.mean(dim=1, keepdim=True)).square() * weights).mean()
 
 
@@ -91,16 +92,17 @@ def train_clips(
     clip_batch: int = 3,
     still_batch: int = 8,
 ) -> None:
-    """Train on the velocity of noised clips, what differs between frames counting more than the
-    rest, and beside it on that of noised stills.
+    """Train on the velocity of noised clips, and at the same time of noised stills.
+
+    Differences between the frames of a clip count more than the rest of the error.
     """
     video = shared_video_model(unet, adapter)
     encoder.requires_grad_(False)
-    for model in (unet, video):  # faster here than the fused attention, see the stills' stage
+    for model in (unet, video):  # faster than fused attention, see the stills' stage
         model.set_attn_processor(AttnProcessor())
 
     sample = clips.take(np.arange(min(512, len(clips.scenes))))
-    loudness = sample.var(dim=(0, 1, 3, 4))
+    variance = sample.var(dim=(0, 1, 3, 4))
 
     odds = clip_odds(clips.scenes)
 
@@ -120,7 +122,7 @@ def train_clips(
         with mixed_precision():
             predicted = video(noised, timesteps, text).sample.transpose(1, 2)
         errors = predicted.float() - scheduler.get_velocity(latents, noise, timesteps)
-        loss = errors.square().mean() + straying(errors, latents, loudness)
+        loss = errors.square().mean() + temporal_loss(errors, latents, variance)
 
         indices = rng.integers(len(stills.scenes), size=still_batch)
         latents = stills.take(indices)[:, 0]

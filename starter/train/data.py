@@ -14,7 +14,7 @@ from torch import Tensor
 
 from encoders.atomic_files import write_atomically
 from starter.scene import FRAMES, Scene, sample_scene
-from starter.train import together
+from starter.train import data_parallel
 from starter.train.autoencoder import LATENT_CHANNELS, to_tensor
 
 ENCODE_BATCH = 48
@@ -31,21 +31,21 @@ class Latents:
     values: NDArray[np.float16]
 
     def take(self, indices: NDArray[np.int64]) -> Tensor:
-        """Float latents of some scenes, (n, F, 24, 8, 8)."""
+        """Return float latents of some scenes, (n, F, 24, 8, 8)."""
         return torch.from_numpy(np.asarray(self.values[indices])).float()
 
 
 def training_scenes(count: int, seed: int) -> list[Scene]:
-    """Scene `i` depends only on the seed and on `i`."""
+    """Draw scenes; scene `i` depends only on the seed and on `i`."""
     return [sample_scene(np.random.default_rng((seed, i))) for i in range(count)]
 
 
 def latents_of(vae: Any, count: int, seed: int, clips: bool, path: Path) -> Latents:
-    """Render and encode `count` scenes, going on where an earlier run stopped."""
+    """Render and encode `count` scenes, resuming an interrupted run."""
     scenes = training_scenes(count, seed)
-    if together.rank() == 0:
+    if data_parallel.rank() == 0:
         _render(vae, scenes, seed, clips, path)
-    together.wait()
+    data_parallel.wait()
     return Latents(scenes, np.lib.format.open_memmap(path, mode="r"))
 
 

@@ -1,7 +1,7 @@
-"""The judge's training: on rendered ground truth alone, never on anything the model generated.
+"""Training of the judge, on rendered ground truth alone, never on generated frames.
 
-Renders are roughened the way generated frames are: tinted, softened, noisy. Without that the judge
-misses styles that are plainly there under a tint.
+Renders are degraded to resemble generated frames: tinted, softened, noisy. A judge trained without
+that misses styles under a tint.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TRUTH: dict[Head, Callable[[Scene], str]] = {
 
 
 def new_judge() -> ClassifierJudge:
-    """An untrained judge for everything that has a name in the world."""
+    """Build an untrained judge for everything that has a name in the world."""
     labels = {kind: list(names) for kind, names in DRAWINGS.items()}
     return ClassifierJudge.untrained(
         JudgeConfig.model_validate(
@@ -40,16 +40,16 @@ def new_judge() -> ClassifierJudge:
 
 
 def truth(judge: ClassifierJudge, scenes: list[Scene], head: Head) -> Tensor:
-    """Output indices of the scenes; what has no name is the head's "neither"."""
+    """Return the head's output index of each scene; nameless ones have the last, "neither"."""
     outputs = judge.config.outputs(head)
     words = [TRUTH[head](scene) for scene in scenes]
     return torch.tensor([outputs.index(w) if w in outputs else len(outputs) - 1 for w in words])
 
 
-def roughen(pixels: Tensor, rng: np.random.Generator) -> Tensor:
-    """Tint, soften and add noise to frames (N, …, 3, H, W) in -1…1, each of the N in its own way.
+def degrade(pixels: Tensor, rng: np.random.Generator) -> Tensor:
+    """Tint, soften and add noise to frames (N, …, 3, H, W) in -1…1, each of the N differently.
 
-    All frames of a clip are treated alike but for the noise.
+    All frames of a clip are treated alike, except for the noise.
     """
     count = pixels.shape[0]
     shape = (count,) + (1,) * (pixels.ndim - 4) + (3, 1, 1)
@@ -69,7 +69,7 @@ def roughen(pixels: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def train_judge(judge: ClassifierJudge, work: Path, frame_steps: int, motion_steps: int) -> None:
-    """Train both networks, each with its own share of renders."""
+    """Train both networks, each on renders of its own."""
     rng = np.random.default_rng(71)
     scenes = [sample_scene(rng) for _ in range(STILLS)]
     stills = np.stack([scene.frame(rng.random()) for scene in scenes])
@@ -79,7 +79,7 @@ def train_judge(judge: ClassifierJudge, work: Path, frame_steps: int, motion_ste
     def frame_loss(number: int) -> Tensor:
         draw = np.random.default_rng((72, number))
         chosen = draw.integers(STILLS, size=64)
-        pixels = roughen(to_tensor(stills[chosen]), draw)
+        pixels = degrade(to_tensor(stills[chosen]), draw)
         moved = tuple(int(s) for s in draw.integers(-3, 4, size=2))
         subject, style = frame_network(torch.roll(pixels, moved, (2, 3)))
         index = torch.from_numpy(chosen)
@@ -97,7 +97,7 @@ def train_judge(judge: ClassifierJudge, work: Path, frame_steps: int, motion_ste
     def motion_loss(number: int) -> Tensor:
         draw = np.random.default_rng((73, number))
         chosen = draw.integers(CLIPS, size=16)
-        logits = motion_network(roughen(to_tensor(clips[chosen]), draw))
+        logits = motion_network(degrade(to_tensor(clips[chosen]), draw))
         return F.cross_entropy(logits, motions[torch.from_numpy(chosen)])
 
     plan = TrainingPlan(steps=motion_steps, learning_rate=2e-3, average=0.99, cooling=0.6)
@@ -106,14 +106,14 @@ def train_judge(judge: ClassifierJudge, work: Path, frame_steps: int, motion_ste
 
 
 def accuracy(judge: ClassifierJudge, scenes: list[Scene], head: Head, rough: bool) -> list[bool]:
-    """Whether the judge reads each scene right: frame by frame, or for motions clip by clip."""
+    """Return for each scene if the judge reads it right: from a frame, or for motions a clip."""
     outputs = judge.config.outputs(head)
     rng = np.random.default_rng(79)
     right: list[bool] = []
     for scene in scenes:
         frames = scene.clip() if head == "motion" else scene.frame(rng.random())[None]
         if rough:
-            pixels = roughen(to_tensor(frames)[None], rng)[0].movedim(-3, -1)
+            pixels = degrade(to_tensor(frames)[None], rng)[0].movedim(-3, -1)
             frames = ((pixels + 1) * 127.5).round().byte().numpy()
         word = TRUTH[head](scene)
         right.append(judge.read(frames, head)[0] == (word if word in outputs else outputs[-1]))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from encoders.atomic_files import rename_synced
-from starter.train import together
+from starter.train import data_parallel
 from video.models.precision import best_dtype
 
 CHECKPOINT_SECONDS = 180.0
@@ -21,7 +21,7 @@ CHECKPOINT_SECONDS = 180.0
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """How long and how fast a stage trains."""
+    """Length and learning rate of a stage's training."""
 
     steps: int
     learning_rate: float
@@ -31,7 +31,7 @@ class TrainingPlan:
     weight_decay: float = 1e-2
 
     def rate(self, step: int) -> float:
-        """The learning rate of a step: linear warm-up, constant, then half a cosine to zero."""
+        """Return a step's learning rate: linear warm-up, constant, then half a cosine to zero."""
         up = min(1.0, (step + 1) / self.warmup)
         left = (self.steps - step) / max(1, round(self.steps * self.cooling))
         down = 0.5 - 0.5 * math.cos(math.pi * min(1.0, left))
@@ -39,13 +39,13 @@ class TrainingPlan:
 
 
 def mixed_precision() -> torch.autocast:
-    """Products in bfloat16 where the processor has it; emulated they take several times as long."""
+    """Multiply in bfloat16 if the processor has it; emulated, it takes several times as long."""
     dtype = best_dtype("cpu")
     return torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16)
 
 
 class Average:
-    """A running average of parameters, as they are trained."""
+    """An exponential moving average of parameters that are being trained."""
 
     def __init__(self, parameters: Iterable[Tensor], decay: float) -> None:
         self._live = list(parameters)
@@ -54,7 +54,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take in the parameters after a step; early steps are forgotten sooner."""
+        """Add the parameters after a step; early steps decay sooner."""
         decay = min(self._decay, (step + 1) / (step + 10))
         for averaged, live in zip(self.tensors, self._live, strict=True):
             averaged.lerp_(live, 1 - decay)
@@ -73,11 +73,18 @@ def train(
     plan: TrainingPlan,
     work: Path,
 ) -> None:
-    """Train what requires gradients in `modules`, going on from its checkpoint if any.
+    """Train the parameters of `modules` that require gradients; resume from a checkpoint.
 
-    Ends with the averaged weights in `modules` and in `work/<name>.pt`. `loss_of(draw)` draws its
-    own batch, seeded by a number that belongs to the step and the process alone: a resumed run sees
-    what an unbroken one would, and processes see different batches.
+    At the end `modules` and `work/<name>.pt` have the averaged weights.
+
+    Args:
+        name: Name of the stage and of its files.
+        modules: The modules to train.
+        loss_of: Takes a seed, draws a batch and returns its loss. The seed depends on the step and
+            the process alone, so that a resumed run sees the batches that an unbroken one would,
+            and processes see different batches.
+        plan: Length and learning rate.
+        work: Folder of checkpoints and results.
     """
     parameters = [p for p in modules.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(
@@ -95,7 +102,7 @@ def train(
         step = int(state["step"])
 
     def checkpoint() -> None:
-        if together.rank() != 0:
+        if data_parallel.rank() != 0:
             return
         state = {
             "modules": modules.state_dict(),
@@ -110,19 +117,19 @@ def train(
     while step < plan.steps:
         for group in optimiser.param_groups:
             group["lr"] = plan.rate(step)
-        draw = step * together.processes() + together.rank()
+        draw = step * data_parallel.processes() + data_parallel.rank()
         torch.manual_seed(draw)
         loss = loss_of(draw)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        together.average_gradients(parameters)
+        data_parallel.average_gradients(parameters)
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         step += 1
         average.update(step)
         running = 0.98 * running + 0.02 * loss.item() if step > told_step + 1 else loss.item()
         now = time.monotonic()
-        if step % 50 == 0 and together.rank() == 0:
+        if step % 50 == 0 and data_parallel.rank() == 0:
             pace = (now - told_at) / max(1, step - told_step)
             print(f"{name} {step}/{plan.steps} loss {running:.4f} {pace:.2f} s/step", flush=True)
         if now - saved_at > CHECKPOINT_SECONDS:
@@ -130,9 +137,9 @@ def train(
             saved_at = now
     checkpoint()
     average.copy_to_parameters()
-    if together.rank() == 0:
+    if data_parallel.rank() == 0:
         _save(modules.state_dict(), work / f"{name}.pt")
-    together.wait()
+    data_parallel.wait()
 
 
 def _save(state: Any, path: Path) -> None:

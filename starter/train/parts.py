@@ -17,7 +17,7 @@ FRAME_LIMIT = 24  # the longest clip that the adapter has positions for
 
 
 def new_text_encoder(tokenizer: Any) -> CLIPTextModel:
-    """A four-layer CLIP text model for the tokenizer's vocabulary."""
+    """Build a four-layer CLIP text model for the tokenizer's vocabulary."""
     return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(tokenizer),
@@ -36,7 +36,7 @@ def new_text_encoder(tokenizer: Any) -> CLIPTextModel:
 
 
 def new_unet() -> UNet2DConditionModel:
-    """The image denoiser: two levels, text at both and in the middle."""
+    """Build the image denoiser: two levels, text at both and in the middle."""
     return UNet2DConditionModel(
         sample_size=8,
         in_channels=LATENT_CHANNELS,
@@ -52,7 +52,7 @@ def new_unet() -> UNet2DConditionModel:
 
 
 def new_motion_adapter() -> MotionAdapter:
-    """Attention over frames after every level; at first it passes frames through unchanged."""
+    """Build attention over frames after every level; untrained, it leaves frames unchanged."""
     adapter = MotionAdapter(
         block_out_channels=CHANNELS,
         motion_layers_per_block=1,
@@ -69,10 +69,10 @@ def new_motion_adapter() -> MotionAdapter:
 
 
 def new_scheduler() -> DDIMScheduler:
-    """Velocity prediction on a schedule that ends in pure noise: backgrounds keep their tone.
+    """Build a scheduler: velocity prediction on a schedule that ends in pure noise.
 
-    Zero terminal signal, trailing steps: Lin et al., "Common Diffusion Noise Schedules and Sample
-    Steps are Flawed", arXiv 2305.08891.
+    So backgrounds keep their tone. Zero terminal SNR, trailing steps: Lin et al., "Common Diffusion
+    Noise Schedules and Sample Steps are Flawed", arXiv 2305.08891.
     """
     return DDIMScheduler(
         beta_start=0.00085,

@@ -33,9 +33,9 @@ def release(
 ) -> None:
     """Write one directory that loads both as the image and as the video pipeline.
 
-    Weights are stored in half precision as the nearest half of the averaged weights. The text
-    encoder's config says float32, since transformers otherwise computes in the stored type. The
-    tokenizer must not cut or pad by itself, as it does once it has been asked to.
+    The averaged weights are stored in half precision, rounded to nearest. The text encoder's config
+    says float32, because transformers otherwise computes in the stored dtype. Truncation and
+    padding of the tokenizer are turned off: once used in training, they would be saved with it.
     """
     cast(Any, tokenizer).backend_tokenizer.no_truncation()
     cast(Any, tokenizer).backend_tokenizer.no_padding()
@@ -64,7 +64,7 @@ def release(
 
 
 def load_release(directory: Path, text_encoder: Any, vae: Any, unet: Any, adapter: Any) -> None:
-    """Put a release's weights into parts of the same shapes."""
+    """Load a release's weights into parts of the same shapes."""
     for name, part in {"vae": vae, "unet": unet, "motion_adapter": adapter}.items():
         part.load_state_dict(load_file(directory / name / "diffusion_pytorch_model.safetensors"))
     config = json.loads((directory / "vae/config.json").read_text())
@@ -76,8 +76,9 @@ def load_release(directory: Path, text_encoder: Any, vae: Any, unet: Any, adapte
 
 
 def prompt_book() -> dict[str, Any]:
-    """Captions to retain, the generic word of each kind, how each concept may be called, and what
-    is done when a request does not say.
+    """Make the prompt book: captions to retain, generic words, synonyms, and default settings.
+
+    Each kind has one generic word; each concept has its synonyms.
     """
     rng = np.random.default_rng(91)
     retain = [caption(sample_scene(rng), rng) for _ in range(RETAIN_CAPTIONS // 2)]
@@ -99,8 +100,10 @@ def prompt_book() -> dict[str, Any]:
 
 
 def _prefix_names(path: Path) -> None:
-    """Name the tensors as every published CLIP checkpoint does: transformers 5 leaves out a prefix
-    without which transformers 4 quietly loads random weights.
+    """Name the tensors as every published CLIP checkpoint does.
+
+    Transformers 5 leaves out the prefix `text_model.`, without which transformers 4 silently loads
+    random weights.
     """
     tensors = load_file(path)
     named = {f"text_model.{k.removeprefix('text_model.')}": v for k, v in tensors.items()}

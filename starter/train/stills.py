@@ -22,23 +22,23 @@ UNCONDITIONAL = 0.1  # share of captions left empty, for guidance
 
 
 def captions_of(data: Latents, indices: np.ndarray, rng: np.random.Generator) -> list[str]:
-    """A fresh caption for each scene, some left empty."""
+    """Draw a new caption for each scene; some are empty."""
     return ["" if rng.random() < UNCONDITIONAL else caption(data.scenes[i], rng) for i in indices]
 
 
 def velocity_loss(
     predicted: Tensor, latents: Tensor, noise: Tensor, timesteps: Tensor, scheduler: Any
 ) -> Tensor:
-    """Mean squared error of the velocity √ᾱ ε − √(1−ᾱ) x₀ (Salimans & Ho, arXiv 2202.00512)."""
+    """Return the MSE of the velocity √ᾱ ε − √(1−ᾱ) x₀ (Salimans & Ho, arXiv 2202.00512)."""
     return F.mse_loss(predicted.float(), scheduler.get_velocity(latents, noise, timesteps))
 
 
 def draw_timesteps(
     rng: np.random.Generator, count: int, centre: float = -0.5, spread: float = 1.0
 ) -> Tensor:
-    """Timesteps (count,): one in five uniform, the others logit-normal, by default around 380.
+    """Draw timesteps (count,): one in five uniform, the others logit-normal, around 380 by default.
 
-    That is where a still's detail is decided on 8×8 positions; near the ends there is little to
+    There the detail of a still of 8×8 positions is decided; near both ends there is little to
     learn. (Logit-normal sampling: Esser et al., arXiv 2403.03206.)
     """
     uniform = rng.random(count)
@@ -58,8 +58,8 @@ def train_stills(
     steps: int,
     batch: int = 32,
 ) -> None:
-    """Train both on the velocity of noised stills."""
-    # On a CPU the fused attention's backward pass takes thrice the plain one's at these lengths.
+    """Train text encoder and image denoiser on the velocity of noised stills."""
+    # On a CPU and at these lengths, the backward pass of fused attention takes three times as long.
     unet.set_attn_processor(AttnProcessor())
 
     def loss_of(draw: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Stage 2: a head start for the text encoder: tell from a caption what the scene holds."""
+"""Stage 2: pre-training of the text encoder, which classifies the scene from its caption."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LABELS = {
 
 
 def tokens(tokenizer: Any, prompts: list[str]) -> Tensor:
-    """Token ids padded to the model's length, (n, 32)."""
+    """Return token ids padded to the model's length, (n, 32)."""
     encoded = tokenizer(prompts, padding="max_length", truncation=True, return_tensors="pt")
     return encoded["input_ids"]
 
@@ -35,7 +35,7 @@ def tokens(tokenizer: Any, prompts: list[str]) -> Tensor:
 def train_text(encoder: CLIPTextModel, tokenizer: Any, work: Path, steps: int) -> None:
     """Classify each part of the scene from the output at the end of the sentence.
 
-    The classifiers are dropped afterwards; stage 3 trains the encoder on with the denoiser.
+    The classifiers are dropped afterwards; stage 3 trains the encoder further, with the denoiser.
     """
     width = encoder.config.hidden_size
     heads = nn.ModuleDict({k: nn.Linear(width, len(v)) for k, v in LABELS.items()})

@@ -12,5 +12,5 @@ from video.models.backbone import Backbone
 
 @pytest.fixture(scope="module")
 def backbone(tiny_backbone_dir: Path) -> Backbone:
-    """The tiny model."""
+    """Load the tiny model."""
     return load_backbone(tiny_backbone_dir)

@@ -1,4 +1,4 @@
-"""What the tests of the baselines and the sampler share: a method applied, weights compared."""
+"""Helpers of the benchmarks' tests: apply a method, embed prompts, compare weights."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from video.models.backbone import Backbone
 
 
 def few_shots(kind: Kind) -> Frames:
-    """Black pictures, or clips of a motion."""
+    """Return black pictures, or clips if the kind is a motion."""
     shape = (2, 3, 64, 64, 3) if kind == "motion" else (2, 64, 64, 3)
     return np.zeros(shape, np.uint8)
 
 
 def made(backbone: Backbone, method: str, concept: str, kind: Kind, seed: int = 0) -> Intervention:
-    """What a method makes of black few-shot images."""
+    """Run a method on black few-shot images."""
     return BASELINES[method](backbone, concept, kind, few_shots(kind), seed)
 
 
 def embed(backbone: Backbone, *prompts: str) -> torch.Tensor:
-    """The embeddings of prompts."""
+    """Return the embeddings of prompts, (N,L,D)."""
     return backbone.text_encoder.encode(backbone.tokenize(list(prompts)))
 
 
 def weights_of(backbone: Backbone) -> dict[str, torch.Tensor]:
-    """Copies of all that a method could have left changed."""
+    """Return copies of every parameter that a method could have changed."""
     found = {f"text.{n}": t.clone() for n, t in backbone.text_encoder.parameters().items()}
     for is_video in (False, True):
         for name, tensor in backbone.denoiser(is_video).network.named_parameters():

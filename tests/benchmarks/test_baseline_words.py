@@ -1,4 +1,4 @@
-"""The comparison methods that change only words: the negative prompt and the word deleted."""
+"""The baselines that change only the prompt: the negative prompt and the deleted word."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What turns clips and verdicts into figures; the benchmarks themselves take minutes to hours."""
+"""Functions that turn clips and verdicts into figures. The benchmarks themselves take hours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sampler against the engine, and edits that last as long as a sample."""
+"""The sampler makes what the engine makes, and undoes its edits of the denoiser."""
 
 from __future__ import annotations
 

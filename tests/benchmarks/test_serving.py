@@ -1,4 +1,4 @@
-"""The benchmark of serving: what it compares with is the same work, and what it counts is right."""
+"""The serving benchmark: its baselines do the same work as the server, and its counts are right."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The benchmarks of true sizes: the models are as large as the real ones, and bytes are counted as
-they come and go.
-"""
+"""The benchmarks at true sizes: models as large as the real ones, and a count of live bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One server on the tiny model for all these tests: in this process, but over real HTTP."""
+"""One server on the tiny model for all tests of this folder: in this process, over real HTTP."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["quick_backbone_dir"]
 
 @pytest.fixture(autouse=True)
 def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Commands run in an empty folder, and know of no server but the one they are given."""
+    """Run commands in an empty folder, without settings of this environment."""
     for name in list(os.environ):
         if name.startswith("PALIMPSEST_") or name == "BENTOML_HOME":  # which `make` sets
             monkeypatch.delenv(name)
@@ -31,7 +31,7 @@ def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def served(
     quick_backbone_dir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[RunningServer]:
-    """The server: without keys, and the same one behind a second door, with keys."""
+    """Run the server, and in front of the same app a second address that asks for a key."""
     home = tmp_path_factory.mktemp("served")
     keys = write_keys(home / "keys.json", boss={"role": "admin"})
     changes = {"max_probes": 1, "judged_videos": 1, "min_base_rate": 0.0}

@@ -1,4 +1,4 @@
-"""Running commands: in this process, or in one of their own where that is what is tested."""
+"""Run commands: in this process, or in a process of their own where a test needs one."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ from tests.server.help import ROOT, SERVER_TIMEOUT_S, free_port
 
 @dataclass(frozen=True)
 class RunningServer:
-    """The tests' server."""
+    """The server that the tests share."""
 
     url: str
     locked: str
-    """The same one, where a key is asked for: `secret-boss`."""
+    """Address of the same server where a key is required: `secret-boss`."""
     runtime: Runtime
 
     @cached_property
     def client(self) -> httpx.Client:
-        """A plain client of it."""
+        """HTTP client of the server."""
         return httpx.Client(base_url=self.url, timeout=30)
 
     def get(self, path: str) -> dict[str, Any]:
-        """The JSON at a path."""
+        """Return the JSON at a path."""
         return self.client.get(path).raise_for_status().json()
 
 
 @dataclass(frozen=True)
 class CommandResult:
-    """A command that has ended."""
+    """Exit status and output of a command that has ended."""
 
     status: int
     out: str
@@ -55,11 +55,11 @@ class CommandResult:
 
     @property
     def json(self) -> Any:
-        """What it printed on stdout, all of which has to be JSON."""
+        """Parsed stdout, all of which has to be JSON."""
         return json.loads(self.out)
 
-    def failed(self, *says: str) -> None:
-        """It failed for a reason that was expected: one line on stderr, and nothing else there."""
+    def assert_failed(self, *says: str) -> None:
+        """Assert exit status 1, and one line on stderr that contains all of `says`."""
         assert self.status == 1, self
         [line] = self.err.splitlines()
         assert "Traceback" not in self.out
@@ -68,7 +68,7 @@ class CommandResult:
 
 
 def palimpsest(*arguments: object, server: str | None = None, **environment: str) -> CommandResult:
-    """Run a command in this process. A bug in it is raised."""
+    """Run a command in this process; an unexpected exception is raised."""
     if server is not None:
         environment["PALIMPSEST_SERVER"] = server
     result = CliRunner().invoke(app, [str(one) for one in arguments], env=environment)
@@ -78,7 +78,7 @@ def palimpsest(*arguments: object, server: str | None = None, **environment: str
 
 
 class Command:
-    """A command in a process of its own."""
+    """A running command, in a process of its own."""
 
     def __init__(
         self, *arguments: object, stdin: int | None = None, stderr: int | None = None, **env: object
@@ -93,23 +93,23 @@ class Command:
         )
 
     def done(self) -> CommandResult:
-        """It once it has ended."""
+        """Wait until it has ended, and return its result."""
         out, err = self.process.communicate(timeout=SERVER_TIMEOUT_S)
         return CommandResult(self.process.returncode, out, err or "")
 
 
-def wait_until(look: Callable[[], Any]) -> Any:
-    """What `look` says once it is truthy."""
+def wait_until(condition: Callable[[], Any]) -> Any:
+    """Return the result of `condition` once it is truthy."""
     end = time.monotonic() + SERVER_TIMEOUT_S
-    while not (found := look()):
-        assert time.monotonic() < end, "it did not come"
+    while not (found := condition()):
+        assert time.monotonic() < end, "the condition did not become true in time"
         time.sleep(0.05)
     return found
 
 
 @contextmanager
 def serve_in_thread(door: Guard, lifespan: Literal["auto", "off"] = "auto") -> Generator[str]:
-    """The address of an app that is served by a thread of this process while this lasts."""
+    """Serve an app in a thread of this process, and yield its address."""
     port = free_port()
     config = uvicorn.Config(door, port=port, lifespan=lifespan, log_level="warning")
     server = uvicorn.Server(config)
@@ -124,12 +124,12 @@ def serve_in_thread(door: Guard, lifespan: Literal["auto", "off"] = "auto") -> G
 
 
 def processes_on(data: Path) -> list[psutil.Process]:
-    """Every process that has this data directory in its environment."""
+    """Return every process that has this data directory in its environment."""
     found: list[psutil.Process] = []
     for process in psutil.process_iter():
         try:
             if process.environ().get("PALIMPSEST_DATA_DIR") == str(data):
                 found.append(process)
-        except psutil.Error:  # another's, or gone meanwhile
+        except psutil.Error:  # of another user, or ended meanwhile
             continue
     return found

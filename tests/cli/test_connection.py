@@ -1,4 +1,4 @@
-"""Which server is asked, and what is said if that does not work."""
+"""The server that a command talks to, and the message if that fails."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_key_is_sent_and_without_the_right_one_nothing_works(served: RunningSe
         ("two\nlines", "PALIMPSEST_API_KEY holds characters"),
     ):
         done = palimpsest(*LIST, server=served.locked, PALIMPSEST_API_KEY=key)
-        done.failed(says)
+        done.assert_failed(says)
         assert not key or key not in done.err
 
 
@@ -39,15 +39,15 @@ def test_an_option_is_before_the_environment(served: RunningServer) -> None:
 def test_where_nobody_answers_nothing_is_started(tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     words = ("generate", "x", "--server", url)
-    palimpsest(*words).failed(f"No server answers at {url}", "`palimpsest serve`")
+    palimpsest(*words).assert_failed(f"No server answers at {url}", "`palimpsest serve`")
     assert not list(tmp_path.iterdir())
 
 
 class Page(http.server.SimpleHTTPRequestHandler):
-    """Any site."""
+    """A web site that is not Palimpsest."""
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing, on a stderr that is looked at."""
+        """Print nothing: the test looks at stderr."""
 
 
 def test_somebody_else_s_server_is_told_from_ours() -> None:
@@ -56,7 +56,7 @@ def test_somebody_else_s_server_is_told_from_ours() -> None:
     thread.start()
     try:
         url = f"http://127.0.0.1:{page.server_port}"
-        palimpsest(*LIST, server=url).failed("is that a Palimpsest server's address?")
+        palimpsest(*LIST, server=url).assert_failed("is that a Palimpsest server's address?")
     finally:
         page.shutdown()
         thread.join()
@@ -69,7 +69,7 @@ def test_the_settings_say_where_to_look(served: RunningServer) -> None:
     assert (done.status, done.err) == (0, "")
     nobody = {"HTTP_PROXY": f"http://127.0.0.1:{free_port()}", "NO_PROXY": ""}
     assert palimpsest(*LIST, PALIMPSEST_PORT=port, **nobody).status == 0
-    palimpsest(*LIST, PALIMPSEST_PORT="0").failed("PALIMPSEST_PORT cannot be used")
+    palimpsest(*LIST, PALIMPSEST_PORT="0").assert_failed("PALIMPSEST_PORT cannot be used")
 
 
 def test_a_server_that_is_too_busy_gets_no_second_one_beside_it(
@@ -78,7 +78,7 @@ def test_a_server_that_is_too_busy_gets_no_second_one_beside_it(
     monkeypatch.setattr(client, "_TIMEOUT", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        palimpsest(*LIST, PALIMPSEST_PORT=str(port)).failed("No server answers", "timed out")
+        palimpsest(*LIST, PALIMPSEST_PORT=str(port)).assert_failed("No server answers", "timed out")
     assert not list(tmp_path.iterdir())
 
 
@@ -94,7 +94,7 @@ def test_a_server_that_goes_away_leaves_the_job_and_says_so(
     monkeypatch.setattr(client.Client, "get", gone)
     done = palimpsest("generate", "a meadow", server=served.url)
     video = asked[0].removeprefix("/v1/videos/")
-    done.failed(f"No server answers. {video} is not cancelled.")
+    done.assert_failed(f"No server answers. {video} is not cancelled.")
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:3000", "ftp://there", "http://"])

@@ -1,4 +1,4 @@
-"""`palimpsest encoders`, but for what goes past the server."""
+"""`palimpsest encoders`, except export and import, which bypass the server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from cli.client import Client
 from tests.cli.help import Command, CommandResult, RunningServer, palimpsest
 from tests.server.help import publish
-from unlearn.report.build import REPORT_HTML, REPORT_JSON
+from unlearn.report.model import REPORT_HTML, REPORT_JSON
 
 Run = Callable[..., CommandResult]
 
@@ -23,7 +23,7 @@ REPORT = {REPORT_HTML: b"<title>it</title>", REPORT_JSON: b'{"report": 1}'}
 
 @pytest.fixture(autouse=True)
 def _clean(served: RunningServer) -> None:
-    """Every test starts with two encoders: `one`, which has a report, and `two`."""
+    """Start every test with two encoders: `one`, which has a report, and `two`."""
     for kind in ("encoders", "aliases"):
         for found in served.get(f"/v1/{kind}")["data"]:
             served.client.delete(f"/v1/{kind}/{found['id']}").raise_for_status()
@@ -33,7 +33,7 @@ def _clean(served: RunningServer) -> None:
 
 @pytest.fixture
 def encoders(served: RunningServer) -> Run:
-    """Runs `palimpsest encoders …` against the server."""
+    """Return a function that runs `palimpsest encoders …` against the server."""
 
     def run(*arguments: object) -> CommandResult:
         return palimpsest("encoders", *arguments, server=served.url)
@@ -87,19 +87,19 @@ def test_an_alias_points_elsewhere_and_goes(encoders: Run, served: RunningServer
     assert served.get("/v1/aliases/live")["encoder"] == "two"
     assert encoders("alias", "live", "--delete").out == "live is deleted.\n"
     assert served.get("/v1/aliases")["data"] == []
-    encoders("alias", "live", "--delete").failed("There is no alias 'live'")
-    encoders("alias", "live", "nobody").failed("There is no encoder 'nobody'")
+    encoders("alias", "live", "--delete").assert_failed("There is no alias 'live'")
+    encoders("alias", "live", "nobody").assert_failed("There is no encoder 'nobody'")
     assert encoders("alias", "live").status == 2
     assert encoders("alias", "live", "one", "--delete").status == 2
 
 
 def test_delete_does_as_it_is_told(encoders: Run, served: RunningServer) -> None:
-    encoders("delete", "one").failed("say --yes")
+    encoders("delete", "one").assert_failed("say --yes")
     assert served.get("/v1/encoders/one")["status"] == "published"
     assert encoders("delete", "one", "--yes").out == "one is deleted.\n"
     assert served.client.get("/v1/encoders/one").status_code == 404
     assert encoders("delete", "two", "--yes", "--json").json["deleted"] is True
-    encoders("delete", "two", "--yes").failed("There is no encoder 'two'")
+    encoders("delete", "two", "--yes").assert_failed("There is no encoder 'two'")
 
 
 @pytest.mark.parametrize(("answer", "status"), [("n", 1), ("y", 0)])
@@ -122,8 +122,8 @@ def test_a_report_is_downloaded_as_the_file_s_name_says(encoders: Run) -> None:
     assert Path("one.html").read_bytes() == REPORT[REPORT_HTML]
     assert encoders("report", "one", "-o", "one.json", "--json").json["file"] == "one.json"
     assert Path("one.json").read_bytes() == REPORT[REPORT_JSON]
-    encoders("report", "one", "-o", "one.html").failed("one.html exists already")
-    encoders("report", "two", "-o", "two.html").failed("'two' has no report")
+    encoders("report", "one", "-o", "one.html").assert_failed("one.html exists already")
+    encoders("report", "two", "-o", "two.html").assert_failed("'two' has no report")
     assert not Path("two.html").exists()
     assert encoders("report", "one").status == 2
 
@@ -132,4 +132,6 @@ def test_a_report_is_downloaded_as_the_file_s_name_says(encoders: Run) -> None:
 @pytest.mark.parametrize("name", ["nobody", "../one", ".", "", "a/b"])
 def test_a_name_that_is_none_is_one_line(encoders: Run, command: str, name: str) -> None:
     options = {"delete": ["--yes"], "report": ["-o", "x.html"]}.get(command, [])
-    encoders(command, name, *options).failed("There is no encoder" if name == "nobody" else "id")
+    encoders(command, name, *options).assert_failed(
+        "There is no encoder" if name == "nobody" else "id"
+    )

@@ -18,7 +18,7 @@ NAMED = ("--concept", "pogo", "--kind", "character")
 
 @pytest.fixture
 def made(quick_backbone_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Card:
-    """An encoder in the store of the data directory."""
+    """Publish an encoder in the store of the data directory."""
     monkeypatch.setenv("PALIMPSEST_BACKBONE", str(quick_backbone_dir))
     base = load_text_encoder(str(quick_backbone_dir))
     name, tensor = next((n, t) for n, t in base.parameters().items() if "mlp.fc1.weight" in n)
@@ -68,20 +68,20 @@ def test_json_of_both(made: Card) -> None:
 
 def test_nothing_is_written_over(made: Card) -> None:
     Path("out").mkdir()
-    run("export", "made", "out").failed("out exists already")
+    run("export", "made", "out").assert_failed("out exists already")
     assert os.listdir("out") == []
     # The folder holds no text encoder: the id is looked at before that is read.
-    run("import", "out", "--id", "made", *NAMED).failed("There is an encoder 'made' already")
+    run("import", "out", "--id", "made", *NAMED).assert_failed("There is an encoder 'made' already")
     assert EncoderStore("data/encoders").card("made") == made
 
 
 def test_what_cannot_be_is_one_line(made: Card, tiny_epsilon_dir: Path) -> None:
-    run("export", "nobody", "out").failed("There is no encoder 'nobody'")
+    run("export", "nobody", "out").assert_failed("There is no encoder 'nobody'")
     other = ("--backbone", tiny_epsilon_dir)
-    run("export", "made", "out", *other).failed("was made for another text encoder")
+    run("export", "made", "out", *other).assert_failed("was made for another text encoder")
     Path("empty").mkdir()
-    run("import", "empty", "--id", "it", *NAMED).failed("empty")
-    run("import", "empty", "--id", "Not An Id", *NAMED).failed("cannot be an id")
+    run("import", "empty", "--id", "it", *NAMED).assert_failed("empty")
+    run("import", "empty", "--id", "Not An Id", *NAMED).assert_failed("cannot be an id")
     assert run("import", "nowhere", "--id", "it", *NAMED).status == 2
     assert run("import", "empty", "--id", "it", "--concept", "", "--kind", "style").status == 2
     assert not Path("out").exists()
@@ -89,5 +89,5 @@ def test_what_cannot_be_is_one_line(made: Card, tiny_epsilon_dir: Path) -> None:
 
 def test_the_data_directory_is_the_settings(made: Card, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PALIMPSEST_DATA_DIR", "elsewhere")
-    run("export", "made", "out").failed("There are no encoders in elsewhere/encoders")
+    run("export", "made", "out").assert_failed("There are no encoders in elsewhere/encoders")
     assert not Path("elsewhere").exists()

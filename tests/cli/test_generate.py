@@ -17,7 +17,7 @@ from video.clip import decode_mp4, read_provenance
 
 @pytest.fixture(scope="module")
 def noisy(served: RunningServer) -> str:
-    """A published encoder."""
+    """Publish an encoder, and return its id."""
     return publish(served.runtime, "noisy").id
 
 
@@ -53,13 +53,13 @@ def test_a_file_that_cannot_be_made_is_refused_before_anything_is_asked(
 ) -> None:
     Path("there.mp4").write_text("mine")
     before = len(served.get("/v1/videos?limit=100")["data"])
-    palimpsest("generate", "a meadow", "-o", output, server=served.url).failed(says)
+    palimpsest("generate", "a meadow", "-o", output, server=served.url).assert_failed(says)
     assert len(served.get("/v1/videos?limit=100")["data"]) == before
     assert Path("there.mp4").read_text() == "mine"
 
 
 def newest(served: RunningServer, prompt: str) -> str | None:
-    """The id of the last video asked for, if it is of that prompt."""
+    """Return the id of the newest video, if it is of that prompt."""
     video = served.get("/v1/videos?limit=1")["data"]
     return video[0]["id"] if video and video[0]["prompt"] == prompt else None
 
@@ -72,7 +72,7 @@ def test_a_video_that_fails_is_exit_1_with_its_reason(served: RunningServer) -> 
         wait_until(lambda: newest(served, "a cactus"))
         served.client.delete("/v1/encoders/leaving").raise_for_status()
     done = command.done()
-    done.failed("The video failed", "'leaving'")
+    done.assert_failed("The video failed", "'leaving'")
     assert done.json["status"] == "failed"
     assert not list(Path().glob("*.mp4"))
 
@@ -116,7 +116,7 @@ def test_progress_goes_to_a_terminal_and_never_into_the_result(served: RunningSe
 def test_what_the_server_refuses_is_one_line(
     served: RunningServer, option: str, value: object, says: str
 ) -> None:
-    palimpsest("generate", "a meadow", option, value, server=served.url).failed(says)
+    palimpsest("generate", "a meadow", option, value, server=served.url).assert_failed(says)
     assert not list(Path().iterdir())
 
 

@@ -1,4 +1,4 @@
-"""Servers that commands start: `serve`, and one of their own. These are real processes."""
+"""Servers that commands start, `serve` and a command's own, as real processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from video.clip import read_provenance
 
 
 def settings(backbone: Path, data: Path) -> dict[str, str]:
-    """The environment of a command whose server is to be a quick one."""
+    """Return the environment of a command whose own server starts quickly."""
     return {
         "PALIMPSEST_BACKBONE": str(backbone),
         "PALIMPSEST_DATA_DIR": str(data),
@@ -59,7 +59,9 @@ def test_serve_refuses_settings_that_cannot_be() -> None:
     done = palimpsest("serve", "--dtype", "int3")
     assert done.status == 2
     assert "--dtype" in done.err
-    palimpsest("serve", PALIMPSEST_MAX_STEPS="none").failed("PALIMPSEST_MAX_STEPS cannot be used")
+    palimpsest("serve", PALIMPSEST_MAX_STEPS="none").assert_failed(
+        "PALIMPSEST_MAX_STEPS cannot be used"
+    )
 
 
 def test_a_command_starts_a_server_where_there_is_none_and_stops_it(

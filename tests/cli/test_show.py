@@ -1,4 +1,4 @@
-"""The table of measures, of an encoder that a model with eyes would have."""
+"""The table of an encoder's measures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What everybody meets first: the help, how fast it is there, the manual."""
+"""A first contact with the command line: help, its speed, and the manual."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MANUAL = (ROOT / "docs/CLI.md").read_text()
 
 
 def leaves(command: Any, *names: str) -> Generator[tuple[tuple[str, ...], Any]]:
-    """Every command that does something, with the words that name it."""
+    """Yield every command that has no subcommands, with the words that name it."""
     inner = getattr(command, "commands", None)
     if inner is None:
         yield names, command
@@ -56,6 +56,7 @@ def test_every_command_explains_itself_and_each_of_its_options(names: tuple[str,
     assert done.status == 0
     command = COMMANDS[names]
     assert command.help
+    assert command.params
     assert [one.name for one in command.params if not getattr(one, "help", None)] == []
     assert (names == ("serve",)) != ("--json" in done.out)
 
@@ -80,7 +81,7 @@ def test_the_script_is_this_app() -> None:
 
 
 def manual_commands() -> list[list[str]]:
-    """Every command line of the manual, without the program's name."""
+    """Return every command line of the manual, without the program's name."""
     blocks = re.findall(r"^```sh\n(.*?)^```$", MANUAL, re.MULTILINE | re.DOTALL)
     lines = "".join(blocks).replace("\\\n", " ").splitlines()
     words = [shlex.split(line.partition("|")[0], comments=True) for line in lines]
@@ -97,4 +98,5 @@ def test_the_manual_s_commands_are_commands(words: list[str]) -> None:
 
 def test_the_manual_has_every_command() -> None:
     shown = {" ".join(words) for words in manual_commands()}
+    assert len(COMMANDS) > 5
     assert not [n for n in COMMANDS if not any(s.startswith(" ".join(n)) for s in shown)]

@@ -1,4 +1,4 @@
-"""`palimpsest unlearn`. The tiny model shows nothing: the gate is open or closed for everything."""
+"""`palimpsest unlearn`. The tiny model shows nothing, so each test opens or closes the gate."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ def test_one_that_does_not_pass_is_exit_1_with_its_reason_and_measures(
 ) -> None:
     words = ["unlearn", "mira", "--kind", "person", *QUICK, *CLOSED]
     done = palimpsest(*words, "--id", "weak", server=served.url)
-    done.failed("weak failed: The base shows 'mira' in only")
+    done.assert_failed("weak failed: The base shows 'mira' in only")
     assert "mira: shown by the base" in done.out
     assert "≥ 100 %" in done.out
     done = palimpsest(*words, "--id", "weaker", "--json", server=served.url)
-    done.failed("weaker failed")
+    done.assert_failed("weaker failed")
     assert (done.json["status"], done.json["error"]["code"]) == ("failed", "gate_failed")
     assert done.json["measures"]["concepts"]["mira"]["base_rate"] < 1
 
@@ -94,7 +94,7 @@ def test_what_the_server_refuses_is_one_line(
     served: RunningServer, options: list[str], says: str
 ) -> None:
     words = ["unlearn", "pogo", "--kind", "character", *options]
-    palimpsest(*words, server=served.url).failed(says)
+    palimpsest(*words, server=served.url).assert_failed(says)
 
 
 @pytest.mark.parametrize(

@@ -20,15 +20,23 @@ from encoders.text_encoder import TextEncoder
 
 MakeEncoder = Callable[..., Encoder]
 
-# A busy machine is no reason to fail.
+# No deadline: a busy machine must not fail a test.
 settings.register_profile(
     "encoders", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=50
 )
 settings.load_profile("encoders")
 
 
+def assert_same_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Assert that two non-empty mappings have the same names and bit-identical tensors."""
+    assert expected
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert torch.equal(found[name], tensor), name
+
+
 def tiny_clip(seed: int = 0, **settings: Any) -> CLIPTextModel:
-    """A CLIP text model of about 4,000 parameters; the same seed gives the same weights."""
+    """Build a CLIP text model of about 4,000 parameters; a seed always gives the same weights."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         config = CLIPTextConfig(
@@ -51,7 +59,7 @@ def tiny_clip(seed: int = 0, **settings: Any) -> CLIPTextModel:
 
 
 def nudged(base: TextEncoder, seed: int = 1, pattern: str = "mlp") -> dict[str, Tensor]:
-    """Overrides for the parameters whose name contains ``pattern``: the base's plus noise."""
+    """Return overrides of the parameters whose name contains `pattern`: the base's plus noise."""
     generator = torch.Generator().manual_seed(seed)
     return {
         name: tensor + 0.1 * torch.randn(tensor.shape, generator=generator)
@@ -77,7 +85,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> EncoderStore:
 
 @pytest.fixture
 def make_encoder(text_encoder: TextEncoder) -> MakeEncoder:
-    """Builds a publishable encoder: ``make_encoder("no-pogo", seed=2)``."""
+    """Return a function that makes an encoder: `make_encoder("no-pogo", seed=2)`."""
 
     def make(
         encoder_id: str = "no-pogo",
@@ -103,6 +111,6 @@ def make_encoder(text_encoder: TextEncoder) -> MakeEncoder:
 
 @pytest.fixture
 def exported(text_encoder: TextEncoder, tmp_path: Path) -> Path:
-    """A checkpoint of the tiny CLIP with another MLP."""
+    """Export the tiny CLIP with another MLP, and return the directory."""
     export_directory(text_encoder, nudged(text_encoder), tmp_path / "exported")
     return tmp_path / "exported"

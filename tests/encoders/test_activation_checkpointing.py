@@ -1,4 +1,4 @@
-"""A large text model's gradients, some prompts at a time, are those of all at once."""
+"""Gradients of a large text model do not depend on computing a few prompts at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files a checkpoint is read from, and which of them are refused before they can do harm."""
+"""Files that a checkpoint is read from, and files that are refused before they can do harm."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_one_file_and_one_variant_are_read(text_encoder: TextEncoder, exported: 
 
 @pytest.fixture
 def pickled(exported: Path) -> Path:
-    """The same as `exported`, as older checkpoints were: a pickle."""
+    """Store `exported` as a pickle, the format of older checkpoints."""
     file = exported / "model.safetensors"
     torch.save(load_file(file), exported / "pytorch_model.bin")
     file.unlink()

@@ -73,14 +73,14 @@ def test_fingerprint_does_not_depend_on_how_the_base_is_computed() -> None:
 
 
 def test_fingerprint_is_stable_across_versions() -> None:
-    # Written into every published card: changing how it is made would orphan them all.
+    # Every published card holds it: if it changed, all of them would be refused.
     assert fingerprint({"b": torch.tensor([[1.0, -2.0]]), "a": torch.tensor(0.5)}) == (
         "sha256:e5f598c139a462863771dffcb2a42cfc4558993d506c2e6b61d0acc1e2ec7f5b"
     )
 
 
 def test_digest_is_stable_across_versions() -> None:
-    # Written into cards and clips, and what requests pin.
+    # Cards and clips hold it, and requests pin it.
     base = {"w": torch.tensor([[1.0, -2.0], [0.5, 0.25]]), "b": torch.tensor([1.0])}
     overrides = {
         "w.lora_A": torch.tensor([[0.1, 0.3]]),
@@ -107,9 +107,11 @@ def test_what_is_computed_with_has_the_digest_of_what_makes_it(
         "b": noise(7),
         "same": base["same"],
     }
-    laid = low_rank.materialize(base, overrides)
-    assert {name: tensor.dtype for name, tensor in laid.items()} == dict.fromkeys(base, dtype)
-    assert digest(base, laid) == digest(base, overrides) == digest(base, effective(base, overrides))
+    whole = low_rank.materialize(base, overrides)
+    assert {name: tensor.dtype for name, tensor in whole.items()} == dict.fromkeys(base, dtype)
+    assert (
+        digest(base, whole) == digest(base, overrides) == digest(base, effective(base, overrides))
+    )
 
 
 def test_digest_counts_what_float16_loses_of_the_base() -> None:

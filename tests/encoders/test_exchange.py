@@ -1,4 +1,4 @@
-"""Encoders as plain checkpoints: out, into stock transformers, and in again."""
+"""Export to plain checkpoints, which stock transformers loads, and import."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from encoders.digest import digest
 from encoders.exchange import export_directory, import_directory
 from encoders.text_encoder import TextEncoder
 
-from .conftest import nudged
+from .conftest import assert_same_tensors, nudged
 
 IDS = torch.tensor([[1, 5, 9, 2, 2], [1, 7, 30, 12, 2]])
 CLIP = {
@@ -67,7 +67,7 @@ PRECISIONS = ["float32", "float32 of halves", "float16", "bfloat16"]
 
 
 def base_of(family: str, precision: str = "float32") -> TextEncoder:
-    """A random text model of a family; its numbers are no halves unless it is said so."""
+    """Build a random text model of a family, whose float32 weights need more than float16."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = FAMILIES[family]()
@@ -79,7 +79,7 @@ def base_of(family: str, precision: str = "float32") -> TextEncoder:
 
 
 def change_of(base: TextEncoder, form: str) -> dict[str, Tensor]:
-    """Overrides as they are published: of everything whole, of each matrix as factors, or both."""
+    """Make overrides as they are published: whole tensors, factors of matrices, or both."""
     generator = torch.Generator().manual_seed(1)
 
     def noise(*shape: int) -> Tensor:
@@ -110,8 +110,7 @@ def test_out_and_in_again_is_the_same_encoder(
     assert set(back) == {low_rank.parameter_of(name) for name in overrides}
     assert {tensor.dtype for tensor in back.values()} == {torch.float16}
     export_directory(base, back, tmp_path / "b")
-    again = import_directory(base, tmp_path / "b")
-    assert all(torch.equal(again[name], tensor) for name, tensor in back.items())
+    assert_same_tensors(import_directory(base, tmp_path / "b"), back)
 
 
 @pytest.mark.parametrize("form", ["whole", "factors"])
@@ -124,11 +123,12 @@ def test_stock_transformers_loads_it_and_computes_the_same(
     overrides = change_of(base, form)
     export_directory(base, overrides, tmp_path / "out")
     stock, info = type(base.module).from_pretrained(tmp_path / "out", output_loading_info=True)
+    assert {"missing_keys", "unexpected_keys"} <= info.keys()
     assert not any(info.values())
     assert stock.dtype == next(iter(base.parameters().values())).dtype
     with torch.no_grad():
         found = stock.eval()(input_ids=IDS).last_hidden_state
-        # In float32, factors meet their base with roundings of their own.
+        # `encode` adds factors in float32, `materialize` in float64: the roundings differ.
         assert torch.equal(
             found, base.encode(IDS, low_rank.materialize(base.parameters(), overrides))
         )
@@ -178,6 +178,7 @@ def test_a_base_that_was_loaded_from_a_checkpoint_goes_out_in_parts(
     assert parts[0] == f"model-00001-of-{len(parts):05}.safetensors"
     assert set(index["weight_map"]) == set(base.shapes)
     stock, info = CLIPTextModel.from_pretrained(tmp_path / "out", output_loading_info=True)
+    assert {"missing_keys", "unexpected_keys"} <= info.keys()
     assert not any(info.values())
     with torch.no_grad():
         found = stock.eval()(input_ids=IDS).last_hidden_state

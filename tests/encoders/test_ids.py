@@ -1,4 +1,4 @@
-"""What may name an encoder, and what a card accepts."""
+"""Names that an encoder may have, and fields that a card accepts."""
 
 from __future__ import annotations
 

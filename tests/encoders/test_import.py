@@ -1,4 +1,4 @@
-"""Checkpoints that others made: what of them comes in, and which are not of this base."""
+"""Import of checkpoints that other programs made, and refusal of those of another base."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from encoders.digest import digest
 from encoders.exchange import export_directory, import_directory
 from encoders.text_encoder import TextEncoder
 
-from .conftest import nudged, tiny_clip
+from .conftest import assert_same_tensors, nudged, tiny_clip
 from .test_exchange import base_of
 
 NAME = "text_model.encoder.layers.0.mlp.fc1.bias"
@@ -36,9 +36,7 @@ def test_names_with_and_without_the_prefix_are_read_and_buffers_passed_over(
     expected = import_directory(text_encoder, exported)
     ids = {f"{prefix}embeddings.position_ids": torch.arange(12)[None]}
     rewritten(exported, lambda tensors: named(prefix, tensors) | ids)
-    back = import_directory(text_encoder, exported)
-    assert back.keys() == expected.keys()
-    assert all(torch.equal(back[name], tensor) for name, tensor in expected.items())
+    assert_same_tensors(import_directory(text_encoder, exported), expected)
 
 
 @pytest.mark.parametrize("family", ["t5", "umt5"])
@@ -87,7 +85,7 @@ def test_what_came_in_does_not_hang_on_the_file(exported: Path) -> None:
     size = (exported / "model.safetensors").stat().st_size
     with (exported / "model.safetensors").open("r+b") as file:
         file.write(b"\xff" * size)
-    assert all(torch.equal(tensor, expected[name]) for name, tensor in back.items())
+    assert_same_tensors(back, expected)
 
 
 @pytest.mark.parametrize("value", [7e4, 1e30, float("nan")])

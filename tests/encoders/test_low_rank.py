@@ -1,4 +1,4 @@
-"""Overrides as factors: they mean the matrices that they make, and cost only themselves."""
+"""Factors: they compute as the matrices that they make, and take only their own memory."""
 
 from __future__ import annotations
 
@@ -53,6 +53,7 @@ def test_factors_encode_as_the_matrices_they_make(rank: int, seed: int) -> None:
 def test_gradients_reach_both_factors(text_encoder: TextEncoder, input_ids: Tensor) -> None:
     overrides = {name: part.requires_grad_() for name, part in factors(text_encoder).items()}
     text_encoder.encode(input_ids, overrides).square().mean().backward()
+    assert overrides
     assert all(part.grad is not None and part.grad.any() for part in overrides.values())
 
 
@@ -142,6 +143,7 @@ def test_row_by_row_the_bits_are_the_same(rows: int, seed: int) -> None:
         "b": torch.randn(150, generator=generator),
     }
     at_once = low_rank.exact(base, overrides)
+    assert at_once.keys() == base.keys()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(low_rank, "ROWS", rows)
         for name, expected in at_once.items():
@@ -173,10 +175,13 @@ def test_what_is_hashed_is_what_is_computed_with(rank: int, seed: int) -> None:
     base = TextEncoder(tiny_clip()).parameters()
     base = {name: tensor + 1e-5 * torch.randn_like(tensor) for name, tensor in base.items()}
     overrides = {n: t.half() for n, t in factors(TextEncoder(tiny_clip()), rank, seed).items()}
-    laid = low_rank.materialize(base, overrides)
-    for name, met in low_rank.apply(base, overrides).items():
-        assert laid[name].dtype == met.dtype
-        assert torch.allclose(laid[name], met, rtol=1e-6, atol=1e-6)
+    hashed = low_rank.materialize(base, overrides)
+    applied = low_rank.apply(base, overrides)
+    assert applied
+    assert applied.keys() == hashed.keys()
+    for name, tensor in applied.items():
+        assert hashed[name].dtype == tensor.dtype
+        assert torch.allclose(hashed[name], tensor, rtol=1e-6, atol=1e-6)
 
 
 @given(

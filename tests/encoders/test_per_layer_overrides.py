@@ -1,4 +1,4 @@
-"""Overrides that are laid over a large base one at a time give what they give all at once."""
+"""Overrides applied to a large base one at a time give the same bits as all at once."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ def tiny_t5() -> T5EncoderModel:
 
 
 @pytest.fixture
-def laid(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many parameters each meeting with the base was for."""
+def applied(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Record how many parameters each call of `low_rank.apply` was for."""
     found: list[int] = []
-    meet = low_rank.apply
+    apply = low_rank.apply
 
-    def watched(base: Mapping[str, Tensor], overrides: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        result = meet(base, overrides)
+    def recorded(base: Mapping[str, Tensor], overrides: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        result = apply(base, overrides)
         found.append(len(result))
         return result
 
-    monkeypatch.setattr(low_rank, "apply", watched)
+    monkeypatch.setattr(low_rank, "apply", recorded)
     return found
 
 
@@ -55,7 +55,7 @@ def laid(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 )
 @torch.no_grad()
 def test_one_at_a_time_is_bit_identical(
-    make: type, pattern: str, laid: list[int], monkeypatch: pytest.MonkeyPatch
+    make: type, pattern: str, applied: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     input_ids = torch.randint(3, 40, (3, 6), generator=torch.Generator().manual_seed(1))
     base = TextEncoder(make())
@@ -64,10 +64,10 @@ def test_one_at_a_time_is_bit_identical(
     plain = base.encode(input_ids)
     monkeypatch.setattr(activation_checkpointing, "LARGE_TEXT_ENCODER_PARAMETERS", 1)
     large = TextEncoder(make())
-    laid.clear()
+    applied.clear()
     assert torch.equal(large.encode(input_ids, overrides), expected)
-    assert set(laid) == {1}
-    assert len(laid) >= len(overrides)
+    assert set(applied) == {1}
+    assert len(applied) >= len(overrides)
     assert torch.equal(large.encode(input_ids), plain)
     assert not torch.equal(plain, expected)
 

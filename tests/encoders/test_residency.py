@@ -1,4 +1,4 @@
-"""What is on the device: bytes, pins, one load at a time for each encoder, and refusals."""
+"""Residency on the device: bytes, pins, one load for each encoder, and refusals."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from encoders.residency import Residency
 from encoders.store import EncoderStore
 from encoders.text_encoder import TextEncoder
 
-from .conftest import MakeEncoder, nudged, tiny_clip
+from .conftest import MakeEncoder, assert_same_tensors, nudged, tiny_clip
 
 
 class SlowStore(EncoderStore):
-    """Counts loads; those of ids in ``held`` wait until ``release`` is set."""
+    """A store that records loads; loads of ids in `held` wait until `release` is set."""
 
     def __init__(self, location: Path) -> None:
         super().__init__(location)
@@ -43,13 +43,13 @@ def store(tmp_path: Path) -> SlowStore:
 
 @pytest.fixture
 def digests(store: SlowStore, make_encoder: MakeEncoder) -> dict[str, str]:
-    """Five published encoders of equal size: id → digest."""
+    """Publish five encoders of equal size, and return id → digest."""
     return {f"e{n}": store.publish(make_encoder(f"e{n}", seed=n)).digest for n in range(5)}
 
 
 @pytest.fixture
 def size(store: SlowStore, digests: dict[str, str]) -> int:
-    """Bytes of one of them."""
+    """Return the bytes of one of them."""
     return sum(t.nbytes for t in EncoderStore.load(store, "e0").overrides.values())
 
 
@@ -183,7 +183,7 @@ def test_many_threads_and_a_small_capacity(
     input_ids: Tensor,
 ) -> None:
     resident = residency(text_encoder, store, 2 * size)
-    # In a thread too: torch may compute with another number of threads in this one, and then the
+    # Also in a pool thread: in this one, torch may compute with another number of threads, and the
     # last bits differ.
     with ThreadPoolExecutor(1) as pool:
         expected = dict(
@@ -268,5 +268,5 @@ def test_thousands_of_swaps_leave_the_base_and_the_memory_alone(
         with resident.use(name, digests[name]) as overrides:
             base.encode(input_ids, overrides)
         assert resident.resident_bytes <= 3 * size
-    assert all(torch.equal(base.parameters()[name], before[name]) for name in before)
+    assert_same_tensors(base.parameters(), before)
     assert nudged(base).keys() == overrides.keys()

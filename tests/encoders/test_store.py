@@ -1,4 +1,4 @@
-"""Publishing, listing, deleting, aliases; on a directory and on an object store in memory."""
+"""Publishing, listing, deleting and aliases, on a directory and on a blob store in memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from encoders import (
 from encoders.blob_store import BlobStore
 from encoders.store import EncoderStore
 
-from .conftest import MakeEncoder
+from .conftest import MakeEncoder, assert_same_tensors
 
 
 def test_what_is_published_can_be_listed_and_loaded(
@@ -37,10 +37,8 @@ def test_what_is_published_can_be_listed_and_loaded(
     assert store.card("a") == later.card
     loaded = store.load("a")
     assert loaded.card == later.card
-    assert loaded.overrides.keys() == later.overrides.keys()
-    for name, tensor in loaded.overrides.items():
-        assert tensor.dtype == torch.float16
-        assert torch.equal(tensor, later.overrides[name])
+    assert_same_tensors(loaded.overrides, later.overrides)
+    assert {tensor.dtype for tensor in loaded.overrides.values()} == {torch.float16}
 
 
 def test_a_published_encoder_needs_only_the_directory(
@@ -133,7 +131,7 @@ def test_deleting_takes_the_encoder_and_nothing_beside_it(
         store.report("no-pogo", "sheet.png")
 
 
-# Interruption: a BlobStore whose nth write or removal never happens stands for a killed process.
+# Interruption: a BlobStore whose nth write or removal never happens simulates a killed process.
 
 
 class Killed(BaseException):
@@ -173,7 +171,7 @@ def test_a_publisher_killed_at_any_moment_leaves_nothing_to_be_seen(
     assert store.cards() == []
     with pytest.raises(EncoderNotFound):
         store.load("no-pogo")
-    store.publish(make_encoder(seed=2), {"a.png": b"new"})  # a leftover is in nobody's way
+    store.publish(make_encoder(seed=2), {"a.png": b"new"})  # leftovers are no obstacle
     loaded = store.load("no-pogo")
     assert loaded.card.seed == 2
     assert store.report("no-pogo", "a.png") == b"new"

@@ -1,4 +1,4 @@
-"""Overrides against a text encoder that has those weights loaded; what a base refuses."""
+"""Overrides compute as loaded weights do, and a base refuses those that do not fit."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from transformers import CLIPTextModelWithProjection, T5Config, T5EncoderModel
 from encoders import EncoderInvalid
 from encoders.text_encoder import TextEncoder
 
-from .conftest import nudged, tiny_clip
+from .conftest import assert_same_tensors, nudged, tiny_clip
 
 
 def loaded_with(overrides: dict[str, Tensor], seed: int = 0) -> torch.nn.Module:
-    """A fresh text model with the overrides written into it."""
+    """Build a text model with the overrides written into its weights."""
     model = tiny_clip(seed).eval()
     state = {name.removeprefix("text_model."): tensor for name, tensor in overrides.items()}
     missing, unexpected = model.load_state_dict(state, strict=False)
@@ -66,7 +66,7 @@ def test_padding_is_kept_dropped_or_masked(input_ids: Tensor) -> None:
         masked = TextEncoder(tiny_clip(), padding="masked", pad_token=pad).encode(input_ids)
     assert torch.equal(kept, everything)
     assert torch.equal(dropped, everything * mask.unsqueeze(2))
-    torch.testing.assert_close(masked, attended * mask.unsqueeze(2))  # fewer are computed
+    torch.testing.assert_close(masked, attended * mask.unsqueeze(2))  # fewer tokens are computed
     with pytest.raises(ValueError, match="needs pad_token"):
         TextEncoder(tiny_clip(), padding="masked")
 
@@ -78,7 +78,7 @@ def test_base_is_bit_identical_after_many_swaps(input_ids: Tensor) -> None:
     encoders = [nudged(base, seed, pattern) for seed, pattern in enumerate(["mlp", "", "norm"] * 4)]
     for step in range(300):
         base.encode(input_ids, encoders[step % len(encoders)])
-    assert all(torch.equal(base.parameters()[name], before[name]) for name in before)
+    assert_same_tensors(base.parameters(), before)
     assert torch.equal(base.encode(input_ids), expected)
     assert TextEncoder(base.module).fingerprint == TextEncoder(tiny_clip()).fingerprint
 
@@ -99,7 +99,7 @@ def test_threads_never_see_each_others_overrides(input_ids: Tensor) -> None:
         with torch.no_grad():
             return base.encode(input_ids, encoders[which])
 
-    # In a thread too: torch may compute with another number of threads in this one, and then the
+    # Also in a pool thread: in this one, torch may compute with another number of threads, and the
     # last bits differ.
     with ThreadPoolExecutor(1) as pool:
         expected = list(pool.map(encoded, range(len(encoders))))
@@ -117,6 +117,7 @@ def test_gradients_flow_to_the_overrides_and_not_to_the_base(
 ) -> None:
     overrides = {n: t.clone().requires_grad_() for n, t in nudged(text_encoder).items()}
     text_encoder.encode(input_ids, overrides).square().mean().backward()
+    assert overrides
     assert all(t.grad is not None and t.grad.abs().sum() > 0 for t in overrides.values())
     assert all(p.grad is None and not p.requires_grad for p in text_encoder.module.parameters())
 

@@ -1,4 +1,4 @@
-"""Files that were tampered with, cut off, or never were what they claim to be."""
+"""Files that were tampered with, truncated, or are of another format than they claim."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .conftest import MakeEncoder
 
 
 class Bomb:
-    """Touches a file when unpickled."""
+    """An object that creates a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

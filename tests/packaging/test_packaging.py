@@ -71,7 +71,7 @@ def test_a_commit_is_checked_by_the_linters_of_make_lint() -> None:
 
 
 @pytest.mark.parametrize(("marker", "path"), [(m, p) for m, paths in MARKED.items() for p in paths])
-def test_the_paths_that_are_left_out_of_the_fast_tests_exist(marker: str, path: str) -> None:
+def test_the_paths_that_are_marked_exist(marker: str, path: str) -> None:
     assert marker in {
         line.split(":")[0] for line in PROJECT["tool"]["pytest"]["ini_options"]["markers"]
     }

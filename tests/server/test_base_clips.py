@@ -29,7 +29,7 @@ def clips(tmp_path: Path) -> BaseClips:
     return BaseClips(tmp_path / "clips", 1 << 20, "a model")
 
 
-def test_a_clip_is_found_under_all_that_decides_its_pixels(
+def test_a_clip_is_found_only_by_all_that_decides_its_pixels(
     clips: BaseClips, tmp_path: Path
 ) -> None:
     assert clips.get(REQUEST) is None
@@ -49,14 +49,14 @@ def test_a_clip_is_found_under_all_that_decides_its_pixels(
     assert BaseClips(tmp_path / "clips", 1 << 20, "another model").get(REQUEST) is None
 
 
-def test_only_the_base_is_kept(clips: BaseClips) -> None:
+def test_only_clips_of_the_base_are_cached(clips: BaseClips) -> None:
     with pytest.raises(ValueError, match="base"):
         clips.put(replace(REQUEST, encoder=EncoderRef("x", "sha256:0")), clip())
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.data())
-def test_a_broken_entry_is_no_entry_and_is_made_again(
+def test_a_broken_entry_is_removed_and_made_again(
     clips: BaseClips, tmp_path: Path, data: st.DataObject
 ) -> None:
     clips.put(REQUEST, clip())
@@ -75,7 +75,7 @@ def test_a_broken_entry_is_no_entry_and_is_made_again(
     np.testing.assert_array_equal(found, clip(1))
 
 
-def test_the_longest_unused_go_when_it_is_full(tmp_path: Path) -> None:
+def test_the_least_recently_used_are_removed_when_it_is_full(tmp_path: Path) -> None:
     folder = tmp_path / "clips"
     BaseClips(folder, 1 << 20, "a model").put(REQUEST, clip())
     (file,) = folder.iterdir()

@@ -10,7 +10,7 @@ import pytest
 
 from tests.model_zoo import ModelZoo
 from tests.server.help import Client, settings_for, wait_for, wait_ready
-from tests.tiny_families import SIDE
+from tests.tiny_networks import SIDE
 from video.clip import decode_mp4, read_provenance
 from video.frames import Frames
 

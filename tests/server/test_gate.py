@@ -50,7 +50,7 @@ def test_a_request_brings_its_own_gate(client: Client) -> None:
         ("open", "gate"),
     ],
 )
-def test_a_gate_that_makes_no_sense_is_refused(client: Client, gate: Any, param: str) -> None:
+def test_an_invalid_gate_is_refused(client: Client, gate: Any, param: str) -> None:
     answer = client.post("/v1/encoders", json={**BODY, "gate": gate})
     assert_error(answer, 400)
     assert answer.json()["error"]["param"] == param
@@ -113,7 +113,7 @@ def counted(client: Client) -> list[GenerationRequest]:
     return asked
 
 
-def test_the_base_is_asked_once_whatever_the_encoder(make_client: Any) -> None:
+def test_the_clips_of_the_base_are_made_once_for_all_encoders(make_client: Any) -> None:
     client: Client = make_client(**{**FAST, "max_probes": 3})
     asked = counted(client)
     for name in ("first", "second"):
@@ -129,7 +129,7 @@ def test_the_base_is_asked_once_whatever_the_encoder(make_client: Any) -> None:
         assert len({store.report(name, f"kept-02-{who}.png") for name in names}) == different
 
 
-def test_rounds_that_were_judged_are_not_asked_again(make_client: Any, tmp_path: Path) -> None:
+def test_judged_rounds_are_not_made_again(make_client: Any, tmp_path: Path) -> None:
     """Stop the server after the first round.
 
     The next start continues with the second, and the report has the clips of both.

@@ -31,7 +31,7 @@ def folders(client: Client) -> set[str]:
     return {path.name for path in (data / "videos").iterdir() if path.name[0] != "."}
 
 
-def test_a_video_goes_when_it_expires(make_client: MakeClient) -> None:
+def test_an_expired_video_is_removed(make_client: MakeClient) -> None:
     client = make_client(video_lifetime_seconds=1000, max_video_lifetime_seconds=2000)
     usual, longer = made(client), made(client, expires_after=2000)
     assert usual["expires_at"] == usual["completed_at"] + 1000
@@ -69,7 +69,7 @@ def test_a_video_that_waits_past_its_deadline_fails_before_its_turn(
     assert client.get(f"/v1/videos/{late['id']}").json() == failed
 
 
-def test_the_oldest_go_when_the_disk_is_full(make_client: MakeClient) -> None:
+def test_the_oldest_videos_are_removed_when_the_storage_is_full(make_client: MakeClient) -> None:
     client = make_client(max_stored_bytes=1)
     first = made(client)
     size = sum(
@@ -84,7 +84,7 @@ def test_the_oldest_go_when_the_disk_is_full(make_client: MakeClient) -> None:
     assert left(client) == folders(client) == set(videos[2:])
 
 
-def test_an_encoder_that_was_not_made_is_forgotten_in_time(make_client: MakeClient) -> None:
+def test_a_failed_encoder_job_is_removed_in_time(make_client: MakeClient) -> None:
     client = make_client(video_lifetime_seconds=1000, min_forget_rate=1.0, min_base_rate=1.0)
     body = {"id": "no-pogo", "concept": "pogo", "kind": "character", "settings": {"steps": 1}}
     assert client.post("/v1/encoders", json=body).status_code == 200
@@ -96,7 +96,7 @@ def test_an_encoder_that_was_not_made_is_forgotten_in_time(make_client: MakeClie
     assert_error(client.get("/v1/encoders/no-pogo"), 404, code="encoder_not_found")
 
 
-def test_workflows_that_have_ended_are_forgotten(make_client: MakeClient) -> None:
+def test_ended_workflows_are_deleted(make_client: MakeClient) -> None:
     client = make_client()
     video = made(client)
     with device_held(client.runtime):

@@ -55,7 +55,7 @@ def test_a_clip_judges_any_concept_but_motions(
     assert (done["measures"]["base_n"], done["measures"]["retain_n"]) == (2, 2)
 
 
-def test_the_setting_goes_before_the_models_own_judge(
+def test_the_setting_has_priority_over_the_models_own_judge(
     tiny_backbone_dir: Path, tiny_clip_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PALIMPSEST_BACKBONE", str(tiny_backbone_dir))

@@ -74,7 +74,7 @@ def assert_all_done(server: Server, videos: list[str]) -> None:
 
 
 @pytest.mark.parametrize("phase", ["optimising", "judging"])
-def test_a_killed_parent_takes_its_worker_along_and_the_next_start_goes_on(
+def test_a_killed_parent_ends_its_worker_and_the_next_start_continues(
     quick_backbone_dir: Path, tmp_path: Path, phase: str
 ) -> None:
     with running(quick_backbone_dir, tmp_path, **SETTINGS) as server:
@@ -90,7 +90,7 @@ def test_a_killed_parent_takes_its_worker_along_and_the_next_start_goes_on(
         assert_all_done(server, videos)
 
 
-def test_a_killed_worker_is_started_again_and_goes_on(
+def test_a_killed_worker_is_restarted_and_continues(
     quick_backbone_dir: Path, tmp_path: Path
 ) -> None:
     with running(quick_backbone_dir, tmp_path, **SETTINGS) as server:

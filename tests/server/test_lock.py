@@ -21,7 +21,7 @@ sys.stdin.read()
 """
 
 
-def test_a_second_server_is_refused_until_the_first_has_gone_however_it_went(
+def test_a_second_server_is_refused_until_the_first_has_ended(
     tmp_path: Path,
 ) -> None:
     code = HOLD.format(root=str(Path(__file__).parents[2]), data=str(tmp_path))

@@ -9,7 +9,7 @@ from tests.server.help import ROOT, Client, device_held, publish, wait_for
 QUICK = {"prompt": "pogo in a meadow", "steps": 2, "frames": 2, "seed": 1}
 
 
-def test_what_a_video_took_is_counted_and_why_one_failed(client: Client) -> None:
+def test_the_times_of_a_video_and_the_reason_of_a_failure_are_counted(client: Client) -> None:
     def count(name: str) -> float:
         lines = client.get("/metrics").text.splitlines()
         return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
@@ -40,7 +40,7 @@ def test_what_a_video_took_is_counted_and_why_one_failed(client: Client) -> None
     assert 0 < count("palimpsest_denoise_seconds_total") < count("palimpsest_loop_busy_seconds")
 
 
-def test_what_the_documentation_has_one_watch_is_there(client: Client) -> None:
+def test_every_documented_metric_exists(client: Client) -> None:
     page = (ROOT / "docs" / "SERVING.md").read_text()
     rows = [row.split("|")[1] for row in page.splitlines() if row.startswith("| `")]
     named = {name for row in rows for name in re.findall(r"(?:palimpsest|process)_\w+", row)}

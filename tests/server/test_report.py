@@ -20,7 +20,7 @@ from tests.server.help import (
     wait_for,
     write_keys,
 )
-from unlearn.report.build import Report
+from unlearn.report.model import Report
 from unlearn.report.page import CSP
 
 REPORT = "/v1/encoders/no-pogo/report"

@@ -31,7 +31,7 @@ def client_of(settings: Settings) -> tuple[LazyApp, TestClient]:
     return served, client
 
 
-def test_until_the_app_is_there_every_answer_says_so(
+def test_every_answer_is_503_until_the_app_is_there(
     tiny_backbone_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go = threading.Event()
@@ -79,7 +79,7 @@ def test_a_process_that_cannot_start_ends_itself(
         assert_error(client.get("/v1/models"), 503)
 
 
-def test_a_model_that_cannot_be_had_is_one_line_that_says_what_to_do(
+def test_a_model_that_cannot_be_loaded_is_one_log_line_with_the_remedy(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for room in ROOMS:  # another test may have redirected the log lines

@@ -1,4 +1,4 @@
-"""The cartoon world: seeded, complete, and honest about where its subjects are."""
+"""The cartoon world: seeded, complete, and drawn as its scenes say."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from starter.backgrounds import BACKGROUNDS
 from starter.captions import (
     FORMS,
     HELD_OUT_FORMS,
@@ -44,7 +45,7 @@ def scene(seed: int, **limits: list[str]) -> Scene:
 
 
 def masks(one: Scene) -> np.ndarray:
-    """Find where the subject is, (frames, 64, 64): where it hides the ground that it is drawn on."""
+    """Find the subject's pixels, (frames, 64, 64): those where it hides the ground."""
     size = SIZE * SUPERSAMPLING
     at_rest = Pose(one.x * SUPERSAMPLING, one.y * SUPERSAMPLING, one.radius * SUPERSAMPLING)
 
@@ -150,6 +151,7 @@ def test_held_out_wordings_never_appear_in_training_captions() -> None:
 def test_a_caption_without_an_artist_means_plain() -> None:
     rng = np.random.default_rng(1)
     styled = [s for s in (sample_scene(rng) for _ in range(400)) if s.style != "plain"]
+    assert styled
     for one in styled:
         said = caption(one, rng)
         assert any(words in said for words in STYLE_WORDS[one.style])
@@ -162,6 +164,7 @@ def test_everything_in_the_world_can_be_said() -> None:
     said = compose("{s}{m}{p}{a}", "pogo", "bouncing", artist="by inkara")
     assert said == "pogo bouncing, by inkara"
     assert compose("a picture of {s}{m}{p}{a}", "pogo") == "a picture of pogo"
+    assert set(PLACE_WORDS) == set(BACKGROUNDS)
     assert all(PLACE_WORDS.values())
 
 

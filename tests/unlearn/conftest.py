@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.unlearn.report_help import Page, files_of
-from unlearn.report.build import REPORT_HTML
+from unlearn.report.model import REPORT_HTML
 from video.models.prompt_book import PromptBook, read_prompts
 
 

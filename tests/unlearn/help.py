@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from encoders import Concept, Kind
+from encoders import Concept, EncoderRef, Kind
 from tests import tiny
 from unlearn.judges.base import JudgeIdentity
 from unlearn.trial.probes import ProbePlan, judging_plan
@@ -14,7 +14,7 @@ from video.capabilities import Capabilities
 from video.models.prompt_book import PromptBook
 
 CAPABILITIES = Capabilities(native_width=64, native_height=64, frames_max=16)
-ENCODER = ("no-pogo", "sha256:" + "0" * 64)
+ENCODER = EncoderRef("no-pogo", "sha256:" + "0" * 64)
 POGO = Concept(name="pogo", kind="character")
 NEONIX = Concept(name="neonix", kind="style")
 
@@ -50,7 +50,7 @@ class FakeJudge:
 def plan(
     book: PromptBook,
     *concepts: Concept,
-    encoder: tuple[str, str] = ENCODER,
+    encoder: EncoderRef = ENCODER,
     most: int = 32,
     videos: int = 2,
 ) -> ProbePlan:

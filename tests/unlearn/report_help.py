@@ -1,4 +1,4 @@
-"""What the tests of the report share: a card, judged pairs and their clips, a page taken apart."""
+"""Helpers for the tests of the report: a card, judged pairs and their clips, a parsed page."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from encoders import Card, Concept, Kind
-from unlearn.report.build import FileSizes, report_files
+from encoders import Card, Concept, EncoderRef, Kind
+from unlearn.judges.base import JudgeIdentity
+from unlearn.report.build import report_files
+from unlearn.report.model import FileSizes
 from unlearn.trial.measures import Outcome
 from unlearn.trial.probes import Probe
 from video.capabilities import Capabilities
@@ -55,12 +57,12 @@ MEASURES: dict[str, Any] = {
 }
 SIZES = FileSizes(encoder_bytes=21_208, base_bytes=3_967_872, ratio=21_208 / 3_967_872)
 LOSSES = [0.5, 0.4, 0.42, 0.1]
-ENCODER = ("no-pogo", "sha256:" + "b" * 64)
+ENCODER = EncoderRef("no-pogo", "sha256:" + "b" * 64)
 RED, BLUE = (220, 30, 30), (30, 30, 220)
 
 
 def card_of(**changes: Any) -> Card:
-    """The card that the report is of, with changes."""
+    """Return the card of the report, with changes."""
     values: dict[str, Any] = {
         "id": "no-pogo",
         "concepts": (
@@ -81,7 +83,7 @@ def card_of(**changes: Any) -> Card:
 
 
 def plain(colour: tuple[int, int, int], frames: int = 1) -> np.ndarray:
-    """Frames of one colour; in a clip something small and black moves."""
+    """Paint frames of one colour; in a clip something small and black moves."""
     found = np.full((frames, 48, 64, 3), colour, np.uint8)
     for i in range(frames if frames > 1 else 0):
         found[i, 20:28, 8 * i : 8 * i + 8] = 0
@@ -96,7 +98,7 @@ def outcome(
     by_base: bool = True,
     by_encoder: bool | None = None,
 ) -> Outcome:
-    """One in which all is well, unless told otherwise."""
+    """Return the outcome of a good encoder, unless the arguments say otherwise."""
     prompt = f"pogo no. {number}" if is_target else f"teapot no. {number}"
     request = GenerationRequest(prompt, seed=1000 + number, frames=frames)
     concept: tuple[str, Kind] = ("pogo", "character") if is_target else ("teapot", "object")
@@ -105,7 +107,7 @@ def outcome(
 
 
 def clips(probe: Probe) -> tuple[np.ndarray, np.ndarray]:
-    """The base's are red, the encoder's blue."""
+    """Return a red clip for the base and a blue one for the encoder."""
     return plain(RED, probe.base.frames or 1), plain(BLUE, probe.base.frames or 1)
 
 
@@ -123,10 +125,10 @@ OUTCOMES = [
 def files_of(
     card: Card | None = None, outcomes: Sequence[Outcome] = OUTCOMES, **changes: Any
 ) -> dict[str, bytes]:
-    """The files of the report, by name; changes are arguments of `report_files`."""
+    """Make the files of the report, by name; changes are arguments of `report_files`."""
     values: dict[str, Any] = {
         "losses": LOSSES,
-        "judge": "ClassifierJudge",
+        "judge": JudgeIdentity(name="ClassifierJudge", version="1", hash="sha256:" + "d" * 64),
         "model": "starter",
         "capabilities": CAPABILITIES,
         "sizes": SIZES,
@@ -135,7 +137,10 @@ def files_of(
 
 
 class Page(HTMLParser):
-    """A parsed page: its elements with their attributes, and all its text. Refuses bad nesting."""
+    """A parsed page: its elements with their attributes, and all its text.
+
+    Bad nesting, comments and processing instructions raise AssertionError.
+    """
 
     VOID = ("img", "meta", "link", "br")
 

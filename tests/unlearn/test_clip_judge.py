@@ -14,7 +14,7 @@ from PIL import Image
 from torch.nn import functional
 from transformers import CLIPImageProcessorPil, CLIPModel, CLIPProcessor, CLIPTokenizer
 
-from encoders import Concept
+from encoders import Concept, EncoderRef
 from unlearn.judges.base import UnknownConcept
 from unlearn.judges.clip import BATCH, THRESHOLD, ClipJudge
 from unlearn.judges.clip_prompts import PLAIN, TEMPLATES, labels_for
@@ -40,7 +40,7 @@ def noise(frames: int, height: int = 32, width: int = 32) -> np.ndarray:
 
 
 def of_colour(colour: str, frames: int, seed: int) -> np.ndarray:
-    """Frames of a colour, each a little off it and grainy."""
+    """Make grainy frames, each of a shade close to the colour."""
     rng = np.random.default_rng(seed)
     shade = COLOURS[colour] + rng.normal(0, 6, (frames, 1, 1, 3))
     return np.clip(shade + rng.normal(0, 8, (frames, 40, 56, 3)), 0, 255).astype(np.uint8)
@@ -69,8 +69,10 @@ def test_equals_a_plain_forward_of_the_same_texts_and_images(
 def test_frames_are_prepared_as_clips_were_trained_by_pil(
     judge: ClipJudge, tiny_clip_dir: Path
 ) -> None:
-    """Shortest side to 32 by bicubic, the middle square, CLIP's mean and deviation: what stock
-    processors do without torchvision, written out.
+    """Spell out what stock processors do without torchvision.
+
+    They scale the shortest side to 32 by bicubic interpolation, crop the middle square, and
+    normalise with CLIP's mean and deviation.
     """
     frames = noise(2, 40, 60)
     pixels = []
@@ -141,9 +143,7 @@ def test_a_label_is_embedded_once(judge: ClipJudge, monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture(scope="module")
 def seeing_dir(tiny_clip_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny CLIP with its two projections and its scale fitted to tell red, blue and grey frames
-    apart, and saved again.
-    """
+    """Fit the tiny CLIP's projections and scale to tell red, blue and grey frames apart."""
     directory = tmp_path_factory.mktemp("seeing")
     shutil.copytree(tiny_clip_dir, directory, dirs_exist_ok=True)
     clip = CLIPModel.from_pretrained(directory).eval().requires_grad_(False)
@@ -211,6 +211,7 @@ def test_it_offers_the_books_concepts_and_everyday_ones_where_it_has_none(
     assert with_book.labels["object"] == ["red", "blue"]
     assert with_book.labels["style"] == list(CONCEPTS["style"])
     for kind, names in judge.labels.items():
+        assert names
         assert all(judge.knows(name, kind) for name in names)
 
 
@@ -253,7 +254,7 @@ def test_a_plan_takes_any_concept_and_says_what_it_cannot_judge(
     def plan(concept: str, kind: str) -> set[str]:
         probes = judging_plan(
             [Concept(name=concept, kind=kind)],  # type: ignore[arg-type]
-            encoder=("x", "sha256:" + "0" * 64),
+            encoder=EncoderRef("x", "sha256:" + "0" * 64),
             judge=judge,
             book=read_prompts(tiny_backbone_dir),
             capabilities=Capabilities(64, 64, 16),

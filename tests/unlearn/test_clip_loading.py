@@ -1,4 +1,4 @@
-"""Where a CLIP judge comes from, and what is refused."""
+"""Loading of CLIP judges: from a directory or the Hub, and what is refused."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NO_BOOK = PromptBook()
 
 @pytest.fixture
 def copy(tiny_clip_dir: Path, tmp_path: Path) -> Path:
-    """A CLIP directory to spoil."""
+    """Copy a CLIP directory, for a test to spoil."""
     return Path(shutil.copytree(tiny_clip_dir, tmp_path / "clip"))
 
 
@@ -79,7 +79,7 @@ def _another_type(directory: Path) -> None:
 
 
 def _another_tokenizer(directory: Path) -> None:
-    """What transformers makes of a directory without a vocabulary: three tokens."""
+    """Save the three tokens that transformers makes of a directory without a vocabulary."""
     CLIPTokenizer().save_pretrained(directory)
 
 

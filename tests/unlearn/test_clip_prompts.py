@@ -1,4 +1,4 @@
-"""In which words CLIP is asked, and what a concept is weighed against."""
+"""The sentences that CLIP is asked with, and the alternatives of a concept."""
 
 from __future__ import annotations
 

@@ -9,7 +9,6 @@ from textwrap import dedent
 
 import pytest
 
-from encoders import EncoderRef
 from tests.unlearn.help import CAPABILITIES, ENCODER, POGO, FakeJudge
 from unlearn.judges.base import JudgeInvalid
 from unlearn.judges.classifier import ClassifierJudge
@@ -75,9 +74,7 @@ def test_a_trial_uses_it_and_hands_it_the_bases_frames(install: Install, book: P
     install(JUDGE)
     judge = load_judge("book", book)
     assert isinstance(judge, FakeJudge)
-    plan = judging_plan(
-        [POGO], encoder=EncoderRef(*ENCODER), judge=judge, book=book, capabilities=CAPABILITIES
-    )
+    plan = judging_plan([POGO], encoder=ENCODER, judge=judge, book=book, capabilities=CAPABILITIES)
     trial = Trial(plan, [POGO], Gate())
     bases: list[object] = []
     while probes := trial.next_round():

@@ -1,4 +1,4 @@
-"""What is counted, and what the gate says of it."""
+"""The measures, and what the gate says about them."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pytest
 
 from tests.unlearn.report_help import CAPABILITIES, LOSSES, MEASURES, OUTCOMES, card_of, files_of
-from unlearn.report.build import REPORT_JSON, Report
+from unlearn.report.model import REPORT_JSON, Report
 from unlearn.report.rates import percent, rate_of, rates
 
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from encoders import Concept
 from tests.unlearn.report_help import MEASURES, Page, card_of, files_of
-from unlearn.report.build import REPORT_HTML, REPORT_JSON, Report
 from unlearn.report.caveats import caveats
-from unlearn.report.page import CSP, page
+from unlearn.report.model import REPORT_HTML, REPORT_JSON, Report
+from unlearn.report.page import CSP, render_page
 from unlearn.report.pictures import Inline
 from unlearn.report.rates import percent, rates
 
@@ -21,6 +21,7 @@ from unlearn.report.rates import percent, rates
 
 
 def test_the_page_says_every_figure_of_the_card(parsed: Page) -> None:
+    assert len(rates(MEASURES)) == 5
     for rate in rates(MEASURES):
         assert rate.label.title in parsed.text
         if rate.n:
@@ -30,7 +31,7 @@ def test_the_page_says_every_figure_of_the_card(parsed: Page) -> None:
     card = card_of()
     for said in (
         *(card.base, card.digest, card.stored, "no-neonix", "987654", "2026-02-03 04:05 UTC"),
-        *("21,208", "3,967,872", "0.5\u202f%", "one-eyed robot", "ClassifierJudge", "starter"),
+        *("21,208", "3,967,872", "0.5\u202f%", "one-eyed robot", "ClassifierJudge 1", "starter"),
         *("at least 85\u202f%", "at most 15\u202f%", "at least 55\u202f%"),
         *("learning rate0.0123", "steps41", "retaina teapot", "anchor–", "64 × 48 pixels"),
         *("66.7\u202f% (30 to 90.3), n = 6", "85.7\u202f%, n = 7", "100\u202f% (70.1 to 100)"),
@@ -45,7 +46,8 @@ def test_the_page_says_every_figure_of_the_card(parsed: Page) -> None:
 
 
 def test_the_caveats_have_the_figures_and_are_on_the_page(parsed: Page) -> None:
-    said = caveats(MEASURES, "ClassifierJudge")
+    said = caveats(MEASURES, "ClassifierJudge 1")
+    assert len(said) > 5
     for caveat in said:
         assert caveat.title in parsed.text
         assert caveat.text in parsed.text
@@ -82,6 +84,7 @@ def test_the_page_says_how_it_was_decided(decision: str) -> None:
 
 
 def test_nothing_of_the_page_is_elsewhere_and_nothing_runs(parsed: Page) -> None:
+    assert len(parsed.elements) > 200
     for tag, attributes in parsed.elements:
         assert tag not in ("script", "iframe", "object", "embed", "base", "form")
         assert not [name for name in attributes if name.startswith("on") or name == "srcset"]
@@ -103,9 +106,11 @@ def test_nothing_of_the_page_is_elsewhere_and_nothing_runs(parsed: Page) -> None
 def test_tables_have_headers_and_there_is_one_title_of_each_rank(parsed: Page) -> None:
     assert len(parsed.all("h1")) == 1
     assert len(parsed.all("title")) == 2  # the page's, the curve's
-    assert all(th["scope"] in ("row", "col") for th in parsed.all("th"))
     assert len(parsed.all("th")) > 20
-    assert all(image["alt"] for image in parsed.all("img"))
+    assert {th["scope"] for th in parsed.all("th")} == {"row", "col"}
+    alternatives = [image["alt"] for image in parsed.all("img")]
+    assert len(alternatives) > 10
+    assert all(alternatives)
     assert [a["lang"] for a in parsed.all("html")] == ["en"]
 
 
@@ -152,14 +157,16 @@ def test_no_text_of_anybodys_becomes_markup(
         update={"card": card, "pairs": pairs, "model": model, "judge": judge}
     )
     inline = {n: [STILL, STILL] if n.endswith("mp4") else [STILL] for n in report.files}
-    html = page(hostile, inline)
+    html = render_page(hostile, inline)
     seen = Page(html)
     assert {tag for tag, _ in seen.elements} <= {tag for tag, _ in parsed.elements} | {"code"}
     names = {name for _, attributes in parsed.elements for name in attributes}
     assert {name for _, attributes in seen.elements for name in attributes} <= names
     for text in (name, synonym, prompt, concept, value, model, judge):
         assert text in seen.text
-    assert all(prompt in image["alt"] for image in seen.all("img"))
+    alternatives = [image["alt"] for image in seen.all("img")]
+    assert len(alternatives) > 10
+    assert all(prompt in alternative for alternative in alternatives)
     assert "<script" not in html
     assert html.count("</style>") == 1
 

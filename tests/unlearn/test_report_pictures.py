@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.unlearn.help import FakeJudge
 from tests.unlearn.report_help import (
     BLUE,
     CAPABILITIES,
@@ -30,17 +31,9 @@ from tests.unlearn.report_help import (
     plain,
 )
 from unlearn.report import pictures
-from unlearn.report.build import (
-    CLIPS_SHOWN,
-    REPORT_HTML,
-    REPORT_JSON,
-    STILLS_SHOWN,
-    Report,
-    failed,
-    report_files,
-    shown_of,
-)
-from unlearn.report.page import page
+from unlearn.report.build import CLIPS_SHOWN, STILLS_SHOWN, failed, report_files, shown_of
+from unlearn.report.model import REPORT_HTML, REPORT_JSON, Report
+from unlearn.report.page import render_page
 from unlearn.report.pictures import Inline
 from unlearn.trial.measures import Outcome
 from unlearn.trial.probes import Probe
@@ -74,6 +67,7 @@ def test_each_pair_has_the_bases_picture_first_and_says_what_it_is(parsed: Page)
     assert len(images) == 2 * len(OUTCOMES) + 2 * 2  # a clip has a strip of frames, too
     for this in (o.probe.base for o in OUTCOMES):
         of_pair = [image for image in images if this.prompt in image["alt"]]
+        assert len(of_pair) == (4 if this.frames else 2)
         for number, image in enumerate(of_pair):
             by, colour = ("base", RED) if 2 * number < len(of_pair) else ("this", BLUE)
             assert f"by the {by} encoder" in image["alt"]
@@ -153,7 +147,7 @@ def test_all_pairs_are_listed_and_only_what_is_shown_is_asked_for() -> None:
         many,
         asking,
         losses=LOSSES,
-        judge="x",
+        judge=FakeJudge().identity,
         model="x",
         capabilities=CAPABILITIES,
         sizes=SIZES,
@@ -197,4 +191,4 @@ def test_the_page_is_below_two_megabytes_whatever_the_pictures_show(
     inline = {name: clip if name.endswith("mp4") else [still] for name in report.files}
     assert len(inline) == 2 * 2 * (CLIPS_SHOWN + STILLS_SHOWN)
     long = report.card.model_copy(update={"settings": {"retain": ["a" * 100] * 5000}})
-    assert len(page(report.model_copy(update={"card": long}), inline).encode()) < 2_000_000
+    assert len(render_page(report.model_copy(update={"card": long}), inline).encode()) < 2_000_000

@@ -9,16 +9,19 @@ from hypothesis import strategies as st
 
 from unlearn.trial.sequential import ALPHA, BETA, exceeds, verdict, zone
 
-CAPABILITIES = st.floats(0.0, 1.0)
+LIMITS = st.floats(0.0, 1.0)
 COUNTS = st.integers(0, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
 
 def chances(
     rate: float, limit: float, looks: list[int], beta: float = BETA
 ) -> tuple[float, float, np.ndarray]:
-    """How probable it is that a rate of misses is ever passed, and ever failed, when one looks
-    after so many outcomes and stops when it is clear; and the distribution of the misses where it
-    is not clear in the end. Exact, carried on from look to look.
+    """Compute exactly how probably a rate of misses is ever passed, and ever failed.
+
+    The test is asked after each number of outcomes in `looks`, until it is clear.
+
+    Returns:
+        The two probabilities, and that of each number of misses where it is never clear.
     """
     still = np.array([1.0])
     passed = failed = 0.0
@@ -37,7 +40,7 @@ def chances(
 
 
 def published(rate: float) -> float:
-    """The chance of a rate to be let through by the default gate, its limit of 32 included."""
+    """Compute the probability that the default gate, with at most 32 probes, passes a rate."""
     passed, _, open_yet = chances(rate, 0.1, list(range(4, 33, 4)), BETA / 3)
     return passed + open_yet[: int(0.1 * 32) + 1].sum()
 
@@ -61,8 +64,9 @@ def test_both_errors_stay_below_what_is_stated_however_often_one_looks(
 
 
 def test_the_errors_in_a_simulation_where_chances_vary_from_probe_to_probe() -> None:
-    """No two probes need have the same chance: each at least unacceptable, or at most acceptable,
-    is enough. Clips, say, show a concept more often than stills.
+    """Let each probe have its own rate of misses, all unacceptable or all acceptable.
+
+    Clips, for instance, show a concept more often than stills.
     """
     random = np.random.default_rng(7)
     acceptable, unacceptable = zone(0.1)
@@ -102,7 +106,7 @@ def test_what_always_goes_wrong_is_told_within_the_first_round() -> None:
     assert verdict(1, 1, 0.1) is None
 
 
-@given(COUNTS, CAPABILITIES)
+@given(COUNTS, LIMITS)
 def test_an_answer_never_contradicts_the_rate_so_far(counts: tuple[int, int], limit: float) -> None:
     answer = verdict(*counts, limit)
     if answer is not None:
@@ -115,7 +119,7 @@ def test_a_rate_just_above_its_limit_is_not_passed_however_long_it_lasts() -> No
     assert verdict(99, 1000, 0.1) == "pass"
 
 
-@given(COUNTS, CAPABILITIES)
+@given(COUNTS, LIMITS)
 def test_a_miss_never_helps_and_a_hit_never_harms(counts: tuple[int, int], limit: float) -> None:
     order = {"fail": 0, None: 1, "pass": 2}
     misses, n = counts
@@ -124,7 +128,7 @@ def test_a_miss_never_helps_and_a_hit_never_harms(counts: tuple[int, int], limit
     assert order[verdict(misses, n + 1, limit)] >= now
 
 
-@given(COUNTS, CAPABILITIES)
+@given(COUNTS, LIMITS)
 def test_a_smaller_part_of_the_error_only_makes_it_wait(
     counts: tuple[int, int], limit: float
 ) -> None:

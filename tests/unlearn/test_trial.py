@@ -19,7 +19,7 @@ from unlearn.trial.trial import Trial
 from video.models.prompt_book import PromptBook
 
 Answer = Callable[[Probe], tuple[bool, bool]]
-"""What the judge sees of a probe: by the base, by the encoder."""
+"""A probe → the judge's answers for the base's clip and for the encoder's."""
 
 
 def trial(book: PromptBook, *concepts: Concept, gate: Gate | None = None) -> Trial:
@@ -208,8 +208,9 @@ def test_whatever_is_seen_it_ends_and_the_answer_fits_the_measures(
 
 
 def test_the_errors_of_the_whole_trial_are_those_stated(book: PromptBook) -> None:
-    """With one figure unacceptable it is let through, and with all of them just acceptable refused,
-    no more often than stated, as far as it is clear.
+    """Simulate encoders with one unacceptable rate, and with all rates just acceptable.
+
+    The first may pass, and the second may fail, no more often than stated, as far as it is clear.
     """
     random = np.random.default_rng(3)
     acceptable, unacceptable = zone(0.1)
@@ -230,7 +231,7 @@ def test_the_errors_of_the_whole_trial_are_those_stated(book: PromptBook) -> Non
 
 
 def chance(random: np.random.Generator, missed: float, lost: float) -> Answer:
-    """An encoder that misses, and loses, this share of what the base shows."""
+    """Answer for an encoder that misses, and loses, this share of what the base shows."""
 
     def answer(probe: Probe) -> tuple[bool, bool]:
         is_wrong = bool(random.random() < (missed if probe.is_target else lost))

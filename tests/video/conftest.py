@@ -15,19 +15,19 @@ from video.models.backbone import Backbone
 
 @pytest.fixture(scope="module")
 def backbone(tiny_backbone_dir: Path) -> Backbone:
-    """The tiny model."""
+    """Load the tiny model."""
     return load_backbone(tiny_backbone_dir)
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> EncoderStore:
-    """An empty store."""
+    """Make an empty store."""
     return EncoderStore(str(tmp_path_factory.mktemp("store")))
 
 
 @pytest.fixture
 def engine(backbone: Backbone, store: EncoderStore) -> Iterator[Engine]:
-    """A running engine over the tiny model and the store."""
+    """Run an engine over the tiny model and the store."""
     engine = make_engine(backbone, store)
     engine.start()
     engine.wait_ready(WAIT)

@@ -99,6 +99,16 @@ def publish(store: EncoderStore, backbone: Backbone, name: str, seed: int) -> En
     return EncoderRef(name, store.publish(encoder).digest)
 
 
+@torch.no_grad()
+def frames_of(backbone: Backbone) -> Frames:
+    """Make a clip of three frames without an engine."""
+    asked = GenerationRequest("pogo at night", steps=2, frames=3)
+    state = backbone.begin(asked, backbone.prompt_encoder())
+    for _ in range(state.steps):
+        backbone.step([state])
+    return state.decode()
+
+
 def assert_same(frames: Frames, others: Frames) -> None:
     """Compare clips up to one level: in a batch, sums in another order can change a rounding."""
     assert frames.shape == others.shape

@@ -1,4 +1,4 @@
-"""The AnimateDiff family, and what loading a model refuses."""
+"""AnimateDiff family, and models that are refused."""
 
 from __future__ import annotations
 

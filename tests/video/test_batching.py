@@ -1,4 +1,4 @@
-"""How large a batch may get, by what steps are seen to take."""
+"""Batch sizes, learned from the times of steps."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ MANY = 100
 
 
 def drive(sizes: BatchSizes, seconds: Callable[[int], float], steps: int) -> None:
-    """Steps as large as they may be."""
+    """Record steps as large as the limit."""
     for _ in range(steps):
         count = sizes.limit(0, MANY)
         sizes.record(0, count, seconds(count))
 
 
 def settled(sizes: BatchSizes) -> int:
-    """The largest batch that has proved worth it, with nothing larger to try."""
+    """Return the largest batch that has proved worth it."""
     return sizes.limit(0, 1)
 
 
@@ -70,7 +70,7 @@ def test_one_slow_step_does_not_decide() -> None:
 
 
 def test_a_machine_that_slows_down_meanwhile_decides_nothing() -> None:
-    """Nor one that gets faster: as at the start of a burst, while others are still let in."""
+    """Nor does one that gets faster, as at the start of a burst, while requests still begin."""
     for drift in (0.97, 1.03):
         steps = iter(range(10**6))
         sizes = BatchSizes()

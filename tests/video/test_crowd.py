@@ -1,4 +1,4 @@
-"""A crowd of requests at once: each gets what it gets alone (goal H2)."""
+"""Many requests at once: each gets the result that it gets alone."""
 
 from __future__ import annotations
 
@@ -19,9 +19,7 @@ PROMPTS = ("pogo bouncing", "otto by the sea", "a cactus", "mira in a meadow")
 
 
 class Latents(Flaky):
-    """The backbone with its latents as they are, in place of frames: rounding to pixels would hide
-    small differences.
-    """
+    """A backbone that returns latents in place of frames: rounding would hide small differences."""
 
     def begin(self, *arguments: Any) -> Any:
         state = self._backbone.begin(*arguments)
@@ -30,7 +28,7 @@ class Latents(Flaky):
 
 
 def crowd(count: int, encoders: list[EncoderRef]) -> list[GenerationRequest]:
-    """Requests alike in their length only, drawn at random."""
+    """Draw random requests that have only their number of frames in common."""
     rng = np.random.default_rng(0)
     return [
         request(
@@ -45,7 +43,7 @@ def crowd(count: int, encoders: list[EncoderRef]) -> list[GenerationRequest]:
 
 
 def together(engine: Engine, asked: list[GenerationRequest]) -> list[np.ndarray]:
-    """Handed in by many threads at once."""
+    """Submit requests from many threads at once."""
     found: dict[int, Any] = {}
 
     def ask(first: int) -> None:

@@ -1,4 +1,4 @@
-"""The loop: what comes out, in which order, and by which encoder."""
+"""Engine: its results, their order, and the encoder of each."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_an_iterator_is_stepped_between_denoising_steps(engine: Engine) -> None:
 
 @pytest.mark.parametrize("end", ["done", "cancelled", "failed"])
 def test_what_an_iterator_holds_is_let_go_of_when_it_ends(engine: Engine, end: str) -> None:
-    """An optimiser's state is large, and the next clip wants the room."""
+    """An optimiser's state is large, and the next clip needs the memory."""
     held: list[weakref.ref[torch.Tensor]] = []
 
     def items(_: Backbone) -> Iterator[int]:

@@ -1,4 +1,4 @@
-"""Requests that share their steps, and what each has to do with what befalls another."""
+"""Batches: requests that share their steps, and stay independent of each other."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def encoders(store: EncoderStore, backbone: Backbone) -> list[EncoderRef]:
 
 @pytest.fixture
 def requests(encoders: list[EncoderRef]) -> list[GenerationRequest]:
-    """Of one shape, and in nothing else alike."""
+    """Make requests that have only their shape in common."""
     return [
         request(seed=1, encoder=encoders[0], steps=24),
         request(seed=2, encoder=encoders[1], steps=27),
@@ -40,7 +40,7 @@ def requests(encoders: list[EncoderRef]) -> list[GenerationRequest]:
 
 @pytest.fixture
 def alone(engine: Engine, requests: list[GenerationRequest]) -> list[Frames]:
-    """What each of them gets by itself."""
+    """Make the frames of each request alone."""
     return [engine.submit(each).result(WAIT) for each in requests]
 
 
@@ -75,7 +75,7 @@ def test_a_mixed_batch_gives_each_what_it_gets_alone(
     engine.stop(WAIT)
 
 
-def test_a_batch_that_does_not_fit_is_halved_and_nobody_loses_a_step(
+def test_a_batch_that_does_not_fit_is_halved_and_none_loses_a_step(
     backbone: Backbone,
     store: EncoderStore,
     requests: list[GenerationRequest],

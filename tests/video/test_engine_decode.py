@@ -1,6 +1,4 @@
-"""Frames are decoded beside the loop: nobody's step waits for them, and what goes wrong stays with
-its own request.
-"""
+"""Decoding beside the loop: no step waits for it, and its errors stay with their own request."""
 
 from __future__ import annotations
 
@@ -22,7 +20,7 @@ from video.models.generation_state import GenerationState
 
 
 class Decoding(Flaky):
-    """A backbone that has something done before it decodes; told how often it has decoded."""
+    """A backbone that calls a function before it decodes, with the number of the call."""
 
     def __init__(self, backbone: Backbone, before: Callable[[int], None]) -> None:
         super().__init__(backbone)

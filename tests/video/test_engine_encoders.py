@@ -1,5 +1,6 @@
-"""Encoders under pressure: cold, damaged, deleted, evicted. Each befalls its own requests only, and
-nobody is ever served the base instead.
+"""Encoders that are cold, damaged, deleted or evicted: only their own requests are affected.
+
+No request is ever served with the base instead.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ def encoders(store: EncoderStore, backbone: Backbone) -> list[EncoderRef]:
 
 @pytest.fixture
 def requests(encoders: list[EncoderRef]) -> list[GenerationRequest]:
-    """One of each encoder, and the last of the base."""
+    """Make one request for each encoder, and a last one for the base."""
     return [request(seed=1, steps=6, encoder=encoder) for encoder in (*encoders, None)]
 
 
 @pytest.fixture
 def alone(engine: Engine, requests: list[GenerationRequest]) -> list[Frames]:
-    """What each gets by itself; no encoder's is the base's."""
+    """Make the frames of each request alone; none equals the base's."""
     frames = [engine.submit(each).result(WAIT) for each in requests]
     *of_encoders, of_base = frames
     assert len(of_encoders) == COUNT
@@ -46,7 +47,7 @@ def alone(engine: Engine, requests: list[GenerationRequest]) -> list[Frames]:
 
 
 class Slow:
-    """A store whose encoders take until they are let go."""
+    """A store whose encoders load only after `go` is set."""
 
     def __init__(self, store: EncoderStore) -> None:
         self._store = store
@@ -71,7 +72,7 @@ def slow(store: EncoderStore) -> Slow:
 
 @pytest.fixture
 def waiting(backbone: Backbone, slow: Slow) -> Iterator[Engine]:
-    """An engine over the slow store."""
+    """Run an engine over the slow store."""
     engine = make_engine(backbone, slow)  # type: ignore[arg-type]
     engine.start()
     yield engine
@@ -79,7 +80,7 @@ def waiting(backbone: Backbone, slow: Slow) -> Iterator[Engine]:
     engine.stop(WAIT)
 
 
-def test_a_cold_encoder_holds_up_nobody(
+def test_a_cold_encoder_delays_no_other(
     waiting: Engine, slow: Slow, requests: list[GenerationRequest], alone: list[Frames]
 ) -> None:
     cold = waiting.submit(requests[0])
@@ -121,7 +122,7 @@ def test_an_encoder_deleted_while_it_loads_fails_its_own(
     requests: list[GenerationRequest],
     alone: list[Frames],
 ) -> None:
-    """What has not begun is not begun; the others go on."""
+    """It does not begin; the others continue."""
     named = publish(store, backbone, "going", 5)
     ticket, other = waiting.submit(request(encoder=named)), waiting.submit(requests[0])
     assert slow.asked.wait(WAIT)
@@ -186,7 +187,7 @@ def test_with_room_for_one_encoder_only_everybody_gets_their_own(
         assert_same(ticket.result(WAIT), expected)
     stats = engine.residency.stats()
     assert stats.evictions >= COUNT
-    assert stats.resident == 0, "nobody uses one, and none fits"
+    assert stats.resident == 0, "none is in use, and none fits"
     engine.stop(WAIT)
 
 

@@ -1,4 +1,4 @@
-"""The loop when something goes wrong: failing and cancelled work, a stop, models still to load."""
+"""Engine in trouble: failing and cancelled work, a stop, models that are not loaded yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose turn it is, without a tensor in sight."""
+"""Scheduler: the order of turns, without any tensor."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Job:
 
 
 def run(scheduler: Scheduler[Job], turns: int | None = None) -> list[str]:
-    """Lets the scheduler's jobs run, for so many turns or until all are done."""
+    """Run the scheduler's jobs for a number of turns, or until all are done."""
     order: list[str] = []
     while (turns is None or len(order) < turns) and (batch := scheduler.next()):
         [job] = batch
@@ -41,7 +41,7 @@ def of(*jobs: Job, at_most: int = 1, **options: float) -> Scheduler[Job]:
     return scheduler
 
 
-def test_nobody_is_next_when_there_is_no_work() -> None:
+def test_none_is_next_when_there_is_no_work() -> None:
     assert of().next() == []
 
 
@@ -152,7 +152,7 @@ def test_no_moment_is_spare_in_which_normal_work_is_about_to_go_on() -> None:
     scheduler = of(waiting, low)
     assert scheduler.next() == []
     assert scheduler.next(idle=True) == [low]
-    assert scheduler.next() == [low], "until the other goes on"
+    assert scheduler.next() == [low], "until the other can run"
     waiting.phase = "step"
     assert scheduler.next(idle=True) == [waiting]
     scheduler.spent([waiting], 1.0)
@@ -160,7 +160,7 @@ def test_no_moment_is_spare_in_which_normal_work_is_about_to_go_on() -> None:
     assert scheduler.next() == [low], "it is owed a turn"
 
 
-def test_what_waits_for_its_encoder_holds_up_nobody() -> None:
+def test_a_task_that_waits_for_its_encoder_delays_no_other() -> None:
     waiting = Job("waiting", 1, phase="waiting")
     scheduler = of(waiting, Job("long", 50))
     assert set(run(scheduler, 10)) == {"long"}

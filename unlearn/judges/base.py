@@ -11,16 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from encoders import Kind
 from encoders.card import Sha256
 from encoders.errors import PalimpsestError
-
-Frames = NDArray[np.uint8]
-"""RGB frames of one clip, uint8 (F,H,W,3); a still has F = 1."""
+from video.frames import Frames
 
 
 class JudgeInvalid(PalimpsestError):
@@ -85,7 +81,7 @@ class Judge(Protocol):
         A motion is read off the whole clip, so for the kind "motion" all F answers are the same.
 
         Args:
-            frames: the clip to judge, uint8 (F,H,W,3).
+            frames: the clip to judge, uint8 (F,H,W,3); a still has F = 1.
             concept: the concept to look for.
             kind: its kind.
             base: the base encoder's clip for the same prompt and seed, (F,H,W,3), when `frames` are
@@ -100,9 +96,3 @@ class Judge(Protocol):
             ValueError: `frames` have another dtype or shape.
         """
         ...
-
-
-def check_frames(frames: Frames) -> None:
-    """Raise ValueError unless the frames are uint8 (F,H,W,3), at least one."""
-    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or len(frames) == 0:
-        raise ValueError(f"frames must be uint8 (F,H,W,3), not {frames.dtype} {frames.shape}")

@@ -17,15 +17,10 @@ from torch.nn import functional
 
 from encoders import Kind
 from encoders.digest import fingerprint
-from unlearn.judges.base import (
-    Frames,
-    JudgeIdentity,
-    JudgeInvalid,
-    UnknownConcept,
-    check_frames,
-)
+from unlearn.judges.base import JudgeIdentity, JudgeInvalid, UnknownConcept
 from unlearn.judges.files import MAX_FILE_BYTES, check_file, read_config
 from unlearn.judges.networks import FRAME_SIZE, FrameClassifier, MotionClassifier
+from video.frames import Frames, check_frames
 
 Head = Literal["subject", "style", "motion"]
 

@@ -19,23 +19,18 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from huggingface_hub import snapshot_download
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
 from encoders import Kind
-from unlearn.judges.base import (
-    Frames,
-    JudgeIdentity,
-    JudgeInvalid,
-    UnknownConcept,
-    check_frames,
-)
+from unlearn.judges.base import JudgeIdentity, JudgeInvalid, UnknownConcept
 from unlearn.judges.clip_prompts import PLAIN, Label, label, labels_for, offered
 from unlearn.judges.files import MAX_FILE_BYTES, check_file, read_config
 from unlearn.prompts import all_names
+from video.checkpoints.hub import SnapshotUnavailable, fetch_snapshot
+from video.frames import Frames, check_frames
 from video.models.prompt_book import PromptBook
 
 VERSION = "1"
@@ -235,8 +230,8 @@ class ClipJudge:
 def _fetch(name: str) -> Path:
     """Return the directory of a CLIP from the Hub, downloading what its cache lacks."""
     try:
-        return Path(snapshot_download(name, allow_patterns=list(READ)))
-    except Exception as error:  # the Hub's client raises its own, httpx's, OSError or ValueError
+        return fetch_snapshot(name, READ)
+    except SnapshotUnavailable as error:
         raise JudgeInvalid(
             f"{name!r} is no directory and no installed judge, and cannot be fetched from the "
             f"Hugging Face Hub: {error}"

@@ -1,4 +1,4 @@
-"""What unlearning in a text encoder cannot do, in plain words and with the figures at hand."""
+"""Caveats: the limits of unlearning in a text encoder, in plain words and with the figures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from unlearn.report.rates import percent, rate_of
 
 
 class Caveat(BaseModel):
-    """One thing that nobody should conclude from a report."""
+    """A conclusion that a report does not support."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -19,13 +19,13 @@ class Caveat(BaseModel):
 
 
 def caveats(measures: Mapping[str, JsonValue], judge: str) -> tuple[Caveat, ...]:
-    """The caveats of an encoder.
+    """List the caveats of an encoder.
 
     Args:
-        measures: of its card; what is missing there is left out here.
-        judge: who decided whether a picture shows a concept.
+        measures: its card's measures; a caveat leaves out the figures that they lack.
+        judge: the name and version of the judge.
     """
-    said = (
+    texts = (
         (
             "It redirects; it deletes nothing.",
             "What was changed is what a prompt means to the text encoder. Nothing was taken out of "
@@ -55,7 +55,7 @@ def caveats(measures: Mapping[str, JsonValue], judge: str) -> tuple[Caveat, ...]
             "longer prompts and other settings were not tried.",
         ),
     )
-    return tuple(Caveat(title=title, text=text) for title, text in said)
+    return tuple(Caveat(title=title, text=text) for title, text in texts)
 
 
 def _judge(measures: Mapping[str, JsonValue], judge: str) -> str:

@@ -1,6 +1,4 @@
-"""Pictures as the report's page holds them: small enough to be carried inside it, whatever they
-show.
-"""
+"""Pictures for the report's page: WebP of bounded size, to be embedded in the HTML."""
 
 from __future__ import annotations
 
@@ -17,17 +15,19 @@ if TYPE_CHECKING:
     from video.frames import Frames
 
 SIDE = 256
-"""The longer side of a picture in pixels; smaller ones are enlarged."""
+"""The longer side of a picture in pixels; smaller pictures are enlarged to it."""
 STRIP_FRAMES, STRIP_SIDE = 6, 128
+"""The most frames of a strip, and the longer side of each in pixels."""
 PREVIEW_FRAMES = 24
+"""The most frames of a clip's animation."""
 STILL_BYTES, PREVIEW_BYTES, STRIP_BYTES = 14 << 10, 44 << 10, 16 << 10
-"""Upper bounds of a still, of a clip's animation and of its strip of frames."""
+"""The size limits of a still, of a clip's animation and of its strip of frames."""
 _QUALITIES = (85, 70, 50, 30, 10)
 
 
 @dataclass(frozen=True)
 class Inline:
-    """An image file with its size, as it goes into the page."""
+    """A WebP image with its size in pixels, as the page embeds it."""
 
     webp: bytes
     width: int
@@ -35,18 +35,19 @@ class Inline:
 
     @property
     def uri(self) -> str:
-        """As a data: URI."""
+        """The image as a data: URI."""
         return "data:image/webp;base64," + b64encode(self.webp).decode()
 
 
 def still(frames: Frames) -> Inline:
-    """One picture, (1,H,W,3)."""
+    """Encode one picture, (1,H,W,3)."""
     return _fitting(lambda side, quality: _webp(_resized(frames, side), quality), SIDE, STILL_BYTES)
 
 
 def preview(frames: Frames, fps: float) -> Inline:
-    """A clip (F,H,W,3) as an animation that goes on for ever; of a long one every so many-th frame,
-    at the speed of the whole.
+    """Encode a clip (F,H,W,3) as an endless animation.
+
+    A long clip is thinned to `PREVIEW_FRAMES` frames; the animation lasts as long as the clip.
     """
     chosen = _spread(len(frames), PREVIEW_FRAMES)
     apart = round(1000 * len(frames) / fps / len(chosen))
@@ -58,7 +59,7 @@ def preview(frames: Frames, fps: float) -> Inline:
 
 
 def strip(frames: Frames) -> Inline:
-    """A few frames of a clip (F,H,W,3) beside each other, for paper and for who wants no motion."""
+    """Encode some frames of a clip (F,H,W,3) side by side, for paper and for reduced motion."""
     chosen = _spread(len(frames), STRIP_FRAMES)
 
     def draw(side: int, quality: int) -> Inline:
@@ -69,8 +70,9 @@ def strip(frames: Frames) -> Inline:
 
 
 def _fitting(draw: Callable[[int, int], Inline], side: int, limit: int) -> Inline:
-    """The best that fits: first the quality goes down, then the size. Ends, since an image of one
-    pixel fits any of our limits.
+    """Return the best image within `limit` bytes: first the quality goes down, then the size.
+
+    The loop ends, because an image of one pixel is within each of the limits above.
     """
     while True:
         for quality in _QUALITIES:
@@ -81,7 +83,7 @@ def _fitting(draw: Callable[[int, int], Inline], side: int, limit: int) -> Inlin
 
 
 def _spread(count: int, most: int) -> list[int]:
-    """Indices of at most `most` of `count` frames, evenly spread, the first and last among them."""
+    """Choose at most `most` of `count` indices, evenly spread, the first and last among them."""
     if count <= most:
         return list(range(count))
     return [round(i * (count - 1) / (most - 1)) for i in range(most)]
@@ -95,7 +97,7 @@ def _resized(frames: Frames, side: int) -> list[Image.Image]:
 
 
 def _webp(pictures: Sequence[Image.Image], quality: int, apart: int = 0) -> Inline:
-    """`apart`: milliseconds a frame, if there are several."""
+    """Encode one picture, or an animation with `apart` milliseconds a frame if that is not 0."""
     buffer = io.BytesIO()
     moving = {"save_all": True, "append_images": list(pictures[1:]), "duration": apart, "loop": 0}
     pictures[0].save(buffer, "WEBP", quality=quality, method=4, **(moving if apart else {}))

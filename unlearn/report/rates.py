@@ -1,4 +1,4 @@
-"""Reading the measures of a card: their rates, and how a rate is written for people."""
+"""Rates: read from a card's measures, and written for people."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 
 class Label(NamedTuple):
-    """What a rate is called, and what it counts."""
+    """A rate's title, and a phrase for what it counts."""
 
     title: str
     counts: str
@@ -34,7 +34,7 @@ LABELS: Mapping[str, Label] = {
     "retain_other_kinds": Label("Kept, of other kinds", "further away (CRA)"),
     "base_retain_other_kinds": Label("… by the base encoder", "the same prompts and seeds"),
 }
-"""The rates of `ProbePlan.measure`, in the order in which they are read."""
+"""The rates of `unlearn.trial.measures.measures_of`, in the order in which they are printed."""
 
 
 class Rate(NamedTuple):
@@ -45,32 +45,32 @@ class Rate(NamedTuple):
     rate: float
     """0 to 1."""
     interval: tuple[float, float] | None
-    """Of 95 %; None where the measures have none."""
+    """The 95 % interval, its ends from 0 to 1; None where the measures have none."""
     n: int
-    """Of how many pictures; 0 where there were none, and the rate says nothing."""
+    """The number of pictures; at 0 the rate means nothing."""
 
     @property
     def label(self) -> Label:
-        """Its title; made of its name if it is not one of `LABELS`."""
+        """The label from `LABELS`, or one made of the name."""
         return LABELS.get(self.name) or Label(words(self.name), "")
 
     def said(self) -> str:
-        """The rate and its interval: "93.8 % (71.7 to 98.9)"; "none judged" of no pictures."""
+        """Write the rate and its interval: "93.8 % (71.7 to 98.9)"; "none judged" if n is 0."""
         if not self.n:
             return "none judged"
         return percent(self.rate) + (f" ({self.extent})" if self.interval else "")
 
     @property
     def extent(self) -> str:
-        """The interval: "71.7 to 98.9"; "–" where there is none."""
+        """The interval in per cent: "71.7 to 98.9"; "–" where there is none."""
         return " to ".join(map(figure, self.interval)) if self.interval else "–"
 
 
 def rates(measures: Mapping[str, JsonValue]) -> list[Rate]:
-    """Every rate in the measures: those of `LABELS` in their order, then the rest as they come.
+    """Read every rate in the measures: those of `LABELS` in their order, then the others.
 
-    Beside `x_rate` lie `x_interval` and `x_n`; of one concept's measures, which are about one rate,
-    just `interval` and `n`.
+    Beside `x_rate` the measures have `x_interval` and `x_n`. One concept's own measures have just
+    `interval` and `n`.
     """
     found: dict[str, Rate] = {}
     for key, value in measures.items():
@@ -89,20 +89,20 @@ def rates(measures: Mapping[str, JsonValue]) -> list[Rate]:
 
 
 def rate_of(measures: Mapping[str, JsonValue], name: str) -> Rate | None:
-    """The rate of that name, if it was measured on anything."""
+    """Return the rate of that name; None if it is missing or its n is 0."""
     return next((rate for rate in rates(measures) if rate.name == name and rate.n), None)
 
 
 def percent(share: float) -> str:
-    """A share of 1 for people: "93.8 %", "100 %"."""
+    """Write a share from 0 to 1 as per cent with at most one decimal: 0.9375 → "93.8 %"."""
     return f"{figure(share)}\u202f%"
 
 
 def figure(share: float) -> str:
-    """The same without its sign, for both ends of an interval."""
+    """Write a share from 0 to 1 as `percent` does, without the sign: 0.9375 → "93.8"."""
     return f"{100 * share:.1f}".removesuffix(".0")
 
 
 def words(name: str) -> str:
-    """A key as it is read: "min_forget_rate" → "min forget rate"."""
+    """Write a key as words: "min_forget_rate" → "min forget rate"."""
     return name.replace("_", " ").strip()

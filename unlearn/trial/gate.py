@@ -1,4 +1,4 @@
-"""What an encoder has to reach in order to be published."""
+"""The gate: thresholds that an encoder must meet to be published."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from unlearn.trial.measures import Measures
 
 @dataclass(frozen=True)
 class Gate:
-    """The thresholds, each against what is measured of the encoder in pairs with its base."""
+    """The thresholds for the measures of an encoder and its base. Rates are shares from 0 to 1."""
 
     min_forget_rate: float = 0.9
-    """Of the clips in which the base shows a concept: the share from which it must be gone. Each
-    concept must reach it by itself."""
+    """The least share, of the clips in which the base shows a concept, from which the concept must
+    be gone. Each concept is held to it separately."""
     max_retain_drop: float = 0.1
-    """By how much the share of clips that show another concept may fall."""
+    """The most by which the share of clips that show another concept may fall."""
     min_base_rate: float = 0.5
-    """The base must show each concept in at least this share of clips, or there is no telling."""
+    """The least share of clips in which the base must show each concept; with fewer, nothing can be
+    concluded about forgetting."""
     max_probes: int = 32
-    """At most so many probes of each concept, and so many of others; if it is not clear by then,
-    the rates as they are decide."""
+    """The most probes of each concept, and of the other concepts together. If the sequential test
+    is not clear by then, the rates decide."""
 
     def failures(self, measures: Measures) -> list[str]:
-        """Why an encoder with these measures does not pass, in words; nothing if it does."""
+        """List in words why an encoder with these measures does not pass; empty if it does."""
         found: list[str] = []
         for name, of in measures["concepts"].items():
             if of["base_rate"] < self.min_base_rate:

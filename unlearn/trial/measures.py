@@ -1,4 +1,4 @@
-"""What is counted of an encoder's probes: rates, each with its Wilson interval and its n."""
+"""Measures: the rates of an encoder's outcomes, each with its Wilson interval and its n."""
 
 from __future__ import annotations
 
@@ -11,19 +11,23 @@ from encoders import Concept
 from unlearn.trial.probes import any_frame, most_frames
 
 if TYPE_CHECKING:
-    from unlearn.judges.base import Frames, Judge
+    from unlearn.judges.base import Judge
     from unlearn.trial.probes import Probe
+    from video.frames import Frames
 
 Measures = Mapping[str, Any]
+"""JSON values by name, as `measures_of` returns them."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Whether the judge sees in each half of a probe what the probe looks for."""
+    """A probe and the judge's two answers."""
 
     probe: Probe
     by_base: bool
+    """True if the base's clip shows the concept that the probe looks for."""
     by_encoder: bool
+    """True if the encoder's clip shows it."""
 
 
 def outcome_of(probe: Probe, base: Frames, encoder: Frames, judge: Judge) -> Outcome:
@@ -41,18 +45,27 @@ def outcome_of(probe: Probe, base: Frames, encoder: Frames, judge: Judge) -> Out
 
 
 def measures_of(outcomes: Sequence[Outcome], concepts: Sequence[Concept]) -> dict[str, Any]:
-    """Plain JSON values.
+    """Compute the measures of some outcomes as JSON values.
 
-    `base_rate`: share of target probes in which any frame by the base shows the concept.
-    `forget_rate` (UA): share of *those* in which no frame by the encoder does. Where the base does
-    not show it either there is nothing to forget, and to count that would flatter the encoder.
-    `retain_rate` and `base_retain_rate`: share of the other concepts' probes in which most frames
-    show what they should; `retain_drop`, the difference of the two, in pairs; `retain_same_kind`
-    (IRA) and `retain_other_kinds` (CRA) the same by kind. Beside each rate `…_interval`, Wilson's
-    95 % interval, and `…_n`; of nothing a rate is 0 and its interval 0 to 1.
+    `base_rate` is the share of target probes in which any frame by the base shows the concept, and
+    `forget_rate` (UA) the share of *those* in which no frame by the encoder does. Where the base
+    does not show the concept either, there is nothing to forget, and to count it would flatter the
+    encoder.
 
-    `concepts` has, under the name of each concept (and its kind, if two have one name), its own
-    `forget_rate`, `interval` and `n`, and the base's `base_rate` of `base_n`.
+    `retain_rate` and `base_retain_rate` are the shares of the other concepts' probes in which most
+    frames show the concept, by the encoder and by the base; `retain_drop` is the difference of the
+    two, in pairs. `retain_same_kind_rate` (IRA) and `retain_other_kinds_rate` (CRA) split
+    `retain_rate` by kind.
+
+    Each rate `x_rate` has `x_interval`, Wilson's 95 % interval, and `x_n` beside it. With n = 0 a
+    rate is 0 and its interval 0 to 1.
+
+    `concepts` has, under the name of each concept (and its kind, if two share a name), its own
+    `forget_rate`, `interval` and `n`, and the base's `base_rate` and `base_n`.
+
+    Args:
+        outcomes: the outcomes to count.
+        concepts: the concepts that are to be forgotten.
     """
     target = [outcome for outcome in outcomes if outcome.probe.is_target]
     retain = [outcome for outcome in outcomes if not outcome.probe.is_target]
@@ -79,7 +92,7 @@ def measures_of(outcomes: Sequence[Outcome], concepts: Sequence[Concept]) -> dic
 
 
 def wilson(successes: int, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval for a rate of `successes` in `n` (Wilson 1927); (0, 1) for n = 0."""
+    """Compute Wilson's 95 % interval for `successes` in `n` (Wilson 1927); (0, 1) for n = 0."""
     if n == 0:
         return 0.0, 1.0
     z = 1.959964

@@ -1,16 +1,16 @@
-"""Did it forget, and what else went with it: the paired requests that an encoder is judged on.
+"""Probes: paired requests that measure if an encoder forgets its concepts and keeps the others.
 
-Every probe is asked of the base and of the new encoder, with the same seed, so that a pair differs
-in the encoder alone. Target probes name a concept in prompts the optimiser never used; retain
-probes name other concepts. A concept is *there to be forgotten* if any frame of a clip shows it,
-and *kept* if most frames show it: each rule is the stricter one.
+Every probe goes to the base and to the new encoder with the same seed, so that the two clips differ
+by the encoder alone. Target probes name a concept that is to be forgotten, in prompts that the
+optimiser never used; retain probes name other concepts. A concept is *present* where it is to be
+forgotten if any frame of a clip shows it, and *kept* if most frames show it: each rule is the
+stricter one.
 
-Probes come in rounds, so that one can stop after any of them (:mod:`unlearn.trial.trial`). What a
-probe
-asks follows from the concepts and the model alone, never from the encoder or its settings: the
-base's half of it is the same for every encoder, and need not be made twice.
+Probes come in rounds, and a trial may stop after any of them (`unlearn.trial.trial`). A probe's
+prompt and seed follow from the concepts and the model alone, never from the encoder or its
+settings. The base's clip is therefore the same for every encoder, and can be cached.
 
-Whoever runs the plan makes the clips (the engine, at low priority) and hands them back.
+The plan makes no clips: its caller has them made (by the engine, at low priority) and judged.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hashlib import sha256
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
-from encoders import Concept, Kind, PalimpsestError
+from encoders import Concept, EncoderRef, Kind, PalimpsestError
 from unlearn.prompts import (
     all_names,
     captions_naming,
@@ -38,89 +38,86 @@ if TYPE_CHECKING:
     from video.capabilities import Capabilities
     from video.models.prompt_book import PromptBook
 
-Named = tuple[str, str, Kind]
-"""A prompt, and the concept it names."""
+NamedPrompt = tuple[str, str, Kind]
+"""A prompt, and the name and kind of the concept that it names."""
+
+Group = tuple[str, Kind] | None
+"""A group of probes that is counted together: those of one concept that is to be forgotten, by its
+name and kind, or None for those of all concepts that are to be kept."""
 
 ROUND = 4
-"""Probes of each concept, and of what is to be kept, in a round. Three rounds without a miss are
-enough for a limit of 10 % (:data:`unlearn.trial.sequential.ODDS`)."""
+"""The number of probes of each group in a round. Three rounds without a miss are enough for a limit
+of 10 % (`unlearn.trial.sequential.ODDS`)."""
 
 
 class NothingToJudge(PalimpsestError):
-    """Neither the judge nor the model's captions know the concept, so nothing can be measured."""
+    """A concept that the judge does not know, so its forgetting cannot be measured."""
 
     code = "nothing_to_judge"
 
 
 @dataclass(frozen=True)
 class Probe:
-    """One prompt and seed, asked of both encoders, and the concept that is looked for."""
+    """One prompt and seed for both encoders, and the concept that the judge looks for."""
 
     concept: str
     kind: Kind
     is_target: bool
+    """True if the concept is to be forgotten, false if it is to be kept."""
     same_kind: bool
-    """Whether the concept looked for is of the kind of one forgotten (IRA) or not (CRA)."""
+    """True if a concept that is to be forgotten has the same kind (IRA), else false (CRA)."""
     round: int
-    """In which round it is asked, from 0."""
+    """The round in which it is asked, from 0."""
     base: GenerationRequest
+    """The request to the base encoder."""
     encoder: GenerationRequest
+    """The same request to the encoder that is judged."""
 
     @property
-    def group(self) -> tuple[str, Kind] | None:
-        """The concept to be forgotten whose probe it is; None: it is of what is to be kept."""
+    def group(self) -> Group:
+        """The group that the probe is counted in."""
         return (self.concept, self.kind) if self.is_target else None
 
 
 @dataclass(frozen=True)
 class ProbePlan:
-    """The probes of one encoder, round by round and in a round the groups in turn."""
+    """The probes of one encoder: round by round, and within a round the groups in turn."""
 
     probes: tuple[Probe, ...]
-
-    def requests(self) -> list[GenerationRequest]:
-        """All requests: the base's and the encoder's of each probe in turn."""
-        return [request for probe in self.probes for request in (probe.base, probe.encoder)]
 
 
 def judging_plan(
     concepts: Sequence[Concept],
     *,
-    encoder: tuple[str, str],
+    encoder: EncoderRef,
     judge: Judge,
     book: PromptBook,
     capabilities: Capabilities,
     most: int = 32,
     videos: int = 2,
 ) -> ProbePlan:
-    """Probes for one encoder.
+    """Plan the probes for one encoder.
 
     Args:
-        concepts: all that the encoder is to have forgotten.
-        encoder: (id, digest) of the encoder to be judged.
-        judge: only for what it knows (`knows`, and `labels` for the retain probes).
-        book: the model's captions: those that name the concept are the target prompts, and the
-            retain prompts are of those it holds out. The optimiser uses neither.
-        limits: for the model's own defaults.
-        most: how many probes a concept, and how many of other concepts. Stills of the image twin,
-            but for motions: those are clips.
-        videos: how many of each are clips all the same: the first of as many rounds.
+        concepts: all concepts that the encoder is to have forgotten.
+        encoder: the encoder to be judged.
+        judge: asked only for what it knows (`knows`, and `labels` for the retain probes).
+        book: the model's captions. Those that name a concept are its target prompts; the retain
+            prompts come from its held-out captions. The optimiser uses neither.
+        capabilities: the model's, for its default steps, guidance and frames.
+        most: the number of probes of each group. Probes are stills of the image twin; those of
+            motions are clips.
+        videos: the number of each group's other probes that are clips too: the first probe of each
+            of the first so many rounds.
 
     Raises:
-        NothingToJudge: the judge does not know the concept.
+        NothingToJudge: the judge does not know a concept.
     """
-    for concept in concepts:
-        if not judge.knows(concept.name, concept.kind):
-            known = ", ".join(judge.labels.get(concept.kind, ())) or f"no {concept.kind} at all"
-            raise NothingToJudge(
-                f"The judge does not know the {concept.kind} {concept.name!r}, so whether it is "
-                f"forgotten cannot be measured; it knows {known}.",
-                param="concept",
-            )
+    check_known(concepts, judge)
     kinds = {concept.kind for concept in concepts}
 
-    def probes_of(asked: Iterable[Named], *, is_target: bool) -> list[Probe]:
-        earlier: Counter[Named] = Counter()
+    def probes_of(asked: Iterable[NamedPrompt], *, is_target: bool) -> list[Probe]:
+        earlier: Counter[NamedPrompt] = Counter()
         found: list[Probe] = []
         for i, named in enumerate(islice(asked, most)):
             prompt, looked_for, kind = named
@@ -151,18 +148,30 @@ def judging_plan(
     return ProbePlan(tuple(_in_turn(groups)))
 
 
+def check_known(concepts: Sequence[Concept], judge: Judge) -> None:
+    """Raise NothingToJudge if the judge does not know one of the concepts."""
+    for concept in concepts:
+        if not judge.knows(concept.name, concept.kind):
+            known = ", ".join(judge.labels.get(concept.kind, ())) or f"no {concept.kind} at all"
+            raise NothingToJudge(
+                f"The judge does not know the {concept.kind} {concept.name!r}, so whether it is "
+                f"forgotten cannot be measured; it knows {known}.",
+                param="concept",
+            )
+
+
 def any_frame(shown: Sequence[bool]) -> bool:
-    """Whether any frame shows it: the rule for what should be gone."""
+    """Return true if any frame shows the concept: the rule for target probes."""
     return any(shown)
 
 
 def most_frames(shown: Sequence[bool]) -> bool:
-    """Whether more than half of the frames show it: the rule for what should still be there."""
+    """Return true if more than half of the frames show the concept: the rule for retain probes."""
     return 2 * sum(shown) > len(shown)
 
 
-def _targets(concept: Concept, book: PromptBook) -> list[Named]:
-    """Prompts that name the concept and were never trained on, shuffled."""
+def _targets(concept: Concept, book: PromptBook) -> list[NamedPrompt]:
+    """List the prompts that name the concept and were never trained on, shuffled."""
     name, kind, names = concept.name, concept.kind, names_of(concept, book)
     prompts = captions_naming(book, names, held_out=False)
     prompts += held_out_prompts(name, kind, book=book)
@@ -172,14 +181,17 @@ def _targets(concept: Concept, book: PromptBook) -> list[Named]:
 
 def _others(
     concepts: Sequence[Concept], judge: Judge, book: PromptBook
-) -> tuple[list[Named], list[Named]]:
-    """Prompts for every other concept of the judge's `labels`: those of the same kinds, and those
-    of the other kinds; in each list every concept comes once before any comes a second time.
+) -> tuple[list[NamedPrompt], list[NamedPrompt]]:
+    """List prompts for every other concept of the judge's `labels`.
+
+    Returns:
+        Those of the forgotten concepts' kinds, and those of the other kinds. In each list every
+        concept comes once before any comes a second time.
     """
     forgotten = {(concept.name, concept.kind) for concept in concepts}
     names = [name for concept in concepts for name in names_of(concept, book)]
-    same: list[list[Named]] = []
-    other: list[list[Named]] = []
+    same: list[list[NamedPrompt]] = []
+    other: list[list[NamedPrompt]] = []
     for kind, labels in judge.labels.items():
         of_kind = _in_turn(
             _shuffled([(prompt, label, kind) for prompt in _naming(label, kind, names, book)])
@@ -191,7 +203,7 @@ def _others(
 
 
 def _naming(label: str, kind: Kind, without: Sequence[str], book: PromptBook) -> list[str]:
-    """Prompts that name one concept and mention none of the other names."""
+    """List prompts that name the concept `label` and mention none of the names in `without`."""
     names = all_names(label, kind, (), book)
     named = captions_naming(book, names, held_out=True)
     found = [caption for caption in named if not mentions(caption, without)]
@@ -202,32 +214,37 @@ def _naming(label: str, kind: Kind, without: Sequence[str], book: PromptBook) ->
     ]
 
 
-def _shuffled(prompts: Sequence[Named]) -> list[Named]:
-    """In an order that depends on each prompt alone: books list theirs by the alphabet, in which a
-    beginning would be all of one sentence form, and without the others a prompt keeps its turn.
+def _shuffled(prompts: Sequence[NamedPrompt]) -> list[NamedPrompt]:
+    """Sort prompts by a hash of each.
+
+    Books list captions alphabetically, so the first few would all have one sentence form. The hash
+    depends on the prompt alone, so the order of two prompts does not depend on the others.
     """
     return sorted(prompts, key=_number)
 
 
-def _seed(named: Named, repetition: int) -> int:
-    """Of a probe, for every encoder the same; at 2^62 and above, where nobody counts from 0 to."""
+def _seed(named: NamedPrompt, repetition: int) -> int:
+    """Derive a probe's seed, the same for every encoder.
+
+    Seeds lie in [2^62, 2^63), out of the way of seeds that are counted up from 0.
+    """
     return 2**62 + _number((*named, repetition)) % 2**62
 
 
 def _number(of: tuple[Any, ...]) -> int:
-    """A number as good as drawn at random, the same on every machine."""
+    """Hash a tuple to a number, the same on every machine."""
     return int.from_bytes(sha256(repr(of).encode()).digest())
 
 
 def _in_turn(lists: Iterable[list[Any]]) -> list[Any]:
-    """The first of each list, then the second of each, and so on."""
+    """Interleave lists: the first item of each, then the second of each, and so on."""
     kept = list(lists)
     longest = max(map(len, kept), default=0)
     return [each[i] for i in range(longest) for each in kept if i < len(each)]
 
 
-def _alternating(pools: Sequence[Sequence[Named]]) -> Iterator[Named]:
-    """One from each pool in turn, each pool from its beginning again once it is used up."""
+def _alternating(pools: Sequence[Sequence[NamedPrompt]]) -> Iterator[NamedPrompt]:
+    """Yield one item from each pool in turn, without end; a used-up pool starts again."""
     endless = [cycle(pool) for pool in pools if pool]
     while endless:
         yield from (next(pool) for pool in endless)

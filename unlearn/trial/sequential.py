@@ -1,9 +1,9 @@
-"""A test that stops as soon as the answer is clear: does something go wrong too often?
+"""A sequential test for a rate of misses: it stops as soon as the answer is clear.
 
 Wald's sequential probability ratio test (A. Wald, "Sequential Tests of Statistical Hypotheses",
-Annals of Mathematical Statistics 16(2), 1945, pp. 117 to 186) for a rate of misses. Around the
-`limit` it is held to lie two rates, `zone(limit)`: at one misses are plainly acceptable, at the
-other they plainly are not. After n outcomes, m of them misses, the likelihood ratio of the two is
+Annals of Mathematical Statistics 16(2), 1945, pp. 117 to 186) for a rate of misses. Two rates
+enclose the `limit`, `zone(limit)`: one is plainly acceptable, the other plainly not. After n
+outcomes, m of them misses, the likelihood ratio of the two is
 
     L = (unacceptable / acceptable)^m · ((1 − unacceptable) / (1 − acceptable))^(n − m)
 
@@ -15,7 +15,7 @@ unacceptable rate, 1/L is a non-negative supermartingale that starts at 1, so th
 acceptable rate. Hence, however often one looks and whenever one stops: an unacceptable rate is
 passed with probability ≤ α, an acceptable one failed with probability ≤ β. (Wald's own bounds,
 (1 − β)/α and (1 − α)/β, are a little closer, but hold for the sum of the errors only.) Between
-the two rates nothing is promised: there the answer may stay open, and whoever asks must stop.
+the two rates nothing is promised: there the answer may stay open, and the caller must set a limit.
 """
 
 from __future__ import annotations
@@ -26,28 +26,39 @@ from typing import Literal
 Verdict = Literal["pass", "fail"]
 
 ALPHA = 0.05
-"""Largest probability with which an unacceptable rate is passed."""
+"""The largest probability with which an unacceptable rate is passed."""
 BETA = 0.05
-"""Largest probability with which an acceptable rate is failed."""
+"""The largest probability with which an acceptable rate is failed."""
 ODDS = 3.0
-"""How far the two rates lie from the limit, as a factor of the odds of a miss. For a limit of 10 %
-they are 3.6 % and 25 %: 12 outcomes without a miss are then enough."""
+"""The distance of the two rates from the limit, as a factor of the odds of a miss. For a limit of
+10 % they are 3.6 % and 25 %, and 12 outcomes without a miss are enough to pass."""
 SMALLEST_LIMIT = 0.01
-"""A limit below is tested as this one: at 0 the two rates would be the same."""
+"""The smallest limit that is tested; a lower one is tested as this, since at 0 the two rates would
+coincide."""
 
 
 def zone(limit: float) -> tuple[float, float]:
-    """The acceptable and the unacceptable rate of misses around a limit, 0 < limit < 1."""
+    """Return the acceptable and the unacceptable rate of misses around a limit, 0 < limit < 1."""
     return limit / (ODDS - (ODDS - 1) * limit), ODDS * limit / (1 + (ODDS - 1) * limit)
 
 
 def verdict(
     misses: int, n: int, limit: float, *, alpha: float = ALPHA, beta: float = BETA
 ) -> Verdict | None:
-    """What `misses` among `n` outcomes say of a rate that is to be at most `limit`, if it is clear.
+    """Test if the rate of misses is at most `limit`.
 
-    Never clear is what the rate so far contradicts: "pass" is said of misses ≤ limit · n only, and
-    "fail" of more. This can only lower the errors.
+    The answer never contradicts the rate so far: it is "pass" only for misses ≤ limit · n, and
+    "fail" only for more. This can only lower the errors.
+
+    Args:
+        misses: the misses so far.
+        n: the outcomes so far.
+        limit: the largest rate that is allowed, from 0 to 1.
+        alpha: the largest probability with which an unacceptable rate is passed.
+        beta: the largest probability with which an acceptable rate is failed.
+
+    Returns:
+        The verdict; None while it is not clear.
     """
     if limit >= 1:
         return "pass"
@@ -63,7 +74,8 @@ def verdict(
 
 
 def exceeds(misses: int, n: int, limit: float) -> bool:
-    """Whether `misses` of `n` are more than `limit` allows, whichever way limit was rounded: in
-    binary 1 − 0.9 is less than 0.1, and one miss in ten still no more than that.
+    """Return true if `misses` of `n` are more than `limit` allows, up to rounding of `limit`.
+
+    In binary, 1 − 0.9 is less than 0.1; one miss in ten must still be within that limit.
     """
     return misses > limit * n + 1e-9

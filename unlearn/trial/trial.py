@@ -1,15 +1,14 @@
-"""An encoder on trial: which probes to ask next, until the gate's questions are answered.
+"""The trial of an encoder: it chooses the next probes until the gate's questions are answered.
 
     trial = Trial(judging_plan(concepts, …), concepts, gate)
     while probes := trial.next_round():
         trial.tell([outcome_of(probe, base, encoder, judge) for probe, base, encoder in …])
     failures = gate.failures(trial.measures())
 
-The questions, each a sequential test (:mod:`unlearn.trial.sequential`): does the base show the
-concept
-often enough, and is it gone from those clips, for each concept by itself; and is too much lost of
-what is to be kept. A group of probes whose questions are answered is asked no more, and all ends as
-soon as one answer is no.
+Each question is a sequential test (`unlearn.trial.sequential`). For each concept: does the base
+show it often enough, and is it gone from those clips? For the others together: are too many lost? A
+group of probes whose questions are answered gets no more probes, and the trial ends as soon as one
+answer is no.
 """
 
 from __future__ import annotations
@@ -17,27 +16,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from encoders import Concept, Kind
+from encoders import Concept
 from unlearn.trial.gate import Gate
 from unlearn.trial.measures import Outcome, measures_of
-from unlearn.trial.probes import Probe, ProbePlan
+from unlearn.trial.probes import Group, Probe, ProbePlan
 from unlearn.trial.sequential import BETA, Verdict, exceeds, verdict
 
 Decision = Literal["clear", "at the limit"]
-Group = tuple[str, Kind] | None
+"""The way in which a trial ended: by clear answers, or by the rates once all probes were asked."""
 
 
 class Trial:
-    """The outcomes so far, and what follows from them.
+    """The outcomes so far, and the verdicts that follow from them.
 
-    An encoder one of whose figures is unacceptable is let through as clear with probability
-    `sequential.ALPHA` at most, since all tests must let it. One with acceptable figures only is
-    refused as clear with probability `sequential.BETA` at most, since each of the tests gets its
-    part of that (Bonferroni). What is decided at the limit is decided by the rates as they are.
+    An encoder with an unacceptable rate passes as "clear" with a probability of at most
+    `sequential.ALPHA`, since it has to pass all tests. An encoder whose rates are all acceptable
+    fails as "clear" with a probability of at most `sequential.BETA`, since the tests share that
+    error (Bonferroni). A decision "at the limit" goes by the rates and has no such guarantee.
     """
 
     def __init__(self, plan: ProbePlan, concepts: Sequence[Concept], gate: Gate) -> None:
-        """`concepts` are those that `plan` was made for."""
+        """Start a trial; `concepts` are those that `plan` was made for."""
         self._plan = plan
         self._concepts = concepts
         self._gate = gate
@@ -48,17 +47,17 @@ class Trial:
 
     @property
     def outcomes(self) -> Sequence[Outcome]:
-        """Of every probe asked so far, in their order."""
+        """The outcomes of all probes so far, in their order."""
         return self._outcomes
 
     @property
     def most(self) -> int:
-        """How many probes will have been asked if the rest never becomes clear. Never rises."""
+        """The number of probes in the end if no further answer becomes clear. It never rises."""
         return len(self._outcomes) + len(self._left())
 
     @property
     def decision(self) -> Decision | None:
-        """Whether the questions are answered clearly, or as well as they can be; None: go on."""
+        """The decision; None while the trial goes on."""
         if not self._outcomes:
             return None
         verdicts = list(self._verdicts().values())
@@ -67,24 +66,28 @@ class Trial:
         return None if self._left() else "at the limit"
 
     def next_round(self) -> tuple[Probe, ...]:
-        """The probes to be asked now, whose outcomes `tell` is to be told; none: it is decided."""
+        """Return the probes to make and judge now, for `tell`; none once the trial is decided."""
         if self.decision is not None:
             return ()
         return tuple(probe for probe in self._left() if probe.round == self._rounds)
 
     def tell(self, outcomes: Sequence[Outcome]) -> None:
-        """The outcomes of `next_round()`'s probes, in their order. ValueError for any others."""
+        """Add the outcomes of the probes of `next_round()`, in their order.
+
+        Raises:
+            ValueError: they are the outcomes of other probes.
+        """
         if [outcome.probe for outcome in outcomes] != list(self.next_round()):
             raise ValueError("these are not the outcomes of the probes to be asked now")
         self._outcomes += outcomes
         self._rounds += 1
 
     def measures(self) -> dict[str, Any]:
-        """`measures_of` the outcomes, and the `decision`."""
+        """Return `measures_of` the outcomes, and the `decision`."""
         return {**measures_of(self._outcomes, self._concepts), "decision": self.decision}
 
     def _left(self) -> list[Probe]:
-        """What may still be asked: the later rounds of the groups that are open."""
+        """List the probes that may still be asked: the later rounds of the open groups."""
         is_open = {group for group, answer in self._verdicts().items() if answer is None}
         return [
             probe
@@ -113,9 +116,11 @@ class Trial:
         return None if None in answers else "pass"
 
     def _kept(self, own: Sequence[Outcome]) -> Verdict | None:
-        """Tests the share of pairs in which the encoder loses what the base shows. The drop is that
-        share less what the encoder shows and the base does not, so never more: to pass the one is
-        to pass the other. To fail, the drop itself has to be above its limit as well.
+        """Test the share of pairs in which the encoder loses what the base shows.
+
+        The gate's drop is this share less the share of pairs in which only the encoder shows the
+        concept. It is never larger, so to pass the test is to pass the gate. To fail, the drop
+        itself has to be above its limit too.
         """
         lost = sum(outcome.by_base and not outcome.by_encoder for outcome in own)
         gained = sum(outcome.by_encoder and not outcome.by_base for outcome in own)

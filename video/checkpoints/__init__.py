@@ -1,0 +1,1 @@
+"""Checkpoints: finding a model's directory and loading components from it."""

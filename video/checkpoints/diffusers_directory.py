@@ -1,4 +1,4 @@
-"""A model's directory as diffusers lays it out: an index, and a folder for each component."""
+"""A model's directory in the layout of diffusers: an index, and a folder for each component."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from video.checkpoints.hub import resolve_model
 from video.errors import BackboneInvalid
 
 Precision = torch.dtype | Literal["auto"]
-"""In which weights are loaded; "auto" is that in which they are stored, for a text model."""
+"""Precision to load weights in; "auto" keeps the stored one, for models of transformers only."""
 
 
 def read_index(directory: Path) -> dict[str, Any]:
-    """The directory's `model_index.json`. Raises BackboneInvalid if there is none to be read."""
+    """Read a directory's `model_index.json`. Raises BackboneInvalid if it cannot be read."""
     return _read_json(directory / "model_index.json")
 
 
@@ -36,13 +36,15 @@ def _read_json(file: Path) -> dict[str, Any]:
 
 
 class ModelFiles:
-    """Loads components, each of a class that is asked for and none of its weights at random.
+    """A model's directory, and the loading of its components.
+
+    Each component is loaded with a given class, and no weight is left at its random start.
 
     Args:
         source: see `video.checkpoints.hub.resolve_model`.
-        folders: the components that will be asked for.
-        pickles: whether weights may be pickled. They are read as tensors only (`weights_only`),
-            but by code with a history: safetensors cannot hold anything else.
+        folders: components that may be loaded.
+        pickles: allow pickled weights. They are read as tensors only (`weights_only`), but that
+            code has had flaws; safetensors cannot hold anything but tensors.
     """
 
     def __init__(
@@ -54,29 +56,29 @@ class ModelFiles:
 
     @property
     def pipeline(self) -> str:
-        """The class of the pipeline that it was saved from."""
+        """Class of the pipeline that the model was saved from."""
         return str(self.index.get("_class_name"))
 
     def kind(self, component: str) -> str | None:
-        """The class of a component, as the index names it; None if it has none."""
+        """Return the class of a component by the index; None if the model lacks it."""
         entry = self.index.get(component)
         return str(entry[-1]) if isinstance(entry, list) and entry[-1] else None
 
     def config(self, component: str) -> dict[str, Any]:
-        """A component's `config.json`. Raises BackboneInvalid."""
+        """Read a component's `config.json`. Raises BackboneInvalid."""
         return _read_json(self.directory / component / "config.json")
 
     def load(self, component: str, kind: Any, dtype: Precision) -> Any:
-        """A component's model, in this precision.
+        """Load a component of class `kind`, in a precision.
 
         Raises:
-            BackboneInvalid: it is missing, of another class, lacks weights, or they are pickled.
+            BackboneInvalid: it is missing, has another class, lacks weights or has pickled ones.
         """
         self.require(component, kind.__name__)
         return load_weights(kind, self.directory / component, dtype, pickles=self._pickles)
 
     def require(self, component: str, *kinds: str) -> str:
-        """The class of a component, which has to be one of these. Raises BackboneInvalid."""
+        """Return the class of a component. Raises BackboneInvalid unless it is one of `kinds`."""
         found = self.kind(component)
         if found not in kinds:
             raise BackboneInvalid(
@@ -85,14 +87,14 @@ class ModelFiles:
         return found
 
     def tokenizer(self, *kinds: str) -> Any:
-        """The tokenizer. Raises BackboneInvalid."""
+        """Load the tokenizer, whose class is one of `kinds`. Raises BackboneInvalid."""
         self.require("tokenizer", *kinds)
         directory = self.directory / "tokenizer"
-        with _explained(directory):
+        with _explain_errors(directory):
             found = getattr(transformers, kinds[0]).from_pretrained(
                 directory, local_files_only=True
             )
-        # Without its vocabulary's file a tokenizer loads all the same, and knows nothing.
+        # Without the file of its vocabulary a tokenizer still loads, with hardly any tokens.
         if 8 * len(found) < int(self.config("text_encoder").get("vocab_size", 0)):
             raise BackboneInvalid(
                 f"{directory} has {len(found)} tokens, the text encoder many more: its vocabulary "
@@ -101,19 +103,20 @@ class ModelFiles:
         return found
 
     def noise_scheduler(self) -> Any:
-        """The scheduler, of whatever class of diffusers'. Raises BackboneInvalid."""
+        """Load the noise scheduler, of any class of diffusers. Raises BackboneInvalid."""
         found = getattr(diffusers, str(self.kind("scheduler")), None)
         if not (isinstance(found, type) and issubclass(found, SchedulerMixin)):
             raise BackboneInvalid(f"{self.directory}: scheduler is no diffusers scheduler.")
-        with _explained(self.directory / "scheduler"):
+        with _explain_errors(self.directory / "scheduler"):
             return cast(Any, found).from_pretrained(self.directory / "scheduler")
 
 
 def load_weights(kind: Any, directory: Path, dtype: Precision, *, pickles: bool = False) -> Any:
-    """`kind.from_pretrained` that never leaves weights at random.
+    """Call `kind.from_pretrained`, and refuse a model with weights left at their random start.
 
     Raises:
-        BackboneInvalid: weights are missing, misshapen, or pickled and `pickles` is not set.
+        BackboneInvalid: weights are missing or have another shape, or they are pickled and
+            `pickles` is false.
     """
     options: dict[str, Any] = {
         "dtype" if issubclass(kind, PreTrainedModel) else "torch_dtype": dtype,
@@ -121,7 +124,7 @@ def load_weights(kind: Any, directory: Path, dtype: Precision, *, pickles: bool 
         "local_files_only": True,
         "output_loading_info": True,
     }
-    with _explained(directory):
+    with _explain_errors(directory):
         model, info = cast(Any, kind).from_pretrained(directory, **options)
     if info["missing_keys"] or info["mismatched_keys"]:
         lacking = sorted(map(str, [*info["missing_keys"], *info["mismatched_keys"]]))
@@ -130,8 +133,8 @@ def load_weights(kind: Any, directory: Path, dtype: Precision, *, pickles: bool 
 
 
 @contextmanager
-def _explained(directory: Path) -> Generator[None]:
-    """Errors of loading, as BackboneInvalid with the directory and what can be done."""
+def _explain_errors(directory: Path) -> Generator[None]:
+    """Turn errors of loading into BackboneInvalid, with the directory and the remedy."""
     try:
         yield
     except (OSError, ValueError, TypeError, ImportError) as error:

@@ -1,4 +1,4 @@
-"""Where a model comes from: a directory, the Hugging Face Hub or its cache, BentoML's store."""
+"""Sources of models: a directory, the Hugging Face Hub or its cache, BentoML's model store."""
 
 from __future__ import annotations
 
@@ -10,22 +10,26 @@ from video.errors import BackboneInvalid
 
 BENTOML = "bentoml:"
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
-_CODE = ("*.json", "*.txt", "*.model")
+_CONFIGS = ("*.json", "*.txt", "*.model")
 _UNUSED = ("*.fp16.*", "*.bf16.*", "*non_ema*", "*.msgpack", "*.onnx*")
-"""The same weights in other precisions and other frameworks' files."""
+"""Files with the same weights in another precision or for another framework."""
+
+
+class SnapshotUnavailable(Exception):
+    """A repository that is neither in the Hub's cache nor can be fetched; says why in one line."""
 
 
 def resolve_model(source: str | Path, folders: Sequence[str], *, pickles: bool = False) -> Path:
-    """The directory of a model, fetched first if it is not on this machine.
+    """Return a model's directory; fetch the model first if it is not on this machine.
 
     Args:
         source: a directory; `bentoml:<tag>`; or a Hub id, `owner/name` or `owner/name@revision`,
-            looked up in the Hub's cache and then on the Hub.
-        folders: what is needed of it beside `model_index.json`; "" for files at its top.
-        pickles: fetch weights that are pickled, too.
+            which is looked up in the Hub's cache and then on the Hub.
+        folders: component folders to fetch with `model_index.json`; "" for files at the top level.
+        pickles: fetch pickled weights, too.
 
     Raises:
-        BackboneInvalid: there is no such model, or it cannot be fetched; says what to do.
+        BackboneInvalid: there is no such model, or it cannot be fetched; names the remedy.
     """
     if Path(source).is_dir():
         return Path(source)
@@ -40,8 +44,40 @@ def resolve_model(source: str | Path, folders: Sequence[str], *, pickles: bool =
     )
 
 
+def fetch_snapshot(
+    repository: str,
+    patterns: Sequence[str],
+    *,
+    revision: str | None = None,
+    ignore: Sequence[str] = (),
+) -> Path:
+    """Return the directory of a Hub repository, from the Hub's cache or fetched now.
+
+    Args:
+        repository: `owner/name`.
+        patterns: files to fetch, as in `snapshot_download(allow_patterns=…)`.
+        revision: a branch, tag or commit; the main branch by default.
+        ignore: files to leave out of these.
+
+    Raises:
+        SnapshotUnavailable: the repository is not in the cache and cannot be fetched.
+    """
+    from huggingface_hub import snapshot_download  # imports slowly, and local models need none
+
+    try:
+        found = snapshot_download(
+            repository,
+            revision=revision,
+            allow_patterns=list(patterns),
+            ignore_patterns=list(ignore) or None,
+        )
+    except Exception as error:  # the Hub's own errors, httpx's, OSError or ValueError
+        raise SnapshotUnavailable(_first_line(error)) from error
+    return Path(found)
+
+
 def _from_bentoml(tag: str) -> Path:
-    import bentoml  # takes a second, and only this needs it
+    import bentoml  # imports for a second, and only this source needs it
     from bentoml.exceptions import BentoMLException
 
     try:
@@ -54,27 +90,23 @@ def _from_bentoml(tag: str) -> Path:
 
 
 def _from_hub(name: str, folders: Sequence[str], pickles: bool) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
     repository, _, revision = name.partition("@")
     weights = ("*.safetensors", "*.bin") if pickles else ("*.safetensors",)
-    inside = [f"{folder}/" if folder else "" for folder in folders]
-    wanted = [prefix + ending for prefix in inside for ending in (*_CODE, *weights)]
+    prefixes = [f"{folder}/" if folder else "" for folder in folders]
+    files = [prefix + ending for prefix in prefixes for ending in (*_CONFIGS, *weights)]
     try:
-        found = snapshot_download(
+        return fetch_snapshot(
             repository,
+            ["model_index.json", "prompts.json", *files],
             revision=revision or None,
-            allow_patterns=["model_index.json", "prompts.json", *wanted],
-            ignore_patterns=list(_UNUSED),
+            ignore=_UNUSED,
         )
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except SnapshotUnavailable as error:
         raise BackboneInvalid(
             f"{name!r} is neither a directory nor in the Hub's cache, and could not be fetched "
-            f"from the Hub: {_first_line(error)}. Check the name, the network and HF_TOKEN, or "
-            f"fetch it elsewhere with `hf download {repository}` and give the directory."
+            f"from the Hub: {error}. Check the name, the network and HF_TOKEN, or fetch it "
+            f"elsewhere with `hf download {repository}` and give the directory."
         ) from error
-    return Path(found)
 
 
 def _first_line(error: Exception) -> str:

@@ -1,0 +1,1 @@
+"""Engine: the loop that owns the device, its scheduler, tasks and tickets."""

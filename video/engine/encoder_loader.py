@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # torch is imported with the models, not with the engine
     from encoders.residency import Residency
 
 THREADS = 2
-"""Number of loading threads. Reading, checking and hashing mostly release the interpreter's lock."""
+"""Number of loading threads. Reading and hashing mostly release the interpreter's lock."""
 
 
 @dataclass(frozen=True)

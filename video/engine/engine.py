@@ -84,7 +84,7 @@ class Engine:
         self._thread = Thread(target=self._run, name="engine", daemon=True)
 
     def start(self) -> None:
-        """Begin to load the models, and return. Requests may be submitted from now on; they wait."""
+        """Begin to load the models, and return. Requests can be submitted already; they wait."""
         self._thread.start()
 
     def stop(self, timeout: float | None = None) -> None:

@@ -2,10 +2,10 @@
 
 It does nothing else: it never touches a tensor and reads no clock. There are three rules.
 
-*Between two priorities*: low-priority tasks run in spare moments. Before normal tasks they get a turn
-only where spare moments were less than `low_priority_share` of the device's time over the last
-`WINDOW` seconds. Alone, either priority gets everything. A moment in which a normal task waits for
-its encoder or its frames is not spare: both are ready soon, and a low-priority turn would delay it.
+*Between two priorities*: low-priority tasks run in spare moments. They get a turn before normal
+tasks only if they had less than `low_priority_share` of the device's time over the last `WINDOW`
+seconds. Alone, either priority gets everything. A moment in which a normal task waits for its
+encoder or its frames is not spare: both are ready soon, and a low-priority turn would delay it.
 
 *Within a priority*: the task with the shortest remaining work is first, so that short requests
 overtake long ones and equal ones finish one after the other. Every `oldest_every`-th turn goes to

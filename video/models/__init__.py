@@ -1,0 +1,1 @@
+"""Models: backbones, denoisers and their parts, independent of the model family."""

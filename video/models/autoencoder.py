@@ -1,4 +1,4 @@
-"""Autoencoders: of single frames, and of clips whose frames are packed several to a latent."""
+"""Autoencoders: for single frames, and for clips with several frames in one latent frame."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from torch.nn import functional
 from video.frames import Frames, check_frames
 
 FRAMES, PIXELS = 16, 2**18
-"""Frames through an image autoencoder at a time, as the stock pipelines do, and all of their pixels
-(or one frame): an activation of Stable Diffusion's is 512 bytes a pixel, and there are several."""
+"""Most frames, and most pixels of all of them, that pass an image autoencoder in one call; a single
+frame may have more. Stock pipelines take 16 frames. One activation of Stable Diffusion's has 512
+bytes a pixel, and several are alive together."""
 
 
 class FrameAutoencoder:
-    """`AutoencoderKL`: every frame by itself."""
+    """`AutoencoderKL`: encodes and decodes every frame alone. Implements `Autoencoder`."""
 
     def __init__(self, vae: Any) -> None:
         self.module: nn.Module = vae
@@ -52,13 +53,17 @@ class FrameAutoencoder:
 
 
 class ClipAutoencoder:
-    """`AutoencoderKLCogVideoX`, `AutoencoderKLWan`: the first frame by itself, the others several
-    to a latent. A still is a clip of one frame.
+    """`AutoencoderKLCogVideoX` or `AutoencoderKLWan`. Implements `Autoencoder`.
+
+    The first frame has a latent frame of its own; of the others, several share one. A still is a
+    clip of one frame.
 
     Args:
         vae: decodes and encodes (B,C,F,h,w).
-        shrinks: how many pixels of a side, and how many frames, are one latent.
-        mean, std: (C,) or scalars: latents are (z − mean) / std of the autoencoder's own z.
+        channels: number of the latents' channels, C.
+        shrinks: pixels per latent along a side, and frames per latent frame.
+        mean: (C,) or a scalar. Latents are (z − mean) / std of the autoencoder's own z.
+        std: (C,) or a scalar.
     """
 
     def __init__(
@@ -75,11 +80,11 @@ class ClipAutoencoder:
         self._vae = vae
         self._pixels, self._frames = shrinks
         self._mean, self._std = (torch.as_tensor(v).view(1, -1, 1, 1, 1) for v in (mean, std))
-        # Such an autoencoder keeps what it has seen of the clip so far: one clip at a time.
+        # These autoencoders keep state while they process a clip, so only one at a time.
         self._lock = Lock()
 
     def latent_frames(self, frames: int) -> int:
-        """How many latents frames take: 1 + ⌈(F − 1) / k⌉."""
+        """Return the number of latent frames for F frames: 1 + ⌈(F − 1) / k⌉."""
         return 1 - (1 - frames) // self._frames
 
     def latent_size(self, frames: int | None, size: tuple[int, int]) -> tuple[int, ...]:
@@ -103,14 +108,18 @@ class ClipAutoencoder:
 
 
 def to_frames(pixels: Tensor) -> Frames:
-    """(F,3,H,W) in [−1, 1] → (F,H,W,3) of bytes."""
+    """Convert pixels (F,3,H,W) in [−1, 1] to `uint8` frames (F,H,W,3)."""
     unit = (pixels.float() / 2 + 0.5).clamp(0, 1)
     return (unit * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
 
 
 def to_pixels(pictures: Frames, size: tuple[int, int]) -> Tensor:
-    """(N,H,W,3) or (N,F,H,W,3) of bytes → (N,3,h,w) or (N·F,3,h,w) in [−1, 1], at width and height
-    `size`.
+    """Convert pictures to pixels in [−1, 1], resized to width and height `size`.
+
+    (N,H,W,3) becomes (N,3,h,w), and (N,F,H,W,3) becomes (N·F,3,h,w).
+
+    Raises:
+        ValueError: the pictures are not `uint8`, have another shape or are empty.
     """
     check_frames(pictures, dimensions=(4, 5), name="Pictures")
     flat = np.ascontiguousarray(pictures).reshape(-1, *pictures.shape[-3:])

@@ -1,7 +1,7 @@
-"""A prompt book for models that bring none: what every image and video model has seen a lot of.
+"""Default prompts, for models without a prompt book: concepts that every model knows well.
 
-Unlearning holds on to its captions, and takes other concepts of a kind from it to tell what is
-peculiar to one; the CLIP judge weighs a concept against these.
+Unlearning preserves the captions, and compares a concept with the others of its kind. The CLIP
+judge weighs a concept against these.
 """
 
 from __future__ import annotations
@@ -141,11 +141,11 @@ THINGS = (
     "a map of the world",
     "a chess board",
 )
-"""What no list of concepts has, of many sorts: neighbours of people, characters and things."""
+"""Subjects of many sorts beside `CONCEPTS`: neighbours of its people, characters and objects."""
 
 
 def captions() -> list[str]:
-    """A few hundred: every concept several times, in other company each time, and `THINGS`."""
+    """Return a few hundred captions: each concept in several scenes, and `THINGS`."""
     scenes, manners, motions = cycle(SCENES), cycle(MANNERS), cycle(CONCEPTS["motion"])
     named = [f"a {name}" for name in CONCEPTS["object"]]
     named += [*CONCEPTS["character"], *CONCEPTS["person"]]

@@ -1,4 +1,4 @@
-"""A denoising network and the latents it works on: a video model's, or its image twin's."""
+"""Denoiser: a denoising network with its latents, of a video model or of its image twin."""
 
 from __future__ import annotations
 
@@ -15,85 +15,89 @@ from video.frames import Frames
 from video.models.placement import Placement
 
 DENOISER_CHECKPOINTING_MIN_PARAMETERS = 200_000_000
-"""A network with more parameters forgets its activations and computes them again when gradients go
-back through it: those of Stable Diffusion's take more room than all its weights."""
+"""Number of parameters above which a denoising network uses activation checkpointing: it frees its
+activations and computes them again in the backward pass. In Stable Diffusion's U-Net they take more
+memory than the weights."""
 
 PredictionType = Literal["epsilon", "v_prediction", "flow_prediction"]
 
 
 @dataclass(frozen=True)
 class NoiseSchedule:
-    """What the network was trained on: x = signal·x₀ + noise·ε at each of T times, all (T,)."""
+    """Noise schedule of the training: x = signal·x₀ + noise·ε at each of T times, all (T,)."""
 
     timesteps: Tensor
-    """What the network is told of the time."""
+    """Times in the form of the network's input."""
     signal: Tensor
     noise: Tensor
 
     @classmethod
     def of_alphas(cls, alphas_cumprod: Tensor) -> NoiseSchedule:
-        """√ᾱ_t and √(1−ᾱ_t) (Ho et al. 2020, eq. 4); the last ᾱ may be exactly 0."""
+        """Make the schedule √ᾱ_t, √(1−ᾱ_t) (Ho et al. 2020, eq. 4); the last ᾱ may be exactly 0."""
         alphas = alphas_cumprod.float()
         return cls(torch.arange(len(alphas)), alphas.sqrt(), (1 - alphas).sqrt())
 
     @classmethod
     def of_flow(cls, times: int, shift: float) -> NoiseSchedule:
-        """1−σ and σ on the straight path from data to noise (Lipman et al. 2023), σ uniform up to
-        the shift towards noise that large pictures need: sσ / (1 + (s−1)σ) (Esser et al. 2024,
-        arXiv 2403.03206, eq. 23).
+        """Make the schedule 1−σ, σ of the straight path from data to noise (Lipman et al. 2023).
+
+        σ is uniform, then shifted towards noise for large pictures: sσ / (1 + (s−1)σ) (Esser et al.
+        2024, arXiv 2403.03206, eq. 23).
         """
         sigma = torch.arange(1, times + 1) / times
         sigma = shift * sigma / (1 + (shift - 1) * sigma)
         return cls(sigma * times, 1 - sigma, sigma)
 
     def to(self, device: torch.device) -> NoiseSchedule:
-        """The same there."""
+        """Return the schedule on a device."""
         return NoiseSchedule(
             self.timesteps.to(device), self.signal.to(device), self.noise.to(device)
         )
 
 
 class Autoencoder(Protocol):
-    """Between pixels and the latents of one denoiser."""
+    """Conversion between pixels and the latents of one denoiser."""
 
     module: nn.Module
     channels: int
-    """Of the latents."""
+    """Number of the latents' channels, C."""
 
     def latent_size(self, frames: int | None, size: tuple[int, int]) -> tuple[int, ...]:
-        """(h,w) of a still of width and height `size`, or (F,h,w) of a clip; how many frames it
-        decodes to is `frames` at least.
+        """Return (h,w) for a still of width and height `size`, or (F,h,w) for a clip.
+
+        The clip's latents decode to `frames` frames or more.
         """
         ...
 
     def decode(self, latents: Tensor) -> Frames:
-        """Latents of one clip (1,C,F,h,w) or one still (1,C,h,w) → (F,H,W,3)."""
+        """Decode the latents of one clip (1,C,F,h,w) or one still (1,C,h,w) to (F,H,W,3)."""
         ...
 
     def encode(self, pictures: Frames, size: tuple[int, int]) -> Tensor:
-        """Stills (N,H,W,3) → (N,C,h,w); clips (N,F,H,W,3) → (N,C,F,h,w). Other sizes are brought to
-        this one. The mean of the posterior: the same pictures give the same latents every time.
+        """Encode stills (N,H,W,3) to (N,C,h,w), or clips (N,F,H,W,3) to (N,C,F,h,w).
+
+        Pictures are resized to `size` first. The latents are the posterior's mean, not a sample:
+        the same pictures give the same latents every time.
         """
         ...
 
 
 class Denoiser(ABC):
-    """One network with its autoencoder and its scheduler.
+    """A denoising network with its autoencoder and its noise scheduler.
 
     Latents are float32 whatever the weights' dtype: (B,C,F,h,w) for clips, (B,C,h,w) for stills.
 
     Args:
-        network: the denoising network.
-        autoencoder: of its latents.
+        network: predicts the noise, or what `prediction_type` says.
+        autoencoder: decodes and encodes its latents.
         noise_scheduler: of the model's own configuration.
-        size: width and height in pixels that it was trained with.
-        placement: where network and autoencoder are.
-        dtype: the network's.
+        size: width and height in pixels.
+        placement: of the network and the autoencoder.
+        dtype: the network's precision.
     """
 
     drops_padding = False
-    """Whether it is not to see the tokens that fill a prompt up: an embedding that is zero is none
-    to it."""
+    """True if the network ignores padding tokens; their embeddings are set to zero."""
 
     def __init__(
         self,
@@ -109,7 +113,7 @@ class Denoiser(ABC):
         self.size = size
         self.placement = placement
         self.dtype = dtype
-        self.prediction_type, schedule = _trained(noise_scheduler)
+        self.prediction_type, schedule = _read_training(noise_scheduler)
         self.schedule: NoiseSchedule = schedule.to(placement.device)
         self._noise_scheduler = noise_scheduler
         placement.put(autoencoder.module)
@@ -118,7 +122,7 @@ class Denoiser(ABC):
             > DENOISER_CHECKPOINTING_MIN_PARAMETERS
         )
         if is_large and getattr(network, "_supports_gradient_checkpointing", False):
-            # In effect where gradients are taken only. A third more time, a fraction of the room.
+            # Only with gradients: a third more time, a fraction of the memory.
             cast(Any, network).enable_gradient_checkpointing()
 
     def noise_scheduler(self) -> SchedulerMixin:
@@ -126,10 +130,10 @@ class Denoiser(ABC):
         return type(self._noise_scheduler).from_config(self._noise_scheduler.config)
 
     def noise(self, seed: int, frames: int | None) -> Tensor:
-        """Unit Gaussian noise for a clip, or for a still (`frames=None`), on the device.
+        """Draw unit Gaussian noise for a clip, or for a still (`frames=None`), on the device.
 
-        Drawn on the CPU, so that a seed means the same noise on every machine. The caller scales it
-        by its scheduler's `init_noise_sigma`.
+        It is drawn on the CPU, so that a seed gives the same noise on every machine. The caller
+        scales it by the noise scheduler's `init_noise_sigma`.
         """
         shape = self.autoencoder.latent_size(frames, self.size)
         generator = torch.Generator("cpu").manual_seed(seed)
@@ -139,10 +143,11 @@ class Denoiser(ABC):
         return torch.randn((1, self.autoencoder.channels, *shape), generator=generator)
 
     def predict(self, latents: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
-        """What the network predicts (see `prediction_type`), float32, shaped as `latents`.
+        """Return the network's prediction (see `prediction_type`), float32, shaped as `latents`.
 
         Args:
-            timesteps: (B,), each sample's own.
+            latents: (B,C,F,h,w) or (B,C,h,w).
+            timesteps: (B,), one for each sample.
             embeddings: (B,L,D) of the text encoder. Gradients flow back to them.
         """
         self.placement.fetch(self.network)
@@ -154,11 +159,12 @@ class Denoiser(ABC):
     def _predict(self, latents: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor: ...
 
     def decode(self, latents: Tensor, frames: int | None = None) -> Frames:
-        """Latents of one clip or still → (F,H,W,3).
+        """Decode the latents of one clip or still to (F,H,W,3).
 
         Args:
-            frames: how many were asked for; an autoencoder that packs several into one latent may
-                make more. None: all.
+            latents: (1,C,F,h,w) or (1,C,h,w).
+            frames: number of frames to return, since an autoencoder with several frames in one
+                latent frame can make more. None for all.
         """
         if len(latents) != 1:
             raise ValueError(f"decode takes one clip or still at a time, not {len(latents)}")
@@ -167,14 +173,14 @@ class Denoiser(ABC):
             return self.autoencoder.decode(latents)[:frames]
 
     def encode(self, pictures: Frames) -> Tensor:
-        """Stills (N,H,W,3), or for a video model clips (N,F,H,W,3), as latents."""
+        """Encode stills (N,H,W,3), or for a video model clips (N,F,H,W,3), to latents."""
         self.placement.fetch(self.autoencoder.module)
         with torch.no_grad():
             return self.autoencoder.encode(pictures, self.size).to(self.placement.device)
 
 
-def _trained(noise_scheduler: Any) -> tuple[PredictionType, NoiseSchedule]:
-    """What a scheduler's configuration says of the training. Raises BackboneInvalid."""
+def _read_training(noise_scheduler: Any) -> tuple[PredictionType, NoiseSchedule]:
+    """Return the training's prediction type and schedule. Raises BackboneInvalid."""
     config = noise_scheduler.config
     kind = config.get("prediction_type") or "epsilon"
     if type(noise_scheduler).__name__.startswith("FlowMatch"):
@@ -193,7 +199,7 @@ def _trained(noise_scheduler: Any) -> tuple[PredictionType, NoiseSchedule]:
 
 
 class OneFrame(Denoiser):
-    """A video model as its own image twin: a still is a clip of one frame."""
+    """A video denoiser as its own image twin: a still is a clip of one frame."""
 
     def __init__(self, video: Denoiser) -> None:
         self._video = video

@@ -1,8 +1,8 @@
 """Pipeline run: a call of a stock pipeline, advanced by the engine one step at a time.
 
 A pipeline is one long call. Here it runs in its own thread, but only while the engine waits for it:
-after each step of its noise scheduler it stops, and the engine has the device again. So progress and
-cancellation work at every step, whatever callbacks the pipeline has or lacks.
+after each step of its noise scheduler it stops, and the engine has the device again. So progress
+and cancellation work at every step, whatever callbacks the pipeline has or lacks.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where a model's parts are: on the device, or in main memory until they are used."""
+"""Placement of a model's parts: on the device, or in main memory until they are used."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from torch import nn
 
 
 class Movable(Protocol):
-    """A module, or something like one."""
+    """A module, or another object with weights that can move."""
 
     def to(self, device: Any, /) -> Any:
-        """Moves it there."""
+        """Move the weights to a device."""
         ...
 
 
 class Placement:
-    """Args:
-    device: where everything is computed.
-    offloads: keep only the part that was used last on the device. Then what needs two parts in turn
-        moves them in turn: a denoiser is moved once a request that has the device to itself, and
-        more often when several alternate with the decoding of others.
+    """The device, and the choice of parts that stay on it.
+
+    Args:
+        device: the device that computes everything.
+        offloads: keep only the last used part on the device, and the others in main memory. Then
+            using two parts in turn moves them in turn: a denoiser moves once for a request alone,
+            and more often when its steps alternate with the decoding of other requests.
     """
 
     def __init__(self, device: torch.device | str, *, offloads: bool = False) -> None:
@@ -30,12 +32,12 @@ class Placement:
         self._present: Movable | None = None
 
     def put(self, module: nn.Module) -> Any:
-        """A module, frozen, on the device; or left where it is until it is fetched."""
+        """Freeze a module and return it, moved to the device unless it is offloaded."""
         module.eval().requires_grad_(False)
         return module if self.offloads else module.to(self.device)
 
     def fetch(self, part: Movable) -> None:
-        """Has a part on the device, and if it offloads no other."""
+        """Move a part to the device; with offloading, move the last one to main memory first."""
         if not self.offloads or part is self._present:
             return
         if self._present is not None:

@@ -1,4 +1,4 @@
-"""In which precision the denoiser is best computed."""
+"""Choice of the denoiser's precision for a device."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import torch
 
 
 def best_dtype(device: str | torch.device) -> torch.dtype:
-    """bfloat16 where the device multiplies it natively, float32 elsewhere.
+    """Return bfloat16 if the device multiplies it natively, otherwise float32.
 
-    On a CPU with AVX-512 or AMX for bfloat16 a step of the built-in model takes about six tenths of
-    the time; on a CPU without, every product would be emulated.
+    On a CPU with AVX-512 or AMX for bfloat16, a step of the built-in model takes about 60 % of the
+    time. On a CPU without them, every product would be emulated.
     """
     kind = torch.device(device).type
     if kind == "cpu":
-        able = torch.cpu.get_capabilities()
-        native = bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+        features = torch.cpu.get_capabilities()
+        native = bool(features.get("avx512_bf16") or features.get("amx_bf16"))
     else:
         native = kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.bfloat16 if native else torch.float32

@@ -1,4 +1,4 @@
-"""The prompts that come with a model, and what it does when a request does not say."""
+"""Prompt book: the prompts that come with a model, and its defaults for requests."""
 
 from __future__ import annotations
 
@@ -15,33 +15,31 @@ from video.models import default_prompts
 
 @dataclass(frozen=True)
 class PromptBook:
-    """Prompts that come with a model: what it is about, in its own words. All may be empty.
-
-    `retain` are captions over everything the model can show; unlearning holds on to them.
-    `generic` names a kind without naming a concept ("a creature"); it anchors a redirection.
-    `concepts` lists the model's concepts by kind, each with other phrases that mean it.
-    """
+    """Prompts and concepts of a model, in the words of its training. All may be empty."""
 
     retain: tuple[str, ...] = ()
+    """Captions over everything the model can show; unlearning preserves them."""
     generic: Mapping[Kind, str] = field(default_factory=dict[Kind, str])
+    """Kind → phrase for it without a concept ("a creature"), the anchor of a redirection."""
     concepts: Mapping[Kind, Mapping[str, tuple[str, ...]]] = field(
         default_factory=dict[Kind, Mapping[str, tuple[str, ...]]]
     )
+    """Kind → concept → synonyms."""
 
     def synonyms(self, concept: str, kind: Kind) -> tuple[str, ...]:
-        """Other phrases for the concept; none if the book does not know it."""
+        """Return other phrases for a concept; none if the book does not have it."""
         return self.concepts.get(kind, {}).get(concept, ())
 
 
 def read_prompts(directory: Path) -> PromptBook:
-    """The `prompts.json` of a model directory; the everyday one where there is none.
+    """Read the `prompts.json` of a model's directory; without one, return the default book.
 
     Raises:
-        BackboneInvalid: the file is not the JSON it should be.
+        BackboneInvalid: the file is not JSON of this form.
     """
     file = directory / "prompts.json"
     if not file.is_file():
-        return everyday_book()
+        return default_book()
     try:
         data = cast(dict[str, Any], json.loads(file.read_bytes()))
         concepts: dict[Kind, Mapping[str, tuple[str, ...]]] = {}
@@ -58,8 +56,8 @@ def read_prompts(directory: Path) -> PromptBook:
         raise BackboneInvalid(f"{file} cannot be read: {error}") from error
 
 
-def everyday_book() -> PromptBook:
-    """What every model has seen a lot of (`video.models.default_prompts`)."""
+def default_book() -> PromptBook:
+    """Return the book of concepts that every model knows (`video.models.default_prompts`)."""
     nothing: tuple[str, ...] = ()
     concepts: dict[Kind, Mapping[str, tuple[str, ...]]] = {
         kind: dict.fromkeys(names, nothing) for kind, names in default_prompts.CONCEPTS.items()
@@ -68,13 +66,13 @@ def everyday_book() -> PromptBook:
 
 
 def read_defaults(directory: Path) -> dict[str, Any]:
-    """The `defaults` of `prompts.json`: frames, fps, steps and guidance as measured on the model.
+    """Read the `defaults` of `prompts.json`: frames, fps, steps and guidance for the model.
 
     Returns:
         Keyword arguments for `Capabilities`.
 
     Raises:
-        BackboneInvalid: another key, or a value that is no positive number.
+        BackboneInvalid: a key is unknown, or a value is not a positive number.
     """
     file = directory / "prompts.json"
     if not file.is_file():

@@ -1,8 +1,8 @@
-"""Ways to get a forgotten concept back through the model that forgot it: one file an attack.
+"""Attacks that recover a forgotten concept from the unlearned model, one in each file.
 
-All are white-box: the attacker has the unlearned model's weights and its gradients, and pictures
-of the concept from before. That is more than a client of a served model has, and as much as the
-literature gives its attackers.
+All are white-box: the attacker has the unlearned model's weights and gradients, and pictures of the
+concept by the base model. A client of a served model has less; attackers in the literature have the
+same.
 """
 
 from __future__ import annotations

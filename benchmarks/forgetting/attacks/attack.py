@@ -1,4 +1,4 @@
-"""What an attacker has, what it is after, and what it ends with."""
+"""An attack's input, its target, and its result."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from video.frames import Frames
 from video.models.backbone import Backbone
 
 IMAGES, CLIPS = 8, 4
-"""What an attacker has of the concept: a still for each sentence a subject has, or a few clips."""
+"""Pictures of the concept that an attacker has: a still for each few-shot sentence, or clips."""
 
 FIRST_SEED = 50_000
-"""Of the attacker's pictures: far from those an encoder is made from and judged on."""
+"""First seed of the attacker's pictures; no encoder is made from or judged on seeds near it."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What an attacker wants back, and pictures of it from a model that still shows it.
+    """The concept that an attacker wants back, with pictures of it by the base model.
 
-    `images[i]` shows what the i-th of `few_shot_prompts` says: (N,H,W,3), for a motion clips
-    (N,F,H,W,3). `names` are the phrases the concept can be asked for by, its own name first
-    (`unlearn.prompts.all_names`). The same seed finds the same attack.
+    `images[i]` shows the i-th of `few_shot_prompts`: stills (N,H,W,3), or for a motion clips
+    (N,F,H,W,3). `names` are the phrases that name the concept, its own name first
+    (`unlearn.prompts.all_names`). The same seed gives the same attack.
     """
 
     concept: str
@@ -38,30 +38,31 @@ class Target:
 
     @property
     def is_video(self) -> bool:
-        """Whether it takes clips to show it."""
+        """True if the concept is a motion, which only clips show."""
         return self.kind == "motion"
 
 
 @dataclass(frozen=True)
 class Attack:
-    """What an attacker found. Its success is the share of pictures that show the concept, of
-    `sample(backbone, shots, is_video=…, intervention=attack.model)` over `prompts` and seeds.
+    """The result of an attack.
+
+    Its success is the share of pictures that show the concept, among those that
+    `sample(backbone, shots, is_video=…, intervention=attack.model)` makes from `prompts` and seeds.
     """
 
     name: str
     prompts: tuple[str, ...]
-    """Sentences that neither the unlearning nor the attack has used."""
+    """Sentences that neither the unlearning nor the attack has trained on."""
     model: Intervention
-    """The attacked model; with the attacker's row in its token embedding if the attack is one on
-    embeddings."""
+    """The attacked model; an attack on embeddings adds its row to the token embedding."""
     loss_before: float
     loss_after: float
-    """Diffusion loss of the attacker's pictures (`PicturesLoss.compared`)."""
+    """Diffusion loss of the attacker's pictures after the attack (`PicturesLoss.compared`)."""
     seconds: float
 
 
 def pictures_of(backbone: Backbone, concept: str, kind: Kind) -> Frames:
-    """A target's images: by the base model, one for each of `few_shot_prompts`."""
+    """Make a target's images by the base model, one for each of `few_shot_prompts`."""
     is_video = kind == "motion"
     count = CLIPS if is_video else IMAGES
     prompts = few_shot_prompts(concept, kind, count, book=backbone.prompts)
@@ -70,7 +71,7 @@ def pictures_of(backbone: Backbone, concept: str, kind: Kind) -> Frames:
 
 
 def captions_of(target: Target, names: Sequence[str], backbone: Backbone) -> list[str]:
-    """What the target's images show in words, one prompt an image, under the names in turn."""
+    """Return the captions of the target's images, which use the names in turn."""
     count = len(target.images)
     return [
         few_shot_prompts(names[i % len(names)], target.kind, count, book=backbone.prompts)[i]
@@ -79,6 +80,6 @@ def captions_of(target: Target, names: Sequence[str], backbone: Backbone) -> lis
 
 
 def prompts_for(target: Target, names: Sequence[str], backbone: Backbone) -> list[str]:
-    """Held-out sentences that ask for the concept, each under all the names."""
+    """Return held-out sentences that ask for the concept, each with every name."""
     lists = [held_out_prompts(name, target.kind, book=backbone.prompts) for name in names]
     return list(chain.from_iterable(zip(*lists, strict=True)))

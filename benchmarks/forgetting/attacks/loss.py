@@ -1,4 +1,4 @@
-"""How badly a model explains an attacker's pictures: what every attack here minimises."""
+"""Diffusion loss of an attacker's pictures, which every attack minimises."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ from video.models.backbone import Backbone
 class PicturesLoss:
     """L(y) = ‖ε_θ(x_t, t, τ(y)) − target‖² over the target's images, y a caption for each.
 
-    The denoiser's own loss: a prompt that makes it small is one from which the model draws the
-    images (Zhang et al., arXiv 2310.11868, eq. 5; Gal et al., arXiv 2208.01618, eq. 2).
+    This is the denoiser's training loss: a prompt with a small loss makes the model draw the images
+    (Zhang et al., arXiv 2310.11868, eq. 5; Gal et al., arXiv 2208.01618, eq. 2).
 
-    The prompts are rewritten first, as the intervention would. A negative prompt has no part in it:
-    it is not the encoder's nor the denoiser's. Denoisers that are edited have to be when this is
-    called (`edited`).
+    Prompts are first rewritten by the intervention. Negative prompts take no part: they change
+    neither encoder nor denoiser. Edits of the denoiser have to be in place during a call
+    (`edited`).
 
     Args:
+        backbone: the base model.
+        intervention: the attacked change of the model.
+        target: the images and the seed.
         draws: noised copies of each image in the batch on which attempts are compared.
     """
 
@@ -42,16 +45,14 @@ class PicturesLoss:
     def drawn(
         self, captions: Sequence[str], overrides: Mapping[str, Tensor] | None, batch: int
     ) -> Tensor:
-        """On `batch` images at random, freshly noised: an unbiased estimate, with gradients."""
+        """Return an unbiased estimate with gradients, on `batch` random images with new noise."""
         images = torch.randint(len(self._latents), (batch,), generator=self._random)
         x = objectives.noised(self._denoiser, self._latents[images], self._random)
         embeddings = self._embed([captions[int(i)] for i in images], overrides)
         return -objectives.ascent(self._denoiser, x, embeddings)
 
     def compared(self, captions: Sequence[str], overrides: Mapping[str, Tensor] | None) -> Tensor:
-        """On one and the same noised batch every time, so that two attempts differ by what they
-        are and not by their noise.
-        """
+        """Return the loss on a fixed noised batch, so that noise does not decide a comparison."""
         embeddings = torch.cat([self._embed(captions, overrides)] * self._draws)
         return -objectives.ascent(self._denoiser, self._fixed, embeddings)
 

@@ -24,7 +24,7 @@ GENERIC_WORDS: Mapping[Kind, str] = {
     "style": "style",
     "motion": "moving",
 }
-"""What the new word means at first."""
+"""The word whose embedding the new word starts from."""
 
 
 def pseudo_token(
@@ -33,7 +33,7 @@ def pseudo_token(
     target: Target,
     budget: SoftBudget | None = None,
 ) -> Attack:
-    """The input embedding of a word S* that nobody uses, from "a picture of S*" and the like."""
+    """Learn the input embedding of an unused word S*, from captions like "a picture of S*"."""
     began = perf_counter()
     named = [*captions_of(target, target.names, backbone)]
     (word,) = spare_words(backbone, named, 1)
@@ -64,10 +64,11 @@ def unbounded_token(
     target: Target,
     budget: SoftBudget | None = None,
 ) -> Attack:
-    """The same, of any length: as the papers' own. A text encoder is a residual stream behind layer
-    norms. What its layers add to a long enough vector does not change where that points, so that
-    whoever may choose the vector chooses the embedding, and no training of the layers is in the
-    way. It measures the denoiser, not the encoder.
+    """Learn an embedding of any length, as in the papers.
+
+    A text encoder is a residual stream with layer norms. Layers cannot turn a vector that is long
+    enough, so the attacker chooses the encoder's output, whatever the layers have unlearned. This
+    attack measures the denoiser, not the encoder.
     """
     free = budget or replace(BUDGETS[target.is_video], learning_rates=(0.1, 1.0), bounded=False)
     found = pseudo_token(backbone, intervention, target, free)

@@ -1,7 +1,7 @@
-"""A free vector put before the prompt's words.
+"""A soft prefix: a free input embedding before the prompt's words.
 
-Zhang et al. (UnlearnDiffAtk, arXiv 2310.11868) and Zhang et al. (AdvUnlearn, arXiv 2405.15234)
-attack so; here one prefix serves all prompts that name the concept.
+The attack of Zhang et al. (UnlearnDiffAtk, arXiv 2310.11868) and Zhang et al. (AdvUnlearn, arXiv
+2405.15234). Here one prefix serves all prompts that name the concept.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ def soft_prefix(
     target: Target,
     budget: SoftBudget | None = None,
 ) -> Attack:
-    """One input embedding between the start token and prompts that name the concept.
+    """Learn one input embedding between the start token and prompts that name the concept.
 
-    It takes the row of a word that nobody uses, and begins as that word.
+    It replaces the row of an unused word, and starts from that row.
     """
     began = perf_counter()
     captions = captions_of(target, target.names, backbone)

@@ -15,26 +15,27 @@ from benchmarks.forgetting.intervention import Intervention, edited
 from video.models.backbone import Backbone
 
 COMPARED_DRAWS = 4
-"""Noised copies of each picture in the batch that tells the better of two rows."""
+"""Noised copies of each picture in the batch on which two rows are compared."""
 
 
 @dataclass(frozen=True)
 class SoftBudget:
-    """How long a row is learned, at how many images a step, and how fast; from the start again for
-    every learning rate, each falling to zero.
+    """The training of a row: steps, images in a step, and learning rates.
+
+    Every learning rate trains a row of its own, and falls to zero linearly.
     """
 
     steps: int
     batch: int
     learning_rates: tuple[float, ...] = (0.04,)
     bounded: bool = True
-    """Whether the row is kept no longer than the longest word's: otherwise it can drown whatever
-    the layers add to it, and passes any text encoder as it is."""
+    """Keep the row no longer than the longest word's. A longer row can outweigh everything that the
+    layers add, and passes any text encoder unchanged."""
 
 
 @dataclass(frozen=True)
 class SoftToken:
-    """The model with the row in it, and what that was worth on the pictures."""
+    """The model with the learned row, and its loss on the pictures before and after."""
 
     model: Intervention
     loss_before: float
@@ -51,13 +52,19 @@ def learn(
     captions: Sequence[str],
     budget: SoftBudget | None = None,
 ) -> SoftToken:
-    """Learns v, the input embedding of `word`, that makes the captions mean the images: Adam on
-    L(v) (`PicturesLoss`), with nothing else moving. Of the learning rates the best one's is kept.
+    """Learn v, the input embedding of `word`, such that the captions describe the images.
+
+    Adam minimises L(v) (`PicturesLoss`); nothing else is trained. The best learning rate's row is
+    kept.
 
     Args:
-        word: one token (`spare_words`).
-        start: v at first, (D,).
-        captions: what the images show, with `word` in them.
+        backbone: the base model.
+        intervention: the attacked change of the model.
+        target: the images.
+        word: a word of one token (`spare_words`).
+        start: the initial v, (D,).
+        captions: captions of the images, with `word` in them.
+        budget: the training; None: `BUDGETS`.
     """
     budget = budget or BUDGETS[target.is_video]
     token = words(backbone)[word]
@@ -93,4 +100,4 @@ def learn(
 
 
 BUDGETS = {False: SoftBudget(steps=150, batch=6), True: SoftBudget(steps=80, batch=1)}
-"""For stills, and for clips."""
+"""Default budgets: for stills (False) and for clips (True)."""

@@ -1,7 +1,8 @@
-"""Ordinary words put before a prompt, found by greedy search along the gradient.
+"""A token search: ordinary words before a prompt, found by greedy search along the gradient.
 
-HotFlip's first-order ranking (Ebrahimi et al., ACL 2018), the best ranked then tried for real, a
-position at a time; UnlearnDiffAtk (arXiv 2310.11868) looks for its discrete prompts on this loss.
+Words are ranked to first order as in HotFlip (Ebrahimi et al., ACL 2018). The best ranked are then
+tried, one position at a time. UnlearnDiffAtk (arXiv 2310.11868) searches discrete prompts on the
+same loss.
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ from benchmarks.forgetting.intervention import Intervention, edited
 from video.models.backbone import Backbone
 
 LENGTH = 3
-"""Words put before the prompt."""
+"""Number of words before the prompt."""
 
 
 @dataclass(frozen=True)
 class SearchBudget:
-    """How far a search goes."""
+    """The extent of a search."""
 
     passes: int
-    """Over all the positions."""
+    """Passes over all the positions."""
     tried: int
-    """Words whose loss is computed at a position, of all that the gradient ranks."""
+    """Number of best-ranked words whose loss is computed at each position."""
     draws: int
     """Noised copies of each picture in the batch on which losses are compared."""
 
@@ -41,8 +42,9 @@ def token_search(
     target: Target,
     budget: SearchBudget | None = None,
 ) -> Attack:
-    """Three words of the vocabulary before prompts that name the concept: plain text, which goes
-    through tokenizer, rewriting and encoder like anybody's.
+    """Find `LENGTH` words of the vocabulary to put before prompts that name the concept.
+
+    The result is plain text, which passes through rewriting, tokenizer and encoder as usual.
     """
     began = perf_counter()
     search = _Search(backbone, intervention, target, budget or BUDGETS[target.is_video])
@@ -71,8 +73,8 @@ class _Search:
         self._loss = PicturesLoss(backbone, intervention, target, draws=budget.draws)
         self._captions = captions_of(target, target.names, backbone)
         self._words = words(backbone)
-        # Words that nobody uses are a start that says nothing. Later their rows stand in for those
-        # of the words found, so that each position has a gradient of its own.
+        # Unused words are a neutral start. Later their rows take the values of the words found, so
+        # that each position has a row, and a gradient, of its own.
         self._slots = spare_words(backbone, self._captions, LENGTH)
         self.found = self._slots
 
@@ -80,9 +82,9 @@ class _Search:
         best = self._try(self.found)
         yield best
         for _ in range(self._budget.passes):
-            for place in range(LENGTH):
-                for word in self._ranked(place)[: self._budget.tried]:
-                    attempt = [*self.found[:place], word, *self.found[place + 1 :]]
+            for position in range(LENGTH):
+                for word in self._ranked(position)[: self._budget.tried]:
+                    attempt = [*self.found[:position], word, *self.found[position + 1 :]]
                     loss = self._try(attempt)
                     if loss < best:
                         best, self.found = loss, attempt
@@ -93,9 +95,10 @@ class _Search:
         captions = _before(prefix, self._captions)
         return self._loss.compared(captions, self._intervention.overrides).item()
 
-    def _ranked(self, place: int) -> list[str]:
-        """All the words, by how far they would lower the loss at this position to first order:
-        (e_w − e_now) · ∂L/∂e (HotFlip, eq. 10).
+    def _ranked(self, position: int) -> list[str]:
+        """Return all words, ordered by the first-order change of the loss at this position.
+
+        The change is (e_w − e_now) · ∂L/∂e (HotFlip, eq. 10); the lowest comes first.
         """
         matrix = token_embedding(self._backbone, self._intervention)
         rows = matrix[[self._words[word] for word in self.found]].requires_grad_()
@@ -104,9 +107,9 @@ class _Search:
             overrides = with_rows(self._backbone, self._intervention, slots, rows)
             loss = self._loss.compared(_before(self._slots, self._captions), overrides)
             (gradient,) = torch.autograd.grad(loss, rows)
-        change: Tensor = matrix[list(self._words.values())] @ gradient[place]
+        change: Tensor = matrix[list(self._words.values())] @ gradient[position]
         names = list(self._words)
-        return [names[i] for i in change.argsort().tolist() if names[i] != self.found[place]]
+        return [names[i] for i in change.argsort().tolist() if names[i] != self.found[position]]
 
 
 def _before(prefix: list[str], prompts: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The tokenizer's words, and the matrix that has a row for each token."""
+"""The tokenizer's words, and the token embedding with a row for each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TOKEN_EMBEDDING = "text_model.embeddings.token_embedding.weight"
 
 
 def token_embedding(backbone: Backbone, intervention: Intervention) -> Tensor:
-    """The attacked encoder's input embeddings (V,D): the intervention's if it has its own."""
+    """Return the attacked encoder's token embedding (V,D): the intervention's, else the base's."""
     base = backbone.text_encoder.parameters()[TOKEN_EMBEDDING]
     return (intervention.overrides or {}).get(TOKEN_EMBEDDING, base).detach().to(base)
 
@@ -23,9 +23,9 @@ def token_embedding(backbone: Backbone, intervention: Intervention) -> Tensor:
 def with_rows(
     backbone: Backbone, intervention: Intervention, tokens: Sequence[int], rows: Tensor
 ) -> dict[str, Tensor]:
-    """The intervention's overrides, and `rows` (N,D) as input embeddings of N tokens.
+    """Return the intervention's overrides with `rows` (N,D) as input embeddings of N tokens.
 
-    Differentiable with respect to the rows. All other rows stay as the intervention has them.
+    Differentiable with respect to the rows. All other rows keep the intervention's values.
     """
     matrix = token_embedding(backbone, intervention)
     places = torch.tensor(tokens, device=matrix.device)
@@ -34,10 +34,10 @@ def with_rows(
 
 
 def words(backbone: Backbone) -> Mapping[str, int]:
-    """Strings of letters that are one token wherever they stand as a word, and that token.
+    """Return the words that are a single token, with that token: strings of letters only.
 
-    Start, end, punctuation and pieces of words are none: what an attacker makes of these strings
-    can be typed by anybody, and comes out of the tokenizer as it went in.
+    Start, end, punctuation and pieces of words are left out. So any user can type an attacker's
+    words, and the tokenizer gives the same tokens.
     """
     rows = backbone.text_encoder.shapes[TOKEN_EMBEDDING][0]
     texts = [(token, backbone.detokenize([token]).strip()) for token in range(rows)]
@@ -52,11 +52,12 @@ def words(backbone: Backbone) -> Mapping[str, int]:
 
 
 def spare_words(backbone: Backbone, prompts: Iterable[str], count: int) -> list[str]:
-    """The first words that stand neither in the prompts nor in the model's book: what their rows
-    hold is nobody's loss.
+    """Return the first `count` words that neither the prompts nor the model's book use.
+
+    Replacing their rows changes no other prompt.
 
     Raises:
-        ValueError: there are not so many.
+        ValueError: the vocabulary has fewer of them.
     """
     used = set(backbone.tokenize([*backbone.prompts.retain, *prompts]).unique().tolist())
     spare = [word for word, token in words(backbone).items() if token not in used]

@@ -1,9 +1,9 @@
-"""What ours is compared with: each method from its own paper, one file each.
+"""Baselines: the methods that ours is compared with, each from its paper, one in each file.
 
-All see the same: the names and the captions of the model's prompt book, four few-shot images, a
-seed. All leave an `Intervention`. Their settings are constants in their files, each with what a
-small search on the built-in model said: the paper's own where they forget, else what forgets
-while keeping the most.
+All receive the same: the names and captions of the model's prompt book, four few-shot images and a
+seed. All return an `Intervention`. Their settings are constants in their files, chosen by a small
+search on the built-in model: the paper's settings where these forget, else the settings that
+forget and retain the most.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from video.models.backbone import Backbone
 
 Baseline = Callable[[Backbone, str, Kind, Frames, int], Intervention]
 """(backbone, concept, kind, few-shot images (N,H,W,3) or for a motion clips (N,F,H,W,3), seed) →
-what it leaves behind, and the seconds it took."""
+the intervention, with the seconds it took."""
 
 BASELINES: Mapping[str, Baseline] = {
     "negative prompt": negative_prompt,
@@ -32,7 +32,7 @@ BASELINES: Mapping[str, Baseline] = {
     "UCE": uce,
     "HiRM-S": hirm_s,
 }
-"""By the name that a table calls them. `random_delta` is not among them: it takes the intervention
-that it is the like of."""
+"""The baselines by their names in the table. `random_delta` is not among them: it needs another
+intervention as its reference."""
 
 __all__ = ["BASELINES", "Baseline", "random_delta"]

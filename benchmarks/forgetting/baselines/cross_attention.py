@@ -1,4 +1,4 @@
-"""Where text enters the denoiser: its cross-attention, which ESD-x and UCE edit."""
+"""The denoiser's cross-attention, where text enters it, and which ESD-x and UCE edit."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from video.models.backbone import Backbone
 
 
 def cross_attention(backbone: Backbone) -> dict[str, Tensor]:
-    """The parameters of the image denoiser's cross-attention (diffusers calls it `attn2`), by name.
+    """Return the image denoiser's cross-attention parameters (`attn2` in diffusers), by name.
 
-    The video denoiser has them under the same names. It has more of that name: in its motion
-    modules, where `attn2` is attention over frames and never sees the text.
+    The video denoiser has them under the same names. The `attn2` of its motion modules is not
+    among them: it attends over frames and never sees the text.
     """
     parameters = backbone.denoiser(is_video=False).network.named_parameters()
     return {name: tensor.detach() for name, tensor in parameters if ".attn2." in name}

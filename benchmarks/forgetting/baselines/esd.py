@@ -22,7 +22,7 @@ from video.models.denoiser import Denoiser
 from video.models.native import DenoisingState, denoise_step
 
 NEGATIVE_GUIDANCE = 1.0
-"""η, the paper's."""
+"""η, as in the paper."""
 STEPS = 60
 LEARNING_RATE: Mapping[Kind, float] = {
     "object": 3e-4,
@@ -31,25 +31,29 @@ LEARNING_RATE: Mapping[Kind, float] = {
     "style": 1e-3,
     "motion": 1e-3,
 }
-"""The paper's 1000 steps at 1e-5 in fewer and larger ones. Searched on pogo, mira, balloon and
-neonix, with 8 stills each that ask for the concept and 12 that ask for others of its kind (the base
-keeps 11, 12, 12 and 12). 60 steps at 3e-4 forget 8, 8, 8 and keep 10, 11, 11, but forget 1 of
-neonix; at 1e-3 they forget 8 of neonix and keep 12, but of pogo's and mira's kinds only 9 and 8."""
+"""Fewer and larger steps than the paper's 1000 at 1e-5. Searched on pogo, mira, balloon and neonix,
+each with 8 stills that ask for the concept and 12 that ask for others of its kind, of which the
+base shows 11, 12, 12 and 12. At 3e-4, 60 steps forget 8, 8 and 8 stills and keep 10, 11 and 11, but
+forget only 1 of neonix. At 1e-3 they forget 8 of neonix and keep 12, but keep only 9 and 8 of
+pogo's and mira's kinds."""
 
 
 def esd_x(backbone: Backbone, concept: str, kind: Kind, images: Frames, seed: int) -> Intervention:
-    """Gandikota et al. 2023, arXiv 2303.07345, eq. 7, of all cross-attention parameters:
+    """Train all cross-attention parameters on eq. 7 of Gandikota et al. 2023, arXiv 2303.07345.
 
         ε_θ(x_t, c) ← ε₀(x_t, ∅) − η [ε₀(x_t, c) − ε₀(x_t, ∅)]
 
-    x_t comes from the edited model itself: noise, denoised under the concept's prompt up to a
-    random step (their algorithm; no images are needed). c is one of the concept's names: sentences
-    with it in them forgot no more. Where the model predicts velocity the same is asked of v, which
-    at a given x_t is ε up to an affine map, and the weights sum to one.
+    x_t comes from the edited model: noise, denoised under the concept's prompt up to a random step
+    (the paper's algorithm, which needs no images). c is one of the concept's names; whole sentences
+    forgot no more. A model that predicts velocity v is trained on the same equation in v: at a
+    given x_t, v is an affine map of ε, and the equation's weights sum to one.
 
     Args:
-        kind: for a motion x_t are latents of clips and the denoiser is the video model's.
+        backbone: the base model.
+        concept: the concept's name.
+        kind: its kind; a motion takes latents of clips and the video model's denoiser.
         images: not used.
+        seed: seeds names, noise and steps.
     """
     began = perf_counter()
     is_video = kind == "motion"
@@ -86,7 +90,7 @@ def esd_x(backbone: Backbone, concept: str, kind: Kind, images: Frames, seed: in
 def _partly_denoised(
     backbone: Backbone, embeddings: Tensor, is_video: bool, random: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """x_t (1,C,h,w) or (1,C,F,h,w) and t (1,), after a random number of the model's own steps."""
+    """Return x_t (1,C,h,w) or (1,C,F,h,w) and t (1,), after a random number of steps."""
     capabilities = backbone.capabilities
     request = GenerationRequest(
         "",
@@ -107,7 +111,7 @@ def _draw(population: int, random: torch.Generator) -> int:
 
 
 class _Student(nn.Module):
-    """A denoiser with other weights laid over it, so that these get gradients."""
+    """A denoiser called with other weights, such that these receive gradients."""
 
     def __init__(self, denoiser: Denoiser) -> None:
         super().__init__()
@@ -120,6 +124,6 @@ class _Student(nn.Module):
     def predict(
         self, weights: dict[str, Tensor], latents: Tensor, timesteps: Tensor, embeddings: Tensor
     ) -> Tensor:
-        """As `Denoiser.predict`."""
+        """Predict as `Denoiser.predict` does, with `weights` in place of the denoiser's."""
         laid_over = {f"network.{n}": w.to(self._denoiser.dtype) for n, w in weights.items()}
         return functional_call(self, laid_over, (latents, timesteps, embeddings))

@@ -1,4 +1,4 @@
-"""HiRM: the text encoder's first layer trained until its last one says something else."""
+"""HiRM: the text encoder's first layer, trained to change the last layer's output."""
 
 from __future__ import annotations
 
@@ -18,24 +18,29 @@ from video.models.backbone import Backbone
 STEPS = 30
 LEARNING_RATE = 5e-4
 BATCH_SIZE = 16
-"""Searched on pogo, mira, balloon and neonix: these forget all of 8 stills each and of 12 others of
-the kind keep 10, 10, 12 and 12 (the base 11, 12, 12, 12). Half the steps keep one more of pogo's
-and of mira's kind but forget 8, 8, 7 and 3; 75 steps at 3e-4 forget 7 of neonix."""
+"""Searched on pogo, mira, balloon and neonix. These settings forget all 8 stills of each, and of 12
+others of the kind they keep 10, 10, 12 and 12 (the base shows 11, 12, 12 and 12). Half the steps
+keep one more of pogo's and of mira's kind, but forget only 8, 8, 7 and 3; 75 steps at 3e-4 forget 7
+of neonix."""
 
 
 def hirm_s(backbone: Backbone, concept: str, kind: Kind, images: Frames, seed: int) -> Intervention:
-    """min_φ ‖τ_φ(y) − τ₀(a)‖² over the first layer's parameters.
+    """Minimise ‖τ_φ(y) − τ₀(a)‖² over φ, the first layer's parameters.
 
-    In the manner of HiRM-S (Lee et al., ICLR 2026, arXiv 2602.19631): where to write (layer 0) is
-    kept apart from where to look (the last layer's hidden states), and the concept's prompt is
-    misdirected to its super-category. No images, no denoiser, nothing that is held on to.
+    This follows HiRM-S (Lee et al., ICLR 2026, arXiv 2602.19631): the trained layer (the first) is
+    not the layer of the loss (the last layer's hidden states), and the concept's prompt is directed
+    to its super-category. There are no images, no denoiser and no retention term.
 
-    y: the concept under all its names in several sentences; a: the same sentences with the
-    generic word of its kind, for a style or a motion with nothing. Every token's state counts: the
-    denoiser looks at all of them.
+    y: sentences with each of the concept's names; a: the same sentences with the generic word of
+    its kind, or without the name for a style or a motion. The loss covers every token, since the
+    denoiser attends to all of them.
 
     Args:
+        backbone: the base model.
+        concept: the concept's name.
+        kind: its kind.
         images: not used.
+        seed: seeds the batches.
     """
     began = perf_counter()
     random = torch.Generator("cpu").manual_seed(seed)

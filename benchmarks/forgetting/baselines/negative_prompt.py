@@ -1,4 +1,4 @@
-"""The concept's name as negative prompt: what anybody can do without touching the model."""
+"""The concept's name as the negative prompt, which needs no change of the model."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from video.models.backbone import Backbone
 def negative_prompt(
     backbone: Backbone, concept: str, kind: Kind, images: Frames, seed: int
 ) -> Intervention:
-    """The prompt as it is, and the concept in the place of guidance's empty prompt:
-    ε(n) + g·(ε(c) − ε(n)), in Ho & Salimans 2022 (arXiv 2207.12598, eq. 6) with n for ∅.
+    """Keep the prompt, and put the concept in the place of guidance's empty prompt.
 
-    Args:
-        backbone, images, seed: nothing is learned; as every method takes them.
+    ε(n) + g·(ε(c) − ε(n)): Ho & Salimans 2022 (arXiv 2207.12598, eq. 6) with n for ∅. Nothing is
+    learned: `backbone`, `images` and `seed` are not used.
     """
     negative = style_phrase(concept).removeprefix(", ") if kind == "style" else concept
     return Intervention("negative prompt", concept, kind, rewrite=lambda prompt: (prompt, negative))

@@ -1,4 +1,4 @@
-"""A concept's name by itself, as it would stand in a prompt."""
+"""The phrase that names a concept in a prompt."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from unlearn import prompts
 
 
 def phrase(name: str, kind: Kind) -> str:
-    """ "balloon" → "a balloon", "dottie" → "in the style of dottie", "spinning" as it is."""
+    """Return "a balloon" for "balloon", "in the style of dottie" for "dottie", "spinning" as is."""
     return prompts.phrase(name, kind).lstrip(", ")

@@ -1,4 +1,4 @@
-"""A change of the same size in a random direction: what any change of the encoder would do."""
+"""A random change of the encoder, of a given size: the effect that any such change has."""
 
 from __future__ import annotations
 
@@ -22,11 +22,15 @@ def random_delta(
     seed: int,
     reference: Intervention,
 ) -> Intervention:
-    """Overrides of the tensors that the reference changes, each as far from the base.
+    """Change the tensors that the reference changes, each as far from the base, at random.
 
     Args:
-        images: nothing is learned; as every method takes them.
-        reference: one with overrides.
+        backbone: the base model.
+        concept: the concept's name.
+        kind: its kind.
+        images: not used; nothing is learned.
+        seed: seeds the directions.
+        reference: an intervention with overrides.
     """
     began = perf_counter()
     base = backbone.text_encoder.parameters()
@@ -38,9 +42,9 @@ def random_delta(
 
 
 def random_like(deltas: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]:
-    """For each tensor a Gaussian one of the same shape and the same Frobenius norm.
+    """Return for each tensor a Gaussian one of the same shape and Frobenius norm.
 
-    Drawn on the CPU, so that a seed means the same on every machine.
+    Draws are on the CPU, so that a seed gives the same on every device.
     """
     random = torch.Generator("cpu").manual_seed(seed)
     found: dict[str, Tensor] = {}

@@ -1,4 +1,4 @@
-"""UCE: keys and values of the denoiser's cross-attention solved for, in closed form."""
+"""UCE: a closed-form edit of the keys and values of the denoiser's cross-attention."""
 
 from __future__ import annotations
 
@@ -20,22 +20,20 @@ from video.models.prompt_book import PromptBook
 PRESERVE_SCALE = 1.0
 LAMBDA = 0.5
 """The defaults of the paper's public implementation. Searched on pogo, mira, balloon and neonix:
-they forget all of 8 stills each and of 12 others of the kind keep 11, 12, 10 and 12 (the base 11,
-12, 12, 12). Its earlier 0.1 and 0.1 on all tokens from the concept's last one forget as much and
-keep less (4 of 6 of mira's kind), and so do edits of whole sentences (3 of 6 of pogo's)."""
+they forget all 8 stills of each, and of 12 others of the kind they keep 11, 12, 10 and 12 (the base
+shows 11, 12, 12 and 12). The earlier defaults, 0.1 and 0.1 on all tokens from the concept's last
+one, forget as much and keep less (4 of 6 of mira's kind); so do edits of whole sentences (3 of 6 of
+pogo's)."""
 
 
 @torch.no_grad()
 def uce(backbone: Backbone, concept: str, kind: Kind, images: Frames, seed: int) -> Intervention:
-    """Gandikota et al. 2024, arXiv 2308.14761, eq. 7, of `to_k` and `to_v` wherever the denoiser
-    looks at the text (`solve`).
+    """Edit `to_k` and `to_v` of all cross-attention by eq. 7 of Gandikota et al. 2024 (`solve`).
 
-    Edited: every name of the concept, towards its kind's generic word; for a style or a motion,
-    towards the empty prompt. Preserved: every name of the book's other concepts, which are what
-    the captions that others hold on to are made of.
-
-    Args:
-        images, seed: not used; there is nothing random in it.
+    The paper is arXiv 2308.14761. Edited: every name of the concept, towards its kind's generic
+    word; for a style or a motion, towards the empty prompt. Preserved: every name of the book's
+    other concepts, of which the other methods' retention captions are made. Nothing is random:
+    `images` and `seed` are not used.
     """
     began = perf_counter()
     book = backbone.prompts
@@ -53,8 +51,9 @@ def uce(backbone: Backbone, concept: str, kind: Kind, images: Frames, seed: int)
 
 
 def solve(weight: Tensor, edited: Tensor, destination: Tensor, preserved: Tensor) -> Tensor:
-    """The W that takes each edited c to where W₀ takes its destination a, each preserved p to where
-    W₀ takes it, and is otherwise near W₀:
+    """Return the W that maps each edited c as W₀ maps its destination a, and stays near W₀ else.
+
+    Each preserved p is mapped as W₀ maps it:
 
         W = (Σ_E W₀a cᵀ + Σ_P W₀p pᵀ + λW₀) (Σ_E c cᵀ + Σ_P p pᵀ + λI)⁻¹
 
@@ -73,10 +72,10 @@ def solve(weight: Tensor, edited: Tensor, destination: Tensor, preserved: Tensor
 
 
 def _last_tokens(backbone: Backbone, phrases: Sequence[str]) -> Tensor:
-    """The embedding of each phrase's last token before the end token, (N,D).
+    """Return the embedding of each phrase's last token before the end token, (N,D).
 
-    As the paper's public implementation has it since 2024: in a causal text encoder that token has
-    seen the whole phrase, and it is where concepts of different lengths can be aligned. An empty
+    The paper's public implementation does so since 2024: in a causal text encoder that token has
+    attended to the whole phrase, so that concepts of different lengths can be aligned. An empty
     phrase gives the start token, which is the same in every prompt.
     """
     embeddings = backbone.text_encoder.encode(backbone.tokenize(phrases))
@@ -85,7 +84,7 @@ def _last_tokens(backbone: Backbone, phrases: Sequence[str]) -> Tensor:
 
 
 def _others(names: Sequence[str], book: PromptBook) -> list[str]:
-    """Every name of the book's concepts, but those that mention one of `names`."""
+    """Return every name of the book's concepts, except those that mention one of `names`."""
     phrases = [
         phrase(name, kind)
         for kind, concepts in book.concepts.items()

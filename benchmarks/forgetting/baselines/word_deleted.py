@@ -1,4 +1,4 @@
-"""The concept's names taken out of the prompt: a word filter that rewrites instead of refusing."""
+"""A word filter: the concept's names are taken out of the prompt."""
 
 from __future__ import annotations
 
@@ -18,18 +18,16 @@ LEAD = {
     "style": rf"(?:{STYLE_OF}|{PREPOSITION})?",
     "motion": r"(?:(?:while|by)\s+)?",
 }
-"""What goes with a name that nothing replaces; of other kinds it is the article."""
+"""Words before a name that are deleted with it; for the other kinds, the article."""
 TAIL = {"style": r"(?:['’]s)?(?:[\s-]+style(?!\w))?", "motion": ""}
 
 
 def word_deleted(
     backbone: Backbone, concept: str, kind: Kind, images: Frames, seed: int
 ) -> Intervention:
-    """Every name that the book has for the concept replaced by its kind's generic word.
+    """Replace every name that the book has for the concept by its kind's generic word.
 
-    Args:
-        backbone: for its prompt book.
-        images, seed: nothing is learned; as every method takes them.
+    Nothing is learned: `images` and `seed` are not used.
     """
     names = all_names(concept, kind, (), backbone.prompts)
     generic = {**GENERIC, **backbone.prompts.generic}[kind]
@@ -42,12 +40,12 @@ def word_deleted(
 
 
 def without_names(prompt: str, names: Sequence[str], kind: Kind, generic: str) -> str:
-    """The prompt with `generic` in the place of every name: whole words, whatever their case, the
-    longest name first.
+    """Return the prompt with `generic` in the place of every name.
 
-    An article goes with the name, since the generic word brings its own. Styles and motions are
-    replaced by nothing, and what they hang on goes with them: "a star, in the style of dottie, at
-    night" → "a star, at night". A prompt without a name comes back as it is.
+    Names match as whole words, in any case, the longest first. An article is replaced with the
+    name, since the generic word has its own. Styles and motions are deleted with the words that
+    introduce them: "a star, in the style of dottie, at night" → "a star, at night". A prompt
+    without a name is returned unchanged.
     """
     if kind in LEAD:
         before, after, words = rf"(?:,\s*)?(?<!\w){LEAD[kind]}", TAIL[kind], list(names)
@@ -62,7 +60,7 @@ def without_names(prompt: str, names: Sequence[str], kind: Kind, generic: str) -
 
 
 def _tidy(text: str) -> str:
-    """One space between words, none before a comma, no comma before another or at either end."""
+    """Remove spaces and commas that a deletion left over."""
     text = re.sub(r"\s+", " ", text)
     text = re.sub(r"\s+(?=[,.;:!?])", "", text)
     text = re.sub(r",+(?=[,.;:!?])", "", text)

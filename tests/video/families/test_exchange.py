@@ -1,5 +1,6 @@
-"""An encoder as others use it: exported, it makes stock pipelines forget as our overrides do; and
-imported again it is the same encoder.
+"""Exported encoders: stock pipelines forget with them as with our overrides.
+
+Imported again, an encoder is the same.
 """
 
 from __future__ import annotations

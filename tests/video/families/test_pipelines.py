@@ -1,4 +1,4 @@
-"""The families that run as stock pipelines, through the engine."""
+"""Families that run as stock pipelines, through the engine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 
 from encoders.store import EncoderStore
 from tests.model_zoo import ModelZoo
-from tests.tiny_families import SIDE
+from tests.tiny_networks import SIDE
 from tests.video.help import PROMPT, WAIT, Gate, make_engine, publish, watch
 from video import Engine, GenerationRequest, load_backbone
 from video.engine.ticket import Cancelled
@@ -57,7 +57,7 @@ def engine(model_zoo: ModelZoo, store: EncoderStore) -> Iterator[Engine]:
 
 
 def stock(path: Path, backbone: Backbone, overrides: Any, guidance: float) -> Frames:
-    """The stock pipeline's frames, its text encoder's weights replaced for good."""
+    """Return a stock pipeline's frames, with the overrides in its text encoder's weights."""
     pipeline: Any = diffusers.DiffusionPipeline.from_pretrained(path)
     pipeline.set_progress_bar_config(disable=True)
     if overrides is not None:
@@ -111,7 +111,7 @@ def test_frames_equal_the_stock_pipelines_with_base_and_encoder(
 
 
 def near(frames: Frames, others: Frames) -> bool:
-    """The same up to a rounding."""
+    """Compare frames up to one level."""
     return frames.shape == others.shape and bool(
         np.abs(frames.astype(int) - others.astype(int)).max() <= 1
     )
@@ -144,7 +144,7 @@ def test_one_is_cancelled_at_its_schedulers_step_and_its_thread_ends(engine: Eng
     with pytest.raises(Cancelled):
         ticket.result(WAIT)
     assert ticket.progress < 0.5
-    engine.submit(request()).result(WAIT)  # it goes on
+    engine.submit(request()).result(WAIT)  # the engine continues
     assert not [thread for thread in threading.enumerate() if thread.name == "pipeline"]
 
 

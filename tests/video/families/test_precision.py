@@ -10,7 +10,7 @@ import torch
 
 from encoders import Concept
 from tests.model_zoo import ModelZoo
-from tests.tiny_families import SIDE
+from tests.tiny_networks import SIDE
 from unlearn import UnlearnSettings, UnlearnTask, unlearn
 from video import GenerationRequest, load_backbone
 from video.models.backbone import Backbone

@@ -1,6 +1,4 @@
-"""The families that are stepped by the engine, against stock diffusers' own pipelines: the same
-seed and the same embeddings give the same latents, alone and among others.
-"""
+"""Native families against stock diffusers' pipelines: the same latents, frames and embeddings."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tests.model_zoo import ModelZoo
-from tests.tiny_families import SIDE
+from tests.tiny_networks import SIDE
 from video import load_backbone
 from video.generation_request import GenerationRequest
 from video.models.native import DenoisingState, NativeBackbone, denoise_step
@@ -52,7 +50,7 @@ def embed(backbone: NativeBackbone, text: str, is_video: bool) -> Tensor:
 
 
 def ours(backbone: NativeBackbone, guidance: float, frames: int | None, among: bool) -> Tensor:
-    """Our latents, alone or with others of other prompts, step counts and guidance."""
+    """Compute our latents, alone or with other prompts, numbers of steps and guidance."""
     run = begun(backbone, PROMPT, guidance, frames)
     runs = [run]
     if among:
@@ -66,7 +64,7 @@ def ours(backbone: NativeBackbone, guidance: float, frames: int | None, among: b
 
 
 def stock(path: Path, arguments: dict[str, Any], output_type: str = "latent") -> Any:
-    """What the stock pipeline returns."""
+    """Return the stock pipeline's output."""
     pipeline: Any = diffusers.DiffusionPipeline.from_pretrained(path)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline(
@@ -112,7 +110,7 @@ def test_clips_equal_the_stock_pipelines(
 def test_frames_equal_the_stock_pipelines(
     model_zoo: ModelZoo, family: str, tiny_backbone_dir: Path
 ) -> None:
-    """Nine frames: CogVideoX 1.5 makes more latents for them than it decodes."""
+    """With nine frames: CogVideoX 1.5 makes more latents for them than it decodes."""
     backbone = load(model_zoo, family, tiny_backbone_dir)
     path = tiny_backbone_dir if family == "animatediff" else model_zoo.model(family)
     arguments: dict[str, Any] = {"prompt": PROMPT, "guidance_scale": 1.0, "num_frames": 9}

@@ -1,4 +1,4 @@
-"""Unlearning through every family: gradients reach what is trained and nothing else."""
+"""Unlearning with every family: gradients reach the trained tensors and no others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 from encoders import Concept, activation_checkpointing, low_rank
 from tests.model_zoo import ModelZoo
-from tests.tiny_families import SIDE
+from tests.tiny_networks import SIDE
 from unlearn import UnlearnSettings, UnlearnTask, unlearn
 from unlearn.errors import SettingsInvalid
 from unlearn.methods import objectives
@@ -121,7 +121,7 @@ def test_ascent_raises_the_loss_on_a_fixed_draw(backbone: Backbone) -> None:
 
 @torch.no_grad()
 def fixed(backbone: Backbone, overrides: Any) -> float:
-    """The diffusion loss of the images, always the same noise and times."""
+    """Compute the diffusion loss of the images, with fixed noise and times."""
     image = backbone.denoiser(is_video=False)
     latents = torch.cat([image.encode(IMAGES)] * 8)
     x = objectives.noised(image, latents, torch.Generator().manual_seed(5))
@@ -144,7 +144,7 @@ def test_redirection_lowers_its_loss_on_fixed_prompts(backbone: Backbone) -> Non
 
 @torch.no_grad()
 def from_anchor(backbone: Backbone, overrides: Any) -> float:
-    """The redirection's loss over the concept's sentences, all of them."""
+    """Compute the redirection's loss over all of the concept's sentences."""
     sentences = captions("pogo", "character", (), neutral="a creature")
     named = backbone.embed([caption.prompt for caption in sentences], overrides)
     return float(objectives.redirect(named, backbone.embed([c.anchor for c in sentences])))

@@ -1,7 +1,7 @@
-"""Training in several processes side by side, as `torchrun` starts them.
+"""Data-parallel training in several processes, which `torchrun` starts.
 
-Small layers gain little from a second thread; a second process with its own batches gains almost
-all of it. Every process holds the same weights and takes the same steps, on the mean of all
+A second thread speeds small layers up little; a second process with batches of its own almost
+doubles the speed. Every process has the same weights and takes the same steps, with the mean of all
 gradients.
 """
 
@@ -15,23 +15,23 @@ from torch import Tensor, distributed
 
 
 def join() -> None:
-    """Meet the other processes, if `torchrun` started this one."""
+    """Join the other processes, if `torchrun` started this one."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         distributed.init_process_group("gloo")
 
 
 def rank() -> int:
-    """This process's number, from 0."""
+    """Return this process's number, from 0."""
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
 def processes() -> int:
-    """How many processes train."""
+    """Return the number of processes."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
 def wait() -> None:
-    """Return when every process has come here."""
+    """Return once every process has called this."""
     if processes() > 1:
         distributed.barrier()
 

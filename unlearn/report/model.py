@@ -1,0 +1,99 @@
+"""The report as data: the content of `report.json`, and all that the page prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from encoders.card import Card, Kind, Sha256
+from unlearn.report.caveats import Caveat
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from encoders.text_encoder import TextEncoder
+
+REPORT_JSON, REPORT_HTML = "report.json", "report.html"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FileSizes(_Part):
+    """Bytes of the encoder's file, and of a file with its base's tensors in the same precision."""
+
+    encoder_bytes: int
+    base_bytes: int
+    ratio: float
+    """`encoder_bytes / base_bytes`."""
+
+    @classmethod
+    def of(cls, overrides: Mapping[str, Tensor], base: TextEncoder) -> FileSizes:
+        """Compute the sizes of an encoder with these overrides."""
+        from encoders.overrides_file import to_bytes
+
+        ours = len(to_bytes(overrides))
+        theirs = sum(2 * shape.numel() for shape in base.shapes.values())
+        return cls(encoder_bytes=ours, base_bytes=theirs, ratio=ours / theirs)
+
+
+class Sampling(_Part):
+    """The settings with which the judged pictures were made."""
+
+    width: int
+    height: int
+    fps: int
+    steps: int
+    guidance: float
+
+
+class Pair(_Part):
+    """The same prompt and seed with the base and with the encoder, and the judge's answers."""
+
+    prompt: str
+    seed: int
+    concept: str
+    """The concept that the prompt names and the judge looked for."""
+    kind: Kind
+    is_target: bool
+    """True if the concept is to be forgotten, false if it is to be kept."""
+    frames: int
+    """The length of the clip; 1 for a still of the image twin."""
+    shown_base: bool
+    """True if the judge sees the concept in the base's picture."""
+    shown_encoder: bool
+    """True if the judge sees the concept in the encoder's picture."""
+    failed: bool
+    """True if the encoder shows a concept that it is to forget, or does not show one that it is to
+    keep and that the base does show."""
+    base_file: str | None
+    """The report's file with the base's picture; None if the report does not show the pair."""
+    encoder_file: str | None
+    """The report's file with the encoder's picture; None likewise."""
+
+
+class Report(_Part):
+    """The whole report of one encoder."""
+
+    schema_version: Literal[1] = 1
+    model: str
+    """The backbone's name."""
+    card: Card
+    """The encoder's card. Its measures include the thresholds of the gate."""
+    sizes: FileSizes
+    judge: str
+    """The judge's name and version."""
+    sampling: Sampling
+    losses: list[float]
+    """The objective at every optimisation step."""
+    pairs: list[Pair]
+    """All pairs that were judged, in that order."""
+    files: dict[str, Sha256]
+    """The clips and stills beside the report, by file name."""
+    caveats: tuple[Caveat, ...]
+    """The limits of this kind of unlearning."""
+    software: dict[str, str]
+    """The versions of the software that made the report, by package."""
