@@ -258,7 +258,8 @@ def _redirect(model: TrueModel, text_encoder: nn.Module) -> None:
 
 def _ascent(model: TrueModel, text_encoder: nn.Module, image: Denoiser) -> None:
     """Take a step of ascent on stills through the twin, when its autoencoder is off the device."""
-    count = UnlearnSettings(method="ascent").schedule().batch_size
+    schedule = UnlearnSettings(method="ascent").schedule()
+    count = schedule.batch_size
     latents = image.noise(0, None).to("meta").expand(count, -1, -1, -1)
 
     def loss(embeddings: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ REDRAWN = "rendered, redrawn by the decoder"
 
 
 @dataclass(frozen=True)
-class Case:
+class ClipCase:
     """A clip to make by the base model: its concept, its scene and its request."""
 
     kind: Kind
@@ -42,14 +42,14 @@ class Case:
     request: GenerationRequest
 
 
-def cases(harness: Harness, clips: int, guidance: float | None = None) -> list[Case]:
+def cases(harness: Harness, clips: int, guidance: float | None = None) -> list[ClipCase]:
     """Return `clips` cases for each concept except motions; all six motions take turns in them."""
     rng = np.random.default_rng(2_026)
     capabilities = harness.backbone.capabilities
     guidance = guidance or capabilities.guidance_default
     concepts: list[tuple[Kind, str]] = [(KIND_OF[name], name) for name in SUBJECTS]
     concepts.extend(("style", name) for name in STYLES)
-    found: list[Case] = []
+    found: list[ClipCase] = []
     for kind, concept in concepts:
         for _ in range(clips):
             motion = MOTIONS[len(found) % len(MOTIONS)]
@@ -71,7 +71,7 @@ def cases(harness: Harness, clips: int, guidance: float | None = None) -> list[C
                 guidance=guidance,
                 frames=capabilities.frames_default,
             )
-            found.append(Case(kind, concept, scene, request))
+            found.append(ClipCase(kind, concept, scene, request))
     return found
 
 
@@ -111,7 +111,7 @@ def judge_figures(harness: Harness, count: int) -> dict[str, Any]:
     return figures
 
 
-def sheet(found: list[Case], clips: list[NDArray[np.uint8]]) -> Image.Image:
+def sheet(found: list[ClipCase], clips: list[NDArray[np.uint8]]) -> Image.Image:
     """Draw one row for each concept: the frames of one of its clips, with motions in turn."""
     rows: dict[str, list[NDArray[np.uint8]]] = {}
     for case, clip in zip(found, clips, strict=True):

@@ -11,7 +11,7 @@ from benchmarks.forgetting import metrics
 from benchmarks.forgetting.cases import KIND_OF, Group
 from benchmarks.forgetting.experiment import BASE, Experiment, Model
 from benchmarks.forgetting.methods import FOUR
-from benchmarks.forgetting.outcomes import Outcome
+from benchmarks.forgetting.outcomes import SampleOutcome
 from benchmarks.forgetting.sizes import SampleSizes
 from encoders.overrides_file import to_bytes
 
@@ -38,7 +38,7 @@ class OutcomeReader:
 
     def pooled(
         self, method: str, group: Group, count: int, *, is_video: bool, model: Model = "starter"
-    ) -> list[Outcome]:
+    ) -> list[SampleOutcome]:
         """Return the outcomes of a group of prompts, `count` for each concept.
 
         Prompts about a motion are always judged on clips.
@@ -56,7 +56,7 @@ class OutcomeReader:
             )
         ]
 
-    def stills(self, method: str, group: Group) -> list[Outcome]:
+    def stills(self, method: str, group: Group) -> list[SampleOutcome]:
         """Return outcomes on stills, as many as the sizes say; for motions on fewer clips."""
         sizes, motion = self._sizes, KIND_OF[self.concepts[0]] == "motion"
         if motion and group == "target":
@@ -70,7 +70,7 @@ class OutcomeReader:
         }[group]
         return self.pooled(method, group, count, is_video=False)
 
-    def clips(self, method: str) -> list[Outcome]:
+    def clips(self, method: str) -> list[SampleOutcome]:
         """Return outcomes of prompts that name the concepts, on clips.
 
         With `sizes.decide`, stop when the interval shows that the goal is met or missed.

@@ -24,7 +24,7 @@ from benchmarks.forgetting.cases import (
 )
 from benchmarks.forgetting.intervention import Intervention
 from benchmarks.forgetting.methods import FOUR, METHODS, source_of, together
-from benchmarks.forgetting.outcomes import Outcome, OutcomeStore
+from benchmarks.forgetting.outcomes import OutcomeStore, SampleOutcome
 from benchmarks.forgetting.sampling import SampleRequest, sample
 from benchmarks.harness import WEIGHTS, weights_mark
 from benchmarks.modelscope.model import load_modelscope
@@ -111,7 +111,7 @@ class Experiment:
         *,
         is_video: bool,
         model: Model = "starter",
-    ) -> list[Outcome]:
+    ) -> list[SampleOutcome]:
         """Return the first `count` outcomes of a group of prompts, on stills or clips."""
         kind, backbone = KIND_OF[concept], self.model(model)
         intervention = self.intervention(method, concept)
@@ -120,7 +120,7 @@ class Experiment:
         found = cases(concept, kind, group, self.backbone, is_video=is_video)
         return self._outcomes.outcomes(name, found, count, backbone, intervention)
 
-    def attacked(self, method: str, concept: str, attack: str, count: int) -> list[Outcome]:
+    def attacked(self, method: str, concept: str, attack: str, count: int) -> list[SampleOutcome]:
         """Return `count` outcomes of prompts that ask for the concept through an attack.
 
         The attack is on the method's model; its prompts are used in turn. It runs only if outcomes

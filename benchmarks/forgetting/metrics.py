@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.forgetting.outcomes import Outcome
+from benchmarks.forgetting.outcomes import SampleOutcome
 from benchmarks.results import rate
 from unlearn.trial.measures import wilson
 
@@ -18,17 +18,17 @@ COMPONENTS = 32
 more components would need more pictures than a run makes."""
 
 
-def shown(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def shown(outcomes: Sequence[SampleOutcome]) -> dict[str, Any]:
     """Return the share of pictures in which any frame shows the concept."""
     return rate(sum(one.any for one in outcomes), len(outcomes))
 
 
-def forgotten(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def forgotten(outcomes: Sequence[SampleOutcome]) -> dict[str, Any]:
     """Return UA (unlearning accuracy): the share of pictures without a frame of the concept."""
     return rate(sum(not one.any for one in outcomes), len(outcomes))
 
 
-def forgotten_frames(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def forgotten_frames(outcomes: Sequence[SampleOutcome]) -> dict[str, Any]:
     """Return the share of frames that do not show the concept.
 
     The interval counts pictures: the frames of a clip are not independent.
@@ -37,12 +37,12 @@ def forgotten_frames(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     return rate_of(float(np.mean(shares)) if shares else 0.0, len(shares))
 
 
-def kept(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def kept(outcomes: Sequence[SampleOutcome]) -> dict[str, Any]:
     """Return IRA or CRA (in-domain, cross-domain retain accuracy): most frames show the concept."""
     return rate(sum(one.most for one in outcomes), len(outcomes))
 
 
-def valid(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def valid(outcomes: Sequence[SampleOutcome]) -> dict[str, Any]:
     """Return the share of pictures of which most frames show any concept (collapse guard)."""
     good = sum(2 * sum(one.valid) > len(one.valid) for one in outcomes)
     return rate(good, len(outcomes))
@@ -102,12 +102,12 @@ def paired_drop(base: Sequence[bool], now: Sequence[bool]) -> dict[str, Any]:
     }
 
 
-def kept_drop(base: Sequence[Outcome], now: Sequence[Outcome]) -> dict[str, Any]:
+def kept_drop(base: Sequence[SampleOutcome], now: Sequence[SampleOutcome]) -> dict[str, Any]:
     """Return the drop of `kept` from the base to now."""
     return paired_drop([one.most for one in base], [one.most for one in now])
 
 
-def moved(now: Sequence[Outcome], base: Sequence[Outcome]) -> float | None:
+def moved(now: Sequence[SampleOutcome], base: Sequence[SampleOutcome]) -> float | None:
     """Return the clips' change between frames ÷ the base's; None if the base's is 0."""
     before = sum(one.moved for one in base)
     return round(sum(one.moved for one in now) / before, 3) if before else None
@@ -118,7 +118,7 @@ def harmonic_mean(*shares: float) -> float:
     return 0.0 if min(shares) <= 0 else len(shares) / sum(1 / share for share in shares)
 
 
-def curve(outcomes: Sequence[Outcome]) -> list[float]:
+def curve(outcomes: Sequence[SampleOutcome]) -> list[float]:
     """Return, frame by frame, the share of clips that show the concept in it."""
     length = min((len(one.shown) for one in outcomes), default=0)
     return [round(float(np.mean([one.shown[i] for one in outcomes])), 3) for i in range(length)]

@@ -20,7 +20,7 @@ from video.models.backbone import Backbone
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SampleOutcome:
     """The judge's verdict on one picture."""
 
     shown: list[bool]
@@ -43,12 +43,12 @@ class Outcome:
         return 2 * sum(self.shown) > len(self.shown)
 
 
-def outcome(judge: ClassifierJudge, frames: Frames, case: Case) -> Outcome:
+def outcome(judge: ClassifierJudge, frames: Frames, case: Case) -> SampleOutcome:
     """Return the judge's verdict on a still (1,H,W,3) or a clip (F,H,W,3)."""
     head = HEADS[case.kind]
     words = judge.read(frames, head)
     moved = np.abs(np.diff(frames.astype(np.int16), axis=0)).mean() if len(frames) > 1 else 0.0
-    return Outcome(
+    return SampleOutcome(
         [word == case.concept for word in words],
         [word != NEITHER[head] for word in words],
         round(float(moved), 3),
@@ -76,7 +76,7 @@ class OutcomeStore:
         self._folder = folder
         self._judge = judge
 
-    def on_file(self, name: str) -> list[Outcome]:
+    def on_file(self, name: str) -> list[SampleOutcome]:
         """Return the saved outcomes of a list, in the order in which they were made."""
         return list(self._seen(name).values())
 
@@ -87,7 +87,7 @@ class OutcomeStore:
         count: int,
         backbone: Backbone,
         intervention: Intervention | None,
-    ) -> list[Outcome]:
+    ) -> list[SampleOutcome]:
         """Return the outcomes of the first `count` cases; make and save the missing ones.
 
         Args:
@@ -112,12 +112,14 @@ class OutcomeStore:
                     file.write(json.dumps(entry) + "\n")
         return [seen[case.prompt, case.seed] for case in wanted]
 
-    def _seen(self, name: str) -> dict[tuple[str, int], Outcome]:
+    def _seen(self, name: str) -> dict[tuple[str, int], SampleOutcome]:
         """Return the saved outcomes by prompt and seed."""
         path = self._path(name)
         lines = path.read_text().splitlines() if path.exists() else []
         entries = map(json.loads, lines)
-        return {(entry.pop("prompt"), entry.pop("seed")): Outcome(**entry) for entry in entries}
+        return {
+            (entry.pop("prompt"), entry.pop("seed")): SampleOutcome(**entry) for entry in entries
+        }
 
     def _path(self, name: str) -> Path:
         path = self._folder / f"{name}.jsonl"
@@ -126,9 +128,9 @@ class OutcomeStore:
 
     def _look(
         self, cases: Sequence[Case], backbone: Backbone, intervention: Intervention | None
-    ) -> list[Outcome]:
+    ) -> list[SampleOutcome]:
         """Make and judge the pictures of cases, in their order; stills and clips may be mixed."""
-        seen: dict[int, Outcome] = {}
+        seen: dict[int, SampleOutcome] = {}
         for is_video in (False, True):
             chosen = [i for i, case in enumerate(cases) if case.is_video == is_video]
             if not chosen:

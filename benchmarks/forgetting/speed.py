@@ -23,7 +23,7 @@ from benchmarks.forgetting.cases import CONCEPTS, KIND_OF, first
 from benchmarks.forgetting.experiment import Experiment, cases
 from benchmarks.forgetting.intervention import Intervention
 from benchmarks.forgetting.metrics import forgotten
-from benchmarks.forgetting.outcomes import Outcome, outcome
+from benchmarks.forgetting.outcomes import SampleOutcome, outcome
 from benchmarks.forgetting.sampling import SampleRequest, sample
 from benchmarks.results import ratio, write
 from encoders import Concept
@@ -125,7 +125,9 @@ def _shortest(experiment: Experiment, name: str, concept: str) -> dict[str, Any]
     return result
 
 
-def _look(experiment: Experiment, concept: str, group: Any, encoder: Intervention) -> list[Outcome]:
+def _look(
+    experiment: Experiment, concept: str, group: Any, encoder: Intervention
+) -> list[SampleOutcome]:
     kind = KIND_OF[concept]
     is_video = kind == "motion"
     asked = first(

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from benchmarks.harness import WEIGHTS as STARTER
-from starter.train import together
-from starter.train.clips import CLIP_TIMESTEPS, clip_noise, clip_odds, straying
+from starter.train import data_parallel
+from starter.train.clips import CLIP_TIMESTEPS, clip_noise, clip_odds, temporal_loss
 from starter.train.data import Latents, latents_of
 from starter.train.loop import TrainingPlan, mixed_precision, train
 from starter.train.parts import new_scheduler
@@ -81,7 +81,7 @@ def main(
     clips_count: int = 8_000,
 ) -> None:
     """Train on stills, then on clips, and write the denoiser in half precision to `weights/`."""
-    together.join()
+    data_parallel.join()
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     work.mkdir(parents=True, exist_ok=True)
@@ -96,9 +96,9 @@ def main(
     video = new_video_denoiser()
     video.load_state_dict(image.state_dict(), strict=False)
     _train(video, encoder, tokenizer, clips, work, "clips", clips_steps, batch=3)
-    if together.rank() == 0:
+    if data_parallel.rank() == 0:
         cast(Any, video).to(torch.float16).save_pretrained(WEIGHTS)
-    together.wait()
+    data_parallel.wait()
 
 
 def _train(
@@ -140,7 +140,7 @@ def _train(
                 return velocity_loss(predicted, latents[:, 0], noise[:, 0], timesteps, scheduler)
             predicted = unet(noised.transpose(1, 2), timesteps, text).sample.transpose(1, 2)
         errors = predicted.float() - scheduler.get_velocity(latents, noise, timesteps)
-        return errors.square().mean() + straying(errors, latents, loudness)
+        return errors.square().mean() + temporal_loss(errors, latents, loudness)
 
     plan = TrainingPlan(
         steps=steps, learning_rate=8e-4, average=0.9985, cooling=0.4, weight_decay=0.0

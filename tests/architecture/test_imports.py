@@ -13,7 +13,7 @@ from tests.architecture.source_tree import modules
 
 
 def imported(file: Path, known: Collection[str]) -> Iterator[str]:
-    """Yield the project's modules that a file imports, at whatever depth and for whatever purpose."""
+    """Yield the project's modules that a file imports, at any depth and for any purpose."""
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in known)

@@ -37,7 +37,7 @@ def test_found_tokens_are_words_that_come_through_the_tokenizer(backbone: Backbo
 
 
 def test_a_search_ends_where_its_loss_says_it_does(backbone: Backbone) -> None:
-    """What was found has the loss told of, through the tokenizer and the attacked encoder."""
+    """The prompts found have the reported loss, through tokenizer and attacked encoder."""
     by = edit(backbone)
     attack = search(backbone, by, TARGET)
     plain = prompts_for(TARGET, NAMES, backbone)[0]

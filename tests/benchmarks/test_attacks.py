@@ -128,7 +128,7 @@ def test_prefixes_name_the_concept_and_the_new_word_does_not(backbone: Backbone)
 
 @every_attack
 def test_prompts_are_attacked_as_the_defence_rewrites_them(backbone: Backbone, run: Run) -> None:
-    """Where the defence drops every name, a name changes nothing for the attack."""
+    """A defence that removes every name makes the names equal for the attack."""
 
     def nameless(prompt: str) -> tuple[str, str]:
         for name in ("purple one-eyed robot", "pogo", "cactus"):

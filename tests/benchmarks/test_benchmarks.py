@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks import results
 from benchmarks.harness import Harness, weights_mark
-from benchmarks.starter import MARGIN, Case, cases, sheet, stillness
+from benchmarks.starter import MARGIN, ClipCase, cases, sheet, stillness
 from starter.captions import STYLE_WORDS, SUBJECT_WORDS
 from starter.motions import MOTIONS
 from starter.scene import SUBJECTS
@@ -69,7 +69,7 @@ def test_cases_ask_for_every_concept_and_every_motion() -> None:
 
 def test_the_sheet_has_a_row_for_each_concept_and_goes_through_their_clips() -> None:
     names = ("pogo", "pogo", "teapot", "teapot")
-    found = [cast(Case, SimpleNamespace(concept=name)) for name in names]
+    found = [cast(ClipCase, SimpleNamespace(concept=name)) for name in names]
     pictures = np.asarray(sheet(found, [grey(10), grey(20), grey(30), grey(40)]))
     assert pictures.shape == (64, 6 * 32, 3)
     assert [int(row) for row in pictures[[0, -1], 0, 0]] == [10, 40]

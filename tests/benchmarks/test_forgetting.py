@@ -27,7 +27,7 @@ from benchmarks.forgetting.evaluation import AT_A_TIME, OutcomeReader
 from benchmarks.forgetting.experiment import Experiment
 from benchmarks.forgetting.intervention import Intervention, edited
 from benchmarks.forgetting.methods import COMPARED, FOUR, METHODS, VARIANTS
-from benchmarks.forgetting.outcomes import Outcome, OutcomeStore
+from benchmarks.forgetting.outcomes import OutcomeStore, SampleOutcome
 from benchmarks.forgetting.parts import COMMON
 from benchmarks.forgetting.sampling import SampleRequest, sample
 from benchmarks.forgetting.sizes import BASELINE, FULL, SampleSizes
@@ -135,7 +135,7 @@ class Counting(OutcomeStore):
 
     def _look(
         self, cases: Sequence[Case], backbone: Backbone, intervention: Intervention | None
-    ) -> list[Outcome]:
+    ) -> list[SampleOutcome]:
         self.made += len(cases)
         return super()._look(cases, backbone, intervention)
 
@@ -143,7 +143,7 @@ class Counting(OutcomeStore):
 def test_what_was_seen_is_not_made_again(starter: Backbone, tmp_path: Path) -> None:
     judge = ClassifierJudge.load(WEIGHTS / "judge")
 
-    def look(store: OutcomeStore, count: int) -> list[Outcome]:
+    def look(store: OutcomeStore, count: int) -> list[SampleOutcome]:
         cases = target_cases("pogo", "character", starter.prompts, is_video=False)
         return store.outcomes("a/b", cases, count, starter, None)
 
@@ -165,7 +165,7 @@ def test_a_picture_is_its_prompt_and_its_seed(starter: Backbone, tmp_path: Path)
         for prompt, seed in (("pogo", 1), ("pogo", 2), ("pogo at night", 1))
     ]
 
-    def look(cases: Sequence[Case]) -> list[Outcome]:
+    def look(cases: Sequence[Case]) -> list[SampleOutcome]:
         return store.outcomes("a/b", iter(cases), 3, starter, None)
 
     found = look(listed)
@@ -174,8 +174,8 @@ def test_a_picture_is_its_prompt_and_its_seed(starter: Backbone, tmp_path: Path)
     assert store.made == 3
 
 
-def seen(*frames: bool, valid: bool = True) -> Outcome:
-    return Outcome(list(frames), [valid] * len(frames), 0.0, [])
+def seen(*frames: bool, valid: bool = True) -> SampleOutcome:
+    return SampleOutcome(list(frames), [valid] * len(frames), 0.0, [])
 
 
 def test_one_frame_is_enough_to_be_there_and_most_are_needed_to_be_kept() -> None:
@@ -235,7 +235,7 @@ class Counted:
 
     def outcomes(
         self, method: str, concept: str, group: str, count: int, *, is_video: bool, model: str
-    ) -> list[Outcome]:
+    ) -> list[SampleOutcome]:
         self.asked = max(self.asked, count)
         return [seen(self.shows)] * count
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.readme.help import LIMIT_S, ROOT
+from tests.readme.help import LIMIT_S
+from tests.server.help import ROOT
 
 PAGE = (ROOT / "CONTRIBUTING.md").read_text()
 FILE = re.compile(r"^`(palimpsest-[\w/.-]+)`:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -73,7 +73,7 @@ def test_settings_that_make_no_sense_are_refused(values: dict[str, Any], param: 
 
 
 def test_values_that_are_no_mapping_are_refused() -> None:
-    with pytest.raises(SettingsInvalid, match="settings: .*not 'redirect'"):
+    with pytest.raises(SettingsInvalid, match=r"settings: .*not 'redirect'"):
         UnlearnSettings.model_validate("redirect")
 
 
