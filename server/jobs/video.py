@@ -9,6 +9,7 @@ from server.auth.keys import BASE
 from server.jobs.context import JobContext
 from server.storage.records import COMPLETED, IN_PROGRESS, PENDING, VideoRecord
 from server.storage.video_files import Variant
+from video.generation_request import GenerationRequest
 
 if TYPE_CHECKING:
     from video.frames import Frames
@@ -22,8 +23,6 @@ def render(context: JobContext, record: VideoRecord) -> None:
         Exception: The video cannot be made. This includes an encoder that was deleted or replaced
             since the request was accepted.
     """
-    from video import GenerationRequest
-
     loaded = context.wait_loaded()
     ticket = loaded.engine.submit(
         GenerationRequest(

@@ -10,7 +10,6 @@ from typing import TypeVar
 import torch
 
 from encoders.residency import Residency
-from video.engine.embedding_cache import CachedPromptEncoder, EmbeddingCache
 from video.engine.encoder_loader import EncoderLease, EncoderLoader
 from video.engine.observer import Observer
 from video.engine.ticket import OutOfMemory
@@ -18,6 +17,7 @@ from video.frames import Frames
 from video.generation_request import GenerationRequest
 from video.models.backbone import Backbone
 from video.models.generation_state import GenerationState
+from video.models.prompt_encoder import CachedPromptEncoder, EmbeddingCache
 
 T = TypeVar("T")
 
