@@ -71,7 +71,7 @@ bench-true-sizes: $(INSTALLED)
 	$(BIN)/python -m benchmarks.true_sizes
 
 # torch first, in a command of its own: where a CPU-only index or wheel is configured, it is used.
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml constraints.txt encoders/version.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch==2.13.0
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"

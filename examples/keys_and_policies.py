@@ -33,6 +33,7 @@ def main() -> None:
         serve = [sys.executable, "-m", "cli", "serve", "--port", PORT]
         server = subprocess.Popen(serve, env={**os.environ, **settings}, stdout=sys.stderr)
         try:
+            wait_ready(server, client(operator))
             switch(client(operator), client(tenant))
         finally:
             server.terminate()
@@ -53,13 +54,18 @@ def client(key: str) -> httpx.Client:
     return httpx.Client(base_url=f"http://127.0.0.1:{PORT}", headers=headers)
 
 
+def wait_ready(server: subprocess.Popen[bytes], admin: httpx.Client) -> None:
+    """Wait until the models are loaded; exit if the server ends first."""
+    while server.poll() is None:
+        with suppress(httpx.TransportError):
+            if admin.get("/readyz").is_success:
+                return
+        time.sleep(0.5)
+    sys.exit("The server did not start; its log above says why.")
+
+
 def switch(admin: httpx.Client, acme: httpx.Client) -> None:
     """Point the alias to one encoder and then to another; the tenant's requests do not change."""
-    ready = False
-    while not ready:
-        time.sleep(0.5)
-        with suppress(httpx.TransportError):
-            ready = admin.get("/readyz").is_success
     for name in ("pogo", "blip"):
         body = {"id": f"no-{name}", "concept": name, "kind": "character"}
         admin.post("/v1/encoders", json={**body, "settings": {"steps": STEPS}}).raise_for_status()

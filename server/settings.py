@@ -40,8 +40,9 @@ class Settings(BaseSettings):
     allow_pickle: bool = False
     """Allow pickled weights. Otherwise a backbone's weights must be safetensors."""
     judge: str | None = None
-    """Judge of whether a frame shows a concept: the directory of a classifier judge, or a CLIP's
-    directory or Hugging Face Hub id. None: the judge in the backbone's `judge/`."""
+    """Judge of whether a frame shows a concept: the name of an installed judge, the directory of a
+    classifier judge, or a CLIP's directory or Hugging Face Hub id. None: the judge in the
+    backbone's `judge/`."""
     data_dir: Path = Path("data")
     """Directory of all stored data: encoders, videos, the databases."""
     keys_file: Path | None = None
