@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import Annotated, Any
 
 import numpy as np
+import torch
 import typer
 from numpy.typing import NDArray
 from PIL import Image
@@ -101,6 +102,7 @@ def judge_figures(harness: Harness, count: int) -> dict[str, Any]:
     """Return the judge's accuracy on held-out renders, as drawn and roughened."""
     rng = np.random.default_rng(12_345)
     scenes = [sample_scene(rng) for _ in range(count)]
+    torch.manual_seed(12_345)  # of the noise in degraded frames
     figures: dict[str, Any] = {}
     for head in ("subject", "style", "motion"):
         for rough in (False, True):

@@ -26,7 +26,7 @@ _REMEDIES = {
 
 
 class Unreachable(CommandFailed):
-    """No server answers at the address.
+    """Error: no server answers at the address.
 
     Attributes:
         timed_out: A server accepted the request, but did not answer in time.

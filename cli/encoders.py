@@ -56,7 +56,7 @@ def show_encoder(encoder_id: EncoderId, server: ServerUrl = None, as_json: AsJso
         show.line("")
         show.table(measures)
     elif encoder["status"] == "published":
-        show.line("It has not been judged: whether it forgets anything, nobody has measured.")
+        show.line("It has not been judged: its forgetting has not been measured.")
 
 
 @app.command("delete")
@@ -158,7 +158,7 @@ def _facts_of(encoder: dict[str, Any]) -> Table:
         "status": encoder["status"].replace("_", " "),
         "why": error["message"] if error else "",
         "forgets": show.forgets(encoder),
-        "goes on from": encoder["parent"] or "the base",
+        "parent": encoder["parent"] or "the base",
         "made": show.local_time(encoder["completed_at"]),
         "digest": encoder["digest"] or "",
         "base": encoder["base"] or "",

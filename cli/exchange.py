@@ -108,7 +108,7 @@ def import_encoder(
         show.result({**card.model_dump(mode="json"), "judged": False})
         return
     show.line(f"{card.id} is published, as one that forgets {concept} ({kind}).")
-    show.line("It has not been judged: whether it forgets anything, nobody has measured.")
+    show.line("It has not been judged: its forgetting has not been measured.")
 
 
 def _store(*, must_exist: bool) -> EncoderStore:

@@ -28,12 +28,14 @@ def unlearn(
     parent: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="An encoder to go on from: what it has forgotten stays forgotten."
+            metavar="NAME", help="The parent encoder: what it has forgotten stays forgotten."
         ),
     ] = None,
     method: Annotated[
         str | None,
-        typer.Option(help="redirect, or ascent (the published one). Left out: redirect."),
+        typer.Option(
+            help="redirect, ascent (the published one), or an installed one. Left out: redirect."
+        ),
     ] = None,
     setting: Annotated[
         list[str] | None,
@@ -48,7 +50,7 @@ def unlearn(
     ] = None,
     max_retain_drop: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="By so much the share that shows others may fall."),
+        typer.Option(min=0, max=1, help="The share that shows others may fall by at most this."),
     ] = None,
     min_base_rate: Annotated[
         float | None,
@@ -56,7 +58,7 @@ def unlearn(
     ] = None,
     max_probes: Annotated[
         int | None,
-        typer.Option(min=1, max=200, help="At most so many clips of it are judged, and of others."),
+        typer.Option(min=1, max=200, help="The most clips of it that are judged, and of others."),
     ] = None,
     server: ServerUrl = None,
     as_json: AsJson = False,

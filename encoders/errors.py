@@ -29,7 +29,7 @@ class InvalidId(PalimpsestError, ValueError):
 
 
 class EncoderNotFound(PalimpsestError):
-    """No encoder or alias of that name is published."""
+    """Error: no encoder or alias of that name is published."""
 
     code = "encoder_not_found"
 
@@ -47,7 +47,7 @@ class EncoderInvalid(PalimpsestError):
 
 
 class AliasNotFound(PalimpsestError):
-    """No alias of that name."""
+    """Error: no alias has that name."""
 
     code = "alias_not_found"
 

@@ -60,7 +60,7 @@ class Forbidden(ApiError):
 
 
 class NotFound(ApiError):
-    """Nothing of this name exists that the key may see."""
+    """Error: nothing of this name exists that the key may see."""
 
     status = 404
     code = "not_found"

@@ -143,6 +143,6 @@ def process(
 
 
 def _stop_with_parent() -> None:
-    """In the new process: ask Linux for SIGTERM when the benchmark ends, even if it is killed."""
+    """Ask Linux, in the new process, for SIGTERM when the benchmark ends, even if it is killed."""
     if sys.platform == "linux":
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

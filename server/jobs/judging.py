@@ -24,7 +24,7 @@ class NotForgotten(PalimpsestError):
 
 
 class NoJudge(PalimpsestError):
-    """The model came without a judge, so no encoder can be shown to forget."""
+    """Error: the model has no judge, so forgetting cannot be measured."""
 
     code = "no_judge"
 

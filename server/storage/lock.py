@@ -14,7 +14,7 @@ LOCK_TIMEOUT_S = 10.0
 
 
 class DataInUse(PalimpsestError):
-    """Another process serves from this data directory."""
+    """Error: another process serves from this data directory."""
 
     code = "data_in_use"
 

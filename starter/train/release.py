@@ -1,4 +1,4 @@
-"""From trained parts to the directory that ships: stock layout, half precision, prompts."""
+"""Release: trained parts written as the directory that ships, in stock layout and half precision."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ class ClipJudge:
 
     @property
     def identity(self) -> JudgeIdentity:
-        """The hash is over the files that are read, and the prompt book."""
+        """Name, version and hash; the hash covers the files that are read, and the prompt book."""
         return self._identity
 
     @property

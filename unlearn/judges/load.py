@@ -89,7 +89,7 @@ def _from_entry_point(entry: EntryPoint, book: PromptBook) -> Judge:
     try:
         made = factory(book)
         faults = _faults(made)
-    except Exception as error:  # so may its factory and its properties
+    except Exception as error:  # its factory and its properties may raise anything
         raise JudgeInvalid(
             f"{judge} cannot be made ({type(error).__name__}: {error}). See the package's own "
             "documentation, or name another judge."

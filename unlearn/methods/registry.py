@@ -77,8 +77,8 @@ def _installed() -> dict[str, EntryPoint]:
     for entry in (*BUILT_IN, *entry_points(group=GROUP)):
         if entry.name in found:
             raise MethodInvalid(
-                f"Two methods are called {entry.name!r}: that of {_origin(found[entry.name])} and "
-                f"that of {_origin(entry)}. Uninstall one of the packages."
+                f"Two methods are called {entry.name!r}: one from {_origin(found[entry.name])} and "
+                f"one from {_origin(entry)}. Uninstall one of the packages."
             )
         found[entry.name] = entry
     return found

@@ -33,7 +33,7 @@ def caveats(measures: Mapping[str, JsonValue], judge: str) -> tuple[Caveat, ...]
             "no longer asks it for.",
         ),
         (
-            "Whoever holds the base encoder undoes it.",
+            "Anyone with the base encoder can undo it.",
             "With the base text encoder, or with embeddings of their own, anyone who has the "
             "model's files has the concept back. The encoder is a control for those who serve a "
             "model to others and do not hand out its weights; it is no guarantee about the "
@@ -47,7 +47,7 @@ def caveats(measures: Mapping[str, JsonValue], judge: str) -> tuple[Caveat, ...]
             "for this report.",
         ),
         ("The judge is a model, and errs.", _judge(measures, judge)),
-        ("The figures are of so many pictures.", _counts(measures)),
+        ("The figures rest on a limited number of pictures.", _counts(measures)),
         (
             "They hold for what was tried.",
             "These prompts, these seeds, this model at these settings. The prompts were not used "

@@ -78,7 +78,7 @@ def identity_facts(report: Report) -> dict[str, JsonValue]:
         method = f"{method}. {get_method(method).description}"
     return {
         "Encoder": card.id,
-        "Goes on from": card.parent or "the base",
+        "Parent": card.parent or "the base",
         "Made": f"{card.created_at:%Y-%m-%d %H:%M} {card.created_at.tzname() or ''}".strip(),
         "Model": report.model,
         "Method": method,

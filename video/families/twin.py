@@ -76,7 +76,7 @@ def load_twin(
         raise BackboneInvalid(
             f"The twin {files.directory} has another text encoder than the video model: they "
             f"differ by {found:.3g} of their length. What is unlearned on one need not hold for "
-            f"the other. Take another twin, or {SELF!r}; or have it all the same with "
+            f"the other. Take another twin, or {SELF!r}; or accept it with "
             f"PALIMPSEST_TWIN_DIFFERENCE={found * 1.01:.3g}."
         )
     return module.load_twin(files, options.placement, options.dtype)

@@ -96,7 +96,7 @@ class _Search:
         return self._loss.compared(captions, self._intervention.overrides).item()
 
     def _ranked(self, position: int) -> list[str]:
-        """Return all words, ordered by the first-order change of the loss at this position.
+        """Return all words but the present one, ordered by the first-order change of the loss at this position.
 
         The change is (e_w − e_now) · ∂L/∂e (HotFlip, eq. 10); the lowest comes first.
         """
