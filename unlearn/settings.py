@@ -32,6 +32,10 @@ def _list_methods(schema: dict[str, Any]) -> None:
     schema["enum"] = method_names()
 
 
+MAX_ECHO = 80
+"""Characters of a refused value that an error message repeats."""
+
+
 class UnlearnSettings(BaseModel):
     """Settings of one run. Together with the images they decide its outcome."""
 
@@ -142,8 +146,9 @@ class UnlearnSettings(BaseModel):
 def _explained(error: ValidationError) -> SettingsInvalid:
     """Return the first of the errors as one that names the setting, its value and its range."""
     first, *others = error.errors()
+    given = _shortened(first["input"])
     if not first["loc"]:
-        return SettingsInvalid(f"settings: {first['msg']}; not {first['input']!r}.")
+        return SettingsInvalid(f"settings: {first['msg']}; not {given}.")
     name, fields = str(first["loc"][0]), UnlearnSettings.model_fields
     if name not in fields:
         return SettingsInvalid(
@@ -154,8 +159,15 @@ def _explained(error: ValidationError) -> SettingsInvalid:
             next(getattr(mark, bound) for mark in fields[name].metadata if hasattr(mark, bound))
             for bound in ("ge", "le")
         )
-        message = f"{name} must be {low} to {high}, not {first['input']!r}."
+        message = f"{name} must be {low} to {high}, not {given}."
     else:  # a union has an error for each of its members
-        said = [first["msg"], *(e["msg"] for e in others if e["loc"][:1] == first["loc"][:1])]
-        message = f"{name}: {'; or '.join(said)}; not {first['input']!r}."
+        same = [e["msg"] for e in others if e["loc"][:1] == first["loc"][:1]]
+        reasons = dict.fromkeys([first["msg"], *same])  # every item of a list repeats them
+        message = f"{name}: {'; or '.join(reasons)}; not {given}."
     return SettingsInvalid(message, param=name)
+
+
+def _shortened(value: Any) -> str:
+    """Return a value as Python writes it, cut to a length that fits a message."""
+    text = repr(value)
+    return text if len(text) <= MAX_ECHO else text[:MAX_ECHO] + "…"

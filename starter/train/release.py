@@ -1,4 +1,4 @@
-"""Release: trained parts written as the directory that ships, in stock layout and half precision."""
+"""Release: trained parts written as the directory that ships (stock layout, float16)."""
 
 from __future__ import annotations
 

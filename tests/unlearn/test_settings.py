@@ -126,3 +126,13 @@ def test_a_redirection_takes_no_images() -> None:
 def test_importing_the_package_does_not_import_torch(package: str) -> None:
     code = f"import sys, {package}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    "values", [{"retain": [1] * 10_000}, {"steps": 10**4000}, {"anchor": ["x" * 10_000]}]
+)
+def test_a_refusal_is_short_whatever_was_sent(values: dict[str, Any]) -> None:
+    with pytest.raises(SettingsInvalid) as refused:
+        UnlearnSettings.from_json(values)
+    assert refused.value.param == next(iter(values))
+    assert len(str(refused.value)) < 400

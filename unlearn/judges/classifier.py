@@ -140,7 +140,7 @@ class ClassifierJudge:
 
     @property
     def identity(self) -> JudgeIdentity:
-        """Name, version and hash; the hash covers the config and the weights in half precision, as `save` writes them."""
+        """Name, version and hash; the hash covers the config and the weights in half precision."""
         hashed = f"{self.config.model_dump_json()}\0{fingerprint(self._tensors())}"
         return JudgeIdentity(
             name="ClassifierJudge",

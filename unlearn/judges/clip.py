@@ -124,12 +124,11 @@ class ClipJudge:
         is_local = Path(source).is_dir()
         directory = Path(source) if is_local else _fetch(str(source))
         _check_directory(directory)
-        identity = JudgeIdentity(
-            name=f"CLIP {directory.resolve().name if is_local else source}",
-            version=VERSION,
-            hash=_hash(directory, book),
-        )
+        name = directory.resolve().name if is_local else str(source)
         try:
+            identity = JudgeIdentity(
+                name=f"CLIP {name[:100]}", version=VERSION, hash=_hash(directory, book)
+            )
             # These classes and no Auto class: they run no code that lies beside the weights.
             model, info = cast(Any, CLIPModel).from_pretrained(
                 directory,

@@ -119,10 +119,12 @@ class GenerationTask:
 
     def close(self) -> None:
         state, self._state, self._frames = self._state, None, None
-        if state is not None:
-            state.close()
-        if self._lease is not None:
-            release(self._lease)
+        try:
+            if state is not None:
+                state.close()
+        finally:
+            if self._lease is not None:
+                release(self._lease)
 
     @property
     def state(self) -> GenerationState:

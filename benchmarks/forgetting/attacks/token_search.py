@@ -96,9 +96,9 @@ class _Search:
         return self._loss.compared(captions, self._intervention.overrides).item()
 
     def _ranked(self, position: int) -> list[str]:
-        """Return all words but the present one, ordered by the first-order change of the loss at this position.
+        """Return all words but the present one, by the first-order change of the loss.
 
-        The change is (e_w − e_now) · ∂L/∂e (HotFlip, eq. 10); the lowest comes first.
+        The change at this position is (e_w − e_now) · ∂L/∂e (HotFlip, eq. 10); lowest first.
         """
         matrix = token_embedding(self._backbone, self._intervention)
         rows = matrix[[self._words[word] for word in self.found]].requires_grad_()
