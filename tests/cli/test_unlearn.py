@@ -82,7 +82,7 @@ def test_ctrl_c_cancels_it_on_the_server(served: RunningServer) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--method", "hope"], "method: Input should be 'redirect' or 'ascent'"),
+        (["--method", "hope"], "method must be one of redirect, ascent"),
         (["--setting", "stepz=3"], "There is no setting 'stepz'"),
         (["--setting", "steps=0"], "steps must be"),
         (["--setting", "retain_weight=NaN"], "cannot be written as JSON"),
