@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from video.engine.encoder_loader import EncoderLease, release
-from video.engine.scheduler import Phase
+from video.engine.scheduler import Phase, Schedulable
 from video.engine.ticket import Cancelled, DeadlineExceeded, Ticket
 from video.generation_request import GenerationRequest
 
@@ -23,33 +23,13 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class Task(Protocol):
+class Task(Schedulable, Protocol):
     """One entry of the engine's loop. `tick` and `close` are called on the engine's thread only."""
 
     ticket: Ticket[Any]
     result: Any
     deadline: float | None
     """Time on `perf_counter`'s clock after which an unfinished task has failed."""
-
-    @property
-    def low_priority(self) -> bool:
-        """True if it runs in spare moments only."""
-        ...
-
-    @property
-    def remaining(self) -> float:
-        """Work left, in frames times steps."""
-        ...
-
-    @property
-    def phase(self) -> Phase:
-        """Kind of its next turn."""
-        ...
-
-    @property
-    def shape(self) -> Hashable:
-        """Key that is equal for tasks that can share a step."""
-        ...
 
     def tick(self, runner: ModelRunner) -> bool:
         """Take the next turn. Return true if it was the last one, and `result` is set."""
