@@ -244,7 +244,7 @@ def test_motions_and_names_beyond_its_context_are_refused(judge: ClipJudge) -> N
 
 def test_frames_of_another_sort_are_refused(judge: ClipJudge) -> None:
     for frames in (noise(1).astype(np.float32), noise(1)[0], noise(1)[..., :2], noise(0)):
-        with pytest.raises(ValueError, match="uint8"):
+        with pytest.raises(ValueError, match=r"uint8|empty"):
             judge.shows(frames, "zebra", "object")
 
 
