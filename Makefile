@@ -21,9 +21,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-# Two processes of one thread each take half the time of one process of two threads. The slowest tests
-# are listed at the end of each run.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadgroup --durations=15
+# Two processes of one thread each take half the time of one process of two threads. A file's tests run
+# in one process and share its fixtures. The slowest tests are listed at the end of each run.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --durations=15
 
 export BENTOML_DO_NOT_TRACK := True
 export BENTOML_HOME ?= $(CURDIR)/data/bentoml

@@ -30,16 +30,9 @@ settings.register_profile("suite", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("suite")
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by their path, so that authors need not do it test by test.
-
-    A file's tests run in one process and share its fixtures; so do all tests of `tests/cli`, which
-    share a server: DBOS allows one in a process.
-    """
+    """Mark tests by their path, so that authors need not do it test by test."""
     for item in items:
-        group = "cli" if item.path.is_relative_to(TESTS / "cli") else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
         for marker, paths in MARKED.items():
             if any(item.path.is_relative_to(TESTS / path) for path in paths):
                 item.add_marker(marker)

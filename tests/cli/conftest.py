@@ -1,4 +1,7 @@
-"""One server on the tiny model for all tests of this folder: in this process, over real HTTP."""
+"""A server on the tiny model for the tests of a file: in this process, over real HTTP.
+
+It ends with its file: DBOS allows one server in a process, and the next file may need its own.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def served(
     quick_backbone_dir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[RunningServer]:
