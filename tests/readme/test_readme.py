@@ -18,6 +18,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from _pytest.mark import ParameterSet
 from PIL import Image
 
 from tests.readme.help import (
@@ -89,8 +90,14 @@ def newcomer(port: int, tmp_path_factory: pytest.TempPathFactory) -> Newcomer:
     return Newcomer(folder, port)
 
 
+def marked(block: Block) -> ParameterSet:
+    """Return a block as a test's parameter; one that makes a whole encoder by itself is slow."""
+    is_slow = block.language == "python" and "unlearn(" in block.text
+    return pytest.param(block, id=str(block), marks=[pytest.mark.slow] if is_slow else [])
+
+
 @pytest.mark.timeout(3 * LIMIT_S)
-@pytest.mark.parametrize("block", blocks_of(README), ids=str)
+@pytest.mark.parametrize("block", [marked(block) for block in blocks_of(README)])
 def test_a_block_of_the_readme_does_what_it_says(block: Block, newcomer: Newcomer) -> None:
     newcomer.follow(block)
 
