@@ -12,7 +12,8 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from server.errors import Conflict, QueueFull, Unprocessable
 from server.storage.notifier import JobNotifier
-from server.storage.records import PENDING, Base, Job
+from server.storage.records import PENDING, Job
+from server.storage.schema import Base
 
 AnyJob = TypeVar("AnyJob", bound=Job)
 

@@ -7,13 +7,14 @@ job's idempotency key, so that one transaction accepts the job and remembers the
 from __future__ import annotations
 
 import time
-from typing import Any, ClassVar
+from typing import Any
 
-from sqlalchemy import JSON, UniqueConstraint
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
 
 from encoders import EncoderRef
 from server.logs import REQUEST_ID
+from server.storage.schema import Base
 
 QUEUED, IN_PROGRESS, COMPLETED, PUBLISHED, FAILED = (
     "queued",
@@ -23,12 +24,6 @@ QUEUED, IN_PROGRESS, COMPLETED, PUBLISHED, FAILED = (
     "failed",
 )
 PENDING = (QUEUED, IN_PROGRESS)
-
-
-class Base(DeclarativeBase):
-    """Base of the tables: dictionaries and lists are stored as JSON."""
-
-    type_annotation_map: ClassVar[dict[Any, Any]] = {dict[str, Any]: JSON, list[Any]: JSON}
 
 
 # SQLite must never reuse a sequence number: a late write of a deleted job would reach another job.
