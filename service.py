@@ -17,6 +17,7 @@ from encoders import PalimpsestError
 from server.auth import bind_address
 from server.auth.guard import Guard, caller_of
 from server.auth.keys import keyring_of
+from server.auth.proxies import TrustedProxies, disable_uvicorns
 from server.errors import error_response
 from server.lazy_app import LazyApp
 from server.parent_watchdog import announce_parent, die_with_parent
@@ -26,6 +27,7 @@ settings = Settings()
 keyring = keyring_of(settings.keys_file)
 app = LazyApp(settings)
 die_with_parent()
+disable_uvicorns()
 
 
 @bentoml.service(
@@ -77,4 +79,5 @@ Palimpsest.add_asgi_middleware(
     keyring=keyring,
     max_body_bytes=settings.max_body_bytes,
     observe=app.observe,
+    proxies=TrustedProxies(settings.trusted_proxies),
 )

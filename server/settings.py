@@ -6,13 +6,21 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, IPvAnyAddress, PositiveInt
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, IPvAnyAddress, IPvAnyNetwork, PositiveInt
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 STARTER_WEIGHTS = Path(__file__).resolve().parent.parent / "starter" / "weights"
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 Probes = Annotated[int, Field(ge=1, le=200)]
+
+
+def _separated(value: object) -> object:
+    """Split a text at commas and spaces; leave another value as it is."""
+    return value.replace(",", " ").split() if isinstance(value, str) else value
+
+
+Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_separated)]
 
 
 class Settings(BaseSettings):
@@ -50,6 +58,10 @@ class Settings(BaseSettings):
 
     host: IPvAnyAddress = IPv4Address("127.0.0.1")
     port: Annotated[int, Field(ge=1, le=65535)] = 3000
+
+    trusted_proxies: Networks = ()
+    """Addresses or networks of proxies, such as `10.0.0.5,192.168.0.0/24`. Only from these are
+    `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix` believed."""
 
     device: str = "cpu"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"

@@ -11,7 +11,7 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -19,8 +19,9 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from encoders.errors import PalimpsestError
-from server.auth.bind_address import is_loopback
+from server.auth import local_requests
 from server.auth.keys import LOCAL, Caller, Keyring
+from server.auth.proxies import TrustedProxies
 from server.errors import BodyTooLarge, Forbidden, InvalidRequest, error_body, error_response
 from server.logs import REQUEST_ID
 
@@ -50,12 +51,23 @@ class Guard:
         keyring: the keys that are accepted; None: no keys, and loopback addresses only.
         max_body_bytes: limit of a request's body.
         observe: called for every answer.
+        proxies: the proxies whose headers are believed.
+        allowed_origins: origins of web pages that may use a server without keys.
     """
 
     def __init__(
-        self, app: ASGIApp, *, keyring: Keyring | None, max_body_bytes: int, observe: Observe
+        self,
+        app: ASGIApp,
+        *,
+        keyring: Keyring | None,
+        max_body_bytes: int,
+        observe: Observe,
+        proxies: TrustedProxies | None = None,
+        allowed_origins: Collection[str] = (),
     ) -> None:
         self._app = app
+        self._proxies = proxies or TrustedProxies()
+        self._allowed_origins = allowed_origins
         self._keyring = keyring
         self._max_body_bytes = max_body_bytes
         self._observe = observe
@@ -87,14 +99,9 @@ class Guard:
 
     def _authenticate(self, scope: Scope) -> None:
         """Store the caller in the scope. Raise Unauthorized or Forbidden if there is none."""
+        forwarded = self._proxies.read(scope)
         if self._keyring is None:
-            ends = (scope.get("client"), scope.get("server"))
-            if not all(end and is_loopback(end[0]) for end in ends):
-                raise Forbidden(
-                    "This server has no keys, so it answers on loopback only. To serve other "
-                    "hosts, set PALIMPSEST_KEYS_FILE.",
-                    code="loopback_only",
-                )
+            local_requests.check(scope, forwarded, self._allowed_origins)
             scope[_CALLER] = LOCAL
         elif scope["path"] not in PUBLIC_PATHS and not scope["path"].startswith(PUBLIC_PREFIX):
             scope[_CALLER] = self._keyring.caller(Headers(scope=scope).getlist("authorization"))
