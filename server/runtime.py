@@ -51,7 +51,7 @@ class Runtime:
         data = self.settings.data_dir
         data.mkdir(parents=True, exist_ok=True)
         self._lock.take()
-        self.records = RecordStore(data / "records.sqlite")
+        self.records = RecordStore(self.settings.database)
         self.files = VideoFiles(data / "videos")
         self.metrics.registry.register(StateCollector(self.records, self.loaded_or_none))
         self._load_thread.start()

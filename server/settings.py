@@ -54,7 +54,8 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data")
     """Directory of all stored data: encoders, videos, the databases."""
     keys_file: Path | None = None
-    """JSON file of hashed keys (`server.auth.keys`). None: no keys, and loopback only."""
+    """JSON file of hashed keys (`server.auth.keys_file`), read again when it changes. Keys can also
+    be in the database (`palimpsest keys`). Without any key the server answers on loopback only."""
 
     host: IPvAnyAddress = IPv4Address("127.0.0.1")
     port: Annotated[int, Field(ge=1, le=65535)] = 3000
@@ -118,6 +119,11 @@ class Settings(BaseSettings):
     """Number of these probes that are clips; the others are stills of the image twin."""
     base_clips_bytes: PositiveInt = 1 << 30
     """Size of the cache of the base's clips, which the next encoder to be judged uses again."""
+
+    @property
+    def database(self) -> Path:
+        """File of the database with jobs and keys."""
+        return self.data_dir / "records.sqlite"
 
     @property
     def backbone_source(self) -> str:

@@ -20,7 +20,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from encoders.errors import PalimpsestError
 from server.auth import local_requests
-from server.auth.keys import LOCAL, Caller, Keyring
+from server.auth.keys import LOCAL, Caller
+from server.auth.live_keys import LiveKeys
 from server.auth.proxies import TrustedProxies
 from server.errors import BodyTooLarge, Forbidden, InvalidRequest, error_body, error_response
 from server.logs import REQUEST_ID
@@ -48,7 +49,7 @@ class Guard:
 
     Args:
         app: the service.
-        keyring: the keys that are accepted; None: no keys, and loopback addresses only.
+        keys: the keys that are accepted; without any, only requests of this machine are.
         max_body_bytes: limit of a request's body.
         observe: called for every answer.
         proxies: the proxies whose headers are believed.
@@ -59,7 +60,7 @@ class Guard:
         self,
         app: ASGIApp,
         *,
-        keyring: Keyring | None,
+        keys: LiveKeys,
         max_body_bytes: int,
         observe: Observe,
         proxies: TrustedProxies | None = None,
@@ -68,13 +69,14 @@ class Guard:
         self._app = app
         self._proxies = proxies or TrustedProxies()
         self._allowed_origins = allowed_origins
-        self._keyring = keyring
+        self._keys = keys
         self._max_body_bytes = max_body_bytes
         self._observe = observe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
+            with self._keys.watched():
+                await self._app(scope, receive, send)
         elif scope["type"] == "http":
             await self._http(scope, receive, send)
         else:
@@ -100,11 +102,11 @@ class Guard:
     def _authenticate(self, scope: Scope) -> None:
         """Store the caller in the scope. Raise Unauthorized or Forbidden if there is none."""
         forwarded = self._proxies.read(scope)
-        if self._keyring is None:
+        if not self._keys.is_keyed:
             local_requests.check(scope, forwarded, self._allowed_origins)
             scope[_CALLER] = LOCAL
         elif scope["path"] not in PUBLIC_PATHS and not scope["path"].startswith(PUBLIC_PREFIX):
-            scope[_CALLER] = self._keyring.caller(Headers(scope=scope).getlist("authorization"))
+            scope[_CALLER] = self._keys.caller(Headers(scope=scope).getlist("authorization"))
 
     async def _read_body(self, scope: Scope, receive: Receive) -> Receive:
         """Read the whole body, and return a `receive` that replays it.

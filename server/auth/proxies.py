@@ -24,7 +24,7 @@ _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 _NAMES = frozenset(
-    [
+    {
         "forwarded",
         "via",
         "x-real-ip",
@@ -43,8 +43,9 @@ _NAMES = frozenset(
         "x-appengine-user-ip",
         "x-proxyuser-ip",
         "x-scheme",
-    ]
+    }
 )
+"""Headers of proxies, beside all that begin with X-Forwarded."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from server.auth.guard import Guard, caller_of
+from server.auth.live_keys import LiveKeys
 from server.auth.local_requests import is_loopback_host
 from server.auth.proxies import TrustedProxies, forwarded_of
 from server.settings import Settings
@@ -33,7 +34,7 @@ async def says_who(scope: Scope, receive: Receive, send: Send) -> None:
 def guarded(peer: str = "127.0.0.1", url: str = "http://127.0.0.1:3000") -> TestClient:
     guard = Guard(
         says_who,
-        keyring=None,
+        keys=LiveKeys(None, list),
         max_body_bytes=1000,
         observe=lambda *_: None,
         proxies=TrustedProxies(PROXIES),
