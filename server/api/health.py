@@ -15,6 +15,7 @@ from server.auth.access import require_admin
 from server.auth.guard import caller_of
 from server.errors import NotReady
 from server.runtime import runtime_of
+from server.storage.sqlite_file import StorageAway
 
 router = APIRouter(tags=["operation"])
 
@@ -27,8 +28,13 @@ class Health(BaseModel):
 
 @router.get("/health", summary="Ready, or why not")
 def health(request: Request) -> Health:
-    """Answer 503 until the models are loaded; the code is `loading` or `load_failed`."""
+    """Answer 503 until data and models are there; the code is `loading` or `load_failed`."""
     runtime = runtime_of(request)
+    error = runtime.storage_error
+    if isinstance(error, StorageAway):
+        raise NotReady("The server waits for its storage; see its log.", code="loading")
+    if error is not None:
+        raise NotReady("The server's data cannot be used; see its log.", code="load_failed")
     if runtime.load_error is not None:
         # No key is needed here, and the error may hold paths: it is in the log only.
         raise NotReady("The model could not be loaded; see the server's log.", code="load_failed")
