@@ -76,5 +76,6 @@ Palimpsest.add_asgi_middleware(
     Guard,  # pyright: ignore[reportArgumentType]  # typed as an instance, but the class is needed
     keyring=keyring,
     max_body_bytes=settings.max_body_bytes,
+    max_fields_bytes=settings.max_fields_bytes,
     observe=app.observe,
 )

@@ -59,6 +59,7 @@ class Client(TestClient):
                 app,
                 keyring=keyring_of(settings.keys_file),
                 max_body_bytes=settings.max_body_bytes,
+                max_fields_bytes=settings.max_fields_bytes,
                 observe=self.runtime.metrics.observe,
             ),
             base_url="http://127.0.0.1",
