@@ -79,6 +79,7 @@ Palimpsest.add_asgi_middleware(
     Guard,  # pyright: ignore[reportArgumentType]  # typed as an instance, but the class is needed
     keys=keys,
     max_body_bytes=settings.max_body_bytes,
+    max_fields_bytes=settings.max_fields_bytes,
     observe=app.observe,
     proxies=TrustedProxies(settings.trusted_proxies),
 )

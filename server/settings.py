@@ -75,7 +75,10 @@ class Settings(BaseSettings):
     encoder_cache_bytes: PositiveInt = 1 << 30
     """Bytes of overrides that stay on the device."""
 
+    max_fields_bytes: PositiveInt = 64 << 10
+    """Largest body without images: JSON or a form."""
     max_body_bytes: PositiveInt = 32 << 20
+    """Largest form with images, which only `POST /v1/encoders` with an admin's key takes."""
     max_prompt_chars: PositiveInt = 1000
     max_steps: PositiveInt = 100
     """Upper bound on denoising steps; the backbone's own limit holds too."""

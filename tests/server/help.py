@@ -62,6 +62,7 @@ class Client(TestClient):
                 app,
                 keys=LiveKeys(settings.keys_file, lambda: stored_keys(settings.database)),
                 max_body_bytes=settings.max_body_bytes,
+                max_fields_bytes=settings.max_fields_bytes,
                 observe=self.runtime.metrics.observe,
                 proxies=TrustedProxies(settings.trusted_proxies),
             ),
