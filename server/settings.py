@@ -51,6 +51,12 @@ class Settings(BaseSettings):
     host: IPvAnyAddress = IPv4Address("127.0.0.1")
     port: Annotated[int, Field(ge=1, le=65535)] = 3000
 
+    drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 2.0
+    """Seconds for which a server that was told to stop goes on answering reads, so that a load
+    balancer finds another server meanwhile."""
+    stop_seconds: Annotated[float, Field(gt=0, le=3600)] = 6.0
+    """Seconds after these in which steps under way and open requests may end by themselves."""
+
     device: str = "cpu"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Precision of the denoiser; "auto" is bfloat16 where the device multiplies it natively."""
