@@ -44,7 +44,7 @@ class Drain:
     """The drain of one worker.
 
     Args:
-        least_s: Seconds for which reads are answered after the signal, even if nothing is under way.
+        least_s: Seconds for which reads are answered after the signal, even if nothing goes on.
         most_s: Seconds after these in which work and connections may end by themselves.
         stop_work: Ends the work under way, and returns once it has ended; called on a thread.
     """
@@ -98,7 +98,9 @@ class Drain:
             self._began = now
             self._loop.call_soon_threadsafe(self._begin)
             # Whatever hangs, the process ends.
-            last = threading.Timer(self._most_s + _LAST_S, _end_at_once, ("the stop took too long",))
+            last = threading.Timer(
+                self._most_s + _LAST_S, _end_at_once, ("the stop took too long",)
+            )
             last.daemon = True
             last.start()
         elif now - self._began > REPEAT_S:

@@ -39,7 +39,7 @@ def one_line() -> Generator[None]:
         yield
     except ValidationError as error:
         raise click.ClickException(setting_error(error)) from error
-    except PalimpsestError as error:
+    except (PalimpsestError, ValueError) as error:  # ValueError: a keys file that cannot be used
         raise click.ClickException(" ".join(str(error).split())) from error
 
 
@@ -52,9 +52,7 @@ def setting_error(error: ValidationError) -> str:
     return f"{name} cannot be used: {message} (it is {str(first['input'])[:80]!r})."
 
 
-def check_data_dir(
-    data_dir: Path, *, on_wait: Callable[[Holder], None] | None = None
-) -> None:
+def check_data_dir(data_dir: Path, *, on_wait: Callable[[Holder], None] | None = None) -> None:
     """Check that a server can use this data directory. It is created if it is absent.
 
     Args:
@@ -70,9 +68,9 @@ def check_data_dir(
         DataLock(data_dir).probe(on_wait)
         _check_writable(data_dir)
     except OSError as error:
+        verb = "written" if data_dir.is_dir() else "made"
         raise StartRefused(
-            f"The data directory {data_dir} cannot be {'written' if data_dir.is_dir() else 'made'}: "
-            f"{_reason(error)}. Let this user write there, or set PALIMPSEST_DATA_DIR to another "
+            f"The data directory {data_dir} cannot be {verb}: {_reason(error)}. Let this user write there, or set PALIMPSEST_DATA_DIR to another "
             "directory."
         ) from error
 
@@ -91,8 +89,8 @@ def check_address(host: str, port: int) -> None:
         ip = ipaddress.ip_address(host)
     except ValueError as error:
         raise StartRefused(
-            f"The host {host!r} is not an IP address: set PALIMPSEST_HOST or --host to one, such as "
-            "127.0.0.1."
+            f"The host {host!r} is not an IP address: set PALIMPSEST_HOST or --host to one, such "
+            "as 127.0.0.1."
         ) from error
     give_up = time.monotonic() + _PORT_GRACE_S
     while (error := _listen_error(ip.version, host, port)) is not None:

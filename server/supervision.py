@@ -1,8 +1,8 @@
 """Supervision of the worker, in BentoML's parent process.
 
-BentoML runs circus there, which looks after its worker every 10 seconds and passes a signal on. This
-adds what a server needs: a worker that has died is replaced at once, one that cannot start ends the
-server with exit status 1, and a second signal ends it at once.
+BentoML runs circus there, which looks after its worker every 10 seconds and passes a signal on.
+This adds what a server needs: a worker that has died is replaced at once, one that cannot start
+ends the server with exit status 1, and a second signal ends it at once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from circus.arbiter import Arbiter
 
 CANNOT_START = signal.SIGUSR1
-"""Signal of a worker to its parent: it has said why it cannot start, and another could not either."""
+"""Signal of a worker to its parent: no worker can start. The worker has said why."""
 REPEAT_S = 1.0
 """Signals within this time are one: some tools signal a process and its group as well."""
 _RETRY_S = 0.05
@@ -42,7 +42,7 @@ class Supervisor:
         self._restarts: list[float] = []
 
     def install(self) -> None:
-        """Begin once circus' loop runs. Does nothing where BentoML does not run in the main thread."""
+        """Begin once circus' loop runs. Does nothing outside the main thread."""
         if threading.current_thread() is not threading.main_thread():
             return
         from tornado.ioloop import IOLoop

@@ -71,7 +71,8 @@ async def events(
     except (NotFound, EncoderNotFound):
         yield ServerSentEvent(event="deleted", data=None)
     except Stopping:
-        yield ServerSentEvent(event="stopping", data=None, retry=RECONNECT_MS)
+        # A browser's EventSource drops an event without data.
+        yield ServerSentEvent(event="stopping", data={"code": "stopping"}, retry=RECONNECT_MS)
 
 
 async def cancelled_with_caller(request: Request, answer: Awaitable[Answer]) -> Answer:

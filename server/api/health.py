@@ -28,7 +28,7 @@ class Health(BaseModel):
 
 @router.get("/health", summary="Ready, or why not")
 def health(request: Request) -> Health:
-    """Answer 503 unless the server takes work; the code is `loading`, `load_failed` or `stopping`."""
+    """Answer 503 unless the server takes work: code `loading`, `load_failed` or `stopping`."""
     runtime = runtime_of(request)
     if runtime.stopping.is_set():
         raise Stopping
