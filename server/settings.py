@@ -63,6 +63,11 @@ class Settings(BaseSettings):
     trusted_proxies: Networks = ()
     """Addresses or networks of proxies, such as `10.0.0.5,192.168.0.0/24`. Only from these are
     `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix` believed."""
+    drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 2.0
+    """Seconds for which a server that was told to stop goes on answering reads, so that a load
+    balancer finds another server meanwhile."""
+    stop_seconds: Annotated[float, Field(gt=0, le=3600)] = 6.0
+    """Seconds after these in which steps under way and open requests may end by themselves."""
 
     device: str = "cpu"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
