@@ -27,6 +27,8 @@ from unlearn.report.model import (
 from unlearn.report.page import render_page
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from unlearn.judges.base import JudgeIdentity
     from unlearn.report.pictures import Inline
     from unlearn.trial.measures import Outcome
@@ -79,6 +81,8 @@ def report_files(
     model: str,
     capabilities: Capabilities,
     sizes: FileSizes,
+    issuer: str = "",
+    judged_at: datetime | None = None,
 ) -> dict[str, bytes]:
     """Make the report's files.
 
@@ -89,10 +93,12 @@ def report_files(
         outcomes: the outcomes of all probes that were judged, in that order.
         clips: called for the probes of `shown_of(outcomes)` only.
         losses: the objective at every optimisation step.
-        judge: the identity of the judge; the report prints its name and version.
+        judge: the identity of the judge; the report prints it.
         model: the backbone's name.
         capabilities: the backbone's; the pictures were made with its defaults.
         sizes: the sizes of the encoder and its base.
+        issuer: the name of whoever issues the report; the page prints it.
+        judged_at: the time of judging, for an encoder that was published before.
 
     Returns:
         File name → content.
@@ -120,6 +126,9 @@ def report_files(
         card=card,
         sizes=sizes,
         judge=str(judge),
+        judge_hash=judge.hash,
+        judged_at=judged_at,
+        issuer=issuer,
         sampling=Sampling(
             width=capabilities.native_width,
             height=capabilities.native_height,
