@@ -40,7 +40,8 @@ def page_rule(report: Report) -> Markup:
 
 def css_string(text: str) -> str:
     """Write any text as a CSS string that ends neither the string nor the `<style>` element."""
-    escaped = (c if _PLAIN.fullmatch(c) else f"\\{_valid(ord(c)):06x}" for c in text)
+    # A space ends an escape and belongs to it, so that a space of the text is not taken for that.
+    escaped = (c if _PLAIN.fullmatch(c) else f"\\{_valid(ord(c)):06x} " for c in text)
     return f'"{"".join(escaped)}"'
 
 

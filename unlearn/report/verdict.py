@@ -39,7 +39,7 @@ def verdict_of(card: Card, pairs: Sequence[Pair]) -> str:
     )
     retain, base_retain = rate_of(card.measures, "retain"), rate_of(card.measures, "base_retain")
     if retain:
-        text += f"; other concepts are seen in {_count(retain)} of {retain.n}"
+        text += f"; other concepts are seen in {_count(retain)} of {retain.n} pictures"
         if base_retain:
             text += f", and with the base encoder in {_count(base_retain)} of {base_retain.n}"
     result = result_of(card.measures)
