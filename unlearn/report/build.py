@@ -17,6 +17,7 @@ from encoders.card import Card
 from encoders.version import VERSION
 from unlearn.report.caveats import caveats
 from unlearn.report.model import (
+    PAGE_VERSION,
     REPORT_HTML,
     REPORT_JSON,
     FileSizes,
@@ -129,6 +130,7 @@ def report_files(
         judge_hash=judge.hash,
         judged_at=judged_at,
         issuer=issuer,
+        page_version=PAGE_VERSION,
         sampling=Sampling(
             width=capabilities.native_width,
             height=capabilities.native_height,

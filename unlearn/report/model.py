@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from encoders.text_encoder import TextEncoder
 
 REPORT_JSON, REPORT_HTML = "report.json", "report.html"
+PAGE_VERSION = 2
+"""The form of the page. A stored page of an earlier one is made again when it is read."""
 
 
 class _Part(BaseModel):
@@ -105,6 +107,8 @@ class Report(_Part):
     """The limits of this kind of unlearning."""
     software: dict[str, str]
     """The versions of the software that made the report, by package."""
+    page_version: int = 1
+    """The `PAGE_VERSION` of the stored page."""
     without_base: bool = False
     """True if the base's pictures and the parent's id were taken out (`reduced`)."""
 
