@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.configuration import SERVE, server_environment
+from cli.configuration import SERVE, server_environment, warn_of_unknown_variables
 
 
 def serve(
@@ -22,7 +22,8 @@ def serve(
         typer.Option(metavar="NAME", help="The image model that shares its text encoder."),
     ] = None,
     device: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Where it computes: cpu, cuda, cuda:1 …")
+        str | None,
+        typer.Option(metavar="NAME", help="Where it computes: auto, cpu, cuda:1 …"),
     ] = None,
     dtype: Annotated[
         str | None,
@@ -58,6 +59,7 @@ def serve(
         "port": port,
         "data_dir": data_dir,
     }
+    warn_of_unknown_variables()
     environment = server_environment(
         **{name: value for name, value in given.items() if value is not None}
     )

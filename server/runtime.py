@@ -7,6 +7,7 @@ loaded, requests that need them are refused with `NotReady`.
 from __future__ import annotations
 
 import logging
+import os
 from threading import Event, Thread
 
 from fastapi import Request
@@ -24,6 +25,7 @@ from server.storage.database import Database
 from server.storage.lock import DataLock
 from server.storage.record_store import RecordStore
 from server.storage.video_files import VideoFiles
+from server.unknown_variables import unknown_variables
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,8 @@ class Runtime:
         data = self.settings.data_dir
         data.mkdir(parents=True, exist_ok=True)
         self._lock.take()
+        for sentence in unknown_variables(os.environ):
+            log.warning(sentence)
         self.database = Database(self.settings.database)
         self.records = RecordStore(self.database)
         self.files = VideoFiles(data / "videos")

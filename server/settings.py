@@ -64,7 +64,9 @@ class Settings(BaseSettings):
     """Addresses or networks of proxies, such as `10.0.0.5,192.168.0.0/24`. Only from these are
     `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix` believed."""
 
-    device: str = "cpu"
+    device: str = "auto"
+    """"auto": a GPU that torch can use (CUDA or ROCm) if there is one, otherwise "cpu"; or a name
+    that torch gives a device, such as "cuda:1"."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Precision of the denoiser; "auto" is bfloat16 where the device multiplies it natively."""
     offload: bool = False
