@@ -28,6 +28,7 @@ from server.storage.database import Database
 from server.storage.lock import DataLock, Holder
 from server.storage.record_store import RecordStore
 from server.storage.video_files import VideoFiles
+from server.unknown_variables import unknown_variables
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,8 @@ class Runtime:
         data.mkdir(parents=True, exist_ok=True)
         holder = Holder(announced_parent() or os.getpid(), announced_url())
         self._lock.take(holder, cancelled=self.stopping)
+        for sentence in unknown_variables(os.environ):
+            log.warning(sentence)
         self.database = Database(self.settings.database)
         self.records = RecordStore(self.database)
         self.aliases = AliasTable(self.database)
