@@ -7,9 +7,10 @@ loaded, requests that need them are refused with `NotReady`.
 from __future__ import annotations
 
 import logging
+import os
 from contextlib import suppress
 from itertools import chain, repeat
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 
 from fastapi import Request
 
@@ -21,19 +22,22 @@ from server.jobs.tracking import JobTracker
 from server.jobs.workflows import Jobs
 from server.loaded import Loaded
 from server.metrics import Metrics, StateCollector
+from server.parent_watchdog import announced_parent, announced_url
 from server.settings import Settings
 from server.storage.alias_table import AliasTable
 from server.storage.data_directory import DataDirectory
 from server.storage.database import Database
-from server.storage.lock import DataInUse, DataLock
+from server.storage.lock import DataInUse, DataLock, Holder
 from server.storage.record_store import RecordStore
 from server.storage.sqlite_file import SqliteFile, StorageAway
 from server.storage.video_files import VideoFiles
+from server.unknown_variables import unknown_variables
 
 log = logging.getLogger(__name__)
 
 _REOPEN_INTERVAL_S = 3.0
 """Time between two attempts to open storage that could not be used."""
+_LOAD_JOIN_S, _OPEN_JOIN_S = 1.0, 6.0
 
 
 class Runtime:
@@ -54,6 +58,8 @@ class Runtime:
         self._jobs: Jobs | None = None
         self._housekeeping: Housekeeping | None = None
         self._open_thread = Thread(target=self._keep_opening, name="palimpsest-open", daemon=True)
+        self._stop_lock = Lock()
+        self._work_stopped = False
         self._load_thread = Thread(target=self._load, name="palimpsest-load", daemon=True)
 
     def start(self) -> None:
@@ -65,21 +71,40 @@ class Runtime:
         Raises:
             DataInUse: Another server uses the data directory.
         """
+        for sentence in unknown_variables(os.environ):
+            log.warning(sentence)
         if not self._open():
             self._open_thread.start()
 
+    def stop_work(self) -> None:
+        """Stop computing after the step under way. The next start continues the pending jobs.
+
+        Records and files can still be read. A second call does nothing.
+        """
+        with self._stop_lock:
+            if self._work_stopped:
+                return
+            self.stopping.set()
+            if self._is_locked:
+                self._lock.mark_stopping()
+            if self._open_thread.ident is not None:
+                self._open_thread.join(_OPEN_JOIN_S)
+            if self._storage is not None:
+                self._storage.records.notifier.close()
+            # Loading a model can take minutes; then its thread ends with the process.
+            if self._load_thread.ident is not None:
+                self._load_thread.join(_LOAD_JOIN_S)
+            if self._housekeeping is not None:
+                self._housekeeping.stop()
+            if self._loaded is not None:
+                self._loaded.engine.stop()
+            if self._jobs is not None:
+                self._jobs.stop()
+            self._work_stopped = True
+
     def stop(self) -> None:
-        """Stop computing. The next start continues the pending jobs."""
-        self.stopping.set()
-        for thread in (self._open_thread, self._load_thread):
-            if thread.is_alive():
-                thread.join()
-        if self._housekeeping is not None:
-            self._housekeeping.stop()
-        if self._loaded is not None:
-            self._loaded.engine.stop()
-        if self._jobs is not None:
-            self._jobs.stop()
+        """Stop computing, close the databases and unlock the data directory."""
+        self.stop_work()
         if self._storage is not None:
             self._storage.close()
         self._lock.release()
@@ -124,8 +149,9 @@ class Runtime:
 
     @property
     def ready(self) -> bool:
-        """True while the models are loaded and the engine runs."""
-        return self.loaded_or_none() is not None
+        """True while the models are loaded, the engine runs, and nobody has told it to stop."""
+        is_loaded = self._jobs is not None and self.loaded_or_none() is not None
+        return is_loaded and not self.stopping.is_set()
 
     @property
     def loaded(self) -> Loaded:
@@ -137,6 +163,8 @@ class Runtime:
         loaded = self.loaded_or_none()
         if loaded is not None:
             return loaded
+        if self._loaded is not None and self.stopping.is_set():
+            return self._loaded  # reads are answered to the end, and take no step
         if self._storage is None:
             raise self._not_open()
         if self.load_error is not None:
@@ -185,7 +213,8 @@ class Runtime:
             with SqliteFile(self.settings.database, remedy="").explained():
                 self.settings.data_dir.mkdir(parents=True, exist_ok=True)
                 if not self._is_locked:
-                    self._lock.take()
+                    holder = Holder(announced_parent() or os.getpid(), announced_url())
+                    self._lock.take(holder, cancelled=self.stopping)
                     self._is_locked = True
             storage = DataDirectory(self.settings)
             if self._load_thread.ident is None:
@@ -235,7 +264,10 @@ class Runtime:
         try:
             from server.loading import load
 
-            self._loaded = load(self.settings, self.metrics.engine)
+            loaded = load(self.settings, self.metrics.engine)
+            if self.stopping.is_set():
+                loaded.engine.stop()
+            self._loaded = loaded
         except PalimpsestError as error:  # the message says what to do; a traceback would bury it
             log.error("the model could not be loaded: %s", error)
             self.load_error = error

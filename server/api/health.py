@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from server.auth.access import require_admin
 from server.auth.guard import caller_of
+from server.drain import Stopping
 from server.errors import NotReady
 from server.runtime import runtime_of
 from server.storage.sqlite_file import StorageAway
@@ -28,8 +29,10 @@ class Health(BaseModel):
 
 @router.get("/health", summary="Ready, or why not")
 def health(request: Request) -> Health:
-    """Answer 503 until data and models are there; the code is `loading` or `load_failed`."""
+    """Answer 503 unless the server takes work: code `loading`, `load_failed` or `stopping`."""
     runtime = runtime_of(request)
+    if runtime.stopping.is_set():
+        raise Stopping
     error = runtime.storage_error
     if isinstance(error, StorageAway):
         raise NotReady("The server waits for its storage; see its log.", code="loading")
