@@ -20,6 +20,8 @@ from server.jobs.workflows import Jobs
 from server.loaded import Loaded
 from server.metrics import Metrics, StateCollector
 from server.settings import Settings
+from server.storage.alias_files import import_alias_files
+from server.storage.alias_table import AliasTable
 from server.storage.database import Database
 from server.storage.lock import DataLock
 from server.storage.record_store import RecordStore
@@ -54,12 +56,15 @@ class Runtime:
         self._lock.take()
         self.database = Database(self.settings.database)
         self.records = RecordStore(self.database)
+        self.aliases = AliasTable(self.database)
+        import_alias_files(data / "encoders", self.aliases)
         self.files = VideoFiles(data / "videos")
         self.metrics.registry.register(StateCollector(self.records, self.loaded_or_none))
         self._load_thread.start()
         context = JobContext(
             settings=self.settings,
             records=self.records,
+            aliases=self.aliases,
             files=self.files,
             tracker=JobTracker(self.records, self.metrics),
             stopping=self.stopping,
