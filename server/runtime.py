@@ -22,6 +22,7 @@ from server.loaded import Loaded
 from server.metrics import Metrics, StateCollector
 from server.parent_watchdog import announced_parent, announced_url
 from server.settings import Settings
+from server.storage import private_files
 from server.storage.alias_files import import_alias_files
 from server.storage.alias_table import AliasTable
 from server.storage.database import Database
@@ -58,9 +59,11 @@ class Runtime:
             DataInUse: Another server uses the data directory.
         """
         data = self.settings.data_dir
+        self._umask = os.umask(private_files.UMASK)
         data.mkdir(parents=True, exist_ok=True)
         holder = Holder(announced_parent() or os.getpid(), announced_url())
         self._lock.take(holder, cancelled=self.stopping)
+        private_files.tighten(data)
         self.database = Database(self.settings.database)
         self.records = RecordStore(self.database)
         self.aliases = AliasTable(self.database)
@@ -107,6 +110,7 @@ class Runtime:
         self.stop_work()
         self.database.close()
         self._lock.release()
+        os.umask(self._umask)
 
     @property
     def ready(self) -> bool:
