@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cli import show
 from cli.client import Client, Unreachable, client_of
-from cli.configuration import read_settings
+from cli.configuration import read_settings, warn_of_unknown_variables
 from cli.own_server import own_server
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def connect(url: str | None) -> Generator[Client]:
             yield client
             return
         settings = read_settings()
+        warn_of_unknown_variables()
         address = _address(settings)
         client = stack.enter_context(client_of(address, is_local=True))
         if _is_running(client):

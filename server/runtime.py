@@ -29,6 +29,7 @@ from server.storage.database import Database
 from server.storage.lock import DataLock, Holder
 from server.storage.record_store import RecordStore
 from server.storage.video_files import VideoFiles
+from server.unknown_variables import unknown_variables
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,8 @@ class Runtime:
         holder = Holder(announced_parent() or os.getpid(), announced_url())
         self._lock.take(holder, cancelled=self.stopping)
         private_files.tighten(data)
+        for sentence in unknown_variables(os.environ):
+            log.warning(sentence)
         self.database = Database(self.settings.database)
         self.records = RecordStore(self.database)
         self.aliases = AliasTable(self.database)

@@ -73,7 +73,9 @@ class Settings(BaseSettings):
     stop_seconds: Annotated[float, Field(gt=0, le=3600)] = 6.0
     """Seconds after these in which steps under way and open requests may end by themselves."""
 
-    device: str = "cpu"
+    device: str = "auto"
+    """"auto": a GPU that torch can use (CUDA or ROCm) if there is one, otherwise "cpu"; or a name
+    that torch gives a device, such as "cuda:1"."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Precision of the denoiser; "auto" is bfloat16 where the device multiplies it natively."""
     offload: bool = False
@@ -129,6 +131,8 @@ class Settings(BaseSettings):
     the decision is clear."""
     judged_videos: PositiveInt = 2
     """Number of these probes that are clips; the others are stills of the image twin."""
+    issuer: Annotated[str, Field(max_length=200)] = ""
+    """Whoever issues the reports, printed on them: a company's name, the server's address."""
     base_clips_bytes: PositiveInt = 1 << 30
     """Size of the cache of the base's clips, which the next encoder to be judged uses again."""
 
