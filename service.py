@@ -7,6 +7,7 @@ and little else. Settings are environment variables (`server.settings`).
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -24,6 +25,7 @@ from server.lazy_app import LazyApp
 from server.parent_watchdog import announce_parent, die_with_parent
 from server.settings import Settings
 from server.start_checks import check_address, check_data_dir, one_line, say_waiting
+from server.storage.private_files import UMASK
 from server.storage.stored_keys import stored_keys
 from server.supervision import Supervisor
 
@@ -51,6 +53,7 @@ class Palimpsest:
     @staticmethod
     def prepare() -> None:
         """Check in BentoML's parent process that the server can start, before a port is opened."""
+        os.umask(UMASK)  # the worker's too: what is stored is for the server's user alone
         bind_address.check(settings, is_keyed=keys.is_keyed)
         host, port = listening_address(settings)
         with one_line():

@@ -24,6 +24,7 @@ from server.loaded import Loaded
 from server.metrics import Metrics, StateCollector
 from server.parent_watchdog import announced_parent, announced_url
 from server.settings import Settings
+from server.storage import private_files
 from server.storage.alias_table import AliasTable
 from server.storage.data_directory import DataDirectory
 from server.storage.database import Database
@@ -71,6 +72,7 @@ class Runtime:
         Raises:
             DataInUse: Another server uses the data directory.
         """
+        self._umask = os.umask(private_files.UMASK)
         for sentence in unknown_variables(os.environ):
             log.warning(sentence)
         if not self._open():
@@ -108,6 +110,7 @@ class Runtime:
         if self._storage is not None:
             self._storage.close()
         self._lock.release()
+        os.umask(self._umask)
 
     @property
     def storage(self) -> DataDirectory:
@@ -216,6 +219,7 @@ class Runtime:
                     holder = Holder(announced_parent() or os.getpid(), announced_url())
                     self._lock.take(holder, cancelled=self.stopping)
                     self._is_locked = True
+                    private_files.tighten(self.settings.data_dir)
             storage = DataDirectory(self.settings)
             if self._load_thread.ident is None:
                 self._load_thread.start()

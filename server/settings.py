@@ -57,6 +57,10 @@ class Settings(BaseSettings):
     """JSON file of hashed keys (`server.auth.keys_file`), read again when it changes. Keys can also
     be in the database (`palimpsest keys`). Without any key the server answers on loopback only."""
 
+    full_reports: bool = False
+    """Show a key that may not use the base whole reports: with the base's clips of what an encoder
+    forgets, and with its parent's id."""
+
     host: IPvAnyAddress = IPv4Address("127.0.0.1")
     port: Annotated[int, Field(ge=1, le=65535)] = 3000
 

@@ -139,10 +139,10 @@ def visible_encoder(request: Request, encoder_id: str) -> EncoderObject:
     if may_use(caller, encoder_id, runtime.aliases):
         record = runtime.records.get(EncoderRecord, EncoderRecord.id == encoder_id)
         try:
-            return encoder_object(record, store.card(encoder_id))
+            return _as_seen(runtime, caller, encoder_object(record, store.card(encoder_id)))
         except EncoderNotFound:
             if record is not None and record.status != PUBLISHED:
-                return encoder_object(record, None)
+                return _as_seen(runtime, caller, encoder_object(record, None))
     raise EncoderNotFound(f"There is no encoder {encoder_id[:80]!r}.", param="encoder_id")
 
 
@@ -190,6 +190,20 @@ def delete_encoder(request: Request, encoder_id: str) -> Deleted:
     return Deleted(id=encoder_id, object="encoder.deleted")
 
 
+def _as_seen(runtime: Runtime, caller: Caller, encoder: EncoderObject) -> EncoderObject:
+    """Return the encoder without its parent's id, unless the caller may use the parent."""
+    parent = encoder.parent
+    if parent is None or runtime.settings.full_reports:
+        return encoder
+    if may_use(caller, parent, runtime.aliases):
+        return encoder
+    error = encoder.error
+    if error is not None and parent in error.message:
+        message = "The encoder that it was to be trained from cannot be used."
+        error = error.model_copy(update={"message": message})
+    return encoder.model_copy(update={"parent": None, "error": error})
+
+
 def _object_of(runtime: Runtime, record: EncoderRecord) -> EncoderObject:
     if record.status == PUBLISHED:
         return encoder_object(record, runtime.loaded.store.card(record.id))
@@ -205,5 +219,8 @@ def _visible_encoders(runtime: Runtime, caller: Caller) -> list[EncoderObject]:
         for record in runtime.records.all(EncoderRecord)
         if record.id in cards or (record.status != PUBLISHED and is_listed(caller, record.id))
     }
-    found = [encoder_object(records.get(name), cards.get(name)) for name in {**cards, **records}]
+    found = [
+        _as_seen(runtime, caller, encoder_object(records.get(name), cards.get(name)))
+        for name in {**cards, **records}
+    ]
     return sorted(found, key=lambda encoder: (encoder.created_at, encoder.id))
