@@ -16,7 +16,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.errors import NotReady, error_response
 
@@ -85,8 +86,15 @@ class Drain:
                 return
             request = object()
             self._requests.add(request)
+
+            async def closing(message: Message) -> None:
+                if self.begun and message["type"] == "http.response.start":
+                    # The client's next request shall not come on a connection that is about to end.
+                    MutableHeaders(scope=message)["connection"] = "close"
+                await send(message)
+
             try:
-                await app(scope, receive, send)
+                await app(scope, receive, closing)
             finally:
                 self._requests.discard(request)
 
