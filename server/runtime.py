@@ -76,6 +76,12 @@ class Runtime:
         self._housekeeping = Housekeeping(context)
         self._housekeeping.start()
 
+    def end_waits(self) -> None:
+        """Begin to stop: end event streams and waiting requests, and say that the server stops."""
+        self.stopping.set()
+        self._lock.mark_stopping()
+        self.records.notifier.close()
+
     def stop_work(self) -> None:
         """Stop computing after the step under way. The next start continues the pending jobs.
 
@@ -84,9 +90,7 @@ class Runtime:
         with self._stop_lock:
             if self._work_stopped:
                 return
-            self.stopping.set()
-            self._lock.mark_stopping()
-            self.records.notifier.close()
+            self.end_waits()
             # Loading a model can take minutes; then its thread ends with the process.
             self._load_thread.join(_LOAD_JOIN_S)
             self._housekeeping.stop()
