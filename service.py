@@ -14,6 +14,7 @@ import bentoml
 from bentoml.validators import ContentType
 
 from encoders import PalimpsestError
+from server.address import listening_address, url_of
 from server.auth import bind_address
 from server.auth.guard import Guard, caller_of
 from server.auth.live_keys import LiveKeys
@@ -22,10 +23,13 @@ from server.errors import error_response
 from server.lazy_app import LazyApp
 from server.parent_watchdog import announce_parent, die_with_parent
 from server.settings import Settings
+from server.start_checks import check_address, check_data_dir, one_line, say_waiting
 from server.storage.stored_keys import stored_keys
+from server.supervision import Supervisor
 
-settings = Settings()
-keys = LiveKeys(settings.keys_file, lambda: stored_keys(settings.database))
+with one_line():
+    settings = Settings()
+    keys = LiveKeys(settings.keys_file, lambda: stored_keys(settings.database))
 app = LazyApp(settings)
 die_with_parent()
 disable_uvicorns()
@@ -46,9 +50,14 @@ class Palimpsest:
     @bentoml.on_deployment
     @staticmethod
     def prepare() -> None:
-        """Check the address in BentoML's parent process, before a port is opened."""
+        """Check in BentoML's parent process that the server can start, before a port is opened."""
         bind_address.check(settings, is_keyed=keys.is_keyed)
-        announce_parent()
+        host, port = listening_address(settings)
+        with one_line():
+            check_data_dir(settings.data_dir, on_wait=say_waiting)
+            check_address(host, port)
+        announce_parent(url_of(host, port))
+        Supervisor(settings.drain_seconds + settings.stop_seconds + 1.5).install()
 
     async def __is_ready__(self) -> bool:
         """Return True once the models are loaded."""
@@ -79,6 +88,8 @@ Palimpsest.add_asgi_middleware(
     Guard,  # pyright: ignore[reportArgumentType]  # typed as an instance, but the class is needed
     keys=keys,
     max_body_bytes=settings.max_body_bytes,
+    max_fields_bytes=settings.max_fields_bytes,
     observe=app.observe,
     proxies=TrustedProxies(settings.trusted_proxies),
 )
+Palimpsest.add_asgi_middleware(app.drain.middleware)  # pyright: ignore[reportArgumentType]

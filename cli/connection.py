@@ -41,6 +41,9 @@ def connect(url: str | None) -> Generator[Client]:
         if _is_running(client):
             _wait_loaded(client)
         else:
+            from server.start_checks import check_data_dir, say_waiting
+
+            check_data_dir(settings.data_dir, on_wait=say_waiting)
             log = settings.data_dir / "server.log"
             show.note(f"No server at {address}: starting one for this command (log: {log}).")
             with show.spinner("Starting the server …"):

@@ -9,7 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.configuration import SERVE, server_environment, warn_of_unknown_variables
+from cli.configuration import (
+    SERVE,
+    read_settings,
+    server_environment,
+    warn_of_unknown_variables,
+)
 
 
 def serve(
@@ -49,6 +54,8 @@ def serve(
     Every option is a setting that has an environment variable too, PALIMPSEST_BACKBONE and so on;
     docs/SETTINGS.md has the others.
     """
+    from server.start_checks import check_data_dir, say_waiting
+
     given: dict[str, Any] = {
         "backbone": backbone,
         "twin": twin,
@@ -60,8 +67,9 @@ def serve(
         "data_dir": data_dir,
     }
     warn_of_unknown_variables()
-    environment = server_environment(
-        **{name: value for name, value in given.items() if value is not None}
-    )
+    given = {name: value for name, value in given.items() if value is not None}
+    environment = server_environment(**given)
+    # BentoML would check it too, but writes to the data directory before it does.
+    check_data_dir(read_settings(**given).data_dir, on_wait=say_waiting)
     sys.stdout.flush()
     os.execve(SERVE[0], SERVE, environment)

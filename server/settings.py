@@ -63,6 +63,11 @@ class Settings(BaseSettings):
     trusted_proxies: Networks = ()
     """Addresses or networks of proxies, such as `10.0.0.5,192.168.0.0/24`. Only from these are
     `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix` believed."""
+    drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 2.0
+    """Seconds for which a server that was told to stop goes on answering reads, so that a load
+    balancer finds another server meanwhile."""
+    stop_seconds: Annotated[float, Field(gt=0, le=3600)] = 6.0
+    """Seconds after these in which steps under way and open requests may end by themselves."""
 
     device: str = "auto"
     """"auto": a GPU that torch can use (CUDA or ROCm) if there is one, otherwise "cpu"; or a name
@@ -77,7 +82,10 @@ class Settings(BaseSettings):
     encoder_cache_bytes: PositiveInt = 1 << 30
     """Bytes of overrides that stay on the device."""
 
+    max_fields_bytes: PositiveInt = 64 << 10
+    """Largest body without images: JSON or a form."""
     max_body_bytes: PositiveInt = 32 << 20
+    """Largest form with images, which only `POST /v1/encoders` with an admin's key takes."""
     max_prompt_chars: PositiveInt = 1000
     max_steps: PositiveInt = 100
     """Upper bound on denoising steps; the backbone's own limit holds too."""
