@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, IPvAnyAddress, PositiveInt
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, IPvAnyAddress, PositiveInt, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 STARTER_WEIGHTS = Path(__file__).resolve().parent.parent / "starter" / "weights"
 
+Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s,*]+)$")]
 Rate = Annotated[float, Field(ge=0, le=1)]
 Probes = Annotated[int, Field(ge=1, le=200)]
 
@@ -47,6 +48,13 @@ class Settings(BaseSettings):
     """Directory of all stored data: encoders, videos, the databases."""
     keys_file: Path | None = None
     """JSON file of hashed keys (`server.auth.keys`). None: no keys, and loopback only."""
+
+    root_path: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = ""
+    """Path below which a proxy serves this server, such as `/video`: links, examples and
+    redirects have it in front. The proxy may strip it from the paths that it forwards, or not."""
+    cors_origins: Annotated[tuple[Origin, ...], NoDecode] = ()
+    """Origins whose web pages may call the API, such as `https://app.example.org`, separated by
+    commas; `*` for every origin."""
 
     host: IPvAnyAddress = IPv4Address("127.0.0.1")
     port: Annotated[int, Field(ge=1, le=65535)] = 3000
@@ -106,6 +114,13 @@ class Settings(BaseSettings):
     """Number of these probes that are clips; the others are stills of the image twin."""
     base_clips_bytes: PositiveInt = 1 << 30
     """Size of the cache of the base's clips, which the next encoder to be judged uses again."""
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return tuple(origin.strip() for origin in value.split(",") if origin.strip())
 
     @property
     def backbone_source(self) -> str:

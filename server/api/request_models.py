@@ -15,12 +15,14 @@ from pydantic import (
     GetJsonSchemaHandler,
     JsonValue,
     TypeAdapter,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from encoders import Concept, EncoderId, Kind
+from server.api.examples import ALIAS_EXAMPLES
 from server.auth.keys import BASE
 from server.settings import Probes, Rate
 from unlearn.settings import UnlearnSettings
@@ -54,7 +56,11 @@ def _free_id(name: str) -> str:
 
 Text = Annotated[str, AfterValidator(_check_text)]
 Number = BeforeValidator(_refuse_bool)
-NewId = Annotated[EncoderId, AfterValidator(_free_id)]
+NewId = Annotated[
+    EncoderId,
+    AfterValidator(_free_id),
+    WithJsonSchema({"type": "string", "pattern": r"^[a-z0-9][a-z0-9._-]{0,62}$"}),
+]
 """Id of a new encoder or alias: any encoder id but "base"."""
 
 
@@ -203,5 +209,7 @@ class EncoderRequest(_Request):
 
 class AliasRequest(_Request):
     """Body of `PUT /v1/aliases/{name}`."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [*ALIAS_EXAMPLES]})
 
     encoder: EncoderId

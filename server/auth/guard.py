@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -21,8 +20,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from encoders.errors import PalimpsestError
 from server.auth.bind_address import is_loopback
 from server.auth.keys import LOCAL, Caller, Keyring
+from server.auth.request_ids import request_id_of, traceparent_of
 from server.errors import BodyTooLarge, Forbidden, InvalidRequest, error_body, error_response
-from server.logs import REQUEST_ID
+from server.logs import REQUEST_ID, TRACE_ID
 
 log = logging.getLogger(__name__)
 
@@ -70,9 +70,14 @@ class Guard:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
-        request_id = f"req_{uuid.uuid4().hex}"
-        REQUEST_ID.set(request_id)
-        response = _Response(send, request_id, head=scope["method"] == "HEAD")
+        headers = Headers(scope=scope)
+        ids = {"x-request-id": request_id_of(headers)}
+        REQUEST_ID.set(ids["x-request-id"])
+        traceparent = traceparent_of(headers)
+        TRACE_ID.set(traceparent and traceparent.split("-")[1])
+        if traceparent is not None:
+            ids["traceparent"] = traceparent
+        response = _Response(send, ids, head=scope["method"] == "HEAD")
         try:
             self._authenticate(scope)
             replay = await self._read_body(scope, receive)
@@ -141,13 +146,13 @@ class Guard:
 
 
 class _Response:
-    """Forwards an answer with a request id, and errors in the API's shape."""
+    """Forwards an answer with the request's ids, and errors in the API's shape."""
 
-    def __init__(self, send: Send, request_id: str, *, head: bool) -> None:
+    def __init__(self, send: Send, ids: Mapping[str, str], *, head: bool) -> None:
         self.status = 500
         self._send = send
         self._head = head
-        self._request_id = request_id
+        self._ids = ids
         self._held_start: Message | None = None
         self._body = b""
 
@@ -155,7 +160,7 @@ class _Response:
         if message["type"] == "http.response.start":
             self.status = int(message["status"])
             message.setdefault("headers", [])
-            MutableHeaders(scope=message)["x-request-id"] = self._request_id
+            MutableHeaders(scope=message).update(self._ids)
             if self.status >= 400 and not self._head:
                 self._held_start = message
             else:

@@ -17,12 +17,15 @@ from typing import Any
 import httpx
 import psutil
 import torch
+from starlette.middleware.cors import CORSMiddleware
 from starlette.testclient import TestClient
 
 from encoders import Card, Concept, Encoder
 from server.api.app import create_app
+from server.auth.cors import cors_options
 from server.auth.guard import Guard
 from server.auth.keys import Key, hash_key, keyring_of
+from server.auth.sub_path import SubPath
 from server.runtime import Runtime
 from server.settings import Settings
 
@@ -54,12 +57,15 @@ class Client(TestClient):
     def __init__(self, settings: Settings) -> None:
         app = create_app(settings)
         self.runtime: Runtime = app.state.runtime
+        guarded = Guard(
+            app,
+            keyring=keyring_of(settings.keys_file),
+            max_body_bytes=settings.max_body_bytes,
+            observe=self.runtime.metrics.observe,
+        )
         super().__init__(
-            Guard(
-                app,
-                keyring=keyring_of(settings.keys_file),
-                max_body_bytes=settings.max_body_bytes,
-                observe=self.runtime.metrics.observe,
+            CORSMiddleware(
+                SubPath(guarded, root_path=settings.root_path), **cors_options(settings)
             ),
             base_url="http://127.0.0.1",
             client=("127.0.0.1", 50000),
