@@ -14,16 +14,19 @@ from server.auth import bind_address
 from server.auth.app_first import AppFirst
 from server.auth.cors import cors_options
 from server.auth.guard import Guard
-from server.auth.keys import keyring_of
+from server.auth.live_keys import LiveKeys
+from server.auth.proxies import TrustedProxies, disable_uvicorns
 from server.auth.sub_path import SubPath
 from server.lazy_app import LazyApp
 from server.parent_watchdog import announce_parent, die_with_parent
 from server.settings import Settings
+from server.storage.stored_keys import stored_keys
 
 settings = Settings()
-keyring = keyring_of(settings.keys_file)
+keys = LiveKeys(settings.keys_file, lambda: stored_keys(settings.database))
 app = LazyApp(settings)
 die_with_parent()
+disable_uvicorns()
 
 
 @bentoml.service(
@@ -42,7 +45,7 @@ class Palimpsest:
     @staticmethod
     def prepare() -> None:
         """Check the address in BentoML's parent process, before a port is opened."""
-        bind_address.check(settings)
+        bind_address.check(settings, is_keyed=keys.is_keyed)
         announce_parent()
 
     async def __is_ready__(self) -> bool:
@@ -52,12 +55,19 @@ class Palimpsest:
 
 if settings.cors_origins:
     Palimpsest.add_asgi_middleware(CORSMiddleware, **cors_options(settings))  # pyright: ignore[reportArgumentType]
-Palimpsest.add_asgi_middleware(SubPath, root_path=settings.root_path)  # pyright: ignore[reportArgumentType]
+proxies = TrustedProxies(settings.trusted_proxies)
+Palimpsest.add_asgi_middleware(
+    SubPath,  # pyright: ignore[reportArgumentType]
+    root_path=settings.root_path,
+    proxies=proxies,
+)
 Palimpsest.add_asgi_middleware(
     Guard,  # pyright: ignore[reportArgumentType]  # typed as an instance, but the class is needed
-    keyring=keyring,
+    keys=keys,
     max_body_bytes=settings.max_body_bytes,
     observe=app.observe,
+    proxies=proxies,
+    allowed_origins=settings.cors_origins,
 )
 Palimpsest.add_asgi_middleware(
     AppFirst,  # pyright: ignore[reportArgumentType]

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, IPvAnyAddress, PositiveInt, field_validator
+from pydantic import BeforeValidator, Field, IPvAnyAddress, IPvAnyNetwork, PositiveInt
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 STARTER_WEIGHTS = Path(__file__).resolve().parent.parent / "starter" / "weights"
 
-Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s,*]+)$")]
 Rate = Annotated[float, Field(ge=0, le=1)]
 Probes = Annotated[int, Field(ge=1, le=200)]
+
+
+def _separated(value: object) -> object:
+    """Split a text at commas and spaces; leave another value as it is."""
+    return value.replace(",", " ").split() if isinstance(value, str) else value
+
+
+Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s,*]+)$")]
+Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_separated)]
+Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_separated)]
 
 
 class Settings(BaseSettings):
@@ -47,17 +56,22 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data")
     """Directory of all stored data: encoders, videos, the databases."""
     keys_file: Path | None = None
-    """JSON file of hashed keys (`server.auth.keys`). None: no keys, and loopback only."""
+    """JSON file of hashed keys (`server.auth.keys_file`), read again when it changes. Keys can also
+    be in the database (`palimpsest keys`). Without any key the server answers on loopback only."""
 
     root_path: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = ""
     """Path below which a proxy serves this server, such as `/video`: links, examples and
     redirects have it in front. The proxy may strip it from the paths that it forwards, or not."""
-    cors_origins: Annotated[tuple[Origin, ...], NoDecode] = ()
+    cors_origins: Origins = ()
     """Origins whose web pages may call the API, such as `https://app.example.org`, separated by
-    commas; `*` for every origin."""
+    commas; `*` for every origin, which a server without keys does not take."""
 
     host: IPvAnyAddress = IPv4Address("127.0.0.1")
     port: Annotated[int, Field(ge=1, le=65535)] = 3000
+
+    trusted_proxies: Networks = ()
+    """Addresses or networks of proxies, such as `10.0.0.5,192.168.0.0/24`. Only from these are
+    `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix` believed."""
 
     device: str = "cpu"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
@@ -115,12 +129,10 @@ class Settings(BaseSettings):
     base_clips_bytes: PositiveInt = 1 << 30
     """Size of the cache of the base's clips, which the next encoder to be judged uses again."""
 
-    @field_validator("cors_origins", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        return tuple(origin.strip() for origin in value.split(",") if origin.strip())
+    @property
+    def database(self) -> Path:
+        """File of the database with jobs and keys."""
+        return self.data_dir / "records.sqlite"
 
     @property
     def backbone_source(self) -> str:

@@ -130,7 +130,7 @@ def visible_encoder(request: Request, encoder_id: str) -> EncoderObject:
     """Return the encoder with this id if the caller may use it, else raise EncoderNotFound."""
     runtime, caller = runtime_of(request), caller_of(request)
     store = runtime.loaded.store
-    if may_use(caller, encoder_id, store):
+    if may_use(caller, encoder_id, runtime.aliases):
         record = runtime.records.get(EncoderRecord, EncoderRecord.id == encoder_id)
         try:
             return encoder_object(record, store.card(encoder_id))
@@ -195,7 +195,7 @@ def _object_of(runtime: Runtime, record: EncoderRecord) -> EncoderObject:
 def _visible_encoders(runtime: Runtime, caller: Caller) -> list[EncoderObject]:
     """Return the encoders and jobs that the caller may see, oldest first."""
     store = runtime.loaded.store
-    cards = {card.id: card for card in visible_cards(caller, store)}
+    cards = {card.id: card for card in visible_cards(caller, store, runtime.aliases)}
     records = {
         record.id: record
         for record in runtime.records.all(EncoderRecord)

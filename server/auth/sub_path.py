@@ -8,6 +8,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.auth.proxies import TrustedProxies, forwarded_of
+
 _PREFIX = "palimpsest.prefix"
 
 
@@ -20,17 +22,19 @@ class SubPath:
     Args:
         app: the service.
         root_path: the prefix, such as `/video`; "" for none.
+        proxies: the proxies whose X-Forwarded-Prefix is believed; it replaces `root_path`.
     """
 
-    def __init__(self, app: ASGIApp, *, root_path: str) -> None:
+    def __init__(self, app: ASGIApp, *, root_path: str, proxies: TrustedProxies) -> None:
         self._app = app
+        self._proxies = proxies
         self._root_path = root_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        prefix = self._root_path
+        prefix = self._proxies.read(scope).prefix or self._root_path
 
         async def forward(message: Message) -> None:
             if message["type"] == "http.response.start" and 300 <= message["status"] < 400:
@@ -47,8 +51,9 @@ def prefix_of(connection: HTTPConnection) -> str:
 
 def base_url_of(connection: HTTPConnection) -> str:
     """Return the address of this server as the client sees it, without a slash at its end."""
-    url = connection.base_url
-    return f"{url.scheme}://{url.netloc}{prefix_of(connection)}"
+    forwarded = forwarded_of(connection.scope)
+    host = forwarded.host or connection.base_url.netloc
+    return f"{forwarded.proto}://{host}{prefix_of(connection)}"
 
 
 def _without(scope: Scope, prefix: str) -> dict[str, object]:

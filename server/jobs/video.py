@@ -34,6 +34,7 @@ def render(context: JobContext, record: VideoRecord) -> None:
             guidance=record.guidance,
             frames=record.frames,
             deadline=_on_engine_clock(record.deadline),
+            owner=record.owner,
         )
     )
 

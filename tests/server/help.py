@@ -24,10 +24,13 @@ from encoders import Card, Concept, Encoder
 from server.api.app import create_app
 from server.auth.cors import cors_options
 from server.auth.guard import Guard
-from server.auth.keys import Key, hash_key, keyring_of
+from server.auth.keys import Key, hash_key
+from server.auth.live_keys import LiveKeys
+from server.auth.proxies import TrustedProxies
 from server.auth.sub_path import SubPath
 from server.runtime import Runtime
 from server.settings import Settings
+from server.storage.stored_keys import stored_keys
 
 SERVER_TIMEOUT_S = float(os.environ.get("TEST_PATIENCE_SECONDS", "180"))
 """Seconds a test waits for an event before it fails. It is an upper bound, not an expectation: the
@@ -57,15 +60,19 @@ class Client(TestClient):
     def __init__(self, settings: Settings) -> None:
         app = create_app(settings)
         self.runtime: Runtime = app.state.runtime
+        proxies = TrustedProxies(settings.trusted_proxies)
         guarded = Guard(
             app,
-            keyring=keyring_of(settings.keys_file),
+            keys=LiveKeys(settings.keys_file, lambda: stored_keys(settings.database)),
             max_body_bytes=settings.max_body_bytes,
             observe=self.runtime.metrics.observe,
+            proxies=proxies,
+            allowed_origins=settings.cors_origins,
         )
         super().__init__(
             CORSMiddleware(
-                SubPath(guarded, root_path=settings.root_path), **cors_options(settings)
+                SubPath(guarded, root_path=settings.root_path, proxies=proxies),
+                **cors_options(settings),
             ),
             base_url="http://127.0.0.1",
             client=("127.0.0.1", 50000),
