@@ -46,6 +46,7 @@ def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderOb
                 "phase": record.phase,
                 "progress": record.progress,
                 "phases": {**percent_of_phases(), **record.phases},
+                "estimated_seconds_left": record.seconds_left if record.status in PENDING else None,
                 "concepts": record.concepts,
                 "parent": record.parent,
                 "settings": record.settings,

@@ -48,6 +48,12 @@ def _refuse_bool(value: Any) -> Any:
     return value
 
 
+def _form_bool(value: Any) -> Any:
+    if isinstance(value, bool) or value in ("true", "false"):  # a form has text only
+        return value in (True, "true")
+    raise ValueError("must be true or false")
+
+
 def _free_id(name: str) -> str:
     if name == BASE:
         raise ValueError("'base' is the unmodified encoder's name")
@@ -104,6 +110,11 @@ class VideoRequest(_Request):
         ge=1,
         le=7 * 86_400,
         description="Seconds within which the video must be made, or it fails",
+    )
+    truncate: Annotated[bool, BeforeValidator(_form_bool)] = Field(
+        False,
+        description="Cut a prompt that is longer than the model reads, in place of refusing it; "
+        "the video's `truncated` tells",
     )
     user: str | None = Field(
         None, max_length=256, description="Your own name for the user; not used here"

@@ -21,8 +21,9 @@ from server.api.openapi import request_body
 from server.api.request_models import VideoRequest
 from server.api.request_parsing import check, idempotency_key, read_fields, request_hash
 from server.api.response_models import Deleted, Page, Video
+from server.api.unfinished import explained
 from server.api.video_parameters import parameters_of
-from server.auth.access import choose
+from server.auth.access import choose, encoder_named
 from server.auth.guard import caller_of
 from server.auth.keys import Caller
 from server.errors import InvalidRequest, JobFailed, NotFound
@@ -66,7 +67,9 @@ def accept(runtime: Runtime, caller: Caller, request: VideoRequest, key: str | N
             "most.",
             param="expires_after",
         )
-    encoder = choose(caller, store, runtime.aliases, backbone, request.model, request.encoder)
+    named = encoder_named(backbone.name, request.model, request.encoder)
+    with explained(runtime.records, named or caller.default_encoder):
+        encoder = choose(caller, store, runtime.aliases, backbone, request.model, request.encoder)
     record = runtime.records.accept(
         VideoRecord(
             id=f"video_{uuid.uuid4().hex}",
@@ -127,6 +130,7 @@ def video_object(record: VideoRecord) -> Video:
             "prompt": record.prompt,
             "seconds": f"{record.frames / record.fps:g}",
             "size": f"{record.width}x{record.height}",
+            "truncated": bool(record.is_cut),
             "error": job_error(record),
         }
     )
