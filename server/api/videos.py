@@ -112,7 +112,8 @@ async def finished(runtime: Runtime, record: VideoRecord) -> VideoRecord:
         raise
     if record.status == FAILED:
         message = f"Video {record.id} failed: {record.error_message}"
-        raise JobFailed(message, code=record.error_code)
+        # A repeat would make another video, and most likely fail in the same way.
+        raise JobFailed(message, code=record.error_code, headers={"x-should-retry": "false"})
     return record
 
 
