@@ -10,6 +10,7 @@ from __future__ import annotations
 import bentoml
 from starlette.middleware.cors import CORSMiddleware
 
+from server.address import listening_address, url_of
 from server.auth import bind_address
 from server.auth.app_first import AppFirst
 from server.auth.cors import cors_options
@@ -20,10 +21,13 @@ from server.auth.sub_path import SubPath
 from server.lazy_app import LazyApp
 from server.parent_watchdog import announce_parent, die_with_parent
 from server.settings import Settings
+from server.start_checks import check_address, check_data_dir, one_line, say_waiting
 from server.storage.stored_keys import stored_keys
+from server.supervision import Supervisor
 
-settings = Settings()
-keys = LiveKeys(settings.keys_file, lambda: stored_keys(settings.database))
+with one_line():
+    settings = Settings()
+    keys = LiveKeys(settings.keys_file, lambda: stored_keys(settings.database))
 app = LazyApp(settings)
 die_with_parent()
 disable_uvicorns()
@@ -44,9 +48,14 @@ class Palimpsest:
     @bentoml.on_deployment
     @staticmethod
     def prepare() -> None:
-        """Check the address in BentoML's parent process, before a port is opened."""
+        """Check in BentoML's parent process that the server can start, before a port is opened."""
         bind_address.check(settings, is_keyed=keys.is_keyed)
-        announce_parent()
+        host, port = listening_address(settings)
+        with one_line():
+            check_data_dir(settings.data_dir, on_wait=say_waiting)
+            check_address(host, port)
+        announce_parent(url_of(host, port))
+        Supervisor(settings.drain_seconds + settings.stop_seconds + 1.5).install()
 
     async def __is_ready__(self) -> bool:
         """Return True once the models are loaded."""
@@ -65,10 +74,12 @@ Palimpsest.add_asgi_middleware(
     Guard,  # pyright: ignore[reportArgumentType]  # typed as an instance, but the class is needed
     keys=keys,
     max_body_bytes=settings.max_body_bytes,
+    max_fields_bytes=settings.max_fields_bytes,
     observe=app.observe,
     proxies=proxies,
     allowed_origins=settings.cors_origins,
 )
+Palimpsest.add_asgi_middleware(app.drain.middleware)  # pyright: ignore[reportArgumentType]
 Palimpsest.add_asgi_middleware(
     AppFirst,  # pyright: ignore[reportArgumentType]
     first=app,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli import show
-from cli.configuration import read_settings
+from cli.configuration import read_settings, warn_of_unknown_variables
 from cli.errors import CommandFailed
 from cli.options import AsJson, Backbone
 from encoders import Concept, Encoder, EncoderInvalid, EncoderNotFound, Kind, check_id
@@ -117,6 +117,7 @@ def import_encoder(
 
 
 def _store(*, must_exist: bool) -> EncoderStore:
+    warn_of_unknown_variables()
     folder = read_settings().data_dir / "encoders"
     if must_exist and not folder.is_dir():
         raise CommandFailed(f"There are no encoders in {folder}: is PALIMPSEST_DATA_DIR right?")

@@ -170,9 +170,7 @@ def expiry(text: str | None) -> int | None:
 
 
 @contextmanager
-def _table(
-    data_dir: Path | None, *, create: bool = True
-) -> Generator[tuple[Settings, KeyTable]]:
+def _table(data_dir: Path | None, *, create: bool = True) -> Generator[tuple[Settings, KeyTable]]:
     """Yield the settings and the table of keys of a data directory.
 
     Raises:

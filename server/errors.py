@@ -80,6 +80,20 @@ class BodyTooLarge(ApiError):
     code = "body_too_large"
 
 
+class RequestTimeout(ApiError):
+    """The request did not arrive in time."""
+
+    status = 408
+    code = "request_timeout"
+
+
+class UnsupportedMediaType(ApiError):
+    """The body is in a form that is not read."""
+
+    status = 415
+    code = "unsupported_media_type"
+
+
 class Unprocessable(ApiError):
     """An idempotency key was used again for another request."""
 
@@ -104,6 +118,13 @@ class QueueFull(ApiError):
     code = "queue_full"
 
 
+class ServerBusy(ApiError):
+    """The server does too much of this already."""
+
+    status = 503
+    code = "server_busy"
+
+
 class NotReady(ApiError):
     """The model is still loading, or could not be loaded."""
 
@@ -117,6 +138,7 @@ _STATUS_OF_CODE = {
     "alias_not_found": 404,
     "report_not_found": 404,
     "encoder_exists": 409,
+    "encoder_damaged": 409,
     "alias_exists": 409,
     "video_deleted": 404,
     "deadline_exceeded": 409,

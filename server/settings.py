@@ -72,8 +72,15 @@ class Settings(BaseSettings):
     trusted_proxies: Networks = ()
     """Addresses or networks of proxies, such as `10.0.0.5,192.168.0.0/24`. Only from these are
     `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix` believed."""
+    drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 2.0
+    """Seconds for which a server that was told to stop goes on answering reads, so that a load
+    balancer finds another server meanwhile."""
+    stop_seconds: Annotated[float, Field(gt=0, le=3600)] = 6.0
+    """Seconds after these in which steps under way and open requests may end by themselves."""
 
-    device: str = "cpu"
+    device: str = "auto"
+    """"auto": a GPU that torch can use (CUDA or ROCm) if there is one, otherwise "cpu"; or a name
+    that torch gives a device, such as "cuda:1"."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Precision of the denoiser; "auto" is bfloat16 where the device multiplies it natively."""
     offload: bool = False
@@ -84,7 +91,10 @@ class Settings(BaseSettings):
     encoder_cache_bytes: PositiveInt = 1 << 30
     """Bytes of overrides that stay on the device."""
 
+    max_fields_bytes: PositiveInt = 64 << 10
+    """Largest body without images: JSON or a form."""
     max_body_bytes: PositiveInt = 32 << 20
+    """Largest form with images, which only `POST /v1/encoders` with an admin's key takes."""
     max_prompt_chars: PositiveInt = 1000
     max_steps: PositiveInt = 100
     """Upper bound on denoising steps; the backbone's own limit holds too."""
@@ -126,6 +136,8 @@ class Settings(BaseSettings):
     the decision is clear."""
     judged_videos: PositiveInt = 2
     """Number of these probes that are clips; the others are stills of the image twin."""
+    issuer: Annotated[str, Field(max_length=200)] = ""
+    """Whoever issues the reports, printed on them: a company's name, the server's address."""
     base_clips_bytes: PositiveInt = 1 << 30
     """Size of the cache of the base's clips, which the next encoder to be judged uses again."""
 

@@ -130,6 +130,13 @@ def list_encoders(
 def visible_encoder(request: Request, encoder_id: str) -> EncoderObject:
     """Return the encoder with this id if the caller may use it, else raise EncoderNotFound."""
     runtime, caller = runtime_of(request), caller_of(request)
+    if not runtime.ready and is_listed(caller, encoder_id):
+        # A look at an encoder that is being made takes no model, so it is answered while one loads.
+        making = runtime.records.get(
+            EncoderRecord, EncoderRecord.id == encoder_id, EncoderRecord.status != PUBLISHED
+        )
+        if making is not None:
+            return encoder_object(making, None)
     store = runtime.loaded.store
     if may_use(caller, encoder_id, runtime.aliases):
         record = runtime.records.get(EncoderRecord, EncoderRecord.id == encoder_id)

@@ -18,19 +18,15 @@ from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
-from server.errors import ApiError, InvalidRequest, validation_error
+from server.errors import InvalidRequest, UnsupportedMediaType, validation_error
 
 _BRACKETED = re.compile(r"([A-Za-z_]\w*)\[(\w*)\]")
 _MAX_FIELDS = 200
+_LATER_FIELDS = {"truncate": False}
+"""Fields that releases before this one did not have, and their defaults: left out of the hash of a
+request, so that an Idempotency-Key means the same request after an upgrade."""
 
 Checked = TypeVar("Checked", bound=BaseModel)
-
-
-class UnsupportedMediaType(ApiError):
-    """The body is neither JSON nor a form."""
-
-    status = 415
-    code = "unsupported_media_type"
 
 
 async def read_fields(request: Request, *, max_files: int) -> dict[str, Any]:
@@ -110,7 +106,11 @@ def json_fields(fields: dict[str, Any], *names: str) -> None:
 
 def request_hash(request: BaseModel, files: Sequence[bytes] = ()) -> str:
     """Return a hash of the checked fields and the files, equal for equal requests."""
-    content = json.dumps(request.model_dump(mode="json"), sort_keys=True)
+    values = request.model_dump(mode="json")
+    for name, default in _LATER_FIELDS.items():
+        if values.get(name) == default:
+            values.pop(name)
+    content = json.dumps(values, sort_keys=True)
     parts = [content.encode(), *files]
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 

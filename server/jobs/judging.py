@@ -86,6 +86,7 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
         model=loaded.backbone.name,
         capabilities=loaded.backbone.capabilities,
         sizes=FileSizes.of(staged.overrides, loaded.backbone.text_encoder),
+        issuer=context.settings.issuer,
     )
     if context.aliases.target(record.id) is not None:
         raise alias_exists(record.id)

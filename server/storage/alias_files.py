@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from encoders import InvalidId, check_id
-from encoders.blob_store import BlobStore, TooLarge
+from encoders.blob_store import NotABlob, TooLarge, open_blobs
 from server.storage.alias_table import AliasTable
 
 log = logging.getLogger(__name__)
@@ -23,14 +23,14 @@ def import_alias_files(folder: Path, aliases: AliasTable) -> None:
     """
     if not (folder / "aliases").is_dir():
         return
-    blobs = BlobStore(folder)
+    blobs = open_blobs(folder)
     found: dict[str, str] = {}
     for blob in blobs.walk("aliases"):
         try:
             name = check_id(blob.path.removeprefix("aliases/"))
             content = blobs.read(blob.path, _MAX_BYTES)
             found[name] = check_id((content or b"").decode())
-        except (InvalidId, TooLarge, UnicodeDecodeError):
+        except (InvalidId, TooLarge, NotABlob, UnicodeDecodeError):
             log.warning("the alias file %s is left out: it names no encoder", folder / blob.path)
     aliases.add_missing(found)
     # Only now: a kill in between imports them once more.

@@ -161,6 +161,6 @@ def test_a_card_that_points_elsewhere_is_refused(
 ) -> None:
     path = tmp_path / "store/encoders/no-pogo/card.json"
     path.write_bytes(make_encoder("someone-else").card.to_json())
-    assert_refused(published, "belongs to 'someone-else'")
+    assert_refused(published, "belongs to encoder 'someone-else'")
     path.write_bytes(make_encoder(digest=fingerprint({})).card.to_json())
     assert_refused(published, "are missing")

@@ -65,6 +65,7 @@ class Client(TestClient):
             app,
             keys=LiveKeys(settings.keys_file, lambda: stored_keys(settings.database)),
             max_body_bytes=settings.max_body_bytes,
+            max_fields_bytes=settings.max_fields_bytes,
             observe=self.runtime.metrics.observe,
             proxies=proxies,
             allowed_origins=settings.cors_origins,
@@ -220,14 +221,14 @@ class Server:
         }
         self.client = httpx.Client(base_url=self.url, timeout=30)
 
-    def start(self) -> None:
-        """Start the server and wait until it is ready."""
+    def start(self, **environment: str) -> None:
+        """Start the server and wait until it is ready; `environment` is added for this start."""
         command = [sys.executable, "-m", "bentoml", "serve", "service:Palimpsest"]
         with self.log.open("ab") as log:
             self._parent = psutil.Popen(
                 [*command, "--host", "127.0.0.1", "--port", str(self.port)],
                 cwd=ROOT,
-                env=self._environment,
+                env=self._environment | environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -259,6 +260,10 @@ class Server:
             for process in alive:
                 process.kill()
         self.client.close()
+
+    def exit_status(self) -> int:
+        """Wait until the parent has ended, and return its exit status."""
+        return self._parent.wait(SERVER_TIMEOUT_S)
 
     def is_listening(self) -> bool:
         """Return True if a process listens on the port."""
