@@ -20,6 +20,7 @@ from encoders import (
 from server.api import images
 from server.api.request_models import EncoderRequest, JudgeRequest
 from server.api.request_parsing import request_hash
+from server.api.unfinished import explained
 from server.auth.access import require_admin
 from server.auth.keys import Caller
 from server.errors import InvalidRequest
@@ -65,7 +66,8 @@ def accept(
         return earlier
     loaded = runtime.loaded
     wanted = request.wanted()
-    parent = parent_of(request, loaded, runtime.aliases)
+    with explained(runtime.records, request.parent):
+        parent = parent_of(request, loaded, runtime.aliases)
     settings = checked_settings(request, loaded, runtime.settings)
     check_concepts(wanted, loaded.backbone)
     concepts = (*(parent.concepts if parent else ()), *wanted)

@@ -13,6 +13,7 @@ from encoders import Card, EncoderNotFound
 from server.api import images
 from server.api.encoder_acceptance import accept
 from server.api.events import events
+from server.api.examples import ENCODER_EXAMPLES
 from server.api.job_answers import advise_polling, job_error
 from server.api.openapi import request_body
 from server.api.request_models import EncoderRequest
@@ -46,6 +47,7 @@ def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderOb
                 "phase": record.phase,
                 "progress": record.progress,
                 "phases": {**percent_of_phases(), **record.phases},
+                "estimated_seconds_left": record.seconds_left if record.status in PENDING else None,
                 "concepts": record.concepts,
                 "parent": record.parent,
                 "settings": record.settings,
@@ -89,7 +91,7 @@ def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderOb
 @router.post(
     "",
     summary="Make an encoder that forgets a concept (an admin's key)",
-    openapi_extra=request_body(EncoderRequest),
+    openapi_extra=request_body(EncoderRequest, ENCODER_EXAMPLES),
 )
 async def create_encoder(request: Request, response: Response) -> EncoderObject:
     """Accept a job and answer at once, with status `queued`."""
@@ -171,6 +173,8 @@ async def follow_encoder(
 
     An event's name is the encoder's status. If it is deleted, the last event is `deleted`.
     """
+    if request.method == "HEAD":
+        return  # the headers are the answer
     notifier = runtime_of(request).records.notifier
     async for event in events(notifier, encoder.id, lambda: visible_encoder(request, encoder.id)):
         yield event
