@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Literal
 
-from encoders.atomic_files import make_folder, sync, write_synced
+from encoders.atomic_files import is_older, make_folder, remove_tree, sync, write_synced
 
 Variant = Literal["video", "thumbnail", "spritesheet"]
 
@@ -56,16 +56,18 @@ class VideoFiles:
         """Remove a video's files, if there are any."""
         shutil.rmtree(self._folder / video_id, ignore_errors=True)
 
-    def sweep(self, recorded: Callable[[], Collection[str]]) -> list[str]:
-        """Remove the files of videos that have no record, and return the videos' ids.
+    def sweep(self, recorded: Callable[[], Collection[str]], older_than: float) -> list[str]:
+        """Remove the files of videos that have no record, and unfinished ones; return their names.
 
         Args:
             recorded: Returns the ids of all videos. It is called once the folders are listed: a
                 video is recorded before its files are written, so none is removed too early.
+            older_than: Unix seconds. Unfinished files that were written to later are kept.
         """
-        found = [path.name for path in self._folder.iterdir() if path != self._unfinished]
+        found = [path for path in self._folder.iterdir() if path != self._unfinished]
         kept = recorded()
-        gone = [name for name in found if name not in kept]
-        for name in gone:
-            self.delete(name)
-        return gone
+        gone = [path for path in found if path.name not in kept]
+        gone += [path for path in self._unfinished.iterdir() if is_older(path, older_than)]
+        for path in gone:
+            remove_tree(path)
+        return [path.name for path in gone]
