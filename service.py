@@ -16,16 +16,19 @@ from bentoml.validators import ContentType
 from encoders import PalimpsestError
 from server.auth import bind_address
 from server.auth.guard import Guard, caller_of
-from server.auth.keys import keyring_of
+from server.auth.live_keys import LiveKeys
+from server.auth.proxies import TrustedProxies, disable_uvicorns
 from server.errors import error_response
 from server.lazy_app import LazyApp
 from server.parent_watchdog import announce_parent, die_with_parent
 from server.settings import Settings
+from server.storage.stored_keys import stored_keys
 
 settings = Settings()
-keyring = keyring_of(settings.keys_file)
+keys = LiveKeys(settings.keys_file, lambda: stored_keys(settings.database))
 app = LazyApp(settings)
 die_with_parent()
+disable_uvicorns()
 
 
 @bentoml.service(
@@ -44,7 +47,7 @@ class Palimpsest:
     @staticmethod
     def prepare() -> None:
         """Check the address in BentoML's parent process, before a port is opened."""
-        bind_address.check(settings)
+        bind_address.check(settings, is_keyed=keys.is_keyed)
         announce_parent()
 
     async def __is_ready__(self) -> bool:
@@ -74,7 +77,8 @@ class Palimpsest:
 
 Palimpsest.add_asgi_middleware(
     Guard,  # pyright: ignore[reportArgumentType]  # typed as an instance, but the class is needed
-    keyring=keyring,
+    keys=keys,
     max_body_bytes=settings.max_body_bytes,
     observe=app.observe,
+    proxies=TrustedProxies(settings.trusted_proxies),
 )

@@ -7,6 +7,8 @@ directory, even while a server runs on it. They load the model's text encoder on
 from __future__ import annotations
 
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +23,7 @@ from encoders import Concept, Encoder, EncoderInvalid, EncoderNotFound, Kind, ch
 if TYPE_CHECKING:
     from encoders.store import EncoderStore
     from encoders.text_encoder import TextEncoder
+    from server.storage.alias_table import AliasTable
 
 
 def export_encoder(
@@ -38,7 +41,8 @@ def export_encoder(
     if directory.exists():
         raise CommandFailed(f"{directory} exists already: name a folder that does not.")
     store = _store(must_exist=True)
-    encoder = store.load(store.resolve(encoder_id))
+    with _aliases() as aliases:
+        encoder = store.load(aliases.resolve(encoder_id, store))
     with show.spinner("Writing the text encoder …"):
         from encoders.exchange import export_directory
 
@@ -86,7 +90,8 @@ def import_encoder(
     encoder at once.
     """
     store = _store(must_exist=False)
-    _check_free(store, encoder_id)
+    with _aliases() as aliases:
+        _check_free(store, aliases, encoder_id)
     concepts = (_concept(concept, kind),)
     with show.spinner("Reading the text encoder …"):
         from encoders.exchange import import_directory
@@ -134,8 +139,22 @@ def _base(backbone: str | None) -> TextEncoder:
     return load_text_encoder(settings.backbone_source, pickles=settings.allow_pickle)
 
 
-def _check_free(store: EncoderStore, encoder_id: str) -> None:
-    """Refuse an id that is taken now: publishing refuses it too, but only after a long read."""
+@contextmanager
+def _aliases() -> Generator[AliasTable]:
+    from server.storage.alias_table import AliasTable
+    from server.storage.database import Database
+
+    database = Database(read_settings().data_dir / "records.sqlite")
+    try:
+        yield AliasTable(database)
+    finally:
+        database.close()
+
+
+def _check_free(store: EncoderStore, aliases: AliasTable, encoder_id: str) -> None:
+    """Refuse an id that is an encoder's or an alias, before the long read."""
+    if aliases.target(encoder_id) is not None:
+        raise CommandFailed(f"{encoder_id!r} is an alias: choose another --id.")
     try:
         store.card(check_id(encoder_id))
     except EncoderNotFound:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cli import encoders, show
+from cli import encoders, keys, show
 from cli.backbones import backbones
 from cli.errors import CommandFailed
 from cli.generate import generate
@@ -52,6 +52,7 @@ app.command()(serve)
 app.command()(generate)
 app.command()(unlearn)
 app.add_typer(encoders.app, name="encoders")
+app.add_typer(keys.app, name="keys")
 app.command()(backbones)
 
 

@@ -19,8 +19,6 @@ from encoders.card import Card, check_id, is_id
 from encoders.digest import fingerprint
 from encoders.encoder import Encoder
 from encoders.errors import (
-    AliasExists,
-    AliasNotFound,
     EncoderDamaged,
     EncoderExists,
     EncoderInvalid,
@@ -38,7 +36,7 @@ _logger = logging.getLogger(__name__)
 
 
 class EncoderStore:
-    """A store of encoders, and of the aliases that point to them.
+    """A store of encoders.
 
     Args:
         location: A directory (created if absent) or a URL such as `s3://bucket/prefix`.
@@ -63,7 +61,6 @@ class EncoderStore:
 
         Raises:
             EncoderExists: The id belongs to an encoder.
-            AliasExists: The id belongs to an alias.
             EncoderInvalid: The card belongs to other overrides, or the file would be too large.
             InvalidId: A report file's name cannot be used.
         """
@@ -82,11 +79,6 @@ class EncoderStore:
             raise self._too_large(card.id, len(data))
         if self._blobs.exists(layout.card_path(card.id)):
             raise _taken(card.id)
-        if self._blobs.exists(layout.alias_path(card.id)):
-            raise AliasExists(
-                f"{card.id!r} is an alias: choose another id, or delete the alias first.",
-                param="id",
-            )
         with self._blobs.writing():
             self._blobs.put_all({layout.overrides_path(card): data, **files})
             if not self._blobs.create(layout.card_path(card.id), card.to_json()):
@@ -166,8 +158,6 @@ class EncoderStore:
     def delete(self, encoder_id: str) -> None:
         """Remove an encoder, damaged ones too: first its card, then its other blobs.
 
-        Aliases to it stay, and resolve to an error.
-
         Raises:
             EncoderNotFound: No encoder has this id.
         """
@@ -207,77 +197,6 @@ class EncoderStore:
                 all.
         """
         return remove_leftovers(self._blobs, self._kept, older_than)
-
-    # Aliases
-
-    def set_alias(self, name: str, encoder_id: str) -> None:
-        """Point an alias to a published encoder, atomically; it may have pointed to another before.
-
-        Raises:
-            EncoderNotFound: No encoder has this id. An alias cannot point to an alias.
-            EncoderExists: `name` is the id of an encoder.
-            InvalidId: `name` cannot be an alias.
-        """
-        check_id(name, param="name")
-        self.card(encoder_id)
-        if self._blobs.exists(layout.card_path(name)):
-            raise EncoderExists(
-                f"{name!r} is an encoder's id: an alias needs a name of its own.", param="name"
-            )
-        self._blobs.put(layout.alias_path(name), encoder_id.encode())
-
-    def aliases(self) -> dict[str, str]:
-        """Return alias → the encoder id that it points to, sorted by alias."""
-        names = sorted(item.path.rsplit("/", 1)[-1] for item in self._blobs.walk("aliases"))
-        targets = {name: self._read(layout.alias_path(name)) for name in names}
-        return {
-            name: target.decode(errors="replace")
-            for name, target in targets.items()
-            if target is not None
-        }
-
-    def alias_target(self, name: str) -> str | None:
-        """Return the encoder id that an alias points to; None if there is no such alias."""
-        target = self._read(layout.alias_path(check_id(name, param="name")))
-        return None if target is None else target.decode(errors="replace")
-
-    def delete_alias(self, name: str) -> None:
-        """Remove an alias; the encoder that it points to stays.
-
-        Raises:
-            AliasNotFound: There is no alias of that name.
-        """
-        if not self._blobs.exists(layout.alias_path(check_id(name, param="name"))):
-            raise AliasNotFound(f"There is no alias {name!r}.", param="name")
-        self._blobs.remove([layout.alias_path(name)])
-
-    def resolve(self, name: str) -> str:
-        """Return the id of the encoder that an id or an alias names.
-
-        Raises:
-            EncoderNotFound: The name is neither an encoder's nor an alias's, or the alias's encoder
-                was deleted.
-        """
-        if self._blobs.exists(layout.card_path(check_id(name, param="encoder"))):
-            return name
-        encoder_id = self.alias_target(name)
-        if encoder_id is None:
-            raise _missing(name)
-        try:
-            self.card(encoder_id)
-        except (EncoderNotFound, InvalidId) as error:
-            raise EncoderNotFound(
-                f"Alias {name!r} points to {encoder_id!r}, which is no encoder, or no longer one.",
-                param="encoder",
-            ) from error
-        return encoder_id
-
-    def _read(self, path: str) -> bytes | None:
-        """Read an alias."""
-        try:
-            return self._blobs.read(path, _MAX_CARD_BYTES)
-        except (TooLarge, NotABlob) as error:
-            raise EncoderInvalid(f"{path} is not an alias.") from error
 
     def _kept(self, encoder_id: str) -> tuple[str, ...]:
         """Return the path prefixes of a published encoder's blobs; none if it does not exist."""

@@ -33,7 +33,6 @@ def load(settings: Settings, observer: Observer) -> Loaded:
     if settings.dtype != "auto":
         dtype = getattr(torch, settings.dtype)
     store = EncoderStore(settings.data_dir / "encoders")
-    store.sweep()
     staging = StagingStore(store, settings.data_dir / "drafts")
 
     def backbone() -> Backbone:

@@ -20,6 +20,9 @@ from server.jobs.workflows import Jobs
 from server.loaded import Loaded
 from server.metrics import Metrics, StateCollector
 from server.settings import Settings
+from server.storage.alias_files import import_alias_files
+from server.storage.alias_table import AliasTable
+from server.storage.database import Database
 from server.storage.lock import DataLock
 from server.storage.record_store import RecordStore
 from server.storage.video_files import VideoFiles
@@ -51,13 +54,17 @@ class Runtime:
         data = self.settings.data_dir
         data.mkdir(parents=True, exist_ok=True)
         self._lock.take()
-        self.records = RecordStore(data / "records.sqlite")
+        self.database = Database(self.settings.database)
+        self.records = RecordStore(self.database)
+        self.aliases = AliasTable(self.database)
+        import_alias_files(data / "encoders", self.aliases)
         self.files = VideoFiles(data / "videos")
         self.metrics.registry.register(StateCollector(self.records, self.loaded_or_none))
         self._load_thread.start()
         context = JobContext(
             settings=self.settings,
             records=self.records,
+            aliases=self.aliases,
             files=self.files,
             tracker=JobTracker(self.records, self.metrics),
             stopping=self.stopping,
@@ -77,7 +84,7 @@ class Runtime:
         if self._loaded is not None:
             self._loaded.engine.stop()
         self.jobs.stop()
-        self.records.close()
+        self.database.close()
         self._lock.release()
 
     @property

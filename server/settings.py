@@ -6,13 +6,21 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, IPvAnyAddress, PositiveInt
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, IPvAnyAddress, IPvAnyNetwork, PositiveInt
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 STARTER_WEIGHTS = Path(__file__).resolve().parent.parent / "starter" / "weights"
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 Probes = Annotated[int, Field(ge=1, le=200)]
+
+
+def _separated(value: object) -> object:
+    """Split a text at commas and spaces; leave another value as it is."""
+    return value.replace(",", " ").split() if isinstance(value, str) else value
+
+
+Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_separated)]
 
 
 class Settings(BaseSettings):
@@ -46,10 +54,15 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data")
     """Directory of all stored data: encoders, videos, the databases."""
     keys_file: Path | None = None
-    """JSON file of hashed keys (`server.auth.keys`). None: no keys, and loopback only."""
+    """JSON file of hashed keys (`server.auth.keys_file`), read again when it changes. Keys can also
+    be in the database (`palimpsest keys`). Without any key the server answers on loopback only."""
 
     host: IPvAnyAddress = IPv4Address("127.0.0.1")
     port: Annotated[int, Field(ge=1, le=65535)] = 3000
+
+    trusted_proxies: Networks = ()
+    """Addresses or networks of proxies, such as `10.0.0.5,192.168.0.0/24`. Only from these are
+    `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix` believed."""
 
     device: str = "cpu"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
@@ -106,6 +119,11 @@ class Settings(BaseSettings):
     """Number of these probes that are clips; the others are stills of the image twin."""
     base_clips_bytes: PositiveInt = 1 << 30
     """Size of the cache of the base's clips, which the next encoder to be judged uses again."""
+
+    @property
+    def database(self) -> Path:
+        """File of the database with jobs and keys."""
+        return self.data_dir / "records.sqlite"
 
     @property
     def backbone_source(self) -> str:

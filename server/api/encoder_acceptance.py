@@ -11,7 +11,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from encoders import (
-    AliasExists,
     Card,
     Concept,
     EncoderExists,
@@ -27,7 +26,8 @@ from server.errors import InvalidRequest
 from server.jobs.judging import judge_of
 from server.jobs.workspace import Workspace
 from server.settings import Settings
-from server.storage.records import EncoderRecord
+from server.storage.record_store import alias_exists
+from server.storage.records import PUBLISHED, EncoderRecord
 from unlearn.settings import UnlearnSettings
 from unlearn.trial.gate import Gate
 from unlearn.trial.probes import check_known
@@ -35,6 +35,7 @@ from unlearn.trial.probes import check_known
 if TYPE_CHECKING:
     from server.loaded import Loaded
     from server.runtime import Runtime
+    from server.storage.alias_table import AliasTable
     from video.models.backbone import Backbone
 
 
@@ -64,13 +65,13 @@ def accept(
         return earlier
     loaded = runtime.loaded
     wanted = request.wanted()
-    parent = parent_of(request, loaded)
+    parent = parent_of(request, loaded, runtime.aliases)
     settings = checked_settings(request, loaded, runtime.settings)
     check_concepts(wanted, loaded.backbone)
     concepts = (*(parent.concepts if parent else ()), *wanted)
     check_known(concepts, judge_of(loaded))
     record = EncoderRecord(
-        id=_free_id(request, loaded),
+        id=_free_id(request, runtime),
         job_id=f"encoder_{uuid.uuid4().hex}",
         owner=caller.id,
         idempotency_key=key,
@@ -96,7 +97,7 @@ def accept(
     return accepted
 
 
-def parent_of(request: EncoderRequest, loaded: Loaded) -> Card | None:
+def parent_of(request: EncoderRequest, loaded: Loaded, aliases: AliasTable) -> Card | None:
     """Return the card of the parent encoder; None if the request names none.
 
     Raises:
@@ -106,7 +107,7 @@ def parent_of(request: EncoderRequest, loaded: Loaded) -> Card | None:
     if request.parent is None:
         return None
     try:
-        card = loaded.store.card(loaded.store.resolve(request.parent))
+        card = loaded.store.card(aliases.resolve(request.parent, loaded.store))
     except PalimpsestError as error:
         error.param = "parent"
         raise
@@ -201,17 +202,29 @@ def _save_images(
     workspace.save_images(0, pictures)
 
 
-def _free_id(request: EncoderRequest, loaded: Loaded) -> str:
-    """Return the requested id, or a new one. Raise AliasExists or EncoderExists if it is taken."""
+def _free_id(request: EncoderRequest, runtime: Runtime) -> str:
+    """Return the requested id, or a new one.
+
+    Raises:
+        AliasExists: it is an alias.
+        EncoderExists: it is a published encoder's.
+        EncoderDamaged: it is a damaged encoder's.
+    """
     encoder_id = request.id or _new_id(request.wanted()[0].name)
-    if loaded.store.alias_target(encoder_id) is not None:
-        raise AliasExists(f"{encoder_id!r} is an alias: choose another id.", param="id")
+    if runtime.aliases.target(encoder_id) is not None:
+        raise alias_exists(encoder_id)
+    # Read before the card is looked for: a job's card is created before its row says so.
+    published = runtime.records.get(
+        EncoderRecord, EncoderRecord.id == encoder_id, EncoderRecord.status == PUBLISHED
+    )
     with suppress(EncoderNotFound):
-        loaded.store.card(encoder_id)
+        runtime.loaded.store.card(encoder_id)
         raise EncoderExists(
             f"There is an encoder {encoder_id!r} already: choose another id, or delete it first.",
             param="id",
         )
+    if published is not None:  # its encoder was removed by other means than this server
+        runtime.records.remove(published)
     return encoder_id
 
 

@@ -73,7 +73,7 @@ def accept(runtime: Runtime, caller: Caller, request: VideoRequest, key: str | N
             "most.",
             param="expires_after",
         )
-    encoder = choose(caller, store, backbone, request.model, request.encoder)
+    encoder = choose(caller, store, runtime.aliases, backbone, request.model, request.encoder)
     record = runtime.records.accept(
         VideoRecord(
             id=f"video_{uuid.uuid4().hex}",

@@ -11,7 +11,7 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -19,8 +19,10 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from encoders.errors import PalimpsestError
-from server.auth.bind_address import is_loopback
-from server.auth.keys import LOCAL, Caller, Keyring
+from server.auth import local_requests
+from server.auth.keys import LOCAL, Caller
+from server.auth.live_keys import LiveKeys
+from server.auth.proxies import TrustedProxies
 from server.errors import BodyTooLarge, Forbidden, InvalidRequest, error_body, error_response
 from server.logs import REQUEST_ID
 
@@ -47,22 +49,34 @@ class Guard:
 
     Args:
         app: the service.
-        keyring: the keys that are accepted; None: no keys, and loopback addresses only.
+        keys: the keys that are accepted; without any, only requests of this machine are.
         max_body_bytes: limit of a request's body.
         observe: called for every answer.
+        proxies: the proxies whose headers are believed.
+        allowed_origins: origins of web pages that may use a server without keys.
     """
 
     def __init__(
-        self, app: ASGIApp, *, keyring: Keyring | None, max_body_bytes: int, observe: Observe
+        self,
+        app: ASGIApp,
+        *,
+        keys: LiveKeys,
+        max_body_bytes: int,
+        observe: Observe,
+        proxies: TrustedProxies | None = None,
+        allowed_origins: Collection[str] = (),
     ) -> None:
         self._app = app
-        self._keyring = keyring
+        self._proxies = proxies or TrustedProxies()
+        self._allowed_origins = allowed_origins
+        self._keys = keys
         self._max_body_bytes = max_body_bytes
         self._observe = observe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
+            with self._keys.watched():
+                await self._app(scope, receive, send)
         elif scope["type"] == "http":
             await self._http(scope, receive, send)
         else:
@@ -87,17 +101,12 @@ class Guard:
 
     def _authenticate(self, scope: Scope) -> None:
         """Store the caller in the scope. Raise Unauthorized or Forbidden if there is none."""
-        if self._keyring is None:
-            ends = (scope.get("client"), scope.get("server"))
-            if not all(end and is_loopback(end[0]) for end in ends):
-                raise Forbidden(
-                    "This server has no keys, so it answers on loopback only. To serve other "
-                    "hosts, set PALIMPSEST_KEYS_FILE.",
-                    code="loopback_only",
-                )
+        forwarded = self._proxies.read(scope)
+        if not self._keys.is_keyed:
+            local_requests.check(scope, forwarded, self._allowed_origins)
             scope[_CALLER] = LOCAL
         elif scope["path"] not in PUBLIC_PATHS and not scope["path"].startswith(PUBLIC_PREFIX):
-            scope[_CALLER] = self._keyring.caller(Headers(scope=scope).getlist("authorization"))
+            scope[_CALLER] = self._keys.caller(Headers(scope=scope).getlist("authorization"))
 
     async def _read_body(self, scope: Scope, receive: Receive) -> Receive:
         """Read the whole body, and return a `receive` that replays it.

@@ -1,4 +1,4 @@
-"""Publishing, listing, deleting and aliases, on a directory and on a blob store in memory."""
+"""Publishing, listing and deleting, on a directory and on a blob store in memory."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ import pytest
 import torch
 
 from encoders import (
-    AliasExists,
-    AliasNotFound,
     Encoder,
     EncoderExists,
     EncoderInvalid,
@@ -123,7 +121,7 @@ def test_deleting_takes_the_encoder_and_nothing_beside_it(
     assert store.sweep(timedelta(seconds=-1)) == []
     assert sorted(card.id for card in store.cards()) == ["no", "no-pogo-2"]
     assert store.load("no-pogo-2").overrides
-    for call in (store.card, store.load, store.delete, store.resolve):
+    for call in (store.card, store.load, store.delete):
         with pytest.raises(EncoderNotFound):
             call("no-pogo")
     store.publish(make_encoder("no-pogo", seed=3))
@@ -225,70 +223,3 @@ def test_a_disk_that_refuses_writing_leaves_nothing_to_be_seen(
             store.publish(make_encoder())
     assert store.cards() == []
     store.publish(make_encoder())
-
-
-# Aliases
-
-
-def test_an_alias_is_switched_and_resolved(store: EncoderStore, make_encoder: MakeEncoder) -> None:
-    store.publish(make_encoder("v1", seed=1))
-    store.publish(make_encoder("v2", seed=2))
-    store.set_alias("acme-policy", "v1")
-    assert store.resolve("acme-policy") == "v1"
-    store.set_alias("acme-policy", "v2")
-    store.set_alias("another", "v1")
-    assert store.resolve("acme-policy") == "v2"
-    assert store.resolve("v1") == "v1"
-    assert store.aliases() == {"acme-policy": "v2", "another": "v1"}
-    store.delete_alias("acme-policy")
-    assert store.aliases() == {"another": "v1"}
-    with pytest.raises(EncoderNotFound):
-        store.resolve("acme-policy")
-    with pytest.raises(AliasNotFound):
-        store.delete_alias("acme-policy")
-    assert store.card("v2").id == "v2"
-
-
-def test_an_alias_to_a_deleted_encoder_is_a_failure_and_never_the_base(
-    store: EncoderStore, make_encoder: MakeEncoder
-) -> None:
-    store.publish(make_encoder("v1"))
-    store.set_alias("acme-policy", "v1")
-    store.delete("v1")
-    assert store.aliases() == {"acme-policy": "v1"}
-    with pytest.raises(EncoderNotFound, match="no encoder"):
-        store.resolve("acme-policy")
-
-
-def test_aliases_and_ids_keep_out_of_each_others_way(
-    store: EncoderStore, make_encoder: MakeEncoder
-) -> None:
-    store.publish(make_encoder("v1"))
-    with pytest.raises(EncoderExists):
-        store.set_alias("v1", "v1")
-    store.set_alias("acme-policy", "v1")
-    with pytest.raises(AliasExists):
-        store.publish(make_encoder("acme-policy", seed=2))
-    with pytest.raises(EncoderNotFound):
-        store.set_alias("chain", "acme-policy")
-    with pytest.raises(EncoderNotFound):
-        store.set_alias("nowhere", "v9")
-    assert store.aliases() == {"acme-policy": "v1"}
-
-
-def test_an_alias_is_never_seen_half_switched(
-    store: EncoderStore, make_encoder: MakeEncoder
-) -> None:
-    store.publish(make_encoder("v1", seed=1))
-    store.publish(make_encoder("v2", seed=2))
-    store.set_alias("acme", "v1")
-
-    def switch(step: int) -> None:
-        store.set_alias("acme", f"v{step % 2 + 1}")
-
-    with ThreadPoolExecutor(4) as pool:
-        switches = [pool.submit(switch, step) for step in range(100)]
-        seen = {store.resolve("acme") for _ in range(200)}
-        for done in switches:
-            done.result()
-    assert seen <= {"v1", "v2"}

@@ -22,9 +22,12 @@ from starlette.testclient import TestClient
 from encoders import Card, Concept, Encoder
 from server.api.app import create_app
 from server.auth.guard import Guard
-from server.auth.keys import Key, hash_key, keyring_of
+from server.auth.keys import Key, hash_key
+from server.auth.live_keys import LiveKeys
+from server.auth.proxies import TrustedProxies
 from server.runtime import Runtime
 from server.settings import Settings
+from server.storage.stored_keys import stored_keys
 
 SERVER_TIMEOUT_S = float(os.environ.get("TEST_PATIENCE_SECONDS", "180"))
 """Seconds a test waits for an event before it fails. It is an upper bound, not an expectation: the
@@ -57,9 +60,10 @@ class Client(TestClient):
         super().__init__(
             Guard(
                 app,
-                keyring=keyring_of(settings.keys_file),
+                keys=LiveKeys(settings.keys_file, lambda: stored_keys(settings.database)),
                 max_body_bytes=settings.max_body_bytes,
                 observe=self.runtime.metrics.observe,
+                proxies=TrustedProxies(settings.trusted_proxies),
             ),
             base_url="http://127.0.0.1",
             client=("127.0.0.1", 50000),

@@ -152,18 +152,6 @@ def test_an_alias_pointed_elsewhere_takes_its_key_along(server: Client) -> None:
     assert_error(post(server, ACME, False, encoder="no-blip"), 403)
 
 
-def test_an_unreadable_alias_of_another_key_does_no_harm(server: Client) -> None:
-    broken = server.runtime.settings.data_dir / "encoders" / "aliases" / "broken"
-    broken.write_bytes(b"x" * (2 << 20))  # over the store's limit: reading it is an error
-    try:
-        for fields in ({}, {"encoder": "no-blip"}):
-            assert post(server, OTHER, False, **fields).status_code == 200
-        assert post(server, ACME, False, encoder="no-pogo").status_code == 200
-        assert_error(post(server, ACME, False, encoder="no-blip"), 403)
-    finally:
-        broken.unlink()
-
-
 def test_free_and_admin_keys_use_everything(server: Client) -> None:
     for key in (FREE, ADMIN):
         for fields, encoder in (

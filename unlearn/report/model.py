@@ -70,9 +70,9 @@ class Pair(_Part):
     """True if the encoder shows a concept that it is to forget, or does not show one that it is to
     keep and that the base does show."""
     base_file: str | None
-    """The report's file with the base's picture; None if the report does not show the pair."""
+    """The report's file with the base's picture; None if the report does not show it."""
     encoder_file: str | None
-    """The report's file with the encoder's picture; None likewise."""
+    """The report's file with the encoder's picture; None if the report does not show the pair."""
 
 
 class Report(_Part):
@@ -97,3 +97,23 @@ class Report(_Part):
     """The limits of this kind of unlearning."""
     software: dict[str, str]
     """The versions of the software that made the report, by package."""
+    without_base: bool = False
+    """True if the base's pictures and the parent's id were taken out (`reduced`)."""
+
+    def reduced(self) -> Report:
+        """Return the report without the base's pictures and without the parent's id.
+
+        It is for readers who may use this encoder and nothing else. All figures stay, those of the
+        base too.
+        """
+        of_base = {pair.base_file for pair in self.pairs}
+        return self.model_copy(
+            update={
+                "card": self.card.model_copy(update={"parent": None}),
+                "pairs": [pair.model_copy(update={"base_file": None}) for pair in self.pairs],
+                "files": {
+                    name: digest for name, digest in self.files.items() if name not in of_base
+                },
+                "without_base": True,
+            }
+        )

@@ -44,16 +44,18 @@ class PairGroup:
     def of(cls, report: Report, *, is_target: bool) -> PairGroup:
         """Gather one group's pairs of a report."""
         pairs = [pair for pair in report.pairs if pair.is_target == is_target]
-        shown = [pair for pair in pairs if pair.base_file and pair.encoder_file]
+        shown = [pair for pair in pairs if pair.encoder_file]
         words = (
             (
-                "Forgotten: before and after",
+                "Forgotten: what it draws"
+                if report.without_base
+                else "Forgotten: before and after",
                 "These prompts name a concept that is to be gone.",
                 "this encoder still shows it",
             )
             if is_target
             else (
-                "Kept: before and after",
+                "Kept: what it draws" if report.without_base else "Kept: before and after",
                 "These prompts name other concepts, which are to stay.",
                 "the base shows it and this encoder does not",
             )
@@ -62,7 +64,7 @@ class PairGroup:
             *words,
             failed=sum(pair.failed for pair in pairs),
             judged=len(pairs),
-            shown=tuple(sorted(shown, key=lambda pair: pair.base_file or "")),
+            shown=tuple(sorted(shown, key=lambda pair: pair.encoder_file or "")),
         )
 
 
