@@ -18,6 +18,8 @@ from server.auth import bind_address
 from server.auth.guard import Guard, caller_of
 from server.auth.keys import keyring_of
 from server.errors import error_response
+from server.http.connections import ConnectionLimits
+from server.http.install import install
 from server.lazy_app import LazyApp
 from server.parent_watchdog import announce_parent, die_with_parent
 from server.settings import Settings
@@ -25,6 +27,11 @@ from server.settings import Settings
 settings = Settings()
 keyring = keyring_of(settings.keys_file)
 app = LazyApp(settings)
+install(
+    ConnectionLimits(
+        most=settings.max_connections, most_per_address=settings.max_connections_per_address
+    )
+)
 die_with_parent()
 
 

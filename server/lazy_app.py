@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from server import logs
 from server.errors import NotReady, error_response
+from server.http.protocol import BoundedHttpProtocol
 from server.settings import Settings
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class LazyApp(Starlette):
     @asynccontextmanager
     async def _alive(self, _: Starlette) -> AsyncGenerator[None]:
         logs.set_up()
+        BoundedHttpProtocol.connections.announce()
         ending = asyncio.Event()
         serving = asyncio.create_task(self._serve(ending))
         yield
