@@ -81,7 +81,7 @@ class LazyApp(Starlette):
     @asynccontextmanager
     async def _alive(self, _: Starlette) -> AsyncGenerator[None]:
         logs.set_up()
-        BoundedHttpProtocol.connections.announce()
+        BoundedHttpProtocol.register.announce()
         ending = asyncio.Event()
         serving = asyncio.create_task(self._serve(ending))
         yield

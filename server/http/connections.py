@@ -106,11 +106,10 @@ class Connections:
         Returns:
             False if there is no place: all the others are being answered.
         """
-        if self._ticking is None:
-            self._measure()
-            self._tick(asyncio.get_running_loop())
         self._open[connection] = None
         self._by_address[connection.address] += 1
+        if self._ticking is None:
+            self._tick(asyncio.get_running_loop())
         if not _is_local(connection.address):
             over = self._by_address[connection.address] - self.limits.most_per_address
             if over > 0 and not self._end_one(connection, connection.address):

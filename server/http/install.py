@@ -13,7 +13,7 @@ def install(limits: ConnectionLimits) -> None:
     from server.http.connections import Connections
     from server.http.protocol import BoundedHttpProtocol
 
-    BoundedHttpProtocol.connections = Connections(limits)
+    BoundedHttpProtocol.register = Connections(limits)
     for name in ("auto", "h11"):
         config.HTTP_PROTOCOLS[name] = "server.http.protocol:BoundedHttpProtocol"
     for name in ("auto", "asyncio"):

@@ -28,7 +28,7 @@ _CODES = {408: "request_timeout", 431: "headers_too_large", 503: "too_many_conne
 class BoundedHttpProtocol(H11Protocol):
     """One connection."""
 
-    connections: ClassVar[Connections] = Connections(ConnectionLimits())
+    register: ClassVar[Connections] = Connections(ConnectionLimits())
     """The register of all connections of the process."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -56,7 +56,7 @@ class BoundedHttpProtocol(H11Protocol):
 
     def check(self, now: float) -> None:
         """Close the connection if its time is over."""
-        limits, stage = self.connections.limits, self.stage
+        limits, stage = self.register.limits, self.stage
         if stage is Stage.CLOSING:
             if now - self.since > limits.linger_seconds:
                 self._wire.end(now, limits.stalled_seconds)
@@ -84,13 +84,13 @@ class BoundedHttpProtocol(H11Protocol):
         self._wire = Wire(transport, self)
         super().connection_made(cast(asyncio.Transport, self._wire))
         self.address = self.client[0] if self.client else ""
-        if not self.connections.admit(self):
+        if not self.register.admit(self):
             self._refuse(503, "The server has as many connections as it can. Try again.")
             self._wire.close_now()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
-        self.connections.leave(self)
+        self.register.leave(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
