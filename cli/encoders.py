@@ -110,7 +110,8 @@ def report(
         typer.Option(
             *("--output", "-o"),
             metavar="FILE",
-            help="Where it goes: one HTML page, or JSON if the name ends in .json.",
+            help="Where it goes: one HTML page; JSON if the name ends in .json; a page with its "
+            "clips and all data if it ends in .zip.",
         ),
     ],
     server: ServerUrl = None,
@@ -118,7 +119,7 @@ def report(
 ) -> None:
     """Download an encoder's report: before and after, what it forgets, keeps, and cannot do."""
     files.check_free(output)
-    kind = "json" if output.suffix == ".json" else "html"
+    kind = {".json": "json", ".zip": "zip"}.get(output.suffix, "html")
     with connect(server) as client:
         path = api_path("encoders", check_id(encoder_id), "report")
         files.create(output, client.download(path, format=kind))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -29,6 +30,13 @@ ServerUrl = Annotated[
 ]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON, and nothing else, on stdout.")
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIRECTORY",
+        help="The server's data directory. Left out: PALIMPSEST_DATA_DIR, or `data`.",
+    ),
 ]
 Backbone = Annotated[
     str | None,

@@ -13,6 +13,7 @@ from encoders.encoder import Encoder
 from encoders.errors import (
     AliasExists,
     AliasNotFound,
+    EncoderDamaged,
     EncoderExists,
     EncoderInvalid,
     EncoderNotFound,
@@ -27,6 +28,7 @@ __all__ = [
     "Card",
     "Concept",
     "Encoder",
+    "EncoderDamaged",
     "EncoderExists",
     "EncoderId",
     "EncoderInvalid",

@@ -12,7 +12,7 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -20,8 +20,10 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from encoders.errors import PalimpsestError
-from server.auth.bind_address import is_loopback
-from server.auth.keys import LOCAL, Caller, Keyring
+from server.auth import local_requests
+from server.auth.keys import LOCAL, Caller
+from server.auth.live_keys import LiveKeys
+from server.auth.proxies import TrustedProxies
 from server.errors import Forbidden, error_body, error_response
 from server.http.body_limits import BodyLimits
 from server.http.request_body import RequestBody
@@ -53,29 +55,36 @@ class Guard:
 
     Args:
         app: the service.
-        keyring: the keys that are accepted; None: no keys, and loopback addresses only.
+        keys: the keys that are accepted; without any, only requests of this machine are.
         max_body_bytes: limit of a form with images.
         max_fields_bytes: limit of any other body.
         observe: called for every answer.
+        proxies: the proxies whose headers are believed.
+        allowed_origins: origins of web pages that may use a server without keys.
     """
 
     def __init__(
         self,
         app: ASGIApp,
         *,
-        keyring: Keyring | None,
+        keys: LiveKeys,
         max_body_bytes: int,
         observe: Observe,
         max_fields_bytes: int = 64 << 10,
+        proxies: TrustedProxies | None = None,
+        allowed_origins: Collection[str] = (),
     ) -> None:
         self._app = app
-        self._keyring = keyring
+        self._proxies = proxies or TrustedProxies()
+        self._allowed_origins = allowed_origins
+        self._keys = keys
         self._bodies = BodyLimits(max_fields_bytes, max_body_bytes)
         self._observe = observe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
+            with self._keys.watched():
+                await self._app(scope, receive, send)
         elif scope["type"] == "http":
             await self._http(scope, receive, send)
         else:
@@ -100,17 +109,12 @@ class Guard:
 
     def _authenticate(self, scope: Scope) -> None:
         """Store the caller in the scope. Raise Unauthorized or Forbidden if there is none."""
-        if self._keyring is None:
-            ends = (scope.get("client"), scope.get("server"))
-            if not all(end and is_loopback(end[0]) for end in ends):
-                raise Forbidden(
-                    "This server has no keys, so it answers on loopback only. To serve other "
-                    "hosts, set PALIMPSEST_KEYS_FILE.",
-                    code="loopback_only",
-                )
+        forwarded = self._proxies.read(scope)
+        if not self._keys.is_keyed:
+            local_requests.check(scope, forwarded, self._allowed_origins)
             scope[_CALLER] = LOCAL
         elif not _is_public(scope["path"]):
-            scope[_CALLER] = self._keyring.caller(Headers(scope=scope).getlist("authorization"))
+            scope[_CALLER] = self._keys.caller(Headers(scope=scope).getlist("authorization"))
 
     def _body(self, scope: Scope, receive: Receive) -> RequestBody:
         """Return the request's body, which the app reads within limits."""

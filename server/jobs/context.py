@@ -15,6 +15,7 @@ from server.jobs.tracking import JobTracker
 from server.jobs.workspace import Workspace
 from server.loaded import Loaded
 from server.settings import Settings
+from server.storage.alias_table import AliasTable
 from server.storage.record_store import RecordStore
 from server.storage.records import EncoderRecord
 from server.storage.video_files import VideoFiles
@@ -36,6 +37,7 @@ class JobContext:
 
     settings: Settings
     records: RecordStore
+    aliases: AliasTable
     files: VideoFiles
     tracker: JobTracker
     stopping: Event

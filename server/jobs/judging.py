@@ -8,6 +8,7 @@ from encoders import Encoder, EncoderExists, PalimpsestError
 from server.jobs.context import JobContext
 from server.jobs.phases import Phase, percent_of_phases
 from server.jobs.probe_runner import ProbeRunner
+from server.storage.record_store import alias_exists
 from server.storage.records import PUBLISHED, EncoderRecord
 from unlearn.report.build import report_files
 from unlearn.report.model import FileSizes
@@ -48,6 +49,7 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
 
     Raises:
         NotForgotten: It does not pass; the record has its measures.
+        AliasExists: Its id is an alias.
         EncoderExists: Another encoder was published under its id meanwhile.
     """
     from unlearn.trial.gate import Gate
@@ -84,7 +86,10 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
         model=loaded.backbone.name,
         capabilities=loaded.backbone.capabilities,
         sizes=FileSizes.of(staged.overrides, loaded.backbone.text_encoder),
+        issuer=context.settings.issuer,
     )
+    if context.aliases.target(record.id) is not None:
+        raise alias_exists(record.id)
     try:
         loaded.store.publish(Encoder(card, staged.overrides), files)
     except EncoderExists:
