@@ -23,11 +23,8 @@ from encoders import PalimpsestError
 from server import logs
 from server.drain import Drain, Stopping
 from server.errors import NotReady, error_response
-<<<<<<< HEAD
 from server.http.protocol import BoundedHttpProtocol
-=======
 from server.parent_watchdog import announced_parent
->>>>>>> main
 from server.settings import Settings
 from server.supervision import end_with_parent
 

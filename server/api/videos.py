@@ -15,7 +15,7 @@ from fastapi.responses import FileResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
-from server.api.events import CallerGone, cancelled_with_caller, changes, events
+from server.api.events import CallerGone, cancelled_with_caller, events, following, place_of
 from server.api.job_answers import advise_polling, job_error
 from server.api.openapi import request_body
 from server.api.request_models import VideoRequest
@@ -102,27 +102,29 @@ async def finished(runtime: Runtime, record: VideoRecord) -> VideoRecord:
         Stopping: the server stops first. The video stays accepted.
     """
 
-    def look() -> Video:
-        nonlocal record
+    def look() -> VideoRecord:
         now = runtime.records.get(VideoRecord, VideoRecord.id == record.id)
         if now is None:
             raise JobFailed(f"Video {record.id} was deleted.", code="video_deleted")
-        record = now
-        return video_object(record)
+        return now
 
+    last = record
     try:
-        async for _ in changes(runtime.records.notifier, record.id, look):
-            pass
+        # Apart from those who follow the video: they look at another object.
+        async for now in runtime.followers.follow(
+            record.id, f"{record.owner} waiting", look, lambda now: now.status not in PENDING
+        ):
+            last = now
     except Stopping:
         raise stopped_waiting(record) from None
     except asyncio.CancelledError:
         if not runtime.stopping.is_set():  # else the connection was closed by the server
             runtime.jobs.remove(record)
         raise
-    if record.status == FAILED:
-        message = f"Video {record.id} failed: {record.error_message}"
-        raise JobFailed(message, code=record.error_code)
-    return record
+    if last.status == FAILED:
+        message = f"Video {last.id} failed: {last.error_message}"
+        raise JobFailed(message, code=last.error_code)
+    return last
 
 
 def stopped_waiting(record: VideoRecord) -> Stopping:
@@ -193,7 +195,9 @@ async def create_video_and_wait(request: Request) -> Response:
     """
     runtime = runtime_of(request)
     try:
-        record = await cancelled_with_caller(request, finished(runtime, await _accepted(request)))
+        with place_of(request):
+            accepted = await _accepted(request)
+            record = await cancelled_with_caller(request, finished(runtime, accepted))
     except CallerGone:
         return Response(status_code=_CLIENT_CLOSED_REQUEST)
     return FileResponse(
@@ -258,14 +262,22 @@ def get_video(record: OwnVideo, response: Response) -> Video:
     return video_object(record)
 
 
-@router.get("/{video_id}/events", summary="Follow a video", response_class=EventSourceResponse)
+@router.get(
+    "/{video_id}/events",
+    summary="Follow a video",
+    response_class=EventSourceResponse,
+    dependencies=[Depends(following)],
+)
 async def follow_video(request: Request, record: OwnVideo) -> AsyncIterator[ServerSentEvent]:
     """Send the video as a server-sent event at once, and after every change until its end.
 
     An event's name is the video's status. For a video that is deleted the last one is `deleted`.
     """
-    notifier, video = runtime_of(request).records.notifier, record.id
-    async for event in events(notifier, video, lambda: video_object(own_video(request, video))):
+    followers, caller = runtime_of(request).followers, caller_of(request)
+    video = record.id
+    async for event in events(
+        followers, video, caller, lambda: video_object(own_video(request, video))
+    ):
         yield event
 
 

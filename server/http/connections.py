@@ -84,7 +84,8 @@ class Connections:
         self._open: dict[Connection, None] = {}
         self._by_address: Counter[str] = Counter()
         self._ticking: asyncio.TimerHandle | None = None
-        self._most = limits.most
+        self.most = limits.most
+        """Connections that are allowed now."""
 
     def __len__(self) -> int:
         return len(self._open)
@@ -96,7 +97,7 @@ class Connections:
         log.info(
             "up to %d connections at a time, %d from one address; TLS, limits of requests a second "
             "and floods of connections are a proxy's part (docs/OPERATIONS.md)",
-            self._most,
+            self.most,
             self.limits.most_per_address,
         )
 
@@ -114,7 +115,7 @@ class Connections:
             over = self._by_address[connection.address] - self.limits.most_per_address
             if over > 0 and not self._end_one(connection, connection.address):
                 return False
-        return len(self._open) <= self._most or self._end_one(connection, None)
+        return len(self._open) <= self.most or self._end_one(connection, None)
 
     def leave(self, connection: Connection) -> None:
         """Remove a connection that is closed."""
@@ -156,7 +157,7 @@ class Connections:
         if allowed == resource.RLIM_INFINITY:
             return
         left = allowed - max(0, _open_files() - len(self._open)) - _RESERVED_DESCRIPTORS
-        self._most = max(_FEWEST, min(self.limits.most, left))
+        self.most = max(_FEWEST, min(self.limits.most, left))
 
 
 def _open_files() -> int:

@@ -16,6 +16,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from server.auth.guard import Guard
+from server.auth.live_keys import LiveKeys
 from server.http.connections import ConnectionLimits, Connections
 from server.http.protocol import BoundedHttpProtocol
 from tests.server.help import SERVER_TIMEOUT_S, free_port
@@ -69,7 +70,7 @@ def serving(**limits: Any) -> Generator[Served]:
     class Bounded(BoundedHttpProtocol):
         register = limited
 
-    guard = Guard(app, keyring=None, max_body_bytes=1000, observe=lambda *_: None)
+    guard = Guard(app, keys=LiveKeys(None, list), max_body_bytes=1000, observe=lambda *_: None)
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", free_port()))
