@@ -142,6 +142,7 @@ _STATUS_OF_CODE = {
     "alias_not_found": 404,
     "report_not_found": 404,
     "encoder_exists": 409,
+    "encoder_judged": 409,
     "encoder_damaged": 409,
     "alias_exists": 409,
 }

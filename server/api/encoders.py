@@ -38,7 +38,8 @@ router = APIRouter(prefix="/v1/encoders", tags=["encoders"])
 
 def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderObject:
     """Return an encoder as a client sees it, from its job, its card, or both."""
-    if record is not None and (card is None or record.status in PENDING):
+    judging = record if record is not None and record.judges is not None else None
+    if record is not None and (card is None or (record.status in PENDING and not judging)):
         return EncoderObject.model_validate(
             {
                 "id": record.id,
@@ -53,6 +54,7 @@ def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderOb
                 "digest": None,
                 "base": None,
                 "measures": record.measures,
+                "judged": "concepts" in record.measures,
                 "created_at": record.created_at,
                 "completed_at": record.completed_at,
                 "error": job_error(record),
@@ -60,13 +62,16 @@ def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderOb
         )
     assert card is not None
     created = int(card.created_at.timestamp())
+    is_judging = judging is not None and judging.status in PENDING
+    share = judging.phases.get(Phase.JUDGING, 0) if is_judging and judging else 100
+    made = None if judging else record
     return EncoderObject.model_validate(
         {
             "id": card.id,
             "status": PUBLISHED,
-            "phase": PUBLISHED,
-            "progress": 100,
-            "phases": percent_of_phases(done=Phase.JUDGING),
+            "phase": Phase.JUDGING if is_judging else PUBLISHED,
+            "progress": share,
+            "phases": {**percent_of_phases(done=Phase.JUDGING), Phase.JUDGING.value: share},
             "concepts": card.concepts,
             "parent": card.parent,
             "settings": card.settings,
@@ -74,9 +79,10 @@ def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderOb
             "digest": card.digest,
             "base": card.base,
             "measures": card.measures,
-            "created_at": record.created_at if record is not None else created,
-            "completed_at": record.completed_at if record is not None else created,
-            "error": None,
+            "judged": "concepts" in card.measures,
+            "created_at": made.created_at if made is not None else created,
+            "completed_at": made.completed_at if made is not None else created,
+            "error": job_error(judging) if judging is not None else None,
         }
     )
 
