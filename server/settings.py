@@ -98,6 +98,13 @@ class Settings(BaseSettings):
     """Largest body without images: JSON or a form."""
     max_body_bytes: PositiveInt = 32 << 20
     """Largest form with images, which only `POST /v1/encoders` with an admin's key takes."""
+    max_connections: PositiveInt = 2000
+    """Connections at a time; fewer if the process may not open as many files."""
+    max_connections_per_address: PositiveInt = 200
+    """Connections at a time from one address other than loopback; raise it for a proxy there."""
+    max_event_streams: PositiveInt = 1000
+    """Requests that follow or wait for a job, at a time; at most half of the connections."""
+    max_event_streams_per_key: PositiveInt = 500
     max_prompt_chars: PositiveInt = 1000
     max_steps: PositiveInt = 100
     """Upper bound on denoising steps; the backbone's own limit holds too."""
