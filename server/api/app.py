@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from encoders.version import VERSION
 from server import errors
-from server.api import aliases, encoders, health, landing_page, models, reports, videos
+from server.api import aliases, encoders, health, landing_page, models, reports, tenants, videos
 from server.api.openapi import DocumentedApp
 from server.api.response_models import ErrorAnswer
 from server.runtime import Runtime
@@ -50,6 +50,6 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.runtime = runtime
     errors.install(app)
-    for routes in (videos, encoders, reports, aliases, models, health, landing_page):
+    for routes in (videos, encoders, reports, aliases, models, health, landing_page, tenants):
         app.include_router(routes.router)
     return app
