@@ -187,7 +187,8 @@ def _table(data_dir: Path | None, *, create: bool = True) -> Generator[tuple[Set
             "--data-dir, or make a key with `palimpsest keys create`."
         )
     with private():
-        database = Database(settings.database)
+        jobs = settings.data_dir / "jobs.sqlite"
+        database = Database(settings.database, jobs=jobs, may_upgrade=False)
         try:
             yield settings, KeyTable(database)
         finally:
