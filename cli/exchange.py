@@ -115,7 +115,10 @@ def import_encoder(
         show.result({**card.model_dump(mode="json"), "judged": False})
         return
     show.line(f"{card.id} is published, as one that forgets {concept} ({kind}).")
-    show.line("It has not been judged: its forgetting has not been measured.")
+    show.line(
+        "It has not been judged: its forgetting has not been measured. "
+        f"`palimpsest encoders judge {card.id}` does that."
+    )
 
 
 def _store(*, must_exist: bool) -> EncoderStore:
