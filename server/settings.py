@@ -6,7 +6,14 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, IPvAnyAddress, IPvAnyNetwork, PositiveInt
+from pydantic import (
+    BeforeValidator,
+    Field,
+    IPvAnyAddress,
+    IPvAnyNetwork,
+    NonNegativeInt,
+    PositiveInt,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 STARTER_WEIGHTS = Path(__file__).resolve().parent.parent / "starter" / "weights"
@@ -123,6 +130,9 @@ class Settings(BaseSettings):
     video_lifetime_seconds: PositiveInt = 7 * 86_400
     """Time from a video's end to its removal, unless the request sets it. Failed encoder jobs are
     removed after this time too."""
+    prompt_retention_seconds: NonNegativeInt | None = None
+    """Time from a video's end until its prompts are taken out of its record; None: they stay for as
+    long as the video."""
     max_video_lifetime_seconds: PositiveInt = 30 * 86_400
     max_stored_bytes: PositiveInt = 20 << 30
     """When finished videos take more, the oldest are removed early."""

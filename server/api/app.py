@@ -20,6 +20,7 @@ from server.api import (
     landing_page,
     models,
     reports,
+    tenants,
     video_content,
     videos,
 )
@@ -43,6 +44,7 @@ ROUTES = (
     models,
     health,
     landing_page,
+    tenants,
 )
 """The modules of the API, each with a `router`."""
 

@@ -146,7 +146,7 @@ def video_object(record: VideoRecord) -> Video:
             "created_at": record.created_at,
             "completed_at": record.completed_at,
             "expires_at": record.expires_at,
-            "prompt": record.prompt,
+            "prompt": record.prompt or None,  # None: it was not to be kept any longer
             "seconds": f"{record.frames / record.fps:g}",
             "size": f"{record.width}x{record.height}",
             "truncated": bool(record.is_cut),
