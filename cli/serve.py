@@ -66,8 +66,8 @@ def serve(
         "port": port,
         "data_dir": data_dir,
     }
-    warn_of_unknown_variables()
     given = {name: value for name, value in given.items() if value is not None}
+    warn_of_unknown_variables()
     environment = server_environment(**given)
     # BentoML would check it too, but writes to the data directory before it does.
     check_data_dir(read_settings(**given).data_dir, on_wait=say_waiting)
