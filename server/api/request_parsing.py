@@ -79,8 +79,12 @@ def json_fields(fields: dict[str, Any], *names: str) -> None:
 
 
 def request_hash(request: BaseModel, files: Sequence[bytes] = ()) -> str:
-    """Return a hash of the checked fields and the files, equal for equal requests."""
-    content = json.dumps(request.model_dump(mode="json"), sort_keys=True)
+    """Return a hash of the checked fields and the files, equal for equal requests.
+
+    Fields with their default values are left out: a field that a later version adds must not change
+    the hash of a request that a client repeats.
+    """
+    content = json.dumps(request.model_dump(mode="json", exclude_defaults=True), sort_keys=True)
     parts = [content.encode(), *files]
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
