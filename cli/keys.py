@@ -178,6 +178,7 @@ def _table(data_dir: Path | None, *, create: bool = True) -> Generator[tuple[Set
     """
     from server.storage.database import Database
     from server.storage.key_table import KeyTable
+    from server.storage.private_files import private
 
     settings = read_settings(**({} if data_dir is None else {"data_dir": data_dir}))
     if not create and not settings.database.exists():
@@ -185,11 +186,12 @@ def _table(data_dir: Path | None, *, create: bool = True) -> Generator[tuple[Set
             f"{settings.data_dir} has no database, so no keys: name the server's directory with "
             "--data-dir, or make a key with `palimpsest keys create`."
         )
-    database = Database(settings.database)
-    try:
-        yield settings, KeyTable(database)
-    finally:
-        database.close()
+    with private():
+        database = Database(settings.database, may_upgrade=False)
+        try:
+            yield settings, KeyTable(database)
+        finally:
+            database.close()
 
 
 def _checked(**values: Any) -> Key:

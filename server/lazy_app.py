@@ -58,6 +58,7 @@ class LazyApp(Starlette):
         self.drain = Drain(
             least_s=settings.drain_seconds,
             most_s=settings.stop_seconds,
+            end_waits=self._end_waits,
             stop_work=self._stop_work,
         )
 
@@ -140,11 +141,15 @@ class LazyApp(Starlette):
         finally:
             self._held -= 1
 
+    def _end_waits(self) -> None:
+        if self._app is not None:
+            self.runtime.end_waits()
+        elif self._created is not None:  # it is starting, which ends sooner like this
+            self._created.state.runtime.stopping.set()
+
     def _stop_work(self) -> None:
         if self._app is not None:
             self.runtime.stop_work()
-        elif self._created is not None:  # it is starting, which ends sooner like this
-            self._created.state.runtime.stopping.set()
 
 
 def _create(settings: Settings) -> FastAPI:

@@ -20,6 +20,8 @@ def _separated(value: object) -> object:
     return value.replace(",", " ").split() if isinstance(value, str) else value
 
 
+Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s,*]+)$")]
+Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_separated)]
 Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_separated)]
 
 
@@ -56,6 +58,16 @@ class Settings(BaseSettings):
     keys_file: Path | None = None
     """JSON file of hashed keys (`server.auth.keys_file`), read again when it changes. Keys can also
     be in the database (`palimpsest keys`). Without any key the server answers on loopback only."""
+
+    full_reports: bool = False
+    """Show a key that may not use the base whole reports: with the base's clips of what an encoder
+    forgets, and with its parent's id."""
+    root_path: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = ""
+    """Path below which a proxy serves this server, such as `/video`: links, examples and
+    redirects have it in front. The proxy may strip it from the paths that it forwards, or not."""
+    cors_origins: Origins = ()
+    """Origins whose web pages may call the API, such as `https://app.example.org`, separated by
+    commas; `*` for every origin, which a server without keys does not take."""
 
     host: IPvAnyAddress = IPv4Address("127.0.0.1")
     port: Annotated[int, Field(ge=1, le=65535)] = 3000

@@ -54,7 +54,9 @@ class Database:
                 f"{path} was written by an earlier version of Palimpsest: start the server once, "
                 "which upgrades it."
             )
-        self._engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT_S})
+        self._engine = create_engine(
+            f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT_S}, hide_parameters=True
+        )
         event.listen(self._engine, "connect", _configure)
         event.listen(self._engine, "begin", _begin)
         # Writers take SQLite's lock when they begin: a transaction that has read already cannot
