@@ -44,7 +44,7 @@ def test_an_official_client_s_poll_outlives_a_killed_worker(server: Server) -> N
             prompt="pogo",
             extra_body={"steps": 12},
         )
-        until(lambda: made.done() or server.client.get("/v1/videos").json()["data"])
+        until_begun(server)
         for _ in range(2):
             [worker] = server.workers()
             worker.kill()
