@@ -9,7 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.configuration import SERVE, read_settings, server_environment
+from cli.configuration import (
+    SERVE,
+    read_settings,
+    server_environment,
+    warn_of_unknown_variables,
+)
 
 
 def serve(
@@ -22,7 +27,8 @@ def serve(
         typer.Option(metavar="NAME", help="The image model that shares its text encoder."),
     ] = None,
     device: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Where it computes: cpu, cuda, cuda:1 …")
+        str | None,
+        typer.Option(metavar="NAME", help="Where it computes: auto, cpu, cuda:1 …"),
     ] = None,
     dtype: Annotated[
         str | None,
@@ -61,6 +67,7 @@ def serve(
         "data_dir": data_dir,
     }
     given = {name: value for name, value in given.items() if value is not None}
+    warn_of_unknown_variables()
     environment = server_environment(**given)
     # BentoML would check it too, but writes to the data directory before it does.
     check_data_dir(read_settings(**given).data_dir, on_wait=say_waiting)

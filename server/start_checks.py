@@ -70,8 +70,8 @@ def check_data_dir(data_dir: Path, *, on_wait: Callable[[Holder], None] | None =
     except OSError as error:
         verb = "written" if data_dir.is_dir() else "made"
         raise StartRefused(
-            f"The data directory {data_dir} cannot be {verb}: {_reason(error)}. Let "
-            "this user write there, or set PALIMPSEST_DATA_DIR to another directory."
+            f"The data directory {data_dir} cannot be {verb}: {_reason(error)}. Let this user "
+            "write there, or set PALIMPSEST_DATA_DIR to another directory."
         ) from error
 
 

@@ -29,6 +29,8 @@ class GenerationRequest:
     frames: int | None = 12
     low_priority: bool = False
     """True if the request runs in spare moments only."""
+    owner: str = ""
+    """Name of the party whose time it takes: the engine's turns are fair between owners."""
     deadline: float | None = None
     """Time on `time.perf_counter`'s clock after which the result is of no use."""
 

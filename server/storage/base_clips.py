@@ -84,7 +84,8 @@ class BaseClips:
     def _path(self, request: GenerationRequest) -> Path:
         if request.encoder is not None:
             raise ValueError(f"not a request to the base: {request.encoder}")
-        key = json.dumps([self._model, asdict(request)], sort_keys=True)
+        pixels = {name: value for name, value in asdict(request).items() if name != "owner"}
+        key = json.dumps([self._model, pixels], sort_keys=True)
         return self._folder / sha256(key.encode()).hexdigest()
 
 

@@ -1,51 +1,30 @@
-"""The database of jobs: SQLite beside the data."""
+"""The store of records: reads and changes the rows of jobs."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, create_engine, delete, event, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from encoders import AliasExists
 from server.errors import Conflict, QueueFull, Unprocessable
+from server.storage.alias_rows import AliasRow
+from server.storage.database import Database
 from server.storage.notifier import JobNotifier
-from server.storage.records import PENDING, Job
-from server.storage.schema import Base
+from server.storage.records import PENDING, EncoderRecord, Job
 
 AnyJob = TypeVar("AnyJob", bound=Job)
 
 
 class RecordStore:
-    """The tables of jobs, in SQLite. Every method is one short transaction."""
+    """The tables of jobs. Every method is one short transaction."""
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
-        event.listen(self._engine, "connect", _configure)
-        event.listen(self._engine, "begin", _begin)
-        # Writers take SQLite's lock when they begin: a transaction that has read already cannot
-        # wait for the lock, since SQLite refuses it at once.
-        self._writer = self._engine.execution_options(immediate=True)
-        Base.metadata.create_all(self._writer)
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self.notifier = JobNotifier()
         """Notified of every change, by the job's id."""
-
-    def close(self) -> None:
-        """Close every connection."""
-        self._engine.dispose()
-
-    @contextmanager
-    def _write(self) -> Generator[Session]:
-        with Session(self._writer, expire_on_commit=False) as session, session.begin():
-            yield session
-
-    @contextmanager
-    def _read(self) -> Generator[Session]:
-        with Session(self._engine, expire_on_commit=False) as session:
-            yield session
 
     def repeated(
         self, table: type[AnyJob], owner: str, key: str | None, digest: str
@@ -61,7 +40,7 @@ class RecordStore:
         Raises:
             Unprocessable: The key came with another request.
         """
-        with self._read() as session:
+        with self._database.reading() as session:
             return _repeated(session, table, owner, key, digest)
 
     def accept(self, job: AnyJob, *, limit: int) -> AnyJob:
@@ -70,10 +49,11 @@ class RecordStore:
         Raises:
             QueueFull: `limit` jobs of this kind are pending.
             Conflict: The id is taken.
+            AliasExists: The id of an encoder job is an alias.
             Unprocessable: The idempotency key came with another request.
         """
         table = type(job)
-        with self._write() as session:
+        with self._database.writing() as session:
             earlier = _repeated(session, table, job.owner, job.idempotency_key, job.request_hash)
             if earlier is not None:
                 return earlier
@@ -83,6 +63,8 @@ class RecordStore:
                     param="id",
                     code="encoder_exists",
                 )
+            if table is EncoderRecord and session.get(AliasRow, job.id) is not None:
+                raise alias_exists(job.id)
             pending = select(func.count()).where(table.status.in_(PENDING))
             if (session.scalar(pending) or 0) >= limit:
                 raise QueueFull(
@@ -94,7 +76,7 @@ class RecordStore:
 
     def get(self, table: type[AnyJob], *where: ColumnElement[bool]) -> AnyJob | None:
         """Return the first row for which every condition holds, or None."""
-        with self._read() as session:
+        with self._database.reading() as session:
             return session.scalars(select(table).where(*where)).first()
 
     def page(
@@ -104,7 +86,7 @@ class RecordStore:
 
         None if `owner` has no row `after`.
         """
-        with self._read() as session:
+        with self._database.reading() as session:
             rows = select(table).where(table.owner == owner)
             if after is not None:
                 start = session.scalar(
@@ -120,17 +102,17 @@ class RecordStore:
 
     def all(self, table: type[AnyJob], *where: ColumnElement[bool]) -> Sequence[AnyJob]:
         """Return every row for which the conditions hold, in order of acceptance."""
-        with self._read() as session:
+        with self._database.reading() as session:
             return session.scalars(select(table).where(*where).order_by(table.sequence)).all()
 
     def count(self, table: type[Job], status: str) -> int:
         """Count the jobs in this status."""
-        with self._read() as session:
+        with self._database.reading() as session:
             return session.scalar(select(func.count()).where(table.status == status)) or 0
 
     def total(self, column: InstrumentedAttribute[int | None]) -> int:
         """Return the sum of a column; 0 if there are no rows."""
-        with self._read() as session:
+        with self._database.reading() as session:
             return session.scalar(select(func.sum(column))) or 0
 
     def change(self, job: Job, **values: Any) -> bool:
@@ -140,7 +122,7 @@ class RecordStore:
         """
         table = type(job)
         still = (table.sequence == job.sequence, table.id == job.id, table.status.in_(PENDING))
-        with self._write() as session:
+        with self._database.writing() as session:
             done = session.execute(update(table).where(*still).values(**values))
             changed = bool(done.rowcount)  # pyright: ignore[reportAttributeAccessIssue]
         if changed:
@@ -155,7 +137,7 @@ class RecordStore:
 
     def remove(self, job: Job) -> None:
         """Delete the row. Its idempotency key can be used again."""
-        with self._write() as session:
+        with self._database.writing() as session:
             session.execute(delete(type(job)).where(type(job).sequence == job.sequence))
         self.notifier.notify(job.id)
 
@@ -173,16 +155,8 @@ def _repeated(
     return earlier
 
 
-def _configure(connection: Any, record: Any) -> None:
-    # `_begin` begins every transaction, so the driver must not.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    # An accepted job must survive a power cut.
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.close()
-
-
-def _begin(connection: Connection) -> None:
-    immediate = connection.get_execution_options().get("immediate", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+def alias_exists(name: str) -> AliasExists:
+    """Return the error for an encoder whose id is an alias."""
+    return AliasExists(
+        f"{name!r} is an alias: choose another id, or delete the alias first.", param="id"
+    )

@@ -12,6 +12,7 @@ import pytest
 from server.jobs import tracking
 from server.jobs.tracking import JobDeleted, JobTracker, StepProgress
 from server.metrics import Metrics
+from server.storage.database import Database
 from server.storage.record_store import RecordStore
 from tests.server.help import SERVER_TIMEOUT_S
 from video.engine.ticket import OutOfMemory, Ticket
@@ -47,7 +48,7 @@ class Followed:
 
 @pytest.fixture
 def tracker(tmp_path: Path) -> JobTracker:
-    return JobTracker(RecordStore(tmp_path / "records.sqlite"), Metrics())
+    return JobTracker(RecordStore(Database(tmp_path / "records.sqlite")), Metrics())
 
 
 def test_results_come_in_the_order_of_the_tickets(tracker: JobTracker) -> None:

@@ -19,6 +19,7 @@ class Job:
     cost: float = 1.0
     phase: Phase = "step"
     shape: int = 0
+    owner: str = ""
 
 
 def run(scheduler: Scheduler[Job], turns: int | None = None) -> list[str]:

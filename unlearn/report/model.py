@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from encoders.card import Card, Kind, Sha256
 from unlearn.report.caveats import Caveat
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from encoders.text_encoder import TextEncoder
 
 REPORT_JSON, REPORT_HTML = "report.json", "report.html"
+PAGE_VERSION = 2
+"""The form of the page. A stored page of an earlier one is made again when it is read."""
 
 
 class _Part(BaseModel):
@@ -70,9 +73,9 @@ class Pair(_Part):
     """True if the encoder shows a concept that it is to forget, or does not show one that it is to
     keep and that the base does show."""
     base_file: str | None
-    """The report's file with the base's picture; None if the report does not show the pair."""
+    """The report's file with the base's picture; None if the report does not show it."""
     encoder_file: str | None
-    """The report's file with the encoder's picture; None likewise."""
+    """The report's file with the encoder's picture; None if the report does not show the pair."""
 
 
 class Report(_Part):
@@ -86,6 +89,13 @@ class Report(_Part):
     sizes: FileSizes
     judge: str
     """The judge's name and version."""
+    judge_hash: Sha256 | None = None
+    """The hash over all data that decides the judge's answers; None in older reports."""
+    judged_at: AwareDatetime | None = None
+    """The end of judging if the encoder was judged after it was published; else None, and
+    `card.created_at` is the report's date."""
+    issuer: str = ""
+    """The name of whoever issues the report; empty if the server's settings name nobody."""
     sampling: Sampling
     losses: list[float]
     """The objective at every optimisation step."""
@@ -97,3 +107,30 @@ class Report(_Part):
     """The limits of this kind of unlearning."""
     software: dict[str, str]
     """The versions of the software that made the report, by package."""
+    page_version: int = 1
+    """The `PAGE_VERSION` of the stored page."""
+    without_base: bool = False
+    """True if the base's pictures and the parent's id were taken out (`reduced`)."""
+
+    @property
+    def date(self) -> datetime:
+        """The date of the report: the time at which the encoder was judged."""
+        return self.judged_at or self.card.created_at
+
+    def reduced(self) -> Report:
+        """Return the report without the base's pictures and without the parent's id.
+
+        It is for readers who may use this encoder and nothing else. All figures stay, those of the
+        base too.
+        """
+        of_base = {pair.base_file for pair in self.pairs}
+        return self.model_copy(
+            update={
+                "card": self.card.model_copy(update={"parent": None}),
+                "pairs": [pair.model_copy(update={"base_file": None}) for pair in self.pairs],
+                "files": {
+                    name: digest for name, digest in self.files.items() if name not in of_base
+                },
+                "without_base": True,
+            }
+        )

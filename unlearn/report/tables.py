@@ -28,6 +28,9 @@ _THRESHOLDS = {
 }
 
 
+NOT_SHOWN = "not shown to this reader"
+
+
 @dataclass(frozen=True)
 class ConceptTable:
     """The rates of each concept: a row a concept, a column a rate that any of them has."""
@@ -76,9 +79,10 @@ def identity_facts(report: Report) -> dict[str, JsonValue]:
     method = card.method
     if method in method_names():  # an imported encoder may have been made by any method
         method = f"{method}. {get_method(method).description}"
+    parent = NOT_SHOWN if report.without_base else card.parent or "the base"
     return {
         "Encoder": card.id,
-        "Parent": card.parent or "the base",
+        "Parent": parent,
         "Made": f"{card.created_at:%Y-%m-%d %H:%M} {card.created_at.tzname() or ''}".strip(),
         "Model": report.model,
         "Method": method,
@@ -91,6 +95,7 @@ def identity_facts(report: Report) -> dict[str, JsonValue]:
         "Pictures": f"{sampling.width} × {sampling.height} pixels, {sampling.steps} denoising "
         f"steps, guidance {sampling.guidance:g}; clips at {sampling.fps} frames a second",
         "Judge": report.judge,
+        "Judge’s hash": report.judge_hash or "–",
     }
 
 

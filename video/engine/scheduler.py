@@ -1,18 +1,21 @@
 """Scheduler of requests: decides which tasks have the next turn.
 
-It does nothing else: it never touches a tensor and reads no clock. There are three rules.
+It does nothing else: it never touches a tensor and reads no clock. There are four rules.
 
 *Between two priorities*: low-priority tasks run in spare moments. They get a turn before normal
 tasks only if they had less than `low_priority_share` of the device's time over the last `WINDOW`
 seconds. Alone, either priority gets everything. A moment in which a normal task waits for its
 encoder or its frames is not spare: both are ready soon, and a low-priority turn would delay it.
 
-*Within a priority*: the task with the shortest remaining work is first, so that short requests
+*Between owners of one priority*: the owner that had the least of the device's time is first
+(`TurnsByOwner`), so that one with many tasks delays one with few by a turn, not by all its tasks.
+
+*Within an owner*: the task with the shortest remaining work is first, so that short requests
 overtake long ones and equal ones finish one after the other. Every `oldest_every`-th turn goes to
 the oldest task, so that none starves.
 
-*Together*: a task shares its step with others of its shape, whatever step each is at, as long as a
-larger batch has proved worth it (`BatchSizes`).
+*Together*: a task shares its step with others of its shape, whatever step each is at and whoever
+owns them, as long as a larger batch has proved worth it (`BatchSizes`).
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from typing import Generic, Literal, Protocol, TypeVar
 
 from video.engine.batching import BatchSizes
+from video.engine.owners import TurnsByOwner
 
 WINDOW = 60.0
 """Seconds of the device's time over which low-priority tasks are owed their share."""
@@ -36,6 +40,11 @@ class Schedulable(Protocol):
     @property
     def low_priority(self) -> bool:
         """True if it runs in spare moments only."""
+        ...
+
+    @property
+    def owner(self) -> str:
+        """Name of the party whose time it takes."""
         ...
 
     @property
@@ -62,7 +71,7 @@ class Scheduler(Generic[W]):
 
     Args:
         low_priority_share: smallest share of the time for low-priority tasks, in [0, 1).
-        oldest_every: one turn in this many goes to the oldest task of its priority.
+        oldest_every: one turn in this many goes to the oldest task of its owner.
         sizes: limits of the batch size.
     """
 
@@ -82,7 +91,7 @@ class Scheduler(Generic[W]):
         self._oldest_every = oldest_every
         self._sizes = sizes or BatchSizes()
         self._tasks: list[W] = []  # in the order of arrival
-        self._turns = {False: 0, True: 0}
+        self._owners = {False: TurnsByOwner(), True: TurnsByOwner()}  # by low_priority
         self._credit = 0.0  # seconds that low-priority tasks are owed
         self._idle = False
 
@@ -94,11 +103,13 @@ class Scheduler(Generic[W]):
 
     def add(self, task: W) -> None:
         """Add a new task."""
+        self._owners[task.low_priority].arrive(task.owner)
         self._tasks.append(task)
 
     def remove(self, task: W) -> None:
         """Remove a task that has ended. Raises ValueError if it was not added."""
         self._tasks.remove(task)
+        self._owners[task.low_priority].leave(task.owner)
 
     def next(self, *, idle: bool = False) -> list[W]:
         """Choose the tasks of the next turn. Report its cost with `spent`.
@@ -122,14 +133,19 @@ class Scheduler(Generic[W]):
             return []
         low_priority = candidates is low
         self._idle &= low_priority
-        self._turns[low_priority] += 1
-        by_age = self._turns[low_priority] % self._oldest_every == 0
+        owners = self._owners[low_priority]
+        owner = owners.next({task.owner for task in candidates})
+        own = [task for task in candidates if task.owner == owner]
+        by_age = owners.turns(owner) % self._oldest_every == 0
         # Of tasks with equal work, `min` returns the first: the oldest.
-        first = candidates[0] if by_age else min(candidates, key=lambda task: task.remaining)
+        first = own[0] if by_age else min(own, key=lambda task: task.remaining)
         return self._batch(first, candidates) if first.phase == "step" else [first]
 
     def spent(self, batch: Sequence[W], seconds: float, *, stepped: bool = False) -> None:
         """Record the seconds of a turn; `stepped` if it was a step that can be shared."""
+        owners = self._owners[batch[0].low_priority]
+        for task in batch:
+            owners.spent(task.owner, seconds / len(batch))
         if batch[0].low_priority:
             self._credit = max(self._credit - seconds, -WINDOW * self._low_share)
         else:

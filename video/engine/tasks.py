@@ -55,6 +55,7 @@ class GenerationTask:
         self.ticket: Ticket[Frames] = Ticket()
         self.result: Frames | None = None
         self.low_priority = request.low_priority
+        self.owner = request.owner
         self.deadline = request.deadline
         self.shape: Hashable = request.frames
         self._request = request
@@ -137,6 +138,7 @@ class IteratorTask(Generic[T]):
     """
 
     low_priority = True
+    owner = ""
     remaining = 1.0
     phase: Phase = "alone"
     deadline: float | None = None

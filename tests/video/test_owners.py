@@ -1,0 +1,78 @@
+"""Owners: the device's time is shared fairly between them, whatever each has sent."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.video.test_scheduler import Job, of, run
+from video.engine.scheduler import Scheduler
+
+
+def test_one_task_of_another_owner_has_every_second_turn_beside_a_thousand() -> None:
+    crowd = [Job("many", 20, owner="greedy") for _ in range(1000)]
+    order = run(of(*crowd, Job("one", 20, owner="modest")), 40)
+    assert Counter(order) == {"many": 20, "one": 20}
+
+
+def test_an_owner_that_arrives_late_does_not_wait_for_what_is_there() -> None:
+    scheduler = of(*[Job("many", 20, owner="greedy") for _ in range(100)])
+    run(scheduler, 500)
+    scheduler.add(Job("one", 5, owner="modest"))
+    assert run(scheduler, 10).count("one") == 5
+
+
+def test_time_is_shared_not_turns() -> None:
+    slow, quick = Job("slow", 10**6, cost=4.0, owner="a"), Job("quick", 10**6, owner="b")
+    turns = Counter(run(of(slow, quick), 1000))
+    assert turns["quick"] / turns["slow"] == pytest.approx(4.0, rel=0.05)
+
+
+def test_a_large_batch_does_not_hold_the_loop() -> None:
+    crowd = [Job("many", 1000, shape=1, owner="greedy") for _ in range(32)]
+    scheduler = of(*crowd, Job("one", 1000, shape=2, owner="modest"), at_most=32)
+    seconds: Counter[str] = Counter()
+    for _ in range(300):
+        batch = scheduler.next()
+        cost = 0.1 * len(batch)
+        seconds[batch[0].name] += cost
+        scheduler.spent(batch, cost, stepped=True)
+    assert seconds["one"] / sum(seconds.values()) == pytest.approx(0.5, abs=0.1)
+
+
+def test_who_shares_a_batch_is_in_it_before_the_owner_of_many() -> None:
+    crowd = [Job("many", 1, owner="greedy") for _ in range(64)]
+    scheduler = of(*crowd, Job("one", 50, owner="modest"), at_most=8)
+    names = [job.name for _ in range(10) for job in _turn(scheduler)]
+    assert names.count("one") == 10  # the longest of all, and in every batch nevertheless
+
+
+def test_going_away_and_coming_back_gains_nothing() -> None:
+    scheduler = of(Job("steady", 10**6, owner="a"))
+    turns: Counter[str] = Counter()
+    coming: Job | None = None
+    for _ in range(400):
+        if coming is None or coming.remaining <= 0:
+            coming = Job("coming", 1, cost=10.0, owner="b")
+            scheduler.add(coming)
+        turns.update(run(scheduler, 1))
+    assert turns["coming"] * 10.0 == pytest.approx(turns["steady"], rel=0.1)
+
+
+@given(st.lists(st.integers(1, 30), min_size=2, max_size=6))
+def test_owners_with_work_have_equal_time(counts: list[int]) -> None:
+    jobs = [
+        Job(str(owner), 10**6, owner=str(owner)) for owner, n in enumerate(counts) for _ in range(n)
+    ]
+    turns = Counter(run(of(*jobs), 60 * len(counts)))
+    assert len(turns) == len(counts)
+    assert max(turns.values()) - min(turns.values()) <= 1
+
+
+def _turn(scheduler: Scheduler[Job]) -> list[Job]:
+    batch = scheduler.next()
+    scheduler.spent(batch, 1.0, stepped=True)
+    return batch
