@@ -73,8 +73,7 @@ def test_a_stop_answers_reads_ends_waits_and_is_no_failure(server: Server) -> No
         ]
         waiting = pool.submit(httpx.post, f"{server.url}/v1/videos/sync", json=LONG, timeout=60)
         until_listed(server, 2)
-        processes = [server.parent, *server.workers()]
-        parent = server.parent
+        processes = [parent := server.parent, *server.workers()]
         told = time.monotonic()
         parent.terminate()
         assert_drains(server, video)
@@ -85,7 +84,7 @@ def test_a_stop_answers_reads_ends_waits_and_is_no_failure(server: Server) -> No
         answer = waiting.result(30)
         assert psutil.wait_procs(processes, timeout=SERVER_TIMEOUT_S)[1] == []
         assert time.monotonic() - told < 10
-    assert server.exit_status() == 0
+    assert parent.returncode == 0
     assert_error(answer, 503, code="stopping", says="stays accepted")
     assert int(answer.headers["retry-after"]) > 0
     written = server.log.read_text()[log_before:]
@@ -104,11 +103,11 @@ def test_a_stop_answers_reads_ends_waits_and_is_no_failure(server: Server) -> No
 def test_a_group_s_interrupt_stops_and_a_second_signal_ends_at_once(server: Server) -> None:
     held = server.client.post("/v1/videos", json=LONG).json()["id"]
     until_begun(server)
-    processes = [server.parent, *server.workers()]
+    processes = [parent := server.parent, *server.workers()]
     for process in processes:  # what a terminal, or systemd, does: all get it at once
         process.send_signal(signal.SIGINT)
     assert psutil.wait_procs(processes, timeout=SERVER_TIMEOUT_S)[1] == []
-    assert server.exit_status() == 0
+    assert parent.returncode == 0
     server.start(PALIMPSEST_DRAIN_SECONDS="300")
     processes = [server.parent, *server.workers()]
     server.parent.terminate()
