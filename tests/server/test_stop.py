@@ -53,6 +53,8 @@ def test_an_official_client_s_poll_outlives_a_killed_worker(server: Server) -> N
             answer = httpx.get(f"{server.url}/v1/videos", timeout=SERVER_TIMEOUT_S)
             assert answer.status_code == 200, answer.text
             assert len(answer.json()["data"]) == 1
+            for path, status in (("livez", 200), ("healthz", 200), ("readyz", 503)):
+                assert httpx.get(f"{server.url}/{path}").status_code == status
             assert_error(httpx.get(f"{server.url}/health"), 503, code="loading")
             assert not made.done(), made.result()
         video = made.result(SERVER_TIMEOUT_S)
@@ -153,7 +155,8 @@ def follow_over_http(server: Server, path: str) -> list[tuple[str, Any]]:
 def assert_drains(server: Server, video: str) -> None:
     """Assert what a server answers that was told to stop just now."""
     until(lambda: server.client.get("/readyz").status_code == 503)
-    assert server.client.get("/livez").status_code == 200
+    for alive in ("/livez", "/healthz"):
+        assert server.client.get(alive).status_code == 200
     assert_error(server.client.get("/health"), 503, code="stopping")
     for path in (f"/v1/videos/{video}", "/v1/videos", "/v1/encoders", "/v1/encoders/no-pogo"):
         assert server.client.get(path).status_code == 200
