@@ -119,6 +119,7 @@ def list_encoders(
     """List the encoders the caller may use, newest first.
 
     A key sees jobs that are not published only under ids that it lists; an admin's key sees all.
+    A damaged encoder is left out, and named in the server's log.
     """
     found = _visible_encoders(runtime_of(request), caller_of(request))
     if order == "desc":
@@ -159,7 +160,10 @@ VisibleEncoder = Annotated[EncoderObject, Depends(visible_encoder)]
 
 @router.get("/{encoder_id}", summary="Look at an encoder")
 def get_encoder(encoder: VisibleEncoder, response: Response) -> EncoderObject:
-    """Return phase, progress and measures; for a failed job, the reason in `error`."""
+    """Return phase, progress and measures; for a failed job, the reason in `error`.
+
+    A published encoder whose card cannot be read is answered with 409 and `encoder_damaged`.
+    """
     if encoder.status in PENDING:
         advise_polling(response)
     return encoder
@@ -182,20 +186,23 @@ async def follow_encoder(
 
 @router.delete("/{encoder_id}", summary="Delete an encoder, or cancel it (an admin's key)")
 def delete_encoder(request: Request, encoder_id: str) -> Deleted:
-    """Delete the encoder and its report, or cancel its job.
+    """Delete the encoder and its report, or cancel its job. A damaged encoder can be deleted too.
 
     Videos that were accepted with it and not made yet will fail; they never use another encoder.
     """
-    require_admin(caller_of(request))
-    visible_encoder(request, encoder_id)
-    runtime = runtime_of(request)
+    caller, runtime = caller_of(request), runtime_of(request)
+    require_admin(caller)
+    store = runtime.loaded.store
+    if not may_use(caller, encoder_id, runtime.aliases):
+        raise EncoderNotFound(f"There is no encoder {encoder_id[:80]!r}.", param="encoder_id")
     record = runtime.records.get(EncoderRecord, EncoderRecord.id == encoder_id)
     if record is not None:
         runtime.jobs.remove(record)
     try:
-        runtime.loaded.store.delete(encoder_id)
-    except EncoderNotFound:
+        store.delete(encoder_id)
+    except EncoderNotFound as error:
         if record is None:
+            error.param = "encoder_id"
             raise
     return Deleted(id=encoder_id, object="encoder.deleted")
 
