@@ -86,7 +86,7 @@ def test_a_stop_answers_reads_ends_waits_and_is_no_failure(server: Server) -> No
         answer = waiting.result(30)
         assert psutil.wait_procs(processes, timeout=SERVER_TIMEOUT_S)[1] == []
         assert time.monotonic() - told < 10
-    assert parent.returncode == 0
+    assert parent.wait() == 0
     assert_error(answer, 503, code="stopping", says="stays accepted")
     assert int(answer.headers["retry-after"]) > 0
     written = server.log.read_text()[log_before:]
@@ -109,7 +109,7 @@ def test_a_group_s_interrupt_stops_and_a_second_signal_ends_at_once(server: Serv
     for process in processes:  # what a terminal, or systemd, does: all get it at once
         process.send_signal(signal.SIGINT)
     assert psutil.wait_procs(processes, timeout=SERVER_TIMEOUT_S)[1] == []
-    assert parent.returncode == 0
+    assert parent.wait() == 0
     server.start(PALIMPSEST_DRAIN_SECONDS="300")
     processes = [server.parent, *server.workers()]
     server.parent.terminate()
