@@ -267,10 +267,6 @@ class Server:
                 process.kill()
         self.client.close()
 
-    def exit_status(self) -> int:
-        """Wait until the parent has ended, and return its exit status."""
-        return self._parent.wait(SERVER_TIMEOUT_S)
-
     def is_listening(self) -> bool:
         """Return True if a process listens on the port."""
         with socket.socket() as probe:
