@@ -1,4 +1,4 @@
-"""Checkpoints of an encoder's optimisation, written beside it so that no step waits for the disk."""
+"""Checkpoints of an encoder's optimisation, written beside it: no step waits for the disk."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from tests.server.help import Client, assert_error, device_held, publish, wait_f
 
 QUICK = {"prompt": "pogo in a meadow", "steps": 1, "frames": 2, "seed": 1}
 ENCODER = {"concept": "pogo", "kind": "character", "settings": {"steps": 1}}
-GATE = {"min_base_rate": 0.0, "max_probes": 2, "judged_videos": 0}
+GATE = {"min_base_rate": 0.0, "max_probes": 2, "judged_videos": 1}
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +118,25 @@ def test_a_completed_video_without_its_files_says_so(client: Client, data: Path)
     assert client.get(f"/v1/videos/{video}").json()["status"] == "completed"
     assert_error(client.get(f"/v1/videos/{video}/content"), 404, code="content_gone")
     assert client.delete(f"/v1/videos/{video}").status_code == 200
+
+
+def test_a_job_whose_encoder_is_published_ends_without_judging_again(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = client.runtime
+    with device_held(runtime):
+        body = {**ENCODER, "id": "twice"}
+        assert client.post("/v1/encoders", json=body).status_code == 200
+        record = runtime.records.get(EncoderRecord, EncoderRecord.id == "twice")
+        assert record is not None
+        publish(runtime, "twice")
+        runtime.loaded.staging.publish(runtime.loaded.store.load("twice"))
+        workspace = runtime.jobs.workspace(record)
+        workspace.begin()
+        workspace.save_losses([1.0])  # the optimisation is done
+    assert wait_for(client, "/v1/encoders/twice")["status"] == PUBLISHED
+    assert not workspace.folder.exists()
+    assert runtime.loaded.store.load("twice").card.measures == {}  # it was not judged
 
 
 def old(path: Path, content: bytes = b"left") -> Path:

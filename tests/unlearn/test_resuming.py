@@ -1,4 +1,4 @@
-"""Checkpoints of a run: one that goes on from them makes the same encoder as one that went through."""
+"""Checkpoints of a run: one that goes on from them makes the same encoder as one that does not."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_a_method_that_cannot_be_saved_has_no_checkpoint(
     finish(run)
     assert run.checkpoint() is None  # nothing is left
     spec = task().settings.method_spec
-    opaque = replace(spec, make_loss=lambda *given: lambda o, loss=spec.make_loss(*given): loss(o))
+    opaque = replace(spec, make_loss=lambda *given: spec.make_loss(*given).__call__)
     monkeypatch.setattr(UnlearnSettings, "method_spec", property(lambda _: opaque))
     run = start(tiny_backbone_dir, task())
     next(run)
