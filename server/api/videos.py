@@ -102,7 +102,11 @@ async def finished(runtime: Runtime, record: VideoRecord) -> VideoRecord:
         nonlocal record
         now = runtime.records.get(VideoRecord, VideoRecord.id == record.id)
         if now is None:
-            raise JobFailed(f"Video {record.id} was deleted.", code="video_deleted")
+            raise JobFailed(
+                f"Video {record.id} was deleted.",
+                code="video_deleted",
+                headers={"x-should-retry": "false"},
+            )
         record = now
         return video_object(record)
 
