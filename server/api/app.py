@@ -80,7 +80,7 @@ def create_app(settings: Settings) -> FastAPI:
     for module in ROUTES:
         for route in module.router.routes:
             assert isinstance(route, APIRoute)
-            if "GET" in route.methods:
+            if route.methods and "GET" in route.methods:
                 route.methods.add("HEAD")
             app.state.routes.append(route)
         app.include_router(module.router)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import JsonValue
+
 VIDEO_EXAMPLES = {
     "A prompt is enough": {"prompt": "pogo bouncing in a meadow"},
     "Every choice made": {
@@ -31,4 +33,4 @@ ENCODER_EXAMPLES = {
     },
 }
 
-ALIAS_EXAMPLES = [{"encoder": "no-pogo"}]
+ALIAS_EXAMPLES: list[JsonValue] = [{"encoder": "no-pogo"}]

@@ -228,6 +228,6 @@ class EncoderRequest(_Request):
 class AliasRequest(_Request):
     """Body of `PUT /v1/aliases/{name}`."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [*ALIAS_EXAMPLES]})
+    model_config = ConfigDict(json_schema_extra={"examples": ALIAS_EXAMPLES})
 
     encoder: EncoderId

@@ -23,7 +23,7 @@ SETTINGS = hypothesis.settings(
     deadline=None,
     database=None,
     derandomize=True,
-    suppress_health_check=list(hypothesis.HealthCheck),
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
 )
 HEADER = st.text(
     st.characters(max_codepoint=255, exclude_categories=["Cc"]), max_size=40
@@ -56,7 +56,7 @@ def test_charsets_but_utf_8_are_refused(client: Client, path: str, kind: str) ->
     assert len(CODECS) > 80
     strange = [codec for codec in CODECS if codec not in ("utf_8", "ascii")]
     for codec in [*strange, "no-such", "\xe9", "'", "utf-8, utf-16"]:
-        sent = {"Content-Type": f"{kind}; charset={codec}".encode("latin-1")}
+        sent = {b"Content-Type": f"{kind}; charset={codec}".encode("latin-1")}
         answer = client.post(path, content=FORM, headers=sent)
         assert_error(answer, 415, code="unsupported_charset")
     twice = f"{kind}; charset=utf-8; charset=punycode"
@@ -150,7 +150,7 @@ def test_any_value_of_a_field(client: Client, path: str, field: str, value: Any)
                 ":",
                 "%5c",
             ]
-        ),  # fmt: skip
+        ),
         min_size=1,
         max_size=4,
     ),
