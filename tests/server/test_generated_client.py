@@ -1,4 +1,4 @@
-"""A client that openapi-python-client generates from `/openapi.json` makes an encoder and a video."""
+"""A client that openapi-python-client generates from the document makes an encoder and a video."""
 
 from __future__ import annotations
 
