@@ -7,6 +7,8 @@ and little else. Settings are environment variables (`server.settings`).
 
 from __future__ import annotations
 
+import os
+
 import bentoml
 from starlette.middleware.cors import CORSMiddleware
 
@@ -18,10 +20,13 @@ from server.auth.guard import Guard
 from server.auth.live_keys import LiveKeys
 from server.auth.proxies import TrustedProxies, disable_uvicorns
 from server.auth.sub_path import SubPath
+from server.http.connections import ConnectionLimits
+from server.http.install import install
 from server.lazy_app import LazyApp
 from server.parent_watchdog import announce_parent, die_with_parent
 from server.settings import Settings
 from server.start_checks import check_address, check_data_dir, one_line, say_waiting
+from server.storage.private_files import UMASK
 from server.storage.stored_keys import stored_keys
 from server.supervision import Supervisor
 
@@ -29,6 +34,11 @@ with one_line():
     settings = Settings()
     keys = LiveKeys(settings.keys_file, lambda: stored_keys(settings.database))
 app = LazyApp(settings)
+install(
+    ConnectionLimits(
+        most=settings.max_connections, most_per_address=settings.max_connections_per_address
+    )
+)
 die_with_parent()
 disable_uvicorns()
 
@@ -49,6 +59,7 @@ class Palimpsest:
     @staticmethod
     def prepare() -> None:
         """Check in BentoML's parent process that the server can start, before a port is opened."""
+        os.umask(UMASK)  # the worker's too: what is stored is for the server's user alone
         bind_address.check(settings, is_keyed=keys.is_keyed)
         host, port = listening_address(settings)
         with one_line():

@@ -42,8 +42,10 @@ def connect(url: str | None) -> Generator[Client]:
             _wait_loaded(client)
         else:
             from server.start_checks import check_data_dir, say_waiting
+            from server.storage.private_files import private
 
-            check_data_dir(settings.data_dir, on_wait=say_waiting)
+            with private():
+                check_data_dir(settings.data_dir, on_wait=say_waiting)
             log = settings.data_dir / "server.log"
             show.note(f"No server at {address}: starting one for this command (log: {log}).")
             with show.spinner("Starting the server …"):

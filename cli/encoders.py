@@ -15,6 +15,7 @@ from cli.client import api_path
 from cli.connection import connect
 from cli.errors import CommandFailed
 from cli.exchange import export_encoder, import_encoder
+from cli.judge import judge_encoder
 from cli.options import AsJson, ServerUrl
 from encoders import check_id
 
@@ -56,7 +57,10 @@ def show_encoder(encoder_id: EncoderId, server: ServerUrl = None, as_json: AsJso
         show.line("")
         show.table(measures)
     elif encoder["status"] == "published":
-        show.line("It has not been judged: its forgetting has not been measured.")
+        show.line(
+            "It has not been judged: its forgetting has not been measured. "
+            f"`palimpsest encoders judge {encoder_id}` does that."
+        )
 
 
 @app.command("delete")
@@ -129,6 +133,7 @@ def report(
         show.line(f"{output}: the report on {encoder_id}")
 
 
+app.command("judge")(judge_encoder)
 app.command("export")(export_encoder)
 app.command("import")(import_encoder)
 

@@ -15,6 +15,7 @@ from cli.client import Client, Unreachable, client_of
 from cli.configuration import SERVE, server_environment
 from cli.errors import CommandFailed
 from server.parent_watchdog import announce_parent
+from server.storage.private_files import private
 
 START_TIMEOUT_S = 120
 """Seconds until the server has its data directory. Then a large model may load for longer."""
@@ -43,8 +44,11 @@ def own_server(data: Path, log: Path) -> Generator[Client]:
     environment = server_environment(host="127.0.0.1", port=port, data_dir=data)
     environment["BENTOML_HOME"] = str(data.absolute() / "bentoml")
     environment["PALIMPSEST_DRAIN_SECONDS"] = "0"  # nobody else asks this server
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
+    with private():
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.unlink(missing_ok=True)
+        output = log.open("wb")
+    with output:
         # A session of its own: Ctrl-C must not stop it before this process has cancelled its job.
         process = subprocess.Popen(
             SERVE,

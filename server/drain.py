@@ -16,7 +16,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.errors import NotReady, error_response
 
@@ -26,6 +27,8 @@ REPEAT_S = 1.0
 """Signals within this time are one: some tools signal the parent and the worker."""
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _POLL_S = 0.05
+_WRITES_S = 1.0
+"""Time for requests that were not refused any more, such as an upload."""
 _LAST_S = 1.0
 """Time for uvicorn to close connections, and for the lifespan to end."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -46,15 +49,25 @@ class Drain:
     Args:
         least_s: Seconds for which reads are answered after the signal, even if nothing goes on.
         most_s: Seconds after these in which work and connections may end by themselves.
+        end_waits: Ends the requests that wait for a job; called on a thread.
         stop_work: Ends the work under way, and returns once it has ended; called on a thread.
     """
 
-    def __init__(self, *, least_s: float, most_s: float, stop_work: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        *,
+        least_s: float,
+        most_s: float,
+        end_waits: Callable[[], None],
+        stop_work: Callable[[], None],
+    ) -> None:
         self._least_s = least_s
         self._most_s = least_s + most_s
+        self._end_waits = end_waits
         self._stop_work = stop_work
         self._began: float | None = None
         self._requests: set[object] = set()
+        self._writes: set[object] = set()
         self._handler: Any = None
         self._draining: asyncio.Task[None] | None = None
 
@@ -85,10 +98,20 @@ class Drain:
                 return
             request = object()
             self._requests.add(request)
+            if scope["method"] not in _READS:
+                self._writes.add(request)
+
+            async def closing(message: Message) -> None:
+                if self.begun and message["type"] == "http.response.start":
+                    # The client's next request shall not come on a connection that is about to end.
+                    MutableHeaders(scope=message)["connection"] = "close"
+                await send(message)
+
             try:
-                await app(scope, receive, send)
+                await app(scope, receive, closing)
             finally:
                 self._requests.discard(request)
+                self._writes.discard(request)
 
         return drained
 
@@ -113,8 +136,7 @@ class Drain:
     async def _drain(self) -> None:
         assert self._began is not None
         earlier = set(self._requests)
-        # Not the pool of the requests, all of whose threads may wait for a slow disk.
-        working = self._loop.run_in_executor(None, self._stop_work)
+        working = asyncio.create_task(self._end_work())
         while (now := time.monotonic() - self._began) < self._most_s:
             if now >= self._least_s and working.done() and not earlier & self._requests:
                 break
@@ -122,6 +144,15 @@ class Drain:
         if working.done() and (error := working.exception()) is not None:
             log.error("the work under way could not be ended", exc_info=error)
         self._end_uvicorn()
+
+    async def _end_work(self) -> None:
+        # Not the pool of the requests, all of whose threads may wait for a slow disk.
+        await self._loop.run_in_executor(None, self._end_waits)
+        # What is being accepted just now shall find the jobs still open.
+        until = time.monotonic() + _WRITES_S
+        while self._writes and time.monotonic() < until:
+            await asyncio.sleep(_POLL_S)
+        await self._loop.run_in_executor(None, self._stop_work)
 
     def _end_uvicorn(self) -> None:
         # The handler is a method of uvicorn's server, which BentoML does not hand out.

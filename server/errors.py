@@ -125,6 +125,13 @@ class ServerBusy(ApiError):
     code = "server_busy"
 
 
+class TooManyStreams(ApiError):
+    """As many requests follow jobs as may."""
+
+    status = 429
+    code = "too_many_streams"
+
+
 class NotReady(ApiError):
     """The model is still loading, or could not be loaded."""
 
@@ -138,6 +145,7 @@ _STATUS_OF_CODE = {
     "alias_not_found": 404,
     "report_not_found": 404,
     "encoder_exists": 409,
+    "encoder_judged": 409,
     "encoder_damaged": 409,
     "alias_exists": 409,
     "video_deleted": 404,

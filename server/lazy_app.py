@@ -23,6 +23,7 @@ from encoders import PalimpsestError
 from server import logs
 from server.drain import Drain, Stopping
 from server.errors import NotReady, error_response
+from server.http.protocol import BoundedHttpProtocol
 from server.parent_watchdog import announced_parent
 from server.settings import Settings
 from server.supervision import end_with_parent
@@ -58,6 +59,7 @@ class LazyApp(Starlette):
         self.drain = Drain(
             least_s=settings.drain_seconds,
             most_s=settings.stop_seconds,
+            end_waits=self._end_waits,
             stop_work=self._stop_work,
         )
 
@@ -99,6 +101,7 @@ class LazyApp(Starlette):
     @asynccontextmanager
     async def _alive(self, _: Starlette) -> AsyncGenerator[None]:
         logs.set_up()
+        BoundedHttpProtocol.register.announce()
         self.drain.install()
         ending = asyncio.Event()
         serving = asyncio.create_task(self._serve(ending))
@@ -140,11 +143,15 @@ class LazyApp(Starlette):
         finally:
             self._held -= 1
 
+    def _end_waits(self) -> None:
+        if self._app is not None:
+            self.runtime.end_waits()
+        elif self._created is not None:  # it is starting, which ends sooner like this
+            self._created.state.runtime.stopping.set()
+
     def _stop_work(self) -> None:
         if self._app is not None:
             self.runtime.stop_work()
-        elif self._created is not None:  # it is starting, which ends sooner like this
-            self._created.state.runtime.stopping.set()
 
 
 def _create(settings: Settings) -> FastAPI:

@@ -24,9 +24,11 @@ from server.loaded import Loaded
 from server.metrics import Metrics, StateCollector
 from server.parent_watchdog import announced_parent, announced_url
 from server.settings import Settings
+from server.storage import private_files
 from server.storage.alias_table import AliasTable
 from server.storage.data_directory import DataDirectory
 from server.storage.database import Database
+from server.storage.followers import Followers
 from server.storage.lock import DataInUse, DataLock, Holder
 from server.storage.record_store import RecordStore
 from server.storage.sqlite_file import SqliteFile, StorageAway
@@ -51,6 +53,12 @@ class Runtime:
         self.storage_error: Exception | None = None
         """The reason why the storage is not open: what is wrong with it, and what to do."""
         self.stopping = Event()
+        self.followers = Followers(
+            lambda: self.records.notifier,
+            most=settings.max_event_streams,
+            most_per_key=settings.max_event_streams_per_key,
+        )
+        """The requests that follow jobs."""
         self._loaded: Loaded | None = None
         self._lock = DataLock(settings.data_dir)
         self._is_locked = False
@@ -71,10 +79,19 @@ class Runtime:
         Raises:
             DataInUse: Another server uses the data directory.
         """
+        self._umask = os.umask(private_files.UMASK)
         for sentence in unknown_variables(os.environ):
             log.warning(sentence)
         if not self._open():
             self._open_thread.start()
+
+    def end_waits(self) -> None:
+        """Begin to stop: end event streams and waiting requests, and say that the server stops."""
+        self.stopping.set()
+        if self._is_locked:
+            self._lock.mark_stopping()
+        if self._storage is not None:
+            self._storage.records.notifier.close()
 
     def stop_work(self) -> None:
         """Stop computing after the step under way. The next start continues the pending jobs.
@@ -84,13 +101,9 @@ class Runtime:
         with self._stop_lock:
             if self._work_stopped:
                 return
-            self.stopping.set()
-            if self._is_locked:
-                self._lock.mark_stopping()
+            self.end_waits()
             if self._open_thread.ident is not None:
                 self._open_thread.join(_OPEN_JOIN_S)
-            if self._storage is not None:
-                self._storage.records.notifier.close()
             # Loading a model can take minutes; then its thread ends with the process.
             if self._load_thread.ident is not None:
                 self._load_thread.join(_LOAD_JOIN_S)
@@ -108,6 +121,7 @@ class Runtime:
         if self._storage is not None:
             self._storage.close()
         self._lock.release()
+        os.umask(self._umask)
 
     @property
     def storage(self) -> DataDirectory:
@@ -216,6 +230,7 @@ class Runtime:
                     holder = Holder(announced_parent() or os.getpid(), announced_url())
                     self._lock.take(holder, cancelled=self.stopping)
                     self._is_locked = True
+                    private_files.tighten(self.settings.data_dir)
             storage = DataDirectory(self.settings)
             if self._load_thread.ident is None:
                 self._load_thread.start()

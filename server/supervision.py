@@ -24,7 +24,8 @@ REPEAT_S = 1.0
 """Signals within this time are one: some tools signal a process and its group as well."""
 _RETRY_S = 0.05
 _RESTARTS_AT_ONCE = 5
-"""Workers that are replaced at once within a minute. Later ones wait for circus' own round."""
+"""Workers that are replaced at once within a minute. After that BentoML's way holds: in a container
+the server ends, for the orchestrator to see; elsewhere circus tries again in its next round."""
 
 
 class Supervisor:
@@ -40,6 +41,7 @@ class Supervisor:
         self._cannot_start = False
         self._told_to_stop: float | None = None
         self._restarts: list[float] = []
+        self._respawns = True
 
     def install(self) -> None:
         """Begin once circus' loop runs. Does nothing outside the main thread."""
@@ -64,6 +66,8 @@ class Supervisor:
         self._arbiter = arbiter
         for watcher in arbiter.iter_watchers():
             watcher.graceful_timeout = self._stop_s
+            self._respawns = watcher.respawn
+            watcher.respawn = True
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_stop)
         signal.signal(signal.SIGCHLD, self._on_child)
@@ -111,6 +115,8 @@ class Supervisor:
         now = time.monotonic()
         self._restarts = [at for at in self._restarts if now - at < 60]
         if len(self._restarts) >= _RESTARTS_AT_ONCE:
+            for watcher in self._arbiter.iter_watchers():
+                watcher.respawn = self._respawns
             return
         try:
             self._loop.add_future(self._arbiter.manage_watchers(), lambda _: None)

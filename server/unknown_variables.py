@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from server.settings import Settings
 
 _PREFIX = "PALIMPSEST_"
-_OTHERS = ("SERVER", "API_KEY", "PARENT_PID")
+_OTHERS = ("SERVER", "API_KEY", "PARENT_PID", "PARENT_URL")
 """Variables of the command line and between processes, which are no settings of the server."""
 
 

@@ -16,9 +16,11 @@ from server.api import (
     encoders,
     generate,
     health,
+    judgements,
     landing_page,
     models,
     reports,
+    tenants,
     video_content,
     videos,
 )
@@ -31,20 +33,19 @@ DESCRIPTION = """Text-to-video that can forget. `model` names the built-in model
 unlearned encoders: `starter:no-pogo`. Errors look like
 `{"error": {"message", "type", "param", "code"}}`, whatever went wrong."""
 
-
 ROUTES = (
     videos,
     video_content,
     generate,
     encoders,
+    judgements,
     reports,
     aliases,
     models,
     health,
     landing_page,
+    tenants,
 )
-
-
 """The modules of the API, each with a `router`."""
 
 
@@ -80,7 +81,7 @@ def create_app(settings: Settings) -> FastAPI:
     for module in ROUTES:
         for route in module.router.routes:
             assert isinstance(route, APIRoute)
-            if route.methods and "GET" in route.methods:
+            if route.methods is not None and "GET" in route.methods:
                 route.methods.add("HEAD")
             app.state.routes.append(route)
         app.include_router(module.router)

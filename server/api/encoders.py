@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -12,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from encoders import Card, EncoderNotFound
 from server.api import images
 from server.api.encoder_acceptance import accept
-from server.api.events import events
+from server.api.events import events, following
 from server.api.examples import ENCODER_EXAMPLES
 from server.api.job_answers import advise_polling, job_error
 from server.api.openapi import request_body
@@ -38,7 +39,8 @@ router = APIRouter(prefix="/v1/encoders", tags=["encoders"])
 
 def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderObject:
     """Return an encoder as a client sees it, from its job, its card, or both."""
-    if record is not None and (card is None or record.status in PENDING):
+    judging = record if record is not None and record.judges is not None else None
+    if record is not None and (card is None or (record.status in PENDING and not judging)):
         return EncoderObject.model_validate(
             {
                 "id": record.id,
@@ -54,6 +56,7 @@ def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderOb
                 "digest": None,
                 "base": None,
                 "measures": record.measures,
+                "judged": "concepts" in record.measures,
                 "created_at": record.created_at,
                 "completed_at": record.completed_at,
                 "error": job_error(record),
@@ -61,13 +64,16 @@ def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderOb
         )
     assert card is not None
     created = int(card.created_at.timestamp())
+    is_judging = judging is not None and judging.status in PENDING
+    share = judging.phases.get(Phase.JUDGING, 0) if is_judging and judging else 100
+    made = None if judging else record
     return EncoderObject.model_validate(
         {
             "id": card.id,
             "status": PUBLISHED,
-            "phase": PUBLISHED,
-            "progress": 100,
-            "phases": percent_of_phases(done=Phase.JUDGING),
+            "phase": Phase.JUDGING if is_judging else PUBLISHED,
+            "progress": share,
+            "phases": {**percent_of_phases(done=Phase.JUDGING), Phase.JUDGING.value: share},
             "concepts": card.concepts,
             "parent": card.parent,
             "settings": card.settings,
@@ -75,9 +81,10 @@ def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderOb
             "digest": card.digest,
             "base": card.base,
             "measures": card.measures,
-            "created_at": record.created_at if record is not None else created,
-            "completed_at": record.completed_at if record is not None else created,
-            "error": None,
+            "judged": "concepts" in card.measures,
+            "created_at": made.created_at if made is not None else created,
+            "completed_at": made.completed_at if made is not None else created,
+            "error": job_error(judging) if judging is not None else None,
         }
     )
 
@@ -113,6 +120,7 @@ def list_encoders(
     """List the encoders the caller may use, newest first.
 
     A key sees jobs that are not published only under ids that it lists; an admin's key sees all.
+    A damaged encoder is left out, and named in the server's log.
     """
     found = _visible_encoders(runtime_of(request), caller_of(request))
     if order == "desc":
@@ -141,10 +149,10 @@ def visible_encoder(request: Request, encoder_id: str) -> EncoderObject:
     if may_use(caller, encoder_id, runtime.aliases):
         record = runtime.records.get(EncoderRecord, EncoderRecord.id == encoder_id)
         try:
-            return encoder_object(record, store.card(encoder_id))
+            return _as_seen(runtime, caller, encoder_object(record, store.card(encoder_id)))
         except EncoderNotFound:
             if record is not None and record.status != PUBLISHED:
-                return encoder_object(record, None)
+                return _as_seen(runtime, caller, encoder_object(record, None))
     raise EncoderNotFound(f"There is no encoder {encoder_id[:80]!r}.", param="encoder_id")
 
 
@@ -153,13 +161,21 @@ VisibleEncoder = Annotated[EncoderObject, Depends(visible_encoder)]
 
 @router.get("/{encoder_id}", summary="Look at an encoder")
 def get_encoder(encoder: VisibleEncoder, response: Response) -> EncoderObject:
-    """Return phase, progress and measures; for a failed job, the reason in `error`."""
+    """Return phase, progress and measures; for a failed job, the reason in `error`.
+
+    A published encoder whose card cannot be read is answered with 409 and `encoder_damaged`.
+    """
     if encoder.status in PENDING:
         advise_polling(response)
     return encoder
 
 
-@router.get("/{encoder_id}/events", summary="Follow an encoder", response_class=EventSourceResponse)
+@router.get(
+    "/{encoder_id}/events",
+    summary="Follow an encoder",
+    response_class=EventSourceResponse,
+    dependencies=[Depends(following)],
+)
 async def follow_encoder(
     request: Request, encoder: VisibleEncoder
 ) -> AsyncIterator[ServerSentEvent]:
@@ -169,29 +185,47 @@ async def follow_encoder(
     """
     if request.method == "HEAD":
         return  # the headers are the answer
-    notifier = runtime_of(request).records.notifier
-    async for event in events(notifier, encoder.id, lambda: visible_encoder(request, encoder.id)):
+    followers, caller = runtime_of(request).followers, caller_of(request)
+    look = partial(visible_encoder, request, encoder.id)
+    async for event in events(followers, encoder.id, caller, look):
         yield event
 
 
 @router.delete("/{encoder_id}", summary="Delete an encoder, or cancel it (an admin's key)")
 def delete_encoder(request: Request, encoder_id: str) -> Deleted:
-    """Delete the encoder and its report, or cancel its job.
+    """Delete the encoder and its report, or cancel its job. A damaged encoder can be deleted too.
 
     Videos that were accepted with it and not made yet will fail; they never use another encoder.
     """
-    require_admin(caller_of(request))
-    visible_encoder(request, encoder_id)
-    runtime = runtime_of(request)
+    caller, runtime = caller_of(request), runtime_of(request)
+    require_admin(caller)
+    store = runtime.loaded.store
+    if not may_use(caller, encoder_id, runtime.aliases):
+        raise EncoderNotFound(f"There is no encoder {encoder_id[:80]!r}.", param="encoder_id")
     record = runtime.records.get(EncoderRecord, EncoderRecord.id == encoder_id)
     if record is not None:
         runtime.jobs.remove(record)
     try:
-        runtime.loaded.store.delete(encoder_id)
-    except EncoderNotFound:
+        store.delete(encoder_id)
+    except EncoderNotFound as error:
         if record is None:
+            error.param = "encoder_id"
             raise
     return Deleted(id=encoder_id, object="encoder.deleted")
+
+
+def _as_seen(runtime: Runtime, caller: Caller, encoder: EncoderObject) -> EncoderObject:
+    """Return the encoder without its parent's id, unless the caller may use the parent."""
+    parent = encoder.parent
+    if parent is None or runtime.settings.full_reports:
+        return encoder
+    if may_use(caller, parent, runtime.aliases):
+        return encoder
+    error = encoder.error
+    if error is not None and parent in error.message:
+        message = "The encoder that it was to be trained from cannot be used."
+        error = error.model_copy(update={"message": message})
+    return encoder.model_copy(update={"parent": None, "error": error})
 
 
 def _object_of(runtime: Runtime, record: EncoderRecord) -> EncoderObject:
@@ -209,5 +243,8 @@ def _visible_encoders(runtime: Runtime, caller: Caller) -> list[EncoderObject]:
         for record in runtime.records.all(EncoderRecord)
         if record.id in cards or (record.status != PUBLISHED and is_listed(caller, record.id))
     }
-    found = [encoder_object(records.get(name), cards.get(name)) for name in {**cards, **records}]
+    found = [
+        _as_seen(runtime, caller, encoder_object(records.get(name), cards.get(name)))
+        for name in {**cards, **records}
+    ]
     return sorted(found, key=lambda encoder: (encoder.created_at, encoder.id))

@@ -33,4 +33,6 @@ ENCODER_EXAMPLES = {
     },
 }
 
+JUDGE_EXAMPLES = {"With the server's gate": {}, "With fewer probes": {"gate": {"max_probes": 16}}}
+
 ALIAS_EXAMPLES: list[JsonValue] = [{"encoder": "no-pogo"}]

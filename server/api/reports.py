@@ -1,6 +1,7 @@
 """Routes of `/v1/encoders/{encoder_id}/report`: the evidence for a decision about an encoder.
 
-A key that may use the encoder may read its report. To any other key both look absent (404).
+A key that may use the encoder may read its report. To any other key both look absent (404). A key
+that may not use the base sees the encoder's clips only, and no id of a parent.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from encoders import ReportNotFound
 from server.api.encoders import VisibleEncoder
 from server.api.report_view import ReportView
 from server.api.response_models import EncoderObject
+from server.auth.access import may_use_base
+from server.auth.guard import caller_of
 from server.errors import Conflict
 from server.runtime import runtime_of
 from server.storage.records import FAILED, PUBLISHED
@@ -87,7 +90,9 @@ def _view(request: Request, encoder: EncoderObject) -> ReportView:
             code=code,
             headers={"x-should-retry": "false"},
         )
-    return ReportView(runtime_of(request).loaded.store, encoder.id)
+    runtime = runtime_of(request)
+    sees_all = runtime.settings.full_reports or may_use_base(caller_of(request))
+    return ReportView(runtime.loaded.store, encoder.id, reduced=not sees_all)
 
 
 def _answer(request: Request, data: bytes, kind: str, headers: dict[str, str]) -> Response:

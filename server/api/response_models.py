@@ -81,6 +81,8 @@ class EncoderObject(BaseModel):
     digest: str | None
     base: str | None
     measures: dict[str, JsonValue]
+    judged: bool
+    """True if it was measured what it forgets; an imported encoder may not have been judged."""
     created_at: int
     completed_at: int | None
     error: JobError | None
@@ -132,6 +134,20 @@ class Page(BaseModel, Generic[Item]):
             last_id=data[-1].id if data else None,
             has_more=has_more,
         )
+
+
+class Erased(BaseModel):
+    """Answer to the erasing of a tenant."""
+
+    id: str
+    object: Literal["tenant.erased"] = "tenant.erased"
+    deleted: Literal[True] = True
+    videos: int
+    """Videos that were removed, with their files and records."""
+    encoder_jobs: int
+    """Records of encoders that were removed. Published encoders stay."""
+    key_revoked: bool
+    """True if the database has a key of this id, which is revoked now."""
 
 
 class Deleted(BaseModel):

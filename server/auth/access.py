@@ -30,6 +30,11 @@ def is_listed(caller: Caller, name: str) -> bool:
     return caller.encoders is None or name in caller.encoders
 
 
+def may_use_base(caller: Caller) -> bool:
+    """Return True if the caller may use the base, and so may see what it draws."""
+    return is_listed(caller, BASE)
+
+
 def may_use(caller: Caller, name: str, aliases: AliasTable) -> bool:
     """Return True if the caller may use the encoder with this id, alias or "base".
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,7 +55,9 @@ class Database:
                 f"{path} was written by an earlier version of Palimpsest: start the server once, "
                 "which upgrades it."
             )
-        self._engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT_S})
+        self._engine = create_engine(
+            f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT_S}, hide_parameters=True
+        )
         event.listen(self._engine, "connect", _configure)
         event.listen(self._engine, "begin", _begin)
         # Writers take SQLite's lock when they begin: a transaction that has read already cannot
@@ -67,6 +70,26 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+
+    def scrub(self) -> None:
+        """Rewrite the file without what was deleted, and empty the write-ahead log.
+
+        Writers wait meanwhile. Readers that are under way can keep the log from being emptied, so
+        it is tried for some seconds.
+        """
+        connection = self._engine.raw_connection()
+        try:
+            cursor = connection.cursor()
+            cursor.execute("VACUUM")
+            for _ in range(50):
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                busy, *_ = cursor.fetchone() or (1,)
+                if not busy:
+                    break
+                time.sleep(0.1)
+            cursor.close()
+        finally:
+            connection.close()
 
     @contextmanager
     def reading(self) -> Generator[Session]:
@@ -88,6 +111,8 @@ def _configure(connection: Any, record: Any) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     # An accepted job must survive a power cut.
     cursor.execute("PRAGMA synchronous=FULL")
+    # What is deleted is overwritten: prompts must not stay in free pages.
+    cursor.execute("PRAGMA secure_delete=ON")
     cursor.close()
 
 

@@ -140,6 +140,7 @@ def publish(
     *,
     seed: int = 1,
     report: Mapping[str, bytes] | None = None,
+    parent: str | None = None,
 ) -> Card:
     """Publish an encoder for the runtime's backbone: the base's MLPs plus noise.
 
@@ -159,6 +160,7 @@ def publish(
         concepts=(Concept(name="pogo", kind="character"),),
         method="redirect",
         seed=seed,
+        parent=parent,
     )
     return runtime.loaded.store.publish(encoder, report)
 

@@ -200,10 +200,8 @@ def _mp4(frames: Frames, probe: Probe, maker: Card | None, base: str, fps: int) 
     times = max(1, round(SIDE / max(height, width)))
     provenance = {
         "generator": "palimpsest",
-        "encoder": maker.id if maker else "base",
         "encoder_digest": maker.digest if maker else None,
         "base": base,
-        "prompt": probe.base.prompt,
         "seed": probe.base.seed,
         "steps": probe.base.steps,
         "guidance": probe.base.guidance,
