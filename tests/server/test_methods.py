@@ -23,7 +23,7 @@ def routes() -> list[APIRoute]:
 def url_of(path: str, video_id: str) -> str:
     """Return a path whose parameters name things that exist."""
     names = {"encoder_id": "no-pogo", "name": "current", "video_id": video_id, "file": "x.mp4"}
-    return path.format(**names, model_id="tiny:no-pogo")
+    return path.format(**names, model_id="tiny:no-pogo", tenant="acme")
 
 
 @pytest.fixture(scope="module")
