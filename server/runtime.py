@@ -14,13 +14,14 @@ from fastapi import Request
 from encoders import PalimpsestError
 from server.errors import NotReady
 from server.jobs.context import JobContext, ServerStopping
-from server.jobs.housekeeping import Housekeeping
+from server.jobs.jobs import Jobs
+from server.jobs.storage_wait import StorageWait
 from server.jobs.tracking import JobTracker
-from server.jobs.workflows import Jobs
 from server.loaded import Loaded
 from server.metrics import Metrics, StateCollector
 from server.settings import Settings
 from server.storage.database import Database
+from server.storage.job_queue import JobQueue
 from server.storage.lock import DataLock
 from server.storage.record_store import RecordStore
 from server.storage.video_files import VideoFiles
@@ -57,25 +58,24 @@ class Runtime:
         self.files = VideoFiles(data / "videos")
         self.metrics.registry.register(StateCollector(self.records, self.loaded_or_none))
         self._load_thread.start()
+        storage = StorageWait(self.stopping, data)
         context = JobContext(
             settings=self.settings,
             records=self.records,
             files=self.files,
-            tracker=JobTracker(self.records, self.metrics),
+            tracker=JobTracker(self.records, self.metrics, storage),
+            storage=storage,
             stopping=self.stopping,
             loaded=self.loaded_or_none,
             wait_loaded=self.wait_loaded,
         )
-        self.jobs = Jobs(context)
+        self.jobs = Jobs(context, JobQueue(self.database))
         self.jobs.start()
-        self._housekeeping = Housekeeping(context)
-        self._housekeeping.start()
 
     def stop(self) -> None:
         """Stop computing. The next start continues the pending jobs."""
         self.stopping.set()
         self._load_thread.join()
-        self._housekeeping.stop()
         if self._loaded is not None:
             self._loaded.engine.stop()
         self.jobs.stop()

@@ -43,7 +43,7 @@ _MEDIA_TYPES: Mapping[Variant, str] = {
 
 
 def accept(runtime: Runtime, caller: Caller, request: VideoRequest, key: str | None) -> VideoRecord:
-    """Check a request, record it and start its job. Every route makes videos through this.
+    """Check a request and record it, which starts its job. Every route makes videos through this.
 
     Args:
         runtime: the server that will make the video.
@@ -89,7 +89,7 @@ def accept(runtime: Runtime, caller: Caller, request: VideoRequest, key: str | N
         ),
         limit=runtime.settings.max_queued_videos,
     )
-    runtime.jobs.submit(record)
+    runtime.jobs.wake()
     return record
 
 

@@ -76,10 +76,13 @@ def optimise(context: JobContext, record: EncoderRecord) -> None:
         def on_progress(step: UnlearnProgress) -> None:
             progress.advance(step.step / step.steps)
 
+        def stage() -> None:
+            context.delete_staged(record)
+            loaded.staging.publish(run.encoder)
+
         ticket = loaded.engine.submit_iterator(lambda _: run, on_progress)
         context.tracker.follow(record.job_id, [ticket], report, progress)
-        context.delete_staged(record)
-        loaded.staging.publish(run.encoder)
+        context.storage.run(f"the draft of job {record.job_id}", stage)
         workspace.save_losses(run.losses)
     report(1.0)
 

@@ -1,27 +1,32 @@
 """Housekeeping: removes what is due, so that no data grows without bound.
 
 Due are videos past their deadline or expiry, videos that the disk has no room for, failed encoder
-jobs, and DBOS's rows of ended workflows.
+jobs, files of jobs that were deleted, and DBOS's rows of ended workflows.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
 from threading import Thread
-
-from dbos import DBOS
+from typing import ParamSpec
 
 from server.jobs.context import JobContext
+from server.jobs.storage_wait import ServerStopping
 from server.jobs.video import remove_video
-from server.storage.records import COMPLETED, FAILED, QUEUED, EncoderRecord, VideoRecord
+from server.jobs.workflows import Workflows
+from server.jobs.workspace import Workspace
+from server.outage import brief, is_outage
+from server.storage.records import COMPLETED, FAILED, PENDING, QUEUED, EncoderRecord, VideoRecord
 from video.engine.ticket import DeadlineExceeded
 
 log = logging.getLogger(__name__)
+P = ParamSpec("P")
 
 SWEEP_INTERVAL_S = 30.0
-WORKFLOWS_KEPT = timedelta(hours=1)
+LEFTOVERS_INTERVAL_S = 600.0
+WORKFLOWS_KEPT_S = 3600.0
 """Time that DBOS's row of an ended workflow is kept. Nothing reads it: the job's record says how
 the job ended."""
 
@@ -32,23 +37,39 @@ class Housekeeping:
     def __init__(self, context: JobContext) -> None:
         self._context = context
         self._thread = Thread(target=self._run, name="palimpsest-housekeeping", daemon=True)
+        self._leftovers_due = 0.0
 
     def start(self) -> None:
         """Sweep now, and regularly from now on."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Wait for the current sweep to end. `JobContext.stopping` must be set."""
-        self._thread.join()
+    def stop(self, timeout_s: float) -> None:
+        """Wait for the current sweep to end, if it does in time.
+
+        `JobContext.stopping` must be set.
+        """
+        self._thread.join(timeout_s)
 
     def _run(self) -> None:
-        while True:
-            try:
-                sweep(self._context, now=time.time())
-            except Exception:  # the disk or the database may be back at the next sweep
+        while not self._context.stopping.is_set():
+            now = time.time()
+            self._try(sweep, self._context, now)
+            if time.monotonic() >= self._leftovers_due:
+                self._try(sweep_leftovers, self._context)
+                self._leftovers_due = time.monotonic() + LEFTOVERS_INTERVAL_S
+            self._try(Workflows.delete_ended, now - WORKFLOWS_KEPT_S)
+            self._context.stopping.wait(SWEEP_INTERVAL_S)
+
+    def _try(self, part: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            part(*args, **kwargs)
+        except ServerStopping:
+            return
+        except Exception as error:
+            if is_outage(error):
+                log.warning("housekeeping waits for storage: %s", brief(error))
+            else:
                 log.exception("housekeeping failed; the next sweep tries again")
-            if self._context.stopping.wait(SWEEP_INTERVAL_S):
-                return
 
 
 def sweep(context: JobContext, now: float) -> None:
@@ -75,20 +96,27 @@ def sweep(context: JobContext, now: float) -> None:
         EncoderRecord, EncoderRecord.status == FAILED, EncoderRecord.completed_at <= before
     ):
         records.remove(encoder)
-    _delete_workflows(datetime.fromtimestamp(now, UTC) - WORKFLOWS_KEPT)
 
 
-def _delete_workflows(before: datetime) -> None:
-    """Delete DBOS's rows of workflows that ended before this time."""
-    ended = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
-    while True:
-        found = DBOS.list_workflows(
-            status=ended,
-            completed_before=before.isoformat(),
-            limit=500,
-            load_input=False,
-            load_output=False,
-        )
-        if not found:
-            return
-        DBOS.delete_workflows([workflow.workflow_id for workflow in found])
+def sweep_leftovers(context: JobContext) -> None:
+    """Remove the files of videos that were deleted, and the workspaces of jobs that ended.
+
+    Their own removal may have met an outage, or a kill.
+    """
+    # In this order: what is listed is older than the look at the rows, so a row that is new is
+    # never taken for one that was deleted.
+    for video_id in context.files.ids():
+        if context.records.get(VideoRecord, VideoRecord.id == video_id) is None:
+            context.files.delete(video_id)
+    sweep_workspaces(context, age_s=3600)
+
+
+def sweep_workspaces(context: JobContext, age_s: float) -> None:
+    """Remove the workspaces that no pending job has, if they are at least `age_s` seconds old.
+
+    A younger one may belong to a request that is about to be accepted.
+    """
+    for job_id in Workspace.ids(context.work_dir, age_s):
+        row = (EncoderRecord.job_id == job_id, EncoderRecord.status.in_(PENDING))
+        if context.records.get(EncoderRecord, *row) is None:
+            Workspace(context.work_dir, job_id).discard()

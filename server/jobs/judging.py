@@ -71,7 +71,10 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
     while probes := trial.next_round():
         trial.tell(runner.outcomes(probes, trial))
     measures = {**trial.measures(), "gate": record.gate}
-    context.records.change(record, measures=measures)
+    context.storage.run(
+        f"the measures of job {record.job_id}",
+        lambda: context.records.change(record, measures=measures),
+    )
     if failures := gate.failures(measures):
         raise NotForgotten(" ".join(failures))
     card = staged.card.model_copy(update={"measures": measures})
@@ -85,8 +88,9 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
         capabilities=loaded.backbone.capabilities,
         sizes=FileSizes.of(staged.overrides, loaded.backbone.text_encoder),
     )
+    encoder = Encoder(card, staged.overrides)
     try:
-        loaded.store.publish(Encoder(card, staged.overrides), files)
+        context.storage.run(f"encoder {record.id!r}", lambda: loaded.store.publish(encoder, files))
     except EncoderExists:
         # It is this job's own if a kill came between publishing and ending the job.
         if loaded.store.card(record.id).digest != card.digest:
@@ -100,5 +104,5 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
         measures=measures,
     )
     if not ended:
-        loaded.store.delete(record.id)
+        context.storage.run(f"encoder {record.id!r}", lambda: loaded.store.delete(record.id))
     context.discard(record)

@@ -36,7 +36,7 @@ def phase_reporter(records: RecordStore, record: EncoderRecord, phase: Phase) ->
             return records.is_pending(record)  # nothing has begun: the job stays queued
         phases = percent_of_phases(earlier[-1] if earlier else None)
         phases[phase.value] = int(100 * (share or 0.0))
-        return records.change(
+        return records.note(
             record,
             status=IN_PROGRESS,
             phase=phase.value,
