@@ -14,6 +14,7 @@ _ERRNOS = frozenset(
     {
         errno.ENOSPC,
         errno.EDQUOT,
+        errno.EFBIG,
         errno.EMFILE,
         errno.ENFILE,
         errno.EIO,

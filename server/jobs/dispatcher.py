@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 SWEEP_INTERVAL_S = 2.0
 _LOADING_INTERVAL_S = 0.1
-_MAX_INTERRUPTIONS = 20
+MAX_INTERRUPTIONS = 20
 """A job is given up when the server was killed this often while it worked on it, and the job saved
 nothing in between: the job may be the cause."""
 
@@ -123,7 +123,7 @@ class Dispatcher:
         for table in (VideoRecord, EncoderRecord):
             for record in context.records.all(table, table.status == IN_PROGRESS):
                 count = record.interruptions + 1
-                if count > _MAX_INTERRUPTIONS:
+                if count > MAX_INTERRUPTIONS:
                     message = f"The server was killed {count} times while it worked on this job."
                     context.fail(record, Abandoned(message))
                 else:
