@@ -25,11 +25,13 @@ def render(context: JobContext, record: VideoRecord) -> None:
             since the request was accepted.
     """
     ticket = context.storage.run(f"video {record.id}", lambda: _computed(context, record))
-    # Encoded frames are small: they are what is kept while storage is out.
     metadata = provenance(record, context.wait_loaded().backbone)
-    contents = context.encode_pool.submit(encode_clip, ticket.result(), record, metadata).result()
+    contents = context.storage.run(  # it needs a temporary file
+        f"the encoding of video {record.id}",
+        lambda: context.encode_pool.submit(encode_clip, ticket.result(), record, metadata).result(),
+    )
     seconds = round(ticket.seconds, 3)
-    del ticket
+    del ticket  # while storage is out, only the encoded clip is kept in memory
     context.storage.run(
         f"the files of video {record.id}", lambda: context.files.write(record.id, contents)
     )

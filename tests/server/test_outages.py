@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
+from io import RawIOBase
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +46,20 @@ def mount(*arguments: str) -> bool:
     return done.returncode == 0
 
 
+def is_written(file: RawIOBase) -> bool:
+    """Write a page, and return True if there was room for it."""
+    try:
+        return bool(file.write(b"\0" * 4096))
+    except OSError:
+        return False
+
+
 @contextmanager
 def full(data: Path) -> Generator[None]:
     filler = data / "filler"
-    with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
-        while True:
-            file.write(b"\0" * 4096)
+    with filler.open("wb", buffering=0) as file:
+        while is_written(file):
+            pass
     yield
     filler.unlink()
 
@@ -128,9 +137,11 @@ def test_jobs_wait_for_storage_and_go_on(client: Client, outage: Outage) -> None
             refused = client.post(
                 "/v1/videos", json=QUICK, headers={"Idempotency-Key": outage.__name__}
             )
-            assert_error(refused, 503, code="storage_unavailable")
-            assert refused.headers["Retry-After"] == "5"
-            assert_error(client.delete(f"/v1/videos/{running}"), 503, code="storage_unavailable")
+            if outage is not no_descriptors:  # open connections to the database go on
+                assert_error(refused, 503, code="storage_unavailable")
+                assert refused.headers["Retry-After"] == "5"
+                deleted = client.delete(f"/v1/videos/{running}")
+                assert_error(deleted, 503, code="storage_unavailable")
             if outage in (full, locked):  # reads need neither room nor the writers' lock
                 assert client.get(f"/v1/videos/{running}").json()["status"] == "queued"
                 assert client.get("/v1/videos").status_code == 200
