@@ -7,6 +7,7 @@ and little else. Settings are environment variables (`server.settings`).
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -14,18 +15,26 @@ import bentoml
 from bentoml.validators import ContentType
 
 from encoders import PalimpsestError
+from server.address import listening_address, url_of
 from server.auth import bind_address
 from server.auth.guard import Guard, caller_of
-from server.auth.keys import keyring_of
+from server.auth.live_keys import LiveKeys
+from server.auth.proxies import TrustedProxies, disable_uvicorns
 from server.errors import error_response
 from server.lazy_app import LazyApp
 from server.parent_watchdog import announce_parent, die_with_parent
 from server.settings import Settings
+from server.start_checks import check_address, check_data_dir, one_line, say_waiting
+from server.storage.private_files import UMASK
+from server.storage.stored_keys import stored_keys
+from server.supervision import Supervisor
 
-settings = Settings()
-keyring = keyring_of(settings.keys_file)
+with one_line():
+    settings = Settings()
+    keys = LiveKeys(settings.keys_file, lambda: stored_keys(settings.database))
 app = LazyApp(settings)
 die_with_parent()
+disable_uvicorns()
 
 
 @bentoml.service(
@@ -43,9 +52,15 @@ class Palimpsest:
     @bentoml.on_deployment
     @staticmethod
     def prepare() -> None:
-        """Check the address in BentoML's parent process, before a port is opened."""
-        bind_address.check(settings)
-        announce_parent()
+        """Check in BentoML's parent process that the server can start, before a port is opened."""
+        os.umask(UMASK)  # the worker's too: what is stored is for the server's user alone
+        bind_address.check(settings, is_keyed=keys.is_keyed)
+        host, port = listening_address(settings)
+        with one_line():
+            check_data_dir(settings.data_dir, on_wait=say_waiting)
+            check_address(host, port)
+        announce_parent(url_of(host, port))
+        Supervisor(settings.drain_seconds + settings.stop_seconds + 1.5).install()
 
     async def __is_ready__(self) -> bool:
         """Return True once the models are loaded."""
@@ -74,7 +89,10 @@ class Palimpsest:
 
 Palimpsest.add_asgi_middleware(
     Guard,  # pyright: ignore[reportArgumentType]  # typed as an instance, but the class is needed
-    keyring=keyring,
+    keys=keys,
     max_body_bytes=settings.max_body_bytes,
+    max_fields_bytes=settings.max_fields_bytes,
     observe=app.observe,
+    proxies=TrustedProxies(settings.trusted_proxies),
 )
+Palimpsest.add_asgi_middleware(app.drain.middleware)  # pyright: ignore[reportArgumentType]

@@ -81,6 +81,20 @@ class BodyTooLarge(ApiError):
     code = "body_too_large"
 
 
+class RequestTimeout(ApiError):
+    """The request did not arrive in time."""
+
+    status = 408
+    code = "request_timeout"
+
+
+class UnsupportedMediaType(ApiError):
+    """The body is in a form that is not read."""
+
+    status = 415
+    code = "unsupported_media_type"
+
+
 class Unprocessable(ApiError):
     """An idempotency key was used again for another request."""
 
@@ -100,6 +114,13 @@ class QueueFull(ApiError):
 
     status = 429
     code = "queue_full"
+
+
+class ServerBusy(ApiError):
+    """The server does too much of this already."""
+
+    status = 503
+    code = "server_busy"
 
 
 class NotReady(ApiError):
@@ -128,6 +149,8 @@ _STATUS_OF_CODE = {
     "alias_not_found": 404,
     "report_not_found": 404,
     "encoder_exists": 409,
+    "encoder_judged": 409,
+    "encoder_damaged": 409,
     "alias_exists": 409,
 }
 # Codes for answers of the framework, which have a status only.

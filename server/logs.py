@@ -10,6 +10,8 @@ from contextvars import ContextVar
 
 from pythonjsonlogger.json import JsonFormatter
 
+from server import safe_errors
+
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 """Id of the request that is being answered, or whose job is being worked on."""
 
@@ -18,7 +20,11 @@ ROOMS = ("palimpsest", "encoders", "server", "unlearn", "video")
 
 
 def set_up() -> None:
-    """Write the log lines of the server's rooms from now on. A second call changes nothing."""
+    """Write the log lines of the server's rooms from now on. A second call changes nothing.
+
+    From now on no logger of the process writes users' texts (`server.safe_errors`).
+    """
+    safe_errors.install()
     formatter = JsonFormatter(
         ["levelname", "name", "message", "request_id"],
         rename_fields={"levelname": "level", "name": "logger"},

@@ -10,7 +10,16 @@ from starlette.concurrency import run_in_threadpool
 
 from encoders.version import VERSION
 from server import errors
-from server.api import aliases, encoders, health, landing_page, models, reports, videos
+from server.api import (
+    aliases,
+    encoders,
+    health,
+    judgements,
+    landing_page,
+    models,
+    reports,
+    videos,
+)
 from server.api.openapi import DocumentedApp
 from server.api.response_models import ErrorAnswer
 from server.runtime import Runtime
@@ -50,6 +59,15 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.runtime = runtime
     errors.install(app)
-    for routes in (videos, encoders, reports, aliases, models, health, landing_page):
+    for routes in (
+        videos,
+        encoders,
+        judgements,
+        reports,
+        aliases,
+        models,
+        health,
+        landing_page,
+    ):
         app.include_router(routes.router)
     return app

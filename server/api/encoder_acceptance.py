@@ -11,7 +11,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from encoders import (
-    AliasExists,
     Card,
     Concept,
     EncoderExists,
@@ -19,7 +18,7 @@ from encoders import (
     PalimpsestError,
 )
 from server.api import images
-from server.api.request_models import EncoderRequest
+from server.api.request_models import EncoderRequest, JudgeRequest
 from server.api.request_parsing import request_hash
 from server.auth.access import require_admin
 from server.auth.keys import Caller
@@ -28,6 +27,7 @@ from server.jobs.judging import judge_of
 from server.jobs.workspace import Workspace
 from server.outage import is_outage
 from server.settings import Settings
+from server.storage.record_store import alias_exists
 from server.storage.records import EncoderRecord
 from unlearn.settings import UnlearnSettings
 from unlearn.trial.gate import Gate
@@ -36,6 +36,7 @@ from unlearn.trial.probes import check_known
 if TYPE_CHECKING:
     from server.loaded import Loaded
     from server.runtime import Runtime
+    from server.storage.alias_table import AliasTable
     from video.models.backbone import Backbone
 
 
@@ -65,13 +66,13 @@ def accept(
         return earlier
     loaded = runtime.loaded
     wanted = request.wanted()
-    parent = parent_of(request, loaded)
+    parent = parent_of(request, loaded, runtime.aliases)
     settings = checked_settings(request, loaded, runtime.settings)
     check_concepts(wanted, loaded.backbone)
     concepts = (*(parent.concepts if parent else ()), *wanted)
     check_known(concepts, judge_of(loaded))
     record = EncoderRecord(
-        id=_free_id(request, loaded),
+        id=_free_id(request, loaded, runtime.aliases),
         job_id=f"encoder_{uuid.uuid4().hex}",
         owner=caller.id,
         idempotency_key=key,
@@ -104,7 +105,7 @@ def accept(
     return accepted
 
 
-def parent_of(request: EncoderRequest, loaded: Loaded) -> Card | None:
+def parent_of(request: EncoderRequest, loaded: Loaded, aliases: AliasTable) -> Card | None:
     """Return the card of the parent encoder; None if the request names none.
 
     Raises:
@@ -114,7 +115,7 @@ def parent_of(request: EncoderRequest, loaded: Loaded) -> Card | None:
     if request.parent is None:
         return None
     try:
-        card = loaded.store.card(loaded.store.resolve(request.parent))
+        card = loaded.store.card(aliases.resolve(request.parent, loaded.store))
     except PalimpsestError as error:
         error.param = "parent"
         raise
@@ -170,7 +171,7 @@ def check_concepts(concepts: Sequence[Concept], backbone: Backbone) -> None:
                 )
 
 
-def gate_of(request: EncoderRequest, settings: Settings) -> dict[str, Any]:
+def gate_of(request: EncoderRequest | JudgeRequest, settings: Settings) -> dict[str, Any]:
     """Return all thresholds of the gate: the request's, and the server's for the rest."""
     given = request.gate.model_dump(exclude_none=True)
     return {name: given.get(name, getattr(settings, name)) for name in asdict(Gate())}
@@ -209,11 +210,11 @@ def _save_images(
     workspace.save_images(0, pictures)
 
 
-def _free_id(request: EncoderRequest, loaded: Loaded) -> str:
+def _free_id(request: EncoderRequest, loaded: Loaded, aliases: AliasTable) -> str:
     """Return the requested id, or a new one. Raise AliasExists or EncoderExists if it is taken."""
     encoder_id = request.id or _new_id(request.wanted()[0].name)
-    if loaded.store.alias_target(encoder_id) is not None:
-        raise AliasExists(f"{encoder_id!r} is an alias: choose another id.", param="id")
+    if aliases.target(encoder_id) is not None:
+        raise alias_exists(encoder_id)
     with suppress(EncoderNotFound):
         loaded.store.card(encoder_id)
         raise EncoderExists(

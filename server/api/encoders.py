@@ -37,7 +37,8 @@ router = APIRouter(prefix="/v1/encoders", tags=["encoders"])
 
 def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderObject:
     """Return an encoder as a client sees it, from its job, its card, or both."""
-    if record is not None and (card is None or record.status in PENDING):
+    judging = record if record is not None and record.judges is not None else None
+    if record is not None and (card is None or (record.status in PENDING and not judging)):
         return EncoderObject.model_validate(
             {
                 "id": record.id,
@@ -52,6 +53,7 @@ def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderOb
                 "digest": None,
                 "base": None,
                 "measures": record.measures,
+                "judged": "concepts" in record.measures,
                 "created_at": record.created_at,
                 "completed_at": record.completed_at,
                 "error": job_error(record),
@@ -59,13 +61,16 @@ def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderOb
         )
     assert card is not None
     created = int(card.created_at.timestamp())
+    is_judging = judging is not None and judging.status in PENDING
+    share = judging.phases.get(Phase.JUDGING, 0) if is_judging and judging else 100
+    made = None if judging else record
     return EncoderObject.model_validate(
         {
             "id": card.id,
             "status": PUBLISHED,
-            "phase": PUBLISHED,
-            "progress": 100,
-            "phases": percent_of_phases(done=Phase.JUDGING),
+            "phase": Phase.JUDGING if is_judging else PUBLISHED,
+            "progress": share,
+            "phases": {**percent_of_phases(done=Phase.JUDGING), Phase.JUDGING.value: share},
             "concepts": card.concepts,
             "parent": card.parent,
             "settings": card.settings,
@@ -73,9 +78,10 @@ def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderOb
             "digest": card.digest,
             "base": card.base,
             "measures": card.measures,
-            "created_at": record.created_at if record is not None else created,
-            "completed_at": record.completed_at if record is not None else created,
-            "error": None,
+            "judged": "concepts" in card.measures,
+            "created_at": made.created_at if made is not None else created,
+            "completed_at": made.completed_at if made is not None else created,
+            "error": job_error(judging) if judging is not None else None,
         }
     )
 
@@ -128,14 +134,21 @@ def list_encoders(
 def visible_encoder(request: Request, encoder_id: str) -> EncoderObject:
     """Return the encoder with this id if the caller may use it, else raise EncoderNotFound."""
     runtime, caller = runtime_of(request), caller_of(request)
+    if not runtime.ready and is_listed(caller, encoder_id):
+        # A look at an encoder that is being made takes no model, so it is answered while one loads.
+        making = runtime.records.get(
+            EncoderRecord, EncoderRecord.id == encoder_id, EncoderRecord.status != PUBLISHED
+        )
+        if making is not None:
+            return encoder_object(making, None)
     store = runtime.loaded.store
-    if may_use(caller, encoder_id, store):
+    if may_use(caller, encoder_id, runtime.aliases):
         record = runtime.records.get(EncoderRecord, EncoderRecord.id == encoder_id)
         try:
-            return encoder_object(record, store.card(encoder_id))
+            return _as_seen(runtime, caller, encoder_object(record, store.card(encoder_id)))
         except EncoderNotFound:
             if record is not None and record.status != PUBLISHED:
-                return encoder_object(record, None)
+                return _as_seen(runtime, caller, encoder_object(record, None))
     raise EncoderNotFound(f"There is no encoder {encoder_id[:80]!r}.", param="encoder_id")
 
 
@@ -183,6 +196,20 @@ def delete_encoder(request: Request, encoder_id: str) -> Deleted:
     return Deleted(id=encoder_id, object="encoder.deleted")
 
 
+def _as_seen(runtime: Runtime, caller: Caller, encoder: EncoderObject) -> EncoderObject:
+    """Return the encoder without its parent's id, unless the caller may use the parent."""
+    parent = encoder.parent
+    if parent is None or runtime.settings.full_reports:
+        return encoder
+    if may_use(caller, parent, runtime.aliases):
+        return encoder
+    error = encoder.error
+    if error is not None and parent in error.message:
+        message = "The encoder that it was to be trained from cannot be used."
+        error = error.model_copy(update={"message": message})
+    return encoder.model_copy(update={"parent": None, "error": error})
+
+
 def _object_of(runtime: Runtime, record: EncoderRecord) -> EncoderObject:
     if record.status == PUBLISHED:
         return encoder_object(record, runtime.loaded.store.card(record.id))
@@ -192,11 +219,14 @@ def _object_of(runtime: Runtime, record: EncoderRecord) -> EncoderObject:
 def _visible_encoders(runtime: Runtime, caller: Caller) -> list[EncoderObject]:
     """Return the encoders and jobs that the caller may see, oldest first."""
     store = runtime.loaded.store
-    cards = {card.id: card for card in visible_cards(caller, store)}
+    cards = {card.id: card for card in visible_cards(caller, store, runtime.aliases)}
     records = {
         record.id: record
         for record in runtime.records.all(EncoderRecord)
         if record.id in cards or (record.status != PUBLISHED and is_listed(caller, record.id))
     }
-    found = [encoder_object(records.get(name), cards.get(name)) for name in {**cards, **records}]
+    found = [
+        _as_seen(runtime, caller, encoder_object(records.get(name), cards.get(name)))
+        for name in {**cards, **records}
+    ]
     return sorted(found, key=lambda encoder: (encoder.created_at, encoder.id))

@@ -12,9 +12,13 @@ from starlette.concurrency import run_in_threadpool
 
 from encoders import EncoderNotFound
 from server.api.response_models import EncoderObject, Video
+from server.drain import Stopping
 from server.errors import NotFound
 from server.storage.notifier import JobNotifier
 from server.storage.records import PENDING
+
+RECONNECT_MS = 5000
+"""Time after which a follower should connect again when the server stops: it may be restarting."""
 
 Followed = TypeVar("Followed", Video, EncoderObject)
 Answer = TypeVar("Answer")
@@ -36,6 +40,7 @@ async def changes(
 
     Raises:
         NotFound, EncoderNotFound: the job was deleted.
+        Stopping: the server stops before the job has ended; the next start goes on with it.
     """
     last: Followed | None = None
     with notifier.listening(job_id) as changed:
@@ -47,6 +52,8 @@ async def changes(
                 yield now
             if now.status not in PENDING:
                 return
+            if notifier.closed:
+                raise Stopping
             await changed.wait()
 
 
@@ -55,13 +62,17 @@ async def events(
 ) -> AsyncIterator[ServerSentEvent]:
     """Yield `changes` as server-sent events named by the job's status.
 
-    If the job is deleted, the last event is `deleted`.
+    If the job is deleted, the last event is `deleted`. If the server stops, it is `stopping`, with
+    the time after which an EventSource connects again by itself.
     """
     try:
         async for now in changes(notifier, job_id, look):
             yield ServerSentEvent(event=now.status, data=now)
     except (NotFound, EncoderNotFound):
         yield ServerSentEvent(event="deleted", data=None)
+    except Stopping:
+        # A browser's EventSource drops an event without data.
+        yield ServerSentEvent(event="stopping", data={"code": "stopping"}, retry=RECONNECT_MS)
 
 
 async def cancelled_with_caller(request: Request, answer: Awaitable[Answer]) -> Answer:

@@ -201,6 +201,12 @@ class EncoderRequest(_Request):
         )
 
 
+class JudgeRequest(_Request):
+    """Body of `POST /v1/encoders/{encoder_id}/judge`; it may be an empty object."""
+
+    gate: GateRequest = GateRequest()
+
+
 class AliasRequest(_Request):
     """Body of `PUT /v1/aliases/{name}`."""
 

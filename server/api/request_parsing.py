@@ -17,19 +17,12 @@ from pydantic_core import from_json
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
-from server.errors import ApiError, InvalidRequest, validation_error
+from server.errors import InvalidRequest, UnsupportedMediaType, validation_error
 
 _BRACKETED = re.compile(r"([A-Za-z_]\w*)\[(\w*)\]")
 _MAX_FIELDS = 200
 
 Checked = TypeVar("Checked", bound=BaseModel)
-
-
-class UnsupportedMediaType(ApiError):
-    """The body is neither JSON nor a form."""
-
-    status = 415
-    code = "unsupported_media_type"
 
 
 async def read_fields(request: Request, *, max_files: int) -> dict[str, Any]:

@@ -75,6 +75,8 @@ class EncoderObject(BaseModel):
     digest: str | None
     base: str | None
     measures: dict[str, JsonValue]
+    judged: bool
+    """True if it was measured what it forgets; an imported encoder may not have been judged."""
     created_at: int
     completed_at: int | None
     error: JobError | None

@@ -25,6 +25,7 @@ from server.api.video_parameters import parameters_of
 from server.auth.access import choose
 from server.auth.guard import caller_of
 from server.auth.keys import Caller
+from server.drain import Stopping
 from server.errors import Conflict, InvalidRequest, JobFailed, NotFound
 from server.runtime import Runtime, runtime_of
 from server.storage.records import COMPLETED, FAILED, PENDING, VideoRecord
@@ -73,7 +74,7 @@ def accept(runtime: Runtime, caller: Caller, request: VideoRequest, key: str | N
             "most.",
             param="expires_after",
         )
-    encoder = choose(caller, store, backbone, request.model, request.encoder)
+    encoder = choose(caller, store, runtime.aliases, backbone, request.model, request.encoder)
     record = runtime.records.accept(
         VideoRecord(
             id=f"video_{uuid.uuid4().hex}",
@@ -98,6 +99,7 @@ async def finished(runtime: Runtime, record: VideoRecord) -> VideoRecord:
 
     Raises:
         JobFailed: the video failed, or it was deleted.
+        Stopping: the server stops first. The video stays accepted.
     """
 
     def look() -> Video:
@@ -111,13 +113,27 @@ async def finished(runtime: Runtime, record: VideoRecord) -> VideoRecord:
     try:
         async for _ in changes(runtime.records.notifier, record.id, look):
             pass
+    except Stopping:
+        raise stopped_waiting(record) from None
     except asyncio.CancelledError:
-        runtime.jobs.remove(record)
+        if not runtime.stopping.is_set():  # else the connection was closed by the server
+            runtime.jobs.remove(record)
         raise
     if record.status == FAILED:
         message = f"Video {record.id} failed: {record.error_message}"
         raise JobFailed(message, code=record.error_code)
     return record
+
+
+def stopped_waiting(record: VideoRecord) -> Stopping:
+    """Return the error for a caller whose video will be made after the server's restart."""
+    error = Stopping(
+        f"The server is stopping. Video {record.id} stays accepted, and is made after the restart: "
+        f"ask for it at /v1/videos/{record.id}."
+    )
+    # A client's library that retries would make a second video.
+    error.headers |= {"x-video-id": record.id, "x-should-retry": "false"}
+    return error
 
 
 async def generate(

@@ -19,6 +19,7 @@ from server.jobs.workspace import Workspace
 from server.loaded import Loaded
 from server.outage import brief, is_outage
 from server.settings import Settings
+from server.storage.alias_table import AliasTable
 from server.storage.record_store import RecordStore
 from server.storage.records import EncoderRecord, JobRecord
 from server.storage.video_files import VideoFiles
@@ -40,6 +41,7 @@ class JobContext:
 
     settings: Settings
     records: RecordStore
+    aliases: AliasTable
     files: VideoFiles
     tracker: JobTracker
     storage: StorageWait

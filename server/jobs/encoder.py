@@ -26,6 +26,8 @@ def make_images(context: JobContext, record: EncoderRecord) -> None:
 
     None are made if the client sent images, or if the method does not learn from any.
     """
+    if record.judges is not None:  # an encoder that exists
+        return
     from unlearn.few_shots import few_shot_requests, few_shots_of
 
     loaded = context.wait_loaded()
@@ -54,6 +56,8 @@ def make_images(context: JobContext, record: EncoderRecord) -> None:
 
 def optimise(context: JobContext, record: EncoderRecord) -> None:
     """Train the encoder, one step at a time between the steps of other requests, and stage it."""
+    if record.judges is not None:
+        return
     from unlearn import UnlearnTask, unlearn
 
     loaded = context.wait_loaded()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from encoders import Encoder, EncoderExists, PalimpsestError
+from encoders import Card, Encoder, EncoderExists, PalimpsestError
 from server.jobs.context import JobContext
 from server.jobs.phases import Phase, percent_of_phases
 from server.jobs.probe_runner import ProbeRunner
+from server.storage.record_store import alias_exists
 from server.storage.records import PUBLISHED, EncoderRecord
 from unlearn.report.build import report_files
 from unlearn.report.model import FileSizes
@@ -15,6 +16,7 @@ from unlearn.report.model import FileSizes
 if TYPE_CHECKING:
     from server.loaded import Loaded
     from unlearn.judges.base import Judge
+    from unlearn.trial.trial import Trial
 
 
 class NotForgotten(PalimpsestError):
@@ -43,33 +45,52 @@ def judge_of(loaded: Loaded) -> Judge:
     return loaded.judge
 
 
-def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
-    """Measure the staged encoder against the base, and publish it if it passes the gate.
+def try_encoder(
+    context: JobContext, record: EncoderRecord, card: Card
+) -> tuple[Trial, ProbeRunner]:
+    """Have an encoder's probes made and judged until the trial is decided.
 
     Raises:
-        NotForgotten: It does not pass; the record has its measures.
-        EncoderExists: Another encoder was published under its id meanwhile.
+        NothingToJudge: The judge knows none of its concepts.
+        Exception: A probe could not be made.
     """
     from unlearn.trial.gate import Gate
     from unlearn.trial.probes import judging_plan
     from unlearn.trial.trial import Trial
 
     loaded = context.wait_loaded()
-    staged, judge = loaded.staging.staged(record.id), judge_of(loaded)
+    judge = judge_of(loaded)
     gate = Gate(**record.gate)
     plan = judging_plan(
-        staged.card.concepts,
-        encoder=staged.card.ref,
+        card.concepts,
+        encoder=card.ref,
         judge=judge,
         book=loaded.backbone.prompts,
         capabilities=loaded.backbone.capabilities,
         most=gate.max_probes,
         videos=context.settings.judged_videos,
     )
-    trial = Trial(plan, staged.card.concepts, gate)
+    trial = Trial(plan, card.concepts, gate)
     runner = ProbeRunner(context, record, judge)
     while probes := trial.next_round():
         trial.tell(runner.outcomes(probes, trial))
+    return trial, runner
+
+
+def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
+    """Measure the staged encoder against the base, and publish it if it passes the gate.
+
+    Raises:
+        NotForgotten: It does not pass; the record has its measures.
+        AliasExists: Its id is an alias.
+        EncoderExists: Another encoder was published under its id meanwhile.
+    """
+    from unlearn.trial.gate import Gate
+
+    loaded = context.wait_loaded()
+    staged, judge = loaded.staging.staged(record.id), judge_of(loaded)
+    gate = Gate(**record.gate)
+    trial, runner = try_encoder(context, record, staged.card)
     measures = {**trial.measures(), "gate": record.gate}
     context.storage.run(
         f"the measures of job {record.job_id}",
@@ -87,7 +108,10 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
         model=loaded.backbone.name,
         capabilities=loaded.backbone.capabilities,
         sizes=FileSizes.of(staged.overrides, loaded.backbone.text_encoder),
+        issuer=context.settings.issuer,
     )
+    if context.aliases.target(record.id) is not None:
+        raise alias_exists(record.id)
     encoder = Encoder(card, staged.overrides)
     try:
         context.storage.run(f"encoder {record.id!r}", lambda: loaded.store.publish(encoder, files))

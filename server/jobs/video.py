@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from server.auth.keys import BASE
 from server.jobs.context import JobContext
 from server.storage.records import COMPLETED, IN_PROGRESS, PENDING, VideoRecord
 from server.storage.video_files import Variant
@@ -24,14 +23,8 @@ def render(context: JobContext, record: VideoRecord) -> None:
         Exception: The video cannot be made. This includes an encoder that was deleted or replaced
             since the request was accepted.
     """
-    ticket = context.storage.run(f"video {record.id}", lambda: _computed(context, record))
-    metadata = provenance(record, context.wait_loaded().backbone)
-    contents = context.storage.run(  # it needs a temporary file
-        f"the encoding of video {record.id}",
-        lambda: context.encode_pool.submit(encode_clip, ticket.result(), record, metadata).result(),
-    )
-    seconds = round(ticket.seconds, 3)
-    del ticket  # while storage is out, only the encoded clip is kept in memory
+    # While storage is out, only the encoded clip is kept in memory.
+    contents, seconds = _encoded(context, record)
     context.storage.run(
         f"the files of video {record.id}", lambda: context.files.write(record.id, contents)
     )
@@ -43,6 +36,19 @@ def render(context: JobContext, record: VideoRecord) -> None:
         bytes=sum(map(len, contents.values())),
     ):
         context.files.delete(record.id)
+
+
+def _encoded(context: JobContext, record: VideoRecord) -> tuple[dict[Variant, bytes], float]:
+    """Make the video's files, and return them with the seconds that the engine took."""
+    ticket = context.storage.run(f"video {record.id}", lambda: _computed(context, record))
+    metadata = provenance(record, context.wait_loaded().backbone)
+
+    def encode() -> dict[Variant, bytes]:
+        return context.encode_pool.submit(encode_clip, ticket.result(), record, metadata).result()
+
+    # It needs a temporary file.
+    contents = context.storage.run(f"the encoding of video {record.id}", encode)
+    return contents, round(ticket.seconds, 3)
 
 
 def _computed(context: JobContext, record: VideoRecord) -> Ticket[Frames]:
@@ -98,17 +104,17 @@ def remove_video(context: JobContext, record: VideoRecord) -> None:
 
 
 def provenance(record: VideoRecord, backbone: Backbone) -> dict[str, Any]:
-    """Return the mp4's metadata: everything that decides the pixels."""
+    """Return the mp4's metadata: what made the pixels, for anybody who gets the file.
+
+    It has no prompt, no name and no tenant: the record has these, and is found by its id.
+    """
     return {
         "generator": "palimpsest",
         "id": record.id,
-        "model": record.model,
-        "encoder": record.encoder_id or BASE,
+        "model": backbone.name,
         "encoder_digest": record.encoder_digest,
         "base": backbone.text_encoder.fingerprint,
         "dtype": str(backbone.dtype).removeprefix("torch."),
-        "prompt": record.prompt,
-        "negative_prompt": record.negative_prompt,
         "seed": record.seed,
         "steps": record.steps,
         "guidance": record.guidance,

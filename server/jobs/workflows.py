@@ -1,41 +1,37 @@
 """Workflows: DBOS runs the attempts at jobs, and keeps which of their steps are done.
 
 A workflow is one attempt at one job, and an attempt is started once. After a kill the row gets a
-new attempt (`server.jobs.dispatcher`), so nothing in DBOS's database is needed later: one that is
-damaged is replaced, and workflows of earlier processes are deleted.
+new attempt (`server.jobs.dispatcher`), so nothing in DBOS's database is needed later: workflows of
+earlier processes are deleted.
 """
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TypeVar
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 
 from server.jobs.context import JobContext
 from server.jobs.encoder import make_images, optimise
-from server.jobs.judging import judge_and_publish
+from server.jobs.judgement import judge
 from server.jobs.phases import Phase
 from server.jobs.storage_wait import ServerStopping
 from server.jobs.tracking import JobDeleted, workflow_id
 from server.jobs.video import render
 from server.logs import REQUEST_ID
-from server.outage import brief, is_outage
 from server.storage.records import PENDING, EncoderRecord, JobRecord, VideoRecord
 
-log = logging.getLogger(__name__)
 AnyRecord = TypeVar("AnyRecord", VideoRecord, EncoderRecord)
 
 _VERSION = "2"
 _RUN_PHASE: Mapping[Phase, Callable[[JobContext, EncoderRecord], None]] = {
     Phase.IMAGES: make_images,
     Phase.OPTIMISING: optimise,
-    Phase.JUDGING: judge_and_publish,
+    Phase.JUDGING: judge,
 }
 """The work of each phase. One that is done already returns at once."""
 
@@ -61,7 +57,7 @@ class Workflows:
         self._is_open = False
 
     def open(self) -> None:
-        """Start DBOS, unless it runs. A database that it cannot use is replaced.
+        """Start DBOS, unless it runs.
 
         Raises:
             Exception: DBOS's database cannot be reached just now.
@@ -70,15 +66,7 @@ class Workflows:
         _running = self
         if self._is_open:
             return
-        try:
-            self._launch()
-        except Exception as error:
-            if is_outage(error) or isinstance(error, OSError):
-                raise
-            log.warning("jobs.sqlite cannot be used and is replaced: %s", brief(error))
-            for suffix in ("", "-wal", "-shm", "-journal"):
-                Path(f"{self._path}{suffix}").unlink(missing_ok=True)
-            self._launch()
+        self._launch()
         self._is_open = True
 
     def close(self) -> None:

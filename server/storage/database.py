@@ -17,11 +17,16 @@ from server.storage.alias_rows import AliasRow
 from server.storage.key_rows import KeyRow, RateRow, UsageRow
 from server.storage.records import EncoderRecord, VideoRecord
 from server.storage.schema import Base
+from server.storage.sqlite_file import DatabaseUnusable, SqliteFile
+from server.storage.upgrade import check_records, upgrade
 
 BUSY_TIMEOUT_S = 5
 """Time that a transaction waits for another process to release the database's lock, and for the
 other threads of this one. Then it is an outage: requests are refused, jobs wait and try again."""
 
+_REMEDY = (
+    "restore it from a backup (docs/OPERATIONS.md), or set PALIMPSEST_DATA_DIR to a new directory"
+)
 
 TABLES: tuple[type[Base], ...] = (VideoRecord, EncoderRecord, KeyRow, UsageRow, RateRow, AliasRow)
 """Every table. Naming them here declares them in `Base.metadata`."""
@@ -36,12 +41,31 @@ class Database:
 
     Args:
         path: The file; it and its folder are created if absent.
+        jobs: DBOS's database, if there is one. If it holds something, an absent or empty `path` is
+            one that was lost.
+        may_upgrade: False to refuse the tables of an earlier version. Only the holder of the data
+            directory's lock may upgrade them: an earlier version's server may be using them.
+
+    Raises:
+        DatabaseUnusable: The file is damaged, another program's or a newer version's, or cannot be
+            opened. The message says what to do.
+        StorageAway: The file cannot be used just now.
     """
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+    def __init__(self, path: Path, *, jobs: Path | None = None, may_upgrade: bool = True) -> None:
+        self.file = SqliteFile(path, remedy=_REMEDY)
+        with self.file.explained():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            has_jobs = jobs is not None and jobs.is_file() and jobs.stat().st_size > 0
         self._path = path
+        state = check_records(self.file, has_jobs=has_jobs)
+        if state == "earlier" and not may_upgrade:
+            raise DatabaseUnusable(
+                f"{path} was written by an earlier version of Palimpsest: start the server once, "
+                "which upgrades it."
+            )
+        with self.file.explained():
+            path.touch()
         self._engine = create_engine(
             # A connection must not create the file: it would be an empty database in the place of
             # one that is away for a moment.
@@ -59,7 +83,9 @@ class Database:
         # SQLite lets waiting writers sleep and try again. A lock of our own wakes them at once, and
         # a writer that waits for it holds no connection that a reader could use.
         self._turn = Lock()
-        Base.metadata.create_all(self._writer)
+        with self.file.explained():
+            if state != "current":
+                upgrade(self._writer)
 
     def close(self) -> None:
         """Close every connection."""

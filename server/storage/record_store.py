@@ -8,11 +8,13 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from encoders import AliasExists
 from server.errors import Conflict, QueueFull, Unprocessable
 from server.outage import is_outage
+from server.storage.alias_rows import AliasRow
 from server.storage.database import Database
 from server.storage.notifier import JobNotifier
-from server.storage.records import PENDING, Job
+from server.storage.records import PENDING, EncoderRecord, Job
 
 AnyJob = TypeVar("AnyJob", bound=Job)
 
@@ -48,6 +50,7 @@ class RecordStore:
         Raises:
             QueueFull: `limit` jobs of this kind are pending.
             Conflict: The id is taken.
+            AliasExists: The id of an encoder job is an alias.
             Unprocessable: The idempotency key came with another request.
         """
         table = type(job)
@@ -61,6 +64,8 @@ class RecordStore:
                     param="id",
                     code="encoder_exists",
                 )
+            if table is EncoderRecord and session.get(AliasRow, job.id) is not None:
+                raise alias_exists(job.id)
             pending = select(func.count()).where(table.status.in_(PENDING))
             if (session.scalar(pending) or 0) >= limit:
                 raise QueueFull(
@@ -177,3 +182,10 @@ def _repeated(
     if earlier is not None and earlier.request_hash != digest:
         raise Unprocessable(f"Idempotency-Key {key!r} was used for another request. Use a new one.")
     return earlier
+
+
+def alias_exists(name: str) -> AliasExists:
+    """Return the error for an encoder whose id is an alias."""
+    return AliasExists(
+        f"{name!r} is an alias: choose another id, or delete the alias first.", param="id"
+    )

@@ -23,6 +23,8 @@ QUEUED, IN_PROGRESS, COMPLETED, PUBLISHED, FAILED = (
     "published",
     "failed",
 )
+JUDGES = "judges"
+"""Key in the settings of a job that judges a published encoder: the encoder's digest."""
 PENDING = (QUEUED, IN_PROGRESS)
 
 
@@ -129,6 +131,12 @@ class EncoderRecord(Job):
     phases: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """Percent of each phase."""
     measures: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+    @property
+    def judges(self) -> EncoderRef | None:
+        """The published encoder that this job judges; None for a job that makes an encoder."""
+        digest = self.settings.get(JUDGES)
+        return EncoderRef(self.id, digest) if isinstance(digest, str) else None
 
     @property
     def parent_ref(self) -> EncoderRef | None:

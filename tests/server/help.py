@@ -22,9 +22,12 @@ from starlette.testclient import TestClient
 from encoders import Card, Concept, Encoder
 from server.api.app import create_app
 from server.auth.guard import Guard
-from server.auth.keys import Key, hash_key, keyring_of
+from server.auth.keys import Key, hash_key
+from server.auth.live_keys import LiveKeys
+from server.auth.proxies import TrustedProxies
 from server.runtime import Runtime
 from server.settings import Settings
+from server.storage.stored_keys import stored_keys
 
 SERVER_TIMEOUT_S = float(os.environ.get("TEST_PATIENCE_SECONDS", "180"))
 """Seconds a test waits for an event before it fails. It is an upper bound, not an expectation: the
@@ -57,9 +60,11 @@ class Client(TestClient):
         super().__init__(
             Guard(
                 app,
-                keyring=keyring_of(settings.keys_file),
+                keys=LiveKeys(settings.keys_file, lambda: stored_keys(settings.database)),
                 max_body_bytes=settings.max_body_bytes,
+                max_fields_bytes=settings.max_fields_bytes,
                 observe=self.runtime.metrics.observe,
+                proxies=TrustedProxies(settings.trusted_proxies),
             ),
             base_url="http://127.0.0.1",
             client=("127.0.0.1", 50000),
@@ -126,6 +131,7 @@ def publish(
     *,
     seed: int = 1,
     report: Mapping[str, bytes] | None = None,
+    parent: str | None = None,
 ) -> Card:
     """Publish an encoder for the runtime's backbone: the base's MLPs plus noise.
 
@@ -145,6 +151,7 @@ def publish(
         concepts=(Concept(name="pogo", kind="character"),),
         method="redirect",
         seed=seed,
+        parent=parent,
     )
     return runtime.loaded.store.publish(encoder, report)
 
@@ -207,14 +214,14 @@ class Server:
         }
         self.client = httpx.Client(base_url=self.url, timeout=30)
 
-    def start(self) -> None:
-        """Start the server and wait until it is ready."""
+    def start(self, **environment: str) -> None:
+        """Start the server and wait until it is ready; `environment` is added for this start."""
         command = [sys.executable, "-m", "bentoml", "serve", "service:Palimpsest"]
         with self.log.open("ab") as log:
             self._parent = psutil.Popen(
                 [*command, "--host", "127.0.0.1", "--port", str(self.port)],
                 cwd=ROOT,
-                env=self._environment,
+                env=self._environment | environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -246,6 +253,10 @@ class Server:
             for process in alive:
                 process.kill()
         self.client.close()
+
+    def exit_status(self) -> int:
+        """Wait until the parent has ended, and return its exit status."""
+        return self._parent.wait(SERVER_TIMEOUT_S)
 
     def is_listening(self) -> bool:
         """Return True if a process listens on the port."""

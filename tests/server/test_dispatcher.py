@@ -112,15 +112,6 @@ def test_a_workflow_that_cannot_be_recorded_is_tried_again(
     assert wait_for(client, f"/v1/videos/{video['id']}")["status"] == "completed"
 
 
-def test_a_damaged_database_of_workflows_is_replaced(
-    make_client: MakeClient, tmp_path: Path
-) -> None:
-    (tmp_path / "jobs.sqlite").write_bytes(b"no database" * 1000)
-    client = make_client(data_dir=tmp_path)
-    video = client.post("/v1/videos", json=QUICK).json()
-    assert wait_for(client, f"/v1/videos/{video['id']}")["status"] == "completed"
-
-
 def test_keys_take_turns_whatever_one_has_queued(make_client: MakeClient, tmp_path: Path) -> None:
     keys = write_keys(
         tmp_path / "keys.json",
