@@ -20,7 +20,6 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from encoders import EncoderInvalid
-from encoders.blob_store import BlobStore
 from server.outage import brief, is_outage
 from server.storage import database
 from server.storage.records import VideoRecord
@@ -213,7 +212,6 @@ def test_outages_are_told_from_other_errors(tmp_path: Path) -> None:
     def from_outage() -> None:
         raise EncoderInvalid("unreadable") from OSError(errno.EIO, "failing")
 
-    missing = BlobStore(tmp_path / "blobs")
     outages = [
         caught(fill),
         caught(lambda: write("/dev/full")),
@@ -229,7 +227,6 @@ def test_outages_are_told_from_other_errors(tmp_path: Path) -> None:
         caught(twice),
         caught(unknown_table),
         caught(lambda: write(str(tmp_path / "no" / "file"))),
-        caught(lambda: missing.put("../x", b"")),
         NotFoundError("Object at location x not found (os error 2)"),
         EncoderInvalid("of another base"),
         ValueError("no"),
