@@ -13,6 +13,7 @@ from threading import Event
 
 from encoders import EncoderNotFound
 from encoders.atomic_files import write_atomically
+from server.jobs.phase_times import PhaseTimes
 from server.jobs.storage_wait import ServerStopping, StorageWait
 from server.jobs.tracking import JobTracker
 from server.jobs.workspace import Workspace
@@ -52,6 +53,8 @@ class JobContext:
     """Returns the models, or None if they are not ready."""
     wait_loaded: Callable[[], Loaded]
     """Waits for the models. Raises ServerStopping if the server stops first."""
+    phase_times: PhaseTimes = field(default_factory=PhaseTimes)
+    """Times of encoders' phases, for their progress."""
     encode_pool: ThreadPoolExecutor = field(default_factory=_encode_pool)
     """Threads that encode finished clips."""
 

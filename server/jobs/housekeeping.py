@@ -1,7 +1,7 @@
 """Housekeeping: removes what is due, so that no data grows without bound.
 
 Due are videos past their deadline or expiry, videos that the disk has no room for, failed encoder
-jobs, files of jobs that were deleted, and DBOS's rows of ended workflows.
+jobs, DBOS's rows of ended workflows, and what killed servers left (`server.jobs.leftovers`).
 """
 
 from __future__ import annotations
@@ -13,19 +13,18 @@ from threading import Thread
 from typing import ParamSpec
 
 from server.jobs.context import JobContext
+from server.jobs.leftovers import Leftovers
 from server.jobs.storage_wait import ServerStopping
 from server.jobs.video import remove_video
 from server.jobs.workflows import Workflows
-from server.jobs.workspace import Workspace
 from server.outage import brief, is_outage
-from server.storage.records import COMPLETED, FAILED, PENDING, QUEUED, EncoderRecord, VideoRecord
+from server.storage.records import COMPLETED, FAILED, QUEUED, EncoderRecord, VideoRecord
 from video.engine.ticket import DeadlineExceeded
 
 log = logging.getLogger(__name__)
 P = ParamSpec("P")
 
 SWEEP_INTERVAL_S = 30.0
-LEFTOVERS_INTERVAL_S = 600.0
 WORKFLOWS_KEPT_S = 3600.0
 """Time that DBOS's row of an ended workflow is kept. Nothing reads it: the job's record says how
 the job ended."""
@@ -36,8 +35,8 @@ class Housekeeping:
 
     def __init__(self, context: JobContext) -> None:
         self._context = context
+        self._leftovers = Leftovers(context)
         self._thread = Thread(target=self._run, name="palimpsest-housekeeping", daemon=True)
-        self._leftovers_due = 0.0
 
     def start(self) -> None:
         """Sweep now, and regularly from now on."""
@@ -54,11 +53,12 @@ class Housekeeping:
         while not self._context.stopping.is_set():
             now = time.time()
             self._try(sweep, self._context, now)
-            if time.monotonic() >= self._leftovers_due:
-                self._try(sweep_leftovers, self._context)
-                self._leftovers_due = time.monotonic() + LEFTOVERS_INTERVAL_S
+            self._try(self._sweep_leftovers, now)
             self._try(Workflows.delete_ended, now - WORKFLOWS_KEPT_S)
             self._context.stopping.wait(SWEEP_INTERVAL_S)
+
+    def _sweep_leftovers(self, now: float) -> None:
+        self._leftovers.sweep(now=now)
 
     def _try(self, part: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
         try:
@@ -84,6 +84,8 @@ def sweep(context: JobContext, now: float) -> None:
         context.tracker.cancel(video)
     for video in records.all(VideoRecord, VideoRecord.expires_at <= int(now)):
         remove_video(context, video)
+    if settings.prompt_retention_seconds is not None:
+        records.forget_prompts(int(now) - settings.prompt_retention_seconds)
     over = records.total(VideoRecord.bytes) - settings.max_stored_bytes
     if over > 0:
         for video in records.all(VideoRecord, VideoRecord.status == COMPLETED):  # oldest first
@@ -96,27 +98,3 @@ def sweep(context: JobContext, now: float) -> None:
         EncoderRecord, EncoderRecord.status == FAILED, EncoderRecord.completed_at <= before
     ):
         records.remove(encoder)
-
-
-def sweep_leftovers(context: JobContext) -> None:
-    """Remove the files of videos that were deleted, and the workspaces of jobs that ended.
-
-    Their own removal may have met an outage, or a kill.
-    """
-    # In this order: what is listed is older than the look at the rows, so a row that is new is
-    # never taken for one that was deleted.
-    for video_id in context.files.ids():
-        if context.records.get(VideoRecord, VideoRecord.id == video_id) is None:
-            context.files.delete(video_id)
-    sweep_workspaces(context, age_s=3600)
-
-
-def sweep_workspaces(context: JobContext, age_s: float) -> None:
-    """Remove the workspaces that no pending job has, if they are at least `age_s` seconds old.
-
-    A younger one may belong to a request that is about to be accepted.
-    """
-    for job_id in Workspace.ids(context.work_dir, age_s):
-        row = (EncoderRecord.job_id == job_id, EncoderRecord.status.in_(PENDING))
-        if context.records.get(EncoderRecord, *row) is None:
-            Workspace(context.work_dir, job_id).discard()

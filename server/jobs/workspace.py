@@ -8,15 +8,14 @@ from __future__ import annotations
 import io
 import json
 import shutil
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.atomic_files import write_atomically
+from encoders.atomic_files import is_older, make_folder, remove_tree, write_atomically
 
 if TYPE_CHECKING:
     from video.frames import Frames
@@ -97,11 +96,28 @@ class Workspace:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @staticmethod
-    def ids(work_dir: Path, age_s: float) -> list[str]:
-        """Return the job ids of all workspaces that are at least `age_s` seconds old."""
-        work_dir.mkdir(parents=True, exist_ok=True)
-        before = time.time() - age_s
-        return [path.name for path in work_dir.iterdir() if path.stat().st_mtime <= before]
+    def sweep(
+        work_dir: Path, job_ids: Collection[str], older_than: float = float("inf")
+    ) -> list[str]:
+        """Remove the workspaces of all jobs but these, and return their names.
+
+        Jobs that end or are deleted while the server is down cannot discard their own.
+
+        Args:
+            work_dir: The folder of all workspaces.
+            job_ids: The jobs that are pending.
+            older_than: Unix seconds. A folder that was written to later is kept: images are saved
+                before their job is recorded.
+        """
+        make_folder(work_dir)
+        gone = [
+            folder
+            for folder in work_dir.iterdir()
+            if folder.name not in job_ids and is_older(folder, older_than)
+        ]
+        for folder in gone:
+            remove_tree(folder)
+        return [folder.name for folder in gone]
 
     @property
     def _losses_path(self) -> Path:

@@ -14,7 +14,7 @@ from server.outage import is_outage
 from server.storage.alias_rows import AliasRow
 from server.storage.database import Database
 from server.storage.notifier import JobNotifier
-from server.storage.records import PENDING, EncoderRecord, Job
+from server.storage.records import PENDING, EncoderRecord, Job, VideoRecord
 
 AnyJob = TypeVar("AnyJob", bound=Job)
 
@@ -152,6 +152,19 @@ class RecordStore:
             if not is_outage(error):
                 raise
             return True
+
+    def forget_prompts(self, before: int) -> int:
+        """Take the prompts out of the rows of videos that ended before a time.
+
+        Returns:
+            The number of videos.
+        """
+        ended = (VideoRecord.completed_at <= before, VideoRecord.prompt != "")
+        with self._database.writing() as session:
+            done = session.execute(
+                update(VideoRecord).where(*ended).values(prompt="", negative_prompt="")
+            )
+            return int(done.rowcount)  # pyright: ignore[reportAttributeAccessIssue]
 
     def remove(self, job: Job) -> None:
         """Delete the row. Its idempotency key can be used again."""
