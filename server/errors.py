@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from encoders.errors import PalimpsestError
+from server.outage import brief, is_outage
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -139,6 +140,19 @@ class NotReady(ApiError):
     code = "not_ready"
 
 
+class StorageUnavailable(ApiError):
+    """The disk or the database cannot be used just now; nothing was accepted."""
+
+    status = 503
+    code = "storage_unavailable"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The server's storage cannot be used just now. Nothing was changed; try again.",
+            headers={"Retry-After": "5"},
+        )
+
+
 # Codes of the rooms below, which do not know HTTP. A failed job may report one too.
 _STATUS_OF_CODE = {
     "encoder_not_found": 404,
@@ -224,7 +238,8 @@ def install(app: FastAPI) -> None:
     """Give `app` the handlers that put every error into the one shape."""
     # Not at the top: the process answers errors before it has imported FastAPI.
     from fastapi.exceptions import RequestValidationError
-    from sqlalchemy.exc import OperationalError
+    from obstore.exceptions import BaseError
+    from sqlalchemy.exc import SQLAlchemyError
 
     async def palimpsest(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, PalimpsestError)
@@ -244,10 +259,10 @@ def install(app: FastAPI) -> None:
         )
 
     async def storage(request: Request, error: Exception) -> JSONResponse:
-        log.error("the database cannot be used", exc_info=error)
-        message = "The server's database cannot be used just now. Try again."
-        body = error_body(503, message, code="storage_unavailable")
-        return JSONResponse(body, 503, {"Retry-After": "5"})
+        if not is_outage(error):
+            return await uncaught(request, error)
+        log.warning("%s %s met an outage: %s", request.method, request.url.path, brief(error))
+        return error_response(StorageUnavailable())
 
     async def uncaught(request: Request, error: Exception) -> JSONResponse:
         log.error("uncaught in %s %s", request.method, request.url.path, exc_info=error)
@@ -256,5 +271,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(PalimpsestError, palimpsest)
     app.add_exception_handler(RequestValidationError, validation)
     app.add_exception_handler(HTTPException, http)
-    app.add_exception_handler(OperationalError, storage)
+    for kind in (OSError, SQLAlchemyError, BaseError):
+        app.add_exception_handler(kind, storage)
     app.add_exception_handler(Exception, uncaught)

@@ -17,9 +17,9 @@ from fastapi import Request
 from encoders import PalimpsestError
 from server.errors import NotReady
 from server.jobs.context import JobContext, ServerStopping
-from server.jobs.housekeeping import Housekeeping
+from server.jobs.jobs import Jobs
+from server.jobs.storage_wait import StorageWait
 from server.jobs.tracking import JobTracker
-from server.jobs.workflows import Jobs
 from server.loaded import Loaded
 from server.metrics import Metrics, StateCollector
 from server.parent_watchdog import announced_parent, announced_url
@@ -29,6 +29,7 @@ from server.storage.alias_table import AliasTable
 from server.storage.data_directory import DataDirectory
 from server.storage.database import Database
 from server.storage.followers import Followers
+from server.storage.job_queue import JobQueue
 from server.storage.lock import DataInUse, DataLock, Holder
 from server.storage.record_store import RecordStore
 from server.storage.sqlite_file import SqliteFile, StorageAway
@@ -64,7 +65,6 @@ class Runtime:
         self._is_locked = False
         self._storage: DataDirectory | None = None
         self._jobs: Jobs | None = None
-        self._housekeeping: Housekeeping | None = None
         self._open_thread = Thread(target=self._keep_opening, name="palimpsest-open", daemon=True)
         self._stop_lock = Lock()
         self._work_stopped = False
@@ -107,8 +107,6 @@ class Runtime:
             # Loading a model can take minutes; then its thread ends with the process.
             if self._load_thread.ident is not None:
                 self._load_thread.join(_LOAD_JOIN_S)
-            if self._housekeeping is not None:
-                self._housekeeping.stop()
             if self._loaded is not None:
                 self._loaded.engine.stop()
             if self._jobs is not None:
@@ -251,17 +249,19 @@ class Runtime:
         return True
 
     def _start_jobs(self, storage: DataDirectory) -> None:
+        patience = StorageWait(self.stopping, self.settings.data_dir)
         context = JobContext(
             settings=self.settings,
             records=storage.records,
             aliases=storage.aliases,
             files=storage.files,
-            tracker=JobTracker(storage.records, self.metrics),
+            tracker=JobTracker(storage.records, self.metrics, patience),
+            storage=patience,
             stopping=self.stopping,
             loaded=self.loaded_or_none,
             wait_loaded=self.wait_loaded,
         )
-        jobs = Jobs(context)
+        jobs = Jobs(context, JobQueue(storage.database))
         try:
             with storage.jobs_file.explained():
                 jobs.start()
@@ -271,8 +271,6 @@ class Runtime:
             raise
         self._jobs, self._storage = jobs, storage
         self.metrics.registry.register(StateCollector(storage.records, self.loaded_or_none))
-        self._housekeeping = Housekeeping(context)
-        self._housekeeping.start()
 
     def _load(self) -> None:
         # The import takes seconds too, so it belongs to this thread.

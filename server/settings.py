@@ -138,6 +138,8 @@ class Settings(BaseSettings):
     """When finished videos take more, the oldest are removed early."""
     videos_in_flight: PositiveInt = 32
     """Videos handed to the engine at a time."""
+    videos_in_flight_per_key: PositiveInt | None = None
+    """Of these, at most so many of one key. None: half of them, or all if there are no keys."""
     max_batch: PositiveInt = 32
     """Largest number of requests that share a denoising step; the engine measures which number
     is fastest. With 1, a request's pixels are the same to the bit whatever else runs."""

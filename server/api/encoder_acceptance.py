@@ -26,6 +26,7 @@ from server.auth.keys import Caller
 from server.errors import InvalidRequest
 from server.jobs.judging import judge_of
 from server.jobs.workspace import Workspace
+from server.outage import is_outage
 from server.settings import Settings
 from server.storage.record_store import alias_exists
 from server.storage.records import PUBLISHED, EncoderRecord
@@ -47,7 +48,7 @@ def accept(
     files: Sequence[bytes],
     key: str | None,
 ) -> EncoderRecord:
-    """Check a request, record it and start its job.
+    """Check a request and record it, which starts its job.
 
     Args:
         runtime: the server that will make the encoder.
@@ -87,15 +88,22 @@ def accept(
     workspace = runtime.jobs.workspace(record)
     if files:
         check_images_allowed(settings, wanted)
-        _save_images(workspace, files, loaded.backbone, runtime.settings)
+        try:
+            _save_images(workspace, files, loaded.backbone, runtime.settings)
+        except Exception:
+            workspace.discard()
+            raise
     try:
         accepted = runtime.records.accept(record, limit=runtime.settings.max_queued_encoders)
-    except Exception:
-        workspace.discard()
+    except Exception as error:
+        # After an outage in the commit nobody knows if there is a row that needs the workspace.
+        # The housekeeping removes it if not.
+        if not is_outage(error):
+            workspace.discard()
         raise
     if accepted is not record:
         workspace.discard()
-    runtime.jobs.submit(accepted)
+    runtime.jobs.wake()
     return accepted
 
 

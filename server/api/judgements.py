@@ -74,7 +74,6 @@ def _accept(
     record = runtime.records.get(EncoderRecord, EncoderRecord.id == encoder_id)
     if record is not None and record.status in PENDING:
         if key is not None and (record.owner, record.idempotency_key) == (caller.id, key):
-            runtime.jobs.submit(record)
             return
         doing = "made" if record.judges is None else "judged"
         raise Conflict(
@@ -102,7 +101,7 @@ def _accept(
     check_known(card.concepts, judge_of(loaded))
     if record is not None:  # of an earlier job that failed
         runtime.records.remove(record)
-    accepted = runtime.records.accept(
+    runtime.records.accept(
         EncoderRecord(
             id=card.id,
             job_id=f"encoder_{uuid.uuid4().hex}",
@@ -117,4 +116,4 @@ def _accept(
         ),
         limit=runtime.settings.max_queued_encoders,
     )
-    runtime.jobs.submit(accepted)
+    runtime.jobs.wake()

@@ -38,7 +38,7 @@ _CLIENT_CLOSED_REQUEST = 499
 
 
 def accept(runtime: Runtime, caller: Caller, request: VideoRequest, key: str | None) -> VideoRecord:
-    """Check a request, record it and start its job. Every route makes videos through this.
+    """Check a request and record it, which starts its job. Every route makes videos through this.
 
     Args:
         runtime: the server that will make the video.
@@ -86,7 +86,7 @@ def accept(runtime: Runtime, caller: Caller, request: VideoRequest, key: str | N
         ),
         limit=runtime.settings.max_queued_videos,
     )
-    runtime.jobs.submit(record)
+    runtime.jobs.wake()
     return record
 
 

@@ -93,13 +93,16 @@ def optimise(context: JobContext, record: EncoderRecord) -> None:
         def report_from(share: float | None) -> bool:
             return report(progress.share or None if share is None else share)
 
+        def stage() -> None:
+            context.delete_staged(record)
+            loaded.staging.publish(run.encoder)
+
         ticket = loaded.engine.submit_iterator(lambda _: run, on_progress)
         try:
             context.tracker.follow(record.job_id, [ticket], report_from, progress)
         finally:
             checkpoints.close()
-        context.delete_staged(record)
-        loaded.staging.publish(run.encoder)
+        context.storage.run(f"the draft of job {record.job_id}", stage)
         workspace.save_losses(run.losses)
     report(1.0)
 

@@ -97,7 +97,10 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
     gate = Gate(**record.gate)
     trial, runner = try_encoder(context, record, staged.card)
     measures = {**trial.measures(), "gate": record.gate}
-    context.records.change(record, measures=measures)
+    context.storage.run(
+        f"the measures of job {record.job_id}",
+        lambda: context.records.change(record, measures=measures),
+    )
     if failures := gate.failures(measures):
         raise NotForgotten(" ".join(failures))
     card = staged.card.model_copy(update={"measures": measures})
@@ -114,7 +117,13 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
     )
     if context.aliases.target(record.id) is not None:
         raise alias_exists(record.id)
-    loaded.store.publish(Encoder(card, staged.overrides), files)
+    encoder = Encoder(card, staged.overrides)
+
+    def publish() -> None:
+        if not _is_published(encoder, loaded):  # an outage may have come after its card
+            loaded.store.publish(encoder, files)
+
+    context.storage.run(f"encoder {record.id!r}", publish)
     _end(context, record, measures)
 
 
@@ -136,5 +145,6 @@ def _end(context: JobContext, record: EncoderRecord, measures: Mapping[str, Any]
         measures=dict(measures),
     )
     if not ended:
-        context.wait_loaded().store.delete(record.id)
+        store = context.wait_loaded().store
+        context.storage.run(f"encoder {record.id!r}", lambda: store.delete(record.id))
     context.discard(record)

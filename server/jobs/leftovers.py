@@ -93,6 +93,8 @@ def free_ids_of_lost_encoders(context: JobContext, loaded: Loaded) -> None:
     The card is created before the record says `published`, so the encoder was removed since, by
     other means than this server. Without this its id could neither be used nor deleted.
     """
+    if not (context.settings.data_dir / "encoders").is_dir():
+        return  # the whole store is away, which says nothing about one encoder
     published = context.records.all(EncoderRecord, EncoderRecord.status == PUBLISHED)
     stored = set(loaded.store.ids()) if published else set[str]()
     for record in published:

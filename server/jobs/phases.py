@@ -47,7 +47,7 @@ def phase_reporter(
         phases[phase.value] = int(100 * (share or 0.0))
         passed = timing.passed(share or 0.0)
         progress = max(progress, min(99, int(100 * passed)))
-        return records.change(
+        return records.note(
             record,
             status=IN_PROGRESS,
             phase=phase.value,

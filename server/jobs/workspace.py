@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,10 +32,17 @@ class Workspace:
     Args:
         work_dir: The folder of all workspaces.
         job_id: The job's id, which the server made, so it is safe as a file name.
+        write: Writes a file atomically.
     """
 
-    def __init__(self, work_dir: Path, job_id: str) -> None:
+    def __init__(
+        self,
+        work_dir: Path,
+        job_id: str,
+        write: Callable[[Path, bytes], None] = write_atomically,
+    ) -> None:
         self.folder = work_dir / job_id
+        self._write = write
 
     def has_images(self, concept: int) -> bool:
         """Return True if the few-shot images of the job's concept of this number are saved."""
@@ -45,7 +52,7 @@ class Workspace:
         """Save the few-shot images of one concept."""
         content = io.BytesIO()
         np.save(content, images, allow_pickle=False)
-        write_atomically(self._images_path(concept), content.getvalue())
+        self._write(self._images_path(concept), content.getvalue())
 
     def load_images(self, concept: int) -> Images:
         """Load the few-shot images of one concept."""
@@ -77,7 +84,7 @@ class Workspace:
 
     def save_losses(self, losses: Sequence[float]) -> None:
         """Save the loss of every optimisation step. Call it once the encoder is staged."""
-        write_atomically(self._losses_path, json.dumps(losses).encode())
+        self._write(self._losses_path, json.dumps(losses).encode())
 
     def load_losses(self) -> list[float]:
         """Load the loss of every optimisation step."""
@@ -85,7 +92,7 @@ class Workspace:
 
     def save_outcomes(self, rows: Iterable[OutcomeRow]) -> None:
         """Save the outcomes of all probes so far."""
-        write_atomically(self._outcomes_path, json.dumps(list(rows), indent=1).encode())
+        self._write(self._outcomes_path, json.dumps(list(rows), indent=1).encode())
 
     def load_outcomes(self) -> list[OutcomeRow]:
         """Load the outcomes of all probes so far; none if no round is done."""
@@ -97,7 +104,7 @@ class Workspace:
         """Save the base's and the encoder's clip of a probe that the report shows."""
         content = io.BytesIO()
         np.savez(content, base=base, encoder=encoder)
-        write_atomically(self._pair_path(name), content.getvalue())
+        self._write(self._pair_path(name), content.getvalue())
 
     def load_pair(self, name: str) -> tuple[Frames, Frames]:
         """Load the base's and the encoder's clip of a probe that the report shows."""

@@ -48,6 +48,7 @@ class VideoFiles:
         Raises:
             OSError: The files could not be written.
         """
+        self._unfinished.mkdir(exist_ok=True)  # somebody may have tidied up
         draft = self._unfinished / uuid.uuid4().hex
         draft.mkdir()
         try:
@@ -59,6 +60,10 @@ class VideoFiles:
             sync(self._folder)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+
+    def ids(self) -> list[str]:
+        """Return the ids of all videos that have files."""
+        return [path.name for path in self._folder.iterdir() if path != self._unfinished]
 
     def delete(self, video_id: str) -> None:
         """Remove a video's files, if there are any."""
