@@ -46,11 +46,11 @@ def test_nothing_that_was_sent_is_logged(server: Server) -> None:
         assert answer.status_code < 500, (path, request, answer.text)
 
     as_json = {"content-type": "application/json"}
-    for body in bodies():
+    for number, body in enumerate(bodies()):
         content = json.dumps(body).encode()
-        for path in ("/v1/videos", "/generate"):
-            if path == "/v1/videos" or body.get("prompt") != MARK:
-                send(path, content=content, headers=as_json)
+        send("/v1/videos", content=content, headers=as_json)
+        if number % 3 == 1:  # lists and long texts
+            send("/generate", content=content, headers=as_json)
     good = {"prompt": f"{MARK} in a meadow", "negative_prompt": MARK, "steps": 1, "frames": 1}
     done = server.client.post("/v1/videos", json=good).json()
     assert wait_for(server.client, f"/v1/videos/{done['id']}")["status"] == "completed"
