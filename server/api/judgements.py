@@ -31,11 +31,16 @@ from server.storage.records import JUDGES, PENDING, EncoderRecord
 
 router = APIRouter(prefix="/v1/encoders/{encoder_id}/judge", tags=["encoders"])
 
+_EXAMPLES = {
+    "With the server's own gate": {},
+    "With a stricter gate": {"gate": {"min_forget_rate": 0.95, "max_probes": 64}},
+}
+
 
 @router.post(
     "",
     summary="Judge an imported encoder (an admin's key)",
-    openapi_extra=request_body(JudgeRequest),
+    openapi_extra=request_body(JudgeRequest, _EXAMPLES),
 )
 async def judge_encoder(request: Request, response: Response, encoder_id: str) -> EncoderObject:
     """Accept a job that measures a published encoder which was never judged; answer at once.
