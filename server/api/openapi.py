@@ -18,11 +18,11 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from server.api.openapi_answers import PROBES, errors_of, headers_of, more_answers
-from server.api.request_models import EncoderRequest, VideoRequest
+from server.api.request_models import EncoderRequest, JudgeRequest, VideoRequest
 from server.auth.guard import PUBLIC_PATHS
 
 _REF_TEMPLATE = "#/components/schemas/{model}"
-_BODIES = (VideoRequest, EncoderRequest)
+_BODIES = (VideoRequest, EncoderRequest, JudgeRequest)
 _METHODS = ("get", "post", "put", "delete")
 
 _ENCODER_ID = r"^[a-z0-9][a-z0-9._-]{0,62}$"
