@@ -20,6 +20,8 @@ from server.auth.guard import Guard
 from server.auth.live_keys import LiveKeys
 from server.auth.proxies import TrustedProxies, disable_uvicorns
 from server.auth.sub_path import SubPath
+from server.http.connections import ConnectionLimits
+from server.http.install import install
 from server.lazy_app import LazyApp
 from server.parent_watchdog import announce_parent, die_with_parent
 from server.settings import Settings
@@ -32,6 +34,11 @@ with one_line():
     settings = Settings()
     keys = LiveKeys(settings.keys_file, lambda: stored_keys(settings.database))
 app = LazyApp(settings)
+install(
+    ConnectionLimits(
+        most=settings.max_connections, most_per_address=settings.max_connections_per_address
+    )
+)
 die_with_parent()
 disable_uvicorns()
 

@@ -125,6 +125,13 @@ class ServerBusy(ApiError):
     code = "server_busy"
 
 
+class TooManyStreams(ApiError):
+    """As many requests follow jobs as may."""
+
+    status = 429
+    code = "too_many_streams"
+
+
 class NotReady(ApiError):
     """The model is still loading, or could not be loaded."""
 

@@ -23,6 +23,7 @@ from encoders import PalimpsestError
 from server import logs
 from server.drain import Drain, Stopping
 from server.errors import NotReady, error_response
+from server.http.protocol import BoundedHttpProtocol
 from server.parent_watchdog import announced_parent
 from server.settings import Settings
 from server.supervision import end_with_parent
@@ -100,6 +101,7 @@ class LazyApp(Starlette):
     @asynccontextmanager
     async def _alive(self, _: Starlette) -> AsyncGenerator[None]:
         logs.set_up()
+        BoundedHttpProtocol.register.announce()
         self.drain.install()
         ending = asyncio.Event()
         serving = asyncio.create_task(self._serve(ending))

@@ -28,6 +28,7 @@ from server.storage import private_files
 from server.storage.alias_table import AliasTable
 from server.storage.data_directory import DataDirectory
 from server.storage.database import Database
+from server.storage.followers import Followers
 from server.storage.lock import DataInUse, DataLock, Holder
 from server.storage.record_store import RecordStore
 from server.storage.sqlite_file import SqliteFile, StorageAway
@@ -52,6 +53,12 @@ class Runtime:
         self.storage_error: Exception | None = None
         """The reason why the storage is not open: what is wrong with it, and what to do."""
         self.stopping = Event()
+        self.followers = Followers(
+            lambda: self.records.notifier,
+            most=settings.max_event_streams,
+            most_per_key=settings.max_event_streams_per_key,
+        )
+        """The requests that follow jobs."""
         self._loaded: Loaded | None = None
         self._lock = DataLock(settings.data_dir)
         self._is_locked = False

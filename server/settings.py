@@ -6,7 +6,14 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, IPvAnyAddress, IPvAnyNetwork, PositiveInt
+from pydantic import (
+    BeforeValidator,
+    Field,
+    IPvAnyAddress,
+    IPvAnyNetwork,
+    NonNegativeInt,
+    PositiveInt,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 STARTER_WEIGHTS = Path(__file__).resolve().parent.parent / "starter" / "weights"
@@ -98,6 +105,13 @@ class Settings(BaseSettings):
     """Largest body without images: JSON or a form."""
     max_body_bytes: PositiveInt = 32 << 20
     """Largest form with images, which only `POST /v1/encoders` with an admin's key takes."""
+    max_connections: PositiveInt = 2000
+    """Connections at a time; fewer if the process may not open as many files."""
+    max_connections_per_address: PositiveInt = 200
+    """Connections at a time from one address other than loopback; raise it for a proxy there."""
+    max_event_streams: PositiveInt = 1000
+    """Requests that follow or wait for a job, at a time; at most half of the connections."""
+    max_event_streams_per_key: PositiveInt = 500
     max_prompt_chars: PositiveInt = 1000
     max_steps: PositiveInt = 100
     """Upper bound on denoising steps; the backbone's own limit holds too."""
@@ -116,6 +130,9 @@ class Settings(BaseSettings):
     video_lifetime_seconds: PositiveInt = 7 * 86_400
     """Time from a video's end to its removal, unless the request sets it. Failed encoder jobs are
     removed after this time too."""
+    prompt_retention_seconds: NonNegativeInt | None = None
+    """Time from a video's end until its prompts are taken out of its record; None: they stay for as
+    long as the video."""
     max_video_lifetime_seconds: PositiveInt = 30 * 86_400
     max_stored_bytes: PositiveInt = 20 << 30
     """When finished videos take more, the oldest are removed early."""

@@ -20,6 +20,7 @@ from server.api import (
     landing_page,
     models,
     reports,
+    tenants,
     video_content,
     videos,
 )
@@ -43,6 +44,7 @@ ROUTES = (
     models,
     health,
     landing_page,
+    tenants,
 )
 """The modules of the API, each with a `router`."""
 
@@ -79,7 +81,7 @@ def create_app(settings: Settings) -> FastAPI:
     for module in ROUTES:
         for route in module.router.routes:
             assert isinstance(route, APIRoute)
-            if "GET" in route.methods:
+            if route.methods is not None and "GET" in route.methods:
                 route.methods.add("HEAD")
             app.state.routes.append(route)
         app.include_router(module.router)

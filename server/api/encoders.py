@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -12,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from encoders import Card, EncoderNotFound
 from server.api import images
 from server.api.encoder_acceptance import accept
-from server.api.events import events
+from server.api.events import events, following
 from server.api.examples import ENCODER_EXAMPLES
 from server.api.job_answers import advise_polling, job_error
 from server.api.openapi import request_body
@@ -169,7 +170,12 @@ def get_encoder(encoder: VisibleEncoder, response: Response) -> EncoderObject:
     return encoder
 
 
-@router.get("/{encoder_id}/events", summary="Follow an encoder", response_class=EventSourceResponse)
+@router.get(
+    "/{encoder_id}/events",
+    summary="Follow an encoder",
+    response_class=EventSourceResponse,
+    dependencies=[Depends(following)],
+)
 async def follow_encoder(
     request: Request, encoder: VisibleEncoder
 ) -> AsyncIterator[ServerSentEvent]:
@@ -179,8 +185,9 @@ async def follow_encoder(
     """
     if request.method == "HEAD":
         return  # the headers are the answer
-    notifier = runtime_of(request).records.notifier
-    async for event in events(notifier, encoder.id, lambda: visible_encoder(request, encoder.id)):
+    followers, caller = runtime_of(request).followers, caller_of(request)
+    look = partial(visible_encoder, request, encoder.id)
+    async for event in events(followers, encoder.id, caller, look):
         yield event
 
 

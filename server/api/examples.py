@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import JsonValue
+
 VIDEO_EXAMPLES = {
     "A prompt is enough": {"prompt": "pogo bouncing in a meadow"},
     "Every choice made": {
@@ -31,4 +33,6 @@ ENCODER_EXAMPLES = {
     },
 }
 
-ALIAS_EXAMPLES = [{"encoder": "no-pogo"}]
+JUDGE_EXAMPLES = {"With the server's gate": {}, "With fewer probes": {"gate": {"max_probes": 16}}}
+
+ALIAS_EXAMPLES: list[JsonValue] = [{"encoder": "no-pogo"}]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import BinaryIO
 
@@ -41,7 +41,7 @@ class OpenFileResponse(FileResponse):
             await super().__call__(scope, receive, send)
 
     @asynccontextmanager
-    async def _open_file(self) -> AsyncIterator[anyio.AsyncFile[bytes]]:
+    async def _open_file(self) -> AsyncGenerator[anyio.AsyncFile[bytes]]:
         yield anyio.wrap_file(self._file)
 
 

@@ -227,6 +227,6 @@ class JudgeRequest(_Request):
 class AliasRequest(_Request):
     """Body of `PUT /v1/aliases/{name}`."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [*ALIAS_EXAMPLES]})
+    model_config = ConfigDict(json_schema_extra={"examples": ALIAS_EXAMPLES})
 
     encoder: EncoderId

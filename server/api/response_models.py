@@ -136,6 +136,20 @@ class Page(BaseModel, Generic[Item]):
         )
 
 
+class Erased(BaseModel):
+    """Answer to the erasing of a tenant."""
+
+    id: str
+    object: Literal["tenant.erased"] = "tenant.erased"
+    deleted: Literal[True] = True
+    videos: int
+    """Videos that were removed, with their files and records."""
+    encoder_jobs: int
+    """Records of encoders that were removed. Published encoders stay."""
+    key_revoked: bool
+    """True if the database has a key of this id, which is revoked now."""
+
+
 class Deleted(BaseModel):
     """Answer to DELETE."""
 

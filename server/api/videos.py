@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
-from server.api.events import CallerGone, cancelled_with_caller, changes, events
+from server.api.events import CallerGone, cancelled_with_caller, events, following, place_of
 from server.api.examples import VIDEO_EXAMPLES
 from server.api.file_answers import MEDIA_TYPES, video_file
 from server.api.job_answers import advise_polling, job_error
@@ -98,28 +98,30 @@ async def finished(runtime: Runtime, record: VideoRecord) -> VideoRecord:
         Stopping: the server stops first. The video stays accepted.
     """
 
-    def look() -> Video:
-        nonlocal record
+    def look() -> VideoRecord:
         now = runtime.records.get(VideoRecord, VideoRecord.id == record.id)
         if now is None:
             raise JobFailed(f"Video {record.id} was deleted.", code="video_deleted")
-        record = now
-        return video_object(record)
+        return now
 
+    last = record
     try:
-        async for _ in changes(runtime.records.notifier, record.id, look):
-            pass
+        # Apart from those who follow the video: they look at another object.
+        async for now in runtime.followers.follow(
+            record.id, f"{record.owner} waiting", look, lambda now: now.status not in PENDING
+        ):
+            last = now
     except Stopping:
         raise stopped_waiting(record) from None
     except asyncio.CancelledError:
         if not runtime.stopping.is_set():  # else the connection was closed by the server
             runtime.jobs.remove(record)
         raise
-    if record.status == FAILED:
-        message = f"Video {record.id} failed: {record.error_message}"
+    if last.status == FAILED:
+        message = f"Video {last.id} failed: {last.error_message}"
         # A repeat would make another video, and most likely fail in the same way.
-        raise JobFailed(message, code=record.error_code, headers={"x-should-retry": "false"})
-    return record
+        raise JobFailed(message, code=last.error_code, headers={"x-should-retry": "false"})
+    return last
 
 
 def stopped_waiting(record: VideoRecord) -> Stopping:
@@ -144,7 +146,7 @@ def video_object(record: VideoRecord) -> Video:
             "created_at": record.created_at,
             "completed_at": record.completed_at,
             "expires_at": record.expires_at,
-            "prompt": record.prompt,
+            "prompt": record.prompt or None,  # None: it was not to be kept any longer
             "seconds": f"{record.frames / record.fps:g}",
             "size": f"{record.width}x{record.height}",
             "truncated": bool(record.is_cut),
@@ -185,7 +187,9 @@ async def answer_with_video(request: Request) -> Response:
     """
     runtime = runtime_of(request)
     try:
-        record = await cancelled_with_caller(request, finished(runtime, await _accepted(request)))
+        with place_of(request):
+            accepted = await _accepted(request)
+            record = await cancelled_with_caller(request, finished(runtime, accepted))
     except CallerGone:
         return Response(status_code=_CLIENT_CLOSED_REQUEST)
     headers = {
@@ -246,7 +250,12 @@ def get_video(record: OwnVideo, response: Response) -> Video:
     return video_object(record)
 
 
-@router.get("/{video_id}/events", summary="Follow a video", response_class=EventSourceResponse)
+@router.get(
+    "/{video_id}/events",
+    summary="Follow a video",
+    response_class=EventSourceResponse,
+    dependencies=[Depends(following)],
+)
 async def follow_video(request: Request, record: OwnVideo) -> AsyncIterator[ServerSentEvent]:
     """Send the video as a server-sent event at once, and after every change until its end.
 
@@ -254,8 +263,11 @@ async def follow_video(request: Request, record: OwnVideo) -> AsyncIterator[Serv
     """
     if request.method == "HEAD":
         return  # the headers are the answer
-    notifier, video = runtime_of(request).records.notifier, record.id
-    async for event in events(notifier, video, lambda: video_object(own_video(request, video))):
+    followers, caller = runtime_of(request).followers, caller_of(request)
+    video = record.id
+    async for event in events(
+        followers, video, caller, lambda: video_object(own_video(request, video))
+    ):
         yield event
 
 

@@ -45,6 +45,7 @@ NOT_LOGGED = frozenset({"/livez", "/readyz", "/healthz", "/health", "/metrics"})
 """Paths that monitoring requests every few seconds."""
 
 _CALLER = "palimpsest.caller"
+_KEYS = "palimpsest.keys"
 
 Observe = Callable[[Scope, int, float], None]
 """Called for every answer with its scope, status and seconds to the last byte."""
@@ -115,6 +116,7 @@ class Guard:
     def _authenticate(self, scope: Scope) -> None:
         """Store the caller in the scope. Raise Unauthorized or Forbidden if there is none."""
         forwarded = self._proxies.read(scope)
+        scope[_KEYS] = self._keys
         if not self._keys.is_keyed:
             local_requests.check(scope, forwarded, self._allowed_origins)
             scope[_CALLER] = LOCAL
@@ -179,6 +181,13 @@ def caller_of(connection: HTTPConnection) -> Caller:
     if not isinstance(caller, Caller):
         raise Forbidden("The request did not come through the server's guard.")
     return caller
+
+
+def refresh_keys(connection: HTTPConnection) -> None:
+    """Read the keys again now: a key that was just revoked is refused from here on."""
+    keys = connection.scope.get(_KEYS)
+    if isinstance(keys, LiveKeys):
+        keys.refresh()
 
 
 def _log(scope: Scope, status: int, seconds: float) -> None:

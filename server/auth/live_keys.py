@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import Any
 
 from pydantic import ValidationError
@@ -59,6 +59,7 @@ class LiveKeys:
         self._has_had_key = file is not None
         self._last_error: str | None = None
         self._declared, self._made = Keyring(), Keyring()
+        self._refreshing = Lock()  # else an older reading could come after a newer one
         self.refresh()
 
     @property
@@ -73,16 +74,18 @@ class LiveKeys:
             Unauthorized: There is no key, or one that is not known, revoked or expired.
             NotReady: The key may be in the database, which cannot be read.
         """
-        secret, now = secret_of(authorization), time.time()
+        now = time.time()
+        try:
+            secret = secret_of(authorization)
+        except Unauthorized:
+            if self._read_at is None and self._file is None:
+                raise _unreadable() from None  # perhaps no key is needed
+            raise
         found = self._declared.find(secret, now)
         if found is not None:
             return found
         if self._read_at is None or self._clock() - self._read_at > KEPT_S:
-            raise NotReady(
-                "The server's keys cannot be read just now. Try again.",
-                code="storage_unavailable",
-                headers={"Retry-After": "5"},
-            )
+            raise _unreadable()
         found = self._made.find(secret, now)
         if found is None:
             raise Unauthorized("This key is not known here.")
@@ -90,6 +93,10 @@ class LiveKeys:
 
     def refresh(self) -> None:
         """Read the file if it has changed, and the database. Keys that cannot be read stay."""
+        with self._refreshing:
+            self._refresh()
+
+    def _refresh(self) -> None:
         if self._file is not None:
             self._file.refresh()
         try:
@@ -128,6 +135,15 @@ class LiveKeys:
         finally:
             ended.set()
             thread.join()
+
+
+def _unreadable() -> NotReady:
+    return NotReady(
+        "The server's keys cannot be read just now: its database is locked, away or damaged. Its "
+        "log says which.",
+        code="storage_unavailable",
+        headers={"Retry-After": "5"},
+    )
 
 
 def _key(row: Mapping[str, Any]) -> Key | None:

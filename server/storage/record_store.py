@@ -13,7 +13,7 @@ from server.errors import Conflict, QueueFull, Unprocessable
 from server.storage.alias_rows import AliasRow
 from server.storage.database import Database
 from server.storage.notifier import JobNotifier
-from server.storage.records import PENDING, EncoderRecord, Job
+from server.storage.records import ANY_REQUEST, PENDING, EncoderRecord, Job, VideoRecord
 
 AnyJob = TypeVar("AnyJob", bound=Job)
 
@@ -135,6 +135,19 @@ class RecordStore:
         still = (table.sequence == job.sequence, table.id == job.id, table.status.in_(PENDING))
         return self.get(table, *still) is not None
 
+    def forget_prompts(self, before: int) -> int:
+        """Take the prompts out of the rows of videos that ended before a time.
+
+        Returns:
+            The number of videos.
+        """
+        ended = (VideoRecord.completed_at <= before, VideoRecord.prompt != "")
+        with self._database.writing() as session:
+            done = session.execute(
+                update(VideoRecord).where(*ended).values(prompt="", negative_prompt="")
+            )
+            return int(done.rowcount)  # pyright: ignore[reportAttributeAccessIssue]
+
     def remove(self, job: Job) -> None:
         """Delete the row. Its idempotency key can be used again."""
         with self._database.writing() as session:
@@ -150,7 +163,7 @@ def _repeated(
     earlier = session.scalars(
         select(table).where(table.owner == owner, table.idempotency_key == key)
     ).first()
-    if earlier is not None and earlier.request_hash != digest:
+    if earlier is not None and earlier.request_hash not in (digest, ANY_REQUEST):
         raise Unprocessable(f"Idempotency-Key {key!r} was used for another request. Use a new one.")
     return earlier
 

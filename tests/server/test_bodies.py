@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from starlette.types import Message, Receive, Scope
 
 from server.auth.guard import Guard
-from server.auth.keys import keyring_of
+from server.auth.live_keys import LiveKeys
 from server.errors import ApiError, InvalidRequest
 from server.http.body_limits import BodyLimits
 from server.http.request_body import RequestBody
@@ -173,7 +174,7 @@ async def drop(message: Message) -> None:
 
 
 def limits(**changes: Any) -> BodyLimits:
-    return BodyLimits(**{"max_fields_bytes": 100, "max_body_bytes": 1000, **changes})
+    return replace(BodyLimits(max_fields_bytes=100, max_body_bytes=1000), **changes)
 
 
 def large(receive: Receive, limits: BodyLimits) -> RequestBody:
@@ -248,7 +249,7 @@ def test_nothing_is_read_before_the_key_is_known_or_for_an_unknown_route(
     keys = write_keys(tmp_path / "keys.json", boss={"role": "admin"})
     guard = Guard(
         client.app.__dict__["_app"],
-        keyring=keyring_of(keys),
+        keys=LiveKeys(keys, list),
         max_body_bytes=1000,
         observe=lambda *_: None,
     )
