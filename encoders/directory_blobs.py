@@ -22,6 +22,8 @@ from encoders.atomic_files import (
 from encoders.blob_store import BlobInfo, BlobStore, NotABlob, TooLarge
 
 _NOT_LOCKED = {errno.EWOULDBLOCK, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
+_NO_FILE = {errno.ELOOP, errno.ENXIO}
+"""Errors of opening a link to itself, or a socket."""
 _TRIES = 10
 """Attempts at a write whose folder is removed meanwhile: a deleter removes the empty ones."""
 
@@ -58,13 +60,20 @@ class DirectoryBlobs(BlobStore):
             descriptor = os.open(self._root / path, os.O_RDONLY | os.O_NONBLOCK)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        with open(descriptor, "rb") as file:
+        except OSError as error:
+            if error.errno in _NO_FILE:
+                raise NotABlob from error
+            raise
+        try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise NotABlob
             if status.st_size > max_bytes:
                 raise TooLarge(status.st_size)
-            return file.read()
+            with open(descriptor, "rb", closefd=False) as file:
+                return file.read()
+        finally:
+            os.close(descriptor)
 
     def exists(self, path: str) -> bool:
         return os.path.lexists(self._root / path)

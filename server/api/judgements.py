@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from encoders import EncoderInvalid, EncoderJudged, EncoderNotFound
 from server.api.encoder_acceptance import gate_of
 from server.api.encoders import visible_encoder
+from server.api.examples import JUDGE_EXAMPLES
 from server.api.job_answers import advise_polling
 from server.api.openapi import request_body
 from server.api.request_models import JudgeRequest
@@ -31,16 +32,11 @@ from server.storage.records import JUDGES, PENDING, EncoderRecord
 
 router = APIRouter(prefix="/v1/encoders/{encoder_id}/judge", tags=["encoders"])
 
-_EXAMPLES = {
-    "With the server's own gate": {},
-    "With a stricter gate": {"gate": {"min_forget_rate": 0.95, "max_probes": 64}},
-}
-
 
 @router.post(
     "",
     summary="Judge an imported encoder (an admin's key)",
-    openapi_extra=request_body(JudgeRequest, _EXAMPLES),
+    openapi_extra=request_body(JudgeRequest, JUDGE_EXAMPLES),
 )
 async def judge_encoder(request: Request, response: Response, encoder_id: str) -> EncoderObject:
     """Accept a job that measures a published encoder which was never judged; answer at once.

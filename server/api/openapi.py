@@ -18,11 +18,12 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from server.api.openapi_answers import PROBES, errors_of, headers_of, more_answers
-from server.api.request_models import EncoderRequest, JudgeRequest, VideoRequest
+from server.api.request_models import EncoderRequest
 from server.auth.guard import PUBLIC_PATHS
 
 _REF_TEMPLATE = "#/components/schemas/{model}"
-_BODIES = (VideoRequest, EncoderRequest, JudgeRequest)
+_BODIES: dict[str, type[BaseModel]] = {}
+"""Models that routes read themselves, as `request_body` has seen them."""
 _METHODS = ("get", "post", "put", "delete")
 
 _ENCODER_ID = r"^[a-z0-9][a-z0-9._-]{0,62}$"
@@ -57,6 +58,7 @@ def request_body(model: type[BaseModel], examples: dict[str, Any]) -> dict[str, 
         model: the body's fields.
         examples: bodies by what they show; the first is a form's example too.
     """
+    _BODIES[model.__name__] = model
     as_json = {"$ref": _REF_TEMPLATE.format(model=model.__name__)}
     form = as_json
     if model is EncoderRequest:
@@ -93,7 +95,9 @@ class DocumentedApp(FastAPI):
 
 def _complete(document: dict[str, Any]) -> dict[str, Any]:
     _, bodies = models_json_schema(
-        [(model, "validation") for model in _BODIES], by_alias=False, ref_template=_REF_TEMPLATE
+        [(model, "validation") for model in _BODIES.values()],
+        by_alias=False,
+        ref_template=_REF_TEMPLATE,
     )
     schemas = document["components"]["schemas"]
     schemas.update(bodies["$defs"])

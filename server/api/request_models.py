@@ -30,6 +30,12 @@ from unlearn.settings import UnlearnSettings
 _SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
 
 
+def _check_characters(text: str) -> str:
+    if "\0" in text:  # databases cannot store it
+        raise ValueError("must not contain the character NUL")
+    return text
+
+
 def _check_text(text: str) -> str:
     if not text.strip():
         raise ValueError("must not be empty")
@@ -60,7 +66,8 @@ def _free_id(name: str) -> str:
     return name
 
 
-Text = Annotated[str, AfterValidator(_check_text)]
+Line = Annotated[str, AfterValidator(_check_characters)]
+Text = Annotated[Line, AfterValidator(_check_text)]
 Number = BeforeValidator(_refuse_bool)
 NewId = Annotated[
     EncoderId,
@@ -82,7 +89,7 @@ class VideoRequest(_Request):
     prompt: Text
     model: str | None = Field(None, description="`starter`, or `starter:<encoder or alias>`")
     encoder: str | None = Field(None, description="An encoder's id, an alias, or `base`")
-    negative_prompt: str = ""
+    negative_prompt: Line = ""
     seed: Annotated[int | None, Number] = Field(None, ge=0, le=2**63 - 1)
     steps: Annotated[int | None, Number] = Field(
         None, ge=1, validation_alias=AliasChoices("steps", "num_inference_steps")

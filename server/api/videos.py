@@ -101,7 +101,11 @@ async def finished(runtime: Runtime, record: VideoRecord) -> VideoRecord:
     def look() -> VideoRecord:
         now = runtime.records.get(VideoRecord, VideoRecord.id == record.id)
         if now is None:
-            raise JobFailed(f"Video {record.id} was deleted.", code="video_deleted")
+            raise JobFailed(
+                f"Video {record.id} was deleted.",
+                code="video_deleted",
+                headers={"x-should-retry": "false"},
+            )
         return now
 
     last = record

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from encoders import Concept, Encoder, EncoderInvalid
+from server.jobs.checkpoints import Checkpoints
 from server.jobs.context import JobContext
 from server.jobs.phases import Phase, phase_reporter
 from server.jobs.tracking import StepProgress
@@ -51,14 +52,19 @@ def make_images(context: JobContext, record: EncoderRecord) -> None:
         for number, some in requests.items():
             shots = few_shots_of(list(islice(clips, len(some))), concepts[number].kind)
             workspace.save_images(number, shots)
-    report(1.0)
+    if not workspace.has_checkpoint():  # or the progress of a later phase would be lost
+        report(1.0)
 
 
 def optimise(context: JobContext, record: EncoderRecord) -> None:
-    """Train the encoder, one step at a time between the steps of other requests, and stage it."""
+    """Train the encoder, one step at a time between the steps of other requests, and stage it.
+
+    After a restart it goes on from the last checkpoint.
+    """
     if record.judges is not None:
         return
     from unlearn import UnlearnTask, unlearn
+    from unlearn.methods.run_state import share_done
 
     loaded = context.wait_loaded()
     workspace, settings = context.workspace(record), _settings(record)
@@ -74,14 +80,24 @@ def optimise(context: JobContext, record: EncoderRecord) -> None:
             record.id,
             parent,
         )
-        run = unlearn(task, loaded.backbone)
-        progress = StepProgress()
+        checkpoint = workspace.load_checkpoint()
+        workspace.begin()
+        run = unlearn(task, loaded.backbone, checkpoint)
+        progress, checkpoints = StepProgress(), Checkpoints(workspace, run.checkpoint)
+        progress.share = share_done(checkpoint)
 
         def on_progress(step: UnlearnProgress) -> None:
             progress.advance(step.step / step.steps)
+            checkpoints.after_step(now=context.stopping.is_set())
+
+        def report_from(share: float | None) -> bool:
+            return report(progress.share or None if share is None else share)
 
         ticket = loaded.engine.submit_iterator(lambda _: run, on_progress)
-        context.tracker.follow(record.job_id, [ticket], report, progress)
+        try:
+            context.tracker.follow(record.job_id, [ticket], report_from, progress)
+        finally:
+            checkpoints.close()
         context.delete_staged(record)
         loaded.staging.publish(run.encoder)
         workspace.save_losses(run.losses)

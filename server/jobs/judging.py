@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
-from encoders import Card, Encoder, EncoderExists, PalimpsestError
+from encoders import Card, Encoder, EncoderNotFound, PalimpsestError
 from server.jobs.context import JobContext
 from server.jobs.phases import Phase, percent_of_phases
 from server.jobs.probe_runner import ProbeRunner
@@ -89,6 +91,9 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
 
     loaded = context.wait_loaded()
     staged, judge = loaded.staging.staged(record.id), judge_of(loaded)
+    if _is_published(staged, loaded):  # a kill came between publishing and ending the job
+        _end(context, record, loaded.store.card(record.id).measures)
+        return
     gate = Gate(**record.gate)
     trial, runner = try_encoder(context, record, staged.card)
     measures = {**trial.measures(), "gate": record.gate}
@@ -109,20 +114,27 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
     )
     if context.aliases.target(record.id) is not None:
         raise alias_exists(record.id)
-    try:
-        loaded.store.publish(Encoder(card, staged.overrides), files)
-    except EncoderExists:
-        # It is this job's own if a kill came between publishing and ending the job.
-        if loaded.store.card(record.id).digest != card.digest:
-            raise
+    loaded.store.publish(Encoder(card, staged.overrides), files)
+    _end(context, record, measures)
+
+
+def _is_published(staged: Encoder, loaded: Loaded) -> bool:
+    """Return True if the card of the staged encoder's id has the staged encoder's digest."""
+    with suppress(EncoderNotFound):
+        return loaded.store.card(staged.card.id).digest == staged.card.digest
+    return False
+
+
+def _end(context: JobContext, record: EncoderRecord, measures: Mapping[str, Any]) -> None:
+    """Write that the job's encoder is published; if the job was deleted, delete the encoder too."""
     ended = context.tracker.end(
         record,
         status=PUBLISHED,
         phase=PUBLISHED,
         progress=100,
         phases=percent_of_phases(done=Phase.JUDGING),
-        measures=measures,
+        measures=dict(measures),
     )
     if not ended:
-        loaded.store.delete(record.id)
+        context.wait_loaded().store.delete(record.id)
     context.discard(record)

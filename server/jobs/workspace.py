@@ -51,6 +51,26 @@ class Workspace:
         """Load the few-shot images of one concept."""
         return np.load(self._images_path(concept), allow_pickle=False)
 
+    def has_checkpoint(self) -> bool:
+        """Return True if the optimisation has begun, and left a checkpoint."""
+        return self._checkpoint_path.exists()
+
+    def load_checkpoint(self) -> bytes | None:
+        """Return the optimisation's last checkpoint, or None."""
+        try:
+            return self._checkpoint_path.read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def save_checkpoint(self, checkpoint: bytes) -> None:
+        """Save a checkpoint of the optimisation, unless the job's folder is gone by now."""
+        if self.folder.is_dir():
+            write_atomically(self._checkpoint_path, checkpoint)
+
+    def begin(self) -> None:
+        """Make the folder, if there is none yet."""
+        make_folder(self.folder)
+
     def has_losses(self) -> bool:
         """Return True if the optimisation is done."""
         return self._losses_path.exists()
@@ -111,6 +131,10 @@ class Workspace:
         for folder in gone:
             remove_tree(folder)
         return [folder.name for folder in gone]
+
+    @property
+    def _checkpoint_path(self) -> Path:
+        return self.folder / "checkpoint.safetensors"
 
     @property
     def _losses_path(self) -> Path:

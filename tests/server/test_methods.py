@@ -23,7 +23,7 @@ def routes() -> list[APIRoute]:
 def url_of(path: str, video_id: str) -> str:
     """Return a path whose parameters name things that exist."""
     names = {"encoder_id": "no-pogo", "name": "current", "video_id": video_id, "file": "x.mp4"}
-    return path.format(**names, model_id="tiny:no-pogo")
+    return path.format(**names, model_id="tiny:no-pogo", tenant="acme")
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def video_id(client: Client) -> str:
 
 
 def test_head_answers_as_get_does_without_a_body(client: Client, video_id: str) -> None:
-    paths = {route.path for route in routes() if "GET" in route.methods}
+    paths = {route.path for route in routes() if "GET" in (route.methods or ())}
     assert len(paths) >= 15
     for path in paths:
         url = url_of(path, video_id)
@@ -59,7 +59,9 @@ def test_a_method_that_a_path_does_not_have_gets_every_one_that_it_has(
     refused = 0
     for path, verb in itertools.product({route.path for route in routes()}, VERBS):
         url = url_of(path, video_id)
-        known = {m for r in routes() if r.path_regex.match(url) for m in r.methods} | {"OPTIONS"}
+        known = {m for r in routes() if r.path_regex.match(url) for m in r.methods or ()} | {
+            "OPTIONS"
+        }
         if verb in known - {"OPTIONS"}:
             continue
         answer = client.request(verb, url)

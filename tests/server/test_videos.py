@@ -19,6 +19,7 @@ VIDEO_FIELDS = {
     "model",
     "status",
     "progress",
+    "truncated",
     "created_at",
     "completed_at",
     "expires_at",

@@ -1,7 +1,4 @@
-"""Checkpoints of a run: one that goes on from them makes the same encoder as one that went through.
-
-Nothing of an interrupted run but its bytes reaches the next: each has a backbone of its own.
-"""
+"""Checkpoints of a run: one that goes on from them makes the same encoder as one that does not."""
 
 from __future__ import annotations
 
@@ -9,6 +6,8 @@ import json
 import logging
 import subprocess
 import sys
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +20,11 @@ from tests.server.help import ROOT
 from unlearn import UnlearnSettings, UnlearnTask, unlearn
 from unlearn.methods.optimise import Unlearning
 from unlearn.methods.run_state import share_done
-from unlearn.methods.spec import MethodSpec
 from video import load_backbone
+from video.models.backbone import Backbone
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), dtype=np.uint8)
-STEPS = 12
+STEPS = 6
 
 
 def task(method: str = "redirect", *, concepts: int = 2, **settings: object) -> UnlearnTask:
@@ -38,8 +37,13 @@ def task(method: str = "redirect", *, concepts: int = 2, **settings: object) -> 
     return UnlearnTask(wanted, chosen, images)
 
 
+@cache
+def loaded(directory: Path) -> Backbone:
+    return load_backbone(directory)
+
+
 def start(directory: Path, of: UnlearnTask, checkpoint: bytes | None = None) -> Unlearning:
-    return unlearn(of, load_backbone(directory), checkpoint)
+    return unlearn(of, loaded(directory), checkpoint)
 
 
 def finish(run: Unlearning) -> list[int]:
@@ -62,9 +66,7 @@ def interrupted(directory: Path, of: UnlearnTask, after: int) -> bytes:
     [
         ("redirect", {}),
         ("redirect", {"rank": 0, "learning_rate": 1e-3}),
-        ("redirect", {"adversary_weight": 0.0}),
         ("ascent", {}),
-        ("ascent", {"rank": 2}),
     ],
 )
 def test_a_run_that_goes_on_makes_the_same_encoder(
@@ -73,7 +75,7 @@ def test_a_run_that_goes_on_makes_the_same_encoder(
     wanted = task(method, **settings)
     through = start(tiny_backbone_dir, wanted)
     assert finish(through) == list(range(1, STEPS + 1))
-    for after in (1, 5, STEPS - 1):
+    for after in (1, 3, STEPS - 1):
         data = interrupted(tiny_backbone_dir, wanted, after)
         assert share_done(data) == after / STEPS
         run = start(tiny_backbone_dir, wanted, data)
@@ -100,7 +102,7 @@ def test_a_run_can_be_interrupted_again_and_again(tiny_backbone_dir: Path) -> No
 def test_another_process_goes_on(tiny_backbone_dir: Path, tmp_path: Path) -> None:
     through = start(tiny_backbone_dir, task())
     finish(through)
-    (tmp_path / "checkpoint").write_bytes(interrupted(tiny_backbone_dir, task(), 5))
+    (tmp_path / "checkpoint").write_bytes(interrupted(tiny_backbone_dir, task(), 3))
     code = (
         "import sys, torch, pathlib; from tests.unlearn.test_resuming import *;"
         f"torch.set_num_threads({torch.get_num_threads()});"
@@ -115,7 +117,7 @@ def test_another_process_goes_on(tiny_backbone_dir: Path, tmp_path: Path) -> Non
         timeout=120,
         cwd=ROOT,
     )
-    assert found.stdout.split() == [str(STEPS - 5), through.encoder.card.digest]
+    assert found.stdout.split() == [str(STEPS - 3), through.encoder.card.digest]
 
 
 def damaged(data: bytes) -> dict[str, bytes]:
@@ -151,7 +153,7 @@ def test_a_checkpoint_that_does_not_fit_is_ignored(
     wanted = task(concepts=1, layers="*.layers.0.mlp.fc1.weight")
     through = start(tiny_backbone_dir, wanted)
     finish(through)
-    data = interrupted(tiny_backbone_dir, wanted, 5)
+    data = interrupted(tiny_backbone_dir, wanted, 3)
     unfit = damaged(data)
     for name, changes in {
         "another seed": {"seed": 1},
@@ -159,7 +161,7 @@ def test_a_checkpoint_that_does_not_fit_is_ignored(
         "more steps": {"steps": STEPS + 1},
     }.items():
         settings = {"layers": "*.layers.0.mlp.fc1.weight", **changes}
-        unfit[name] = interrupted(tiny_backbone_dir, task(concepts=1, **settings), 5)
+        unfit[name] = interrupted(tiny_backbone_dir, task(concepts=1, **settings), 3)
     for name, bad in unfit.items():
         caplog.clear()
         with caplog.at_level(logging.WARNING):
@@ -177,12 +179,7 @@ def test_a_method_that_cannot_be_saved_has_no_checkpoint(
     finish(run)
     assert run.checkpoint() is None  # nothing is left
     spec = task().settings.method_spec
-    opaque = MethodSpec(
-        **{
-            **vars(spec),
-            "make_loss": lambda *given: lambda overrides: spec.make_loss(*given)(overrides),
-        }
-    )
+    opaque = replace(spec, make_loss=lambda *given: spec.make_loss(*given).__call__)
     monkeypatch.setattr(UnlearnSettings, "method_spec", property(lambda _: opaque))
     run = start(tiny_backbone_dir, task())
     next(run)
