@@ -18,7 +18,7 @@ class Judgement(BaseModel):
     judge: str
     """The judge's name and version."""
     measures: dict[str, JsonValue]
-    """What a card's measures hold for an encoder that was judged before it was published."""
+    """The same as a card's measures for an encoder that was judged before it was published."""
 
     def to_json(self) -> bytes:
         """Return the judgement as the store keeps it."""

@@ -159,7 +159,7 @@ class Settings(BaseSettings):
     judged_videos: PositiveInt = 2
     """Number of these probes that are clips; the others are stills of the image twin."""
     issuer: Annotated[str, Field(max_length=200)] = ""
-    """Whoever issues the reports, printed on them: a company's name, the server's address."""
+    """Issuer of the reports, printed on them: a company's name, or the server's address."""
     base_clips_bytes: PositiveInt = 1 << 30
     """Size of the cache of the base's clips, which the next encoder to be judged uses again."""
 

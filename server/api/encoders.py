@@ -143,7 +143,7 @@ def visible_encoder(request: Request, encoder_id: str) -> EncoderObject:
         making = runtime.records.get(
             EncoderRecord, EncoderRecord.id == encoder_id, EncoderRecord.status != PUBLISHED
         )
-        if making is not None:
+        if making is not None and making.judges is None:
             return encoder_object(making, None)
     store = runtime.loaded.store
     if may_use(caller, encoder_id, runtime.aliases):
@@ -151,7 +151,7 @@ def visible_encoder(request: Request, encoder_id: str) -> EncoderObject:
         try:
             return _as_seen(runtime, caller, encoder_object(record, store.card(encoder_id)))
         except EncoderNotFound:
-            if record is not None and record.status != PUBLISHED:
+            if record is not None and record.status != PUBLISHED and record.judges is None:
                 return _as_seen(runtime, caller, encoder_object(record, None))
     raise EncoderNotFound(f"There is no encoder {encoder_id[:80]!r}.", param="encoder_id")
 
@@ -241,7 +241,8 @@ def _visible_encoders(runtime: Runtime, caller: Caller) -> list[EncoderObject]:
     records = {
         record.id: record
         for record in runtime.records.all(EncoderRecord)
-        if record.id in cards or (record.status != PUBLISHED and is_listed(caller, record.id))
+        if record.id in cards
+        or (record.status != PUBLISHED and record.judges is None and is_listed(caller, record.id))
     }
     found = [
         _as_seen(runtime, caller, encoder_object(records.get(name), cards.get(name)))

@@ -19,9 +19,9 @@ _ERRORS = {
     503: "The server is starting or stopping, or its model or storage cannot be used just now",
 }
 _WAITING = {"create_video_and_wait", "generate"}
-_CREATING = {"create_video", "create_encoder", *_WAITING}
+_CREATING = {"create_video", "create_encoder", "judge_encoder", *_WAITING}
 _CONFLICTS = {*_CREATING, "put_alias", "get_video_content", "get_report", "get_report_file"}
-_POLLED = {"create_video", "get_video", "create_encoder", "get_encoder"}
+_POLLED = {"create_video", "get_video", "create_encoder", "judge_encoder", "get_encoder"}
 _KEPT = {"get_video_content", "get_report", "get_report_file"}
 """Operations whose answers a client may keep, and revalidate by their ETag."""
 

@@ -102,7 +102,9 @@ class PhaseTiming:
 
 def work_of(record: EncoderRecord) -> dict[str, float]:
     """Return the amount of work in each phase of a job; 0 for one that has nothing to do."""
-    settings = UnlearnSettings.from_json(record.settings)
     concepts = len(record.concepts)
+    if record.judges is not None:  # an encoder that exists
+        return {"images": 0, "optimising": 0, "judging": 1 + concepts}
+    settings = UnlearnSettings.from_json(record.settings)
     images = _IMAGES * concepts if settings.method_spec.learns_from_images else 0
     return {"images": images, "optimising": settings.schedule().steps, "judging": 1 + concepts}
