@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli import show
-from cli.configuration import read_settings
+from cli.configuration import read_settings, warn_of_unknown_variables
 from cli.errors import CommandFailed
 from cli.options import AsJson, Backbone
 from encoders import Concept, Encoder, EncoderInvalid, EncoderNotFound, Kind, check_id
+from server.storage.private_files import private
 
 if TYPE_CHECKING:
     from encoders.store import EncoderStore
@@ -108,21 +109,27 @@ def import_encoder(
             settings={"source": source},
             seed=0,
         )
-        card = store.publish(encoder)
+        with private():
+            card = store.publish(encoder)
     if as_json:
         show.result({**card.model_dump(mode="json"), "judged": False})
         return
     show.line(f"{card.id} is published, as one that forgets {concept} ({kind}).")
-    show.line("It has not been judged: its forgetting has not been measured.")
+    show.line(
+        "It has not been judged: its forgetting has not been measured. "
+        f"`palimpsest encoders judge {card.id}` does that."
+    )
 
 
 def _store(*, must_exist: bool) -> EncoderStore:
+    warn_of_unknown_variables()
     folder = read_settings().data_dir / "encoders"
     if must_exist and not folder.is_dir():
         raise CommandFailed(f"There are no encoders in {folder}: is PALIMPSEST_DATA_DIR right?")
     from encoders.store import EncoderStore
 
-    return EncoderStore(folder)
+    with private():
+        return EncoderStore(folder)
 
 
 def _base(backbone: str | None) -> TextEncoder:
@@ -144,7 +151,8 @@ def _aliases() -> Generator[AliasTable]:
     from server.storage.alias_table import AliasTable
     from server.storage.database import Database
 
-    database = Database(read_settings().data_dir / "records.sqlite")
+    with private():
+        database = Database(read_settings().database)
     try:
         yield AliasTable(database)
     finally:

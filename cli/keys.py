@@ -170,9 +170,7 @@ def expiry(text: str | None) -> int | None:
 
 
 @contextmanager
-def _table(
-    data_dir: Path | None, *, create: bool = True
-) -> Generator[tuple[Settings, KeyTable]]:
+def _table(data_dir: Path | None, *, create: bool = True) -> Generator[tuple[Settings, KeyTable]]:
     """Yield the settings and the table of keys of a data directory.
 
     Raises:
@@ -180,6 +178,7 @@ def _table(
     """
     from server.storage.database import Database
     from server.storage.key_table import KeyTable
+    from server.storage.private_files import private
 
     settings = read_settings(**({} if data_dir is None else {"data_dir": data_dir}))
     if not create and not settings.database.exists():
@@ -187,11 +186,13 @@ def _table(
             f"{settings.data_dir} has no database, so no keys: name the server's directory with "
             "--data-dir, or make a key with `palimpsest keys create`."
         )
-    database = Database(settings.database)
-    try:
-        yield settings, KeyTable(database)
-    finally:
-        database.close()
+    with private():
+        jobs = settings.data_dir / "jobs.sqlite"
+        database = Database(settings.database, jobs=jobs, may_upgrade=False)
+        try:
+            yield settings, KeyTable(database)
+        finally:
+            database.close()
 
 
 def _checked(**values: Any) -> Key:
@@ -211,12 +212,7 @@ def _checked(**values: Any) -> Key:
 def _declared_ids(settings: Settings) -> set[str]:
     from server.auth import keys_file
 
-    if settings.keys_file is None:
-        return set()
-    try:
-        return {key.id for key in keys_file.read(settings.keys_file)}
-    except keys_file.KeysInvalid as error:
-        raise CommandFailed(str(error)) from error
+    return keys_file.ids_in(settings.keys_file)
 
 
 def _facts(row: KeyRow) -> dict[str, Any]:

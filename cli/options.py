@@ -46,3 +46,19 @@ Backbone = Annotated[
         "built-in one.",
     ),
 ]
+MinForgetRate = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, help="It must be gone from this share of clips."),
+]
+MaxRetainDrop = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, help="The share that shows others may fall by at most this."),
+]
+MinBaseRate = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, help="The base must show it in this share of clips."),
+]
+MaxProbes = Annotated[
+    int | None,
+    typer.Option(min=1, max=200, help="The most clips of it that are judged, and of others."),
+]

@@ -34,6 +34,12 @@ class EncoderNotFound(PalimpsestError):
     code = "encoder_not_found"
 
 
+class EncoderJudged(PalimpsestError):
+    """The encoder was judged before. An encoder is judged once."""
+
+    code = "encoder_judged"
+
+
 class EncoderExists(PalimpsestError):
     """The id is taken. Published encoders are immutable: choose another id."""
 

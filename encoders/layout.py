@@ -3,6 +3,7 @@
     encoders/<id>/card.json                          the encoder exists if and only if this does
     encoders/<id>/<digest>/overrides.safetensors     its overrides
     encoders/<id>/<digest>/report/<name>             the page, its data, clips and stills
+    encoders/<id>/<digest>/judgement.json            measures, if it was judged after publishing
 
 Ids and names are checked before they are passed to this module (`encoders.check_id`).
 """
@@ -33,6 +34,11 @@ def folder(card: Card) -> str:
 def overrides_path(card: Card) -> str:
     """Return the path of an encoder's overrides."""
     return f"{folder(card)}/overrides.safetensors"
+
+
+def judgement_path(card: Card) -> str:
+    """Return the path of the judgement of an encoder that was published without measures."""
+    return f"{folder(card)}/judgement.json"
 
 
 def report_path(card: Card, name: str) -> str:

@@ -22,10 +22,12 @@ from encoders.errors import (
     EncoderDamaged,
     EncoderExists,
     EncoderInvalid,
+    EncoderJudged,
     EncoderNotFound,
     InvalidId,
     ReportNotFound,
 )
+from encoders.judgement import Judgement
 from encoders.leftovers import remove_leftovers
 
 MAX_OVERRIDES_BYTES = 1 << 30
@@ -86,7 +88,7 @@ class EncoderStore:
         return card
 
     def card(self, encoder_id: str) -> Card:
-        """Return the card of a published encoder.
+        """Return the card of a published encoder, with the measures of a later judging.
 
         Raises:
             EncoderNotFound: No encoder has this id.
@@ -101,7 +103,35 @@ class EncoderStore:
             raise EncoderDamaged.of(encoder_id, reason) from error
         if data is None:
             raise _missing(encoder_id)
-        return Card.of_encoder(encoder_id, data)
+        card = Card.of_encoder(encoder_id, data)
+        judgement = None if card.measures else self._judgement(card)
+        return card.model_copy(update={"measures": judgement.measures}) if judgement else card
+
+    def judge(self, card: Card, judgement: Judgement, report: Mapping[str, bytes]) -> None:
+        """Add the judgement of an encoder that was published without one, and its report.
+
+        The card stays as it is. The judgement is the last blob to be created, so a writer that is
+        killed leaves an encoder that is not judged.
+
+        Args:
+            card: The encoder's card.
+            judgement: Its measures.
+            report: File name → content.
+
+        Raises:
+            EncoderNotFound: The encoder was deleted meanwhile, or replaced by another of its id.
+            EncoderJudged: It is judged already.
+        """
+        files = {layout.report_path(card, name): content for name, content in report.items()}
+        with self._blobs.writing():
+            found = self.card(card.id)
+            if found.digest != card.digest:
+                raise _missing(card.id)
+            if found.measures:
+                raise _judged(card.id)
+            self._blobs.put_all(files)
+            if not self._blobs.create(layout.judgement_path(card), judgement.to_json()):
+                raise _judged(card.id)
 
     def ids(self) -> list[str]:
         """Return the ids under which something is published, damaged encoders included."""
@@ -208,6 +238,13 @@ class EncoderStore:
             return (f"encoders/{encoder_id}/",)  # damaged, not left over: kept for inspection
         return (layout.card_path(encoder_id), f"{layout.folder(card)}/")
 
+    def _judgement(self, card: Card) -> Judgement | None:
+        try:
+            data = self._blobs.read(layout.judgement_path(card), _MAX_CARD_BYTES)
+        except (TooLarge, NotABlob):
+            return None
+        return None if data is None else Judgement.of_encoder(card.id, data)
+
     def _too_large(self, encoder_id: str, size: int) -> EncoderInvalid:
         return EncoderInvalid(
             f"The overrides of encoder {encoder_id!r} are {size} bytes; at most "
@@ -217,6 +254,13 @@ class EncoderStore:
 
 def _missing(name: str) -> EncoderNotFound:
     return EncoderNotFound(f"There is no encoder {name!r}.", param="encoder")
+
+
+def _judged(encoder_id: str) -> EncoderJudged:
+    return EncoderJudged(
+        f"Encoder {encoder_id!r} is judged already, and an encoder is judged once.",
+        param="encoder_id",
+    )
 
 
 def _taken(encoder_id: str) -> EncoderExists:

@@ -18,8 +18,9 @@ from encoders import (
     PalimpsestError,
 )
 from server.api import images
-from server.api.request_models import EncoderRequest
+from server.api.request_models import EncoderRequest, JudgeRequest
 from server.api.request_parsing import request_hash
+from server.api.unfinished import explained
 from server.auth.access import require_admin
 from server.auth.keys import Caller
 from server.errors import InvalidRequest
@@ -65,7 +66,8 @@ def accept(
         return earlier
     loaded = runtime.loaded
     wanted = request.wanted()
-    parent = parent_of(request, loaded, runtime.aliases)
+    with explained(runtime.records, request.parent):
+        parent = parent_of(request, loaded, runtime.aliases)
     settings = checked_settings(request, loaded, runtime.settings)
     check_concepts(wanted, loaded.backbone)
     concepts = (*(parent.concepts if parent else ()), *wanted)
@@ -163,7 +165,7 @@ def check_concepts(concepts: Sequence[Concept], backbone: Backbone) -> None:
                 )
 
 
-def gate_of(request: EncoderRequest, settings: Settings) -> dict[str, Any]:
+def gate_of(request: EncoderRequest | JudgeRequest, settings: Settings) -> dict[str, Any]:
     """Return all thresholds of the gate: the request's, and the server's for the rest."""
     given = request.gate.model_dump(exclude_none=True)
     return {name: given.get(name, getattr(settings, name)) for name in asdict(Gate())}

@@ -27,12 +27,14 @@ def make_images(context: JobContext, record: EncoderRecord) -> None:
 
     None are made if the client sent images, or if the method does not learn from any.
     """
+    if record.judges is not None:  # an encoder that exists
+        return
     from unlearn.few_shots import few_shot_requests, few_shots_of
 
     loaded = context.wait_loaded()
     workspace, settings = context.workspace(record), _settings(record)
     concepts = _own_concepts(record, _parent(record, loaded))
-    report = phase_reporter(context.records, record, Phase.IMAGES)
+    report = phase_reporter(context.records, context.phase_times, record, Phase.IMAGES)
     requests = {
         number: few_shot_requests(
             concept.name,
@@ -59,12 +61,14 @@ def optimise(context: JobContext, record: EncoderRecord) -> None:
 
     After a restart it goes on from the last checkpoint.
     """
+    if record.judges is not None:
+        return
     from unlearn import UnlearnTask, unlearn
     from unlearn.methods.run_state import share_done
 
     loaded = context.wait_loaded()
     workspace, settings = context.workspace(record), _settings(record)
-    report = phase_reporter(context.records, record, Phase.OPTIMISING)
+    report = phase_reporter(context.records, context.phase_times, record, Phase.OPTIMISING)
     if not workspace.has_losses():
         parent = _parent(record, loaded)
         concepts = _own_concepts(record, parent)

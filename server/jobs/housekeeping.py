@@ -66,6 +66,8 @@ def sweep(context: JobContext, now: float) -> None:
         context.tracker.cancel(video)
     for video in records.all(VideoRecord, VideoRecord.expires_at <= int(now)):
         remove_video(context, video)
+    if settings.prompt_retention_seconds is not None:
+        records.forget_prompts(int(now) - settings.prompt_retention_seconds)
     over = records.total(VideoRecord.bytes) - settings.max_stored_bytes
     if over > 0:
         for video in records.all(VideoRecord, VideoRecord.status == COMPLETED):  # oldest first

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from encoders import Encoder, EncoderNotFound, PalimpsestError
+from encoders import Card, Encoder, EncoderNotFound, PalimpsestError
 from server.jobs.context import JobContext
 from server.jobs.phases import Phase, percent_of_phases
 from server.jobs.probe_runner import ProbeRunner
@@ -18,6 +18,7 @@ from unlearn.report.model import FileSizes
 if TYPE_CHECKING:
     from server.loaded import Loaded
     from unlearn.judges.base import Judge
+    from unlearn.trial.trial import Trial
 
 
 class NotForgotten(PalimpsestError):
@@ -46,6 +47,38 @@ def judge_of(loaded: Loaded) -> Judge:
     return loaded.judge
 
 
+def try_encoder(
+    context: JobContext, record: EncoderRecord, card: Card
+) -> tuple[Trial, ProbeRunner]:
+    """Have an encoder's probes made and judged until the trial is decided.
+
+    Raises:
+        NothingToJudge: The judge knows none of its concepts.
+        Exception: A probe could not be made.
+    """
+    from unlearn.trial.gate import Gate
+    from unlearn.trial.probes import judging_plan
+    from unlearn.trial.trial import Trial
+
+    loaded = context.wait_loaded()
+    judge = judge_of(loaded)
+    gate = Gate(**record.gate)
+    plan = judging_plan(
+        card.concepts,
+        encoder=card.ref,
+        judge=judge,
+        book=loaded.backbone.prompts,
+        capabilities=loaded.backbone.capabilities,
+        most=gate.max_probes,
+        videos=context.settings.judged_videos,
+    )
+    trial = Trial(plan, card.concepts, gate)
+    runner = ProbeRunner(context, record, judge)
+    while probes := trial.next_round():
+        trial.tell(runner.outcomes(probes, trial))
+    return trial, runner
+
+
 def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
     """Measure the staged encoder against the base, and publish it if it passes the gate.
 
@@ -55,8 +88,6 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
         EncoderExists: Another encoder was published under its id meanwhile.
     """
     from unlearn.trial.gate import Gate
-    from unlearn.trial.probes import judging_plan
-    from unlearn.trial.trial import Trial
 
     loaded = context.wait_loaded()
     staged, judge = loaded.staging.staged(record.id), judge_of(loaded)
@@ -64,19 +95,7 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
         _end(context, record, loaded.store.card(record.id).measures)
         return
     gate = Gate(**record.gate)
-    plan = judging_plan(
-        staged.card.concepts,
-        encoder=staged.card.ref,
-        judge=judge,
-        book=loaded.backbone.prompts,
-        capabilities=loaded.backbone.capabilities,
-        most=gate.max_probes,
-        videos=context.settings.judged_videos,
-    )
-    trial = Trial(plan, staged.card.concepts, gate)
-    runner = ProbeRunner(context, record, judge)
-    while probes := trial.next_round():
-        trial.tell(runner.outcomes(probes, trial))
+    trial, runner = try_encoder(context, record, staged.card)
     measures = {**trial.measures(), "gate": record.gate}
     context.records.change(record, measures=measures)
     if failures := gate.failures(measures):
@@ -91,6 +110,7 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
         model=loaded.backbone.name,
         capabilities=loaded.backbone.capabilities,
         sizes=FileSizes.of(staged.overrides, loaded.backbone.text_encoder),
+        issuer=context.settings.issuer,
     )
     if context.aliases.target(record.id) is not None:
         raise alias_exists(record.id)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from server.auth.keys import BASE
 from server.jobs.context import JobContext
 from server.storage.records import COMPLETED, IN_PROGRESS, PENDING, VideoRecord
 from server.storage.video_files import Variant
@@ -81,17 +80,17 @@ def remove_video(context: JobContext, record: VideoRecord) -> None:
 
 
 def provenance(record: VideoRecord, backbone: Backbone) -> dict[str, Any]:
-    """Return the mp4's metadata: everything that decides the pixels."""
+    """Return the mp4's metadata: what made the pixels, for anybody who gets the file.
+
+    It has no prompt, no name and no tenant: the record has these, and is found by its id.
+    """
     return {
         "generator": "palimpsest",
         "id": record.id,
-        "model": record.model,
-        "encoder": record.encoder_id or BASE,
+        "model": backbone.name,
         "encoder_digest": record.encoder_digest,
         "base": backbone.text_encoder.fingerprint,
         "dtype": str(backbone.dtype).removeprefix("torch."),
-        "prompt": record.prompt,
-        "negative_prompt": record.negative_prompt,
         "seed": record.seed,
         "steps": record.steps,
         "guidance": record.guidance,

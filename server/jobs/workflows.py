@@ -14,7 +14,7 @@ from dbos import DBOS, DBOSConfig, SetWorkflowID
 from encoders import PalimpsestError
 from server.jobs.context import JobContext, ServerStopping
 from server.jobs.encoder import make_images, optimise, remove_encoder_job
-from server.jobs.judging import judge_and_publish
+from server.jobs.judgement import judge
 from server.jobs.phases import Phase
 from server.jobs.tracking import JobDeleted, workflow_id
 from server.jobs.video import remove_video, render
@@ -32,7 +32,7 @@ cause."""
 _RUN_PHASE: Mapping[Phase, Callable[[JobContext, EncoderRecord], None]] = {
     Phase.IMAGES: make_images,
     Phase.OPTIMISING: optimise,
-    Phase.JUDGING: judge_and_publish,
+    Phase.JUDGING: judge,
 }
 """The work of each phase. One that is done already returns at once."""
 

@@ -30,7 +30,7 @@ def import_alias_files(folder: Path, aliases: AliasTable) -> None:
             name = check_id(blob.path.removeprefix("aliases/"))
             content = blobs.read(blob.path, _MAX_BYTES)
             found[name] = check_id((content or b"").decode())
-        except (InvalidId, NotABlob, TooLarge, UnicodeDecodeError):
+        except (InvalidId, TooLarge, NotABlob, UnicodeDecodeError):
             log.warning("the alias file %s is left out: it names no encoder", folder / blob.path)
     aliases.add_missing(found)
     # Only now: a kill in between imports them once more.

@@ -23,6 +23,8 @@ QUEUED, IN_PROGRESS, COMPLETED, PUBLISHED, FAILED = (
     "published",
     "failed",
 )
+JUDGES = "judges"
+"""Key in the settings of a job that judges a published encoder: the encoder's digest."""
 PENDING = (QUEUED, IN_PROGRESS)
 
 
@@ -71,6 +73,8 @@ class VideoRecord(Job):
     model: Mapped[str]
     prompt: Mapped[str]
     negative_prompt: Mapped[str]
+    is_cut: Mapped[bool | None]
+    """True if the request's texts were longer than the model reads; these are what was kept."""
     encoder_id: Mapped[str | None]
     """None: the base."""
     encoder_digest: Mapped[str | None]
@@ -120,7 +124,15 @@ class EncoderRecord(Job):
     phase: Mapped[str] = mapped_column(default=QUEUED)
     phases: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """Percent of each phase."""
+    seconds_left: Mapped[int | None]
+    """Estimate of the time to the job's end."""
     measures: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+    @property
+    def judges(self) -> EncoderRef | None:
+        """The published encoder that this job judges; None for a job that makes an encoder."""
+        digest = self.settings.get(JUDGES)
+        return EncoderRef(self.id, digest) if isinstance(digest, str) else None
 
     @property
     def parent_ref(self) -> EncoderRef | None:

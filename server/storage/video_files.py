@@ -6,7 +6,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from encoders.atomic_files import is_older, make_folder, remove_tree, sync, write_synced
 
@@ -31,6 +31,14 @@ class VideoFiles:
     def path(self, video_id: str, variant: Variant) -> Path:
         """Return the path of a variant, which may not exist."""
         return self._folder / video_id / FILE_NAMES[variant]
+
+    def open(self, video_id: str, variant: Variant) -> BinaryIO:
+        """Open a variant for reading. It stays readable if the video is deleted meanwhile.
+
+        Raises:
+            OSError: The file is gone, or cannot be read.
+        """
+        return self.path(video_id, variant).open("rb")
 
     def write(self, video_id: str, contents: Mapping[Variant, bytes]) -> None:
         """Store a video's files, in place of those of an earlier attempt.
