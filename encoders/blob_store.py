@@ -1,7 +1,7 @@
 """Named blobs: the few operations that the encoder store is built from.
 
 A put is all or nothing, a create fails if the blob exists, and what a call has written survives a
-power cut once the call returns. `open_blobs` gives a directory or an S3 bucket.
+power cut once the call returns. `encoders.open_blobs` gives a directory or an S3 bucket.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
-from pathlib import Path
 from typing import NamedTuple
 
 
@@ -85,18 +84,3 @@ class BlobStore(ABC):
             wait: Wait for those who are writing; otherwise the answer is False if there are any.
                 It is also False where nobody can tell, such as on S3.
         """
-
-
-def open_blobs(location: str | Path) -> BlobStore:
-    """Return the blobs at a location.
-
-    Args:
-        location: A directory, created if absent, or a URL such as `s3://bucket/prefix`.
-    """
-    if isinstance(location, str) and "://" in location:
-        from encoders.object_blobs import ObjectBlobs
-
-        return ObjectBlobs(location)
-    from encoders.directory_blobs import DirectoryBlobs
-
-    return DirectoryBlobs(Path(location))

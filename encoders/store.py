@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from encoders import layout, overrides_file
-from encoders.blob_store import NotABlob, TooLarge, open_blobs
+from encoders.blob_store import NotABlob, TooLarge
 from encoders.card import Card, check_id, is_id
 from encoders.digest import fingerprint
 from encoders.encoder import Encoder
@@ -29,6 +29,7 @@ from encoders.errors import (
 )
 from encoders.judgement import Judgement
 from encoders.leftovers import remove_leftovers
+from encoders.open_blobs import open_blobs
 
 MAX_OVERRIDES_BYTES = 1 << 30
 _MAX_CARD_BYTES = 1 << 20

@@ -6,7 +6,8 @@ import logging
 from pathlib import Path
 
 from encoders import InvalidId, check_id
-from encoders.blob_store import NotABlob, TooLarge, open_blobs
+from encoders.blob_store import NotABlob, TooLarge
+from encoders.open_blobs import open_blobs
 from server.storage.alias_table import AliasTable
 
 log = logging.getLogger(__name__)
