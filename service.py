@@ -8,19 +8,18 @@ and little else. Settings are environment variables (`server.settings`).
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import Annotated, cast
 
 import bentoml
-from bentoml.validators import ContentType
+from starlette.middleware.cors import CORSMiddleware
 
-from encoders import PalimpsestError
 from server.address import listening_address, url_of
 from server.auth import bind_address
-from server.auth.guard import Guard, caller_of
+from server.auth.app_first import AppFirst
+from server.auth.cors import cors_options
+from server.auth.guard import Guard
 from server.auth.live_keys import LiveKeys
 from server.auth.proxies import TrustedProxies, disable_uvicorns
-from server.errors import error_response
+from server.auth.sub_path import SubPath
 from server.http.connections import ConnectionLimits
 from server.http.install import install
 from server.lazy_app import LazyApp
@@ -73,33 +72,27 @@ class Palimpsest:
         """Return True once the models are loaded."""
         return app.ready
 
-    @bentoml.api
-    async def generate(
-        self,
-        ctx: bentoml.Context,
-        prompt: str,
-        encoder: str | None = None,
-        seed: int | None = None,
-    ) -> Annotated[Path, ContentType("video/mp4")]:
-        """Make one video and return its mp4."""
-        try:
-            runtime, caller = app.runtime, caller_of(ctx.request)
-            from server.api import videos  # part of the app: see server.lazy_app
 
-            return await videos.generate(runtime, caller, prompt, encoder, seed)
-        except PalimpsestError as error:
-            # BentoML sends a Response unchanged, so the error keeps its shape.
-            answer = error_response(error)
-            ctx.response.status_code = answer.status_code
-            return cast(Path, answer)
-
-
+if settings.cors_origins:
+    Palimpsest.add_asgi_middleware(CORSMiddleware, **cors_options(settings))  # pyright: ignore[reportArgumentType]
+proxies = TrustedProxies(settings.trusted_proxies)
+Palimpsest.add_asgi_middleware(
+    SubPath,  # pyright: ignore[reportArgumentType]
+    root_path=settings.root_path,
+    proxies=proxies,
+)
 Palimpsest.add_asgi_middleware(
     Guard,  # pyright: ignore[reportArgumentType]  # typed as an instance, but the class is needed
     keys=keys,
     max_body_bytes=settings.max_body_bytes,
     max_fields_bytes=settings.max_fields_bytes,
     observe=app.observe,
-    proxies=TrustedProxies(settings.trusted_proxies),
+    proxies=proxies,
+    allowed_origins=settings.cors_origins,
 )
 Palimpsest.add_asgi_middleware(app.drain.middleware)  # pyright: ignore[reportArgumentType]
+Palimpsest.add_asgi_middleware(
+    AppFirst,  # pyright: ignore[reportArgumentType]
+    first=app,
+    paths=frozenset({"/schema.json"}),  # BentoML's would list no route: `/generate` is the app's
+)

@@ -187,7 +187,8 @@ def _table(data_dir: Path | None, *, create: bool = True) -> Generator[tuple[Set
             "--data-dir, or make a key with `palimpsest keys create`."
         )
     with private():
-        database = Database(settings.database)
+        jobs = settings.data_dir / "jobs.sqlite"
+        database = Database(settings.database, jobs=jobs, may_upgrade=False)
         try:
             yield settings, KeyTable(database)
         finally:
@@ -211,12 +212,7 @@ def _checked(**values: Any) -> Key:
 def _declared_ids(settings: Settings) -> set[str]:
     from server.auth import keys_file
 
-    if settings.keys_file is None:
-        return set()
-    try:
-        return {key.id for key in keys_file.read(settings.keys_file)}
-    except keys_file.KeysInvalid as error:
-        raise CommandFailed(str(error)) from error
+    return keys_file.ids_in(settings.keys_file)
 
 
 def _facts(row: KeyRow) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from cli import encoders, keys, show, videos
 from cli.backbones import backbones
+from cli.erase import erase
 from cli.errors import CommandFailed
 from cli.generate import generate
 from cli.serve import serve
@@ -53,6 +54,7 @@ app.command()(unlearn)
 app.add_typer(encoders.app, name="encoders")
 app.add_typer(videos.app, name="videos")
 app.add_typer(keys.app, name="keys")
+app.command()(erase)
 app.command()(backbones)
 
 

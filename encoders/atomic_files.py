@@ -123,6 +123,17 @@ def drafts(folder: Path) -> Iterator[Path]:
         yield from (Path(parent, name) for name in found)
 
 
+def is_older(path: Path, time: float) -> bool:
+    """Return True if a file or folder was last written to before `time`, in Unix seconds.
+
+    False if it is gone.
+    """
+    try:
+        return path.lstat().st_mtime < time
+    except FileNotFoundError:
+        return False
+
+
 def remove_tree(path: Path) -> None:
     """Remove a file, a link or a folder with all that is in it; nothing if there is none."""
     if path.is_dir() and not path.is_symlink():

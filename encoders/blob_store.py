@@ -36,13 +36,9 @@ class BlobInfo(NamedTuple):
 class BlobStore(ABC):
     """Blobs by path."""
 
-    def put(self, path: str, data: bytes) -> None:
-        """Write a blob whole, replacing the one that was there atomically."""
-        self.put_all({path: data})
-
     @abstractmethod
     def put_all(self, blobs: Mapping[str, bytes]) -> None:
-        """Write several blobs, each as `put` does, in any order."""
+        """Write blobs, each whole, replacing those that are there; in any order."""
 
     @abstractmethod
     def create(self, path: str, data: bytes) -> bool:

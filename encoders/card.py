@@ -32,13 +32,18 @@ def check_id(name: str, *, param: str = "id") -> str:
     Raises:
         InvalidId: The name has other characters, or is too short or too long.
     """
-    if not _ID.fullmatch(name) or ".." in name:
+    if not is_id(name):
         raise InvalidId(
             f"{name[:80]!r} cannot be an id: use 1 to 63 of a-z, 0-9, '.', '_' and '-', "
             "starting with a letter or digit, without '..'.",
             param=param,
         )
     return name
+
+
+def is_id(name: str) -> bool:
+    """Return True if `check_id` accepts the name."""
+    return bool(_ID.fullmatch(name)) and ".." not in name
 
 
 EncoderId = Annotated[str, AfterValidator(check_id)]

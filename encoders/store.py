@@ -15,7 +15,7 @@ from pathlib import Path
 
 from encoders import layout, overrides_file
 from encoders.blob_store import NotABlob, TooLarge, open_blobs
-from encoders.card import Card, check_id
+from encoders.card import Card, check_id, is_id
 from encoders.card_cache import CardCache
 from encoders.digest import fingerprint
 from encoders.encoder import Encoder
@@ -138,16 +138,24 @@ class EncoderStore:
             if not self._blobs.create(layout.judgement_path(card), judgement.to_json()):
                 raise _judged(card.id)
 
+    def ids(self) -> list[str]:
+        """Return the ids under which something is published, damaged encoders included."""
+        return [
+            name
+            for name in self._blobs.subfolders("encoders")
+            if is_id(name) and self._blobs.exists(layout.card_path(name))
+        ]
+
     def cards(self) -> list[Card]:
         """Return every published encoder's card, oldest first.
 
         A card that cannot be read is logged and left out.
         """
         cards: list[Card] = []
-        for encoder_id in self._blobs.subfolders("encoders"):
+        for encoder_id in filter(is_id, self._blobs.subfolders("encoders")):
             try:
                 cards.append(self.card(encoder_id))
-            except (EncoderNotFound, InvalidId):
+            except EncoderNotFound:
                 continue  # it is being published or deleted, or a leftover
             except EncoderDamaged as error:
                 _logger.warning("Encoder %r is left out of the list: %s", encoder_id, error)

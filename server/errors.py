@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from encoders.errors import PalimpsestError
 
@@ -102,7 +102,10 @@ class Unprocessable(ApiError):
 
 
 class JobFailed(ApiError):
-    """The job that the request waited for ended without a result; the code is the job's."""
+    """The job that the request waited for ended without a result; the code is the job's.
+
+    `_STATUS_OF_CODE` has the codes that are not the server's fault.
+    """
 
     status = 500
     code = "job_failed"
@@ -145,6 +148,9 @@ _STATUS_OF_CODE = {
     "encoder_judged": 409,
     "encoder_damaged": 409,
     "alias_exists": 409,
+    "video_deleted": 404,
+    "deadline_exceeded": 409,
+    "encoder_invalid": 400,
 }
 # Codes for answers of the framework, which have a status only.
 _CODE_OF_STATUS = {
@@ -182,6 +188,8 @@ def error_response(error: PalimpsestError) -> JSONResponse:
         status = _STATUS_OF_CODE.get(code, error.status)
     else:
         status, code, headers = _STATUS_OF_CODE.get(error.code, 400), error.code, {}
+    if status == 401:
+        headers = {"WWW-Authenticate": "Bearer", **headers}
     body = error_body(status, str(error), param=error.param, code=code)
     return JSONResponse(body, status, headers)
 
@@ -199,6 +207,19 @@ def validation_error(errors: list[Any]) -> InvalidRequest:
     return InvalidRequest(f"{param}: {message}." if param else message, param=param)
 
 
+def wrong_method(request: Request) -> Response:
+    """Return 405 with every method of the path in `Allow`; 204 with them for OPTIONS."""
+    methods = {"OPTIONS"}
+    for route in request.app.state.routes:
+        if route.path_regex.match(request.scope["path"]):
+            methods |= route.methods
+    allow = {"Allow": ", ".join(sorted(methods))}
+    if request.method == "OPTIONS":
+        return Response(status_code=204, headers=allow)
+    message = f"{request.method} {request.url.path}: Method Not Allowed; there is {allow['Allow']}."
+    return JSONResponse(error_body(405, message), 405, allow)
+
+
 def install(app: FastAPI) -> None:
     """Give `app` the handlers that put every error into the one shape."""
     # Not at the top: the process answers errors before it has imported FastAPI.
@@ -213,8 +234,10 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         return error_response(validation_error(list(error.errors())))
 
-    async def http(request: Request, error: Exception) -> JSONResponse:
+    async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
+        if error.status_code == 405:
+            return wrong_method(request)
         message = f"{request.method} {request.url.path}: {error.detail}."
         return JSONResponse(
             error_body(error.status_code, message), error.status_code, error.headers

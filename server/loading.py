@@ -38,7 +38,6 @@ def load(settings: Settings, observer: Observer) -> Loaded:
         dtype = getattr(torch, settings.dtype)
     log.info("loading %s for %s", settings.backbone, _said(settings.device, device, dtype))
     store = EncoderStore(settings.data_dir / "encoders")
-    store.sweep()
     staging = StagingStore(store, settings.data_dir / "drafts")
 
     def backbone() -> Backbone:

@@ -15,6 +15,9 @@ from server import safe_errors
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 """Id of the request that is being answered, or whose job is being worked on."""
 
+TRACE_ID: ContextVar[str | None] = ContextVar("trace_id", default=None)
+"""Id of the trace that the request is part of, if its caller sent a `traceparent`."""
+
 ROOMS = ("palimpsest", "encoders", "server", "unlearn", "video")
 """Loggers whose lines are written here; BentoML writes those of other packages."""
 
@@ -42,4 +45,6 @@ def set_up() -> None:
 
 def _add_request_id(record: logging.LogRecord) -> bool:
     record.request_id = REQUEST_ID.get()
+    if TRACE_ID.get() is not None:
+        record.trace_id = TRACE_ID.get()
     return True

@@ -6,7 +6,14 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, IPvAnyAddress, IPvAnyNetwork, PositiveInt
+from pydantic import (
+    BeforeValidator,
+    Field,
+    IPvAnyAddress,
+    IPvAnyNetwork,
+    NonNegativeInt,
+    PositiveInt,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 STARTER_WEIGHTS = Path(__file__).resolve().parent.parent / "starter" / "weights"
@@ -20,6 +27,8 @@ def _separated(value: object) -> object:
     return value.replace(",", " ").split() if isinstance(value, str) else value
 
 
+Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s,*]+)$")]
+Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_separated)]
 Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_separated)]
 
 
@@ -60,6 +69,12 @@ class Settings(BaseSettings):
     full_reports: bool = False
     """Show a key that may not use the base whole reports: with the base's clips of what an encoder
     forgets, and with its parent's id."""
+    root_path: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = ""
+    """Path below which a proxy serves this server, such as `/video`: links, examples and
+    redirects have it in front. The proxy may strip it from the paths that it forwards, or not."""
+    cors_origins: Origins = ()
+    """Origins whose web pages may call the API, such as `https://app.example.org`, separated by
+    commas; `*` for every origin, which a server without keys does not take."""
 
     host: IPvAnyAddress = IPv4Address("127.0.0.1")
     port: Annotated[int, Field(ge=1, le=65535)] = 3000
@@ -115,6 +130,9 @@ class Settings(BaseSettings):
     video_lifetime_seconds: PositiveInt = 7 * 86_400
     """Time from a video's end to its removal, unless the request sets it. Failed encoder jobs are
     removed after this time too."""
+    prompt_retention_seconds: NonNegativeInt | None = None
+    """Time from a video's end until its prompts are taken out of its record; None: they stay for as
+    long as the video."""
     max_video_lifetime_seconds: PositiveInt = 30 * 86_400
     max_stored_bytes: PositiveInt = 20 << 30
     """When finished videos take more, the oldest are removed early."""

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Request
 from encoders import AliasNotFound
 from server.api.request_models import AliasRequest, NewId
 from server.api.response_models import Alias, Deleted, Page
+from server.api.unfinished import explained
 from server.auth.access import is_listed, require_admin
 from server.auth.guard import caller_of
 from server.runtime import runtime_of
@@ -26,7 +27,8 @@ def put_alias(request: Request, name: Name, body: AliasRequest) -> Alias:
     """
     require_admin(caller_of(request))
     runtime = runtime_of(request)
-    runtime.aliases.point(name, body.encoder, runtime.loaded.store)
+    with explained(runtime.records, body.encoder):
+        runtime.aliases.point(name, body.encoder, runtime.loaded.store)
     return Alias(id=name, encoder=body.encoder)
 
 

@@ -20,6 +20,7 @@ from encoders import (
 from server.api import images
 from server.api.request_models import EncoderRequest, JudgeRequest
 from server.api.request_parsing import request_hash
+from server.api.unfinished import explained
 from server.auth.access import require_admin
 from server.auth.keys import Caller
 from server.errors import InvalidRequest
@@ -27,7 +28,7 @@ from server.jobs.judging import judge_of
 from server.jobs.workspace import Workspace
 from server.settings import Settings
 from server.storage.record_store import alias_exists
-from server.storage.records import EncoderRecord
+from server.storage.records import PUBLISHED, EncoderRecord
 from unlearn.settings import UnlearnSettings
 from unlearn.trial.gate import Gate
 from unlearn.trial.probes import check_known
@@ -65,13 +66,14 @@ def accept(
         return earlier
     loaded = runtime.loaded
     wanted = request.wanted()
-    parent = parent_of(request, loaded, runtime.aliases)
+    with explained(runtime.records, request.parent):
+        parent = parent_of(request, loaded, runtime.aliases)
     settings = checked_settings(request, loaded, runtime.settings)
     check_concepts(wanted, loaded.backbone)
     concepts = (*(parent.concepts if parent else ()), *wanted)
     check_known(concepts, judge_of(loaded))
     record = EncoderRecord(
-        id=_free_id(request, loaded, runtime.aliases),
+        id=_free_id(request, runtime),
         job_id=f"encoder_{uuid.uuid4().hex}",
         owner=caller.id,
         idempotency_key=key,
@@ -202,17 +204,29 @@ def _save_images(
     workspace.save_images(0, pictures)
 
 
-def _free_id(request: EncoderRequest, loaded: Loaded, aliases: AliasTable) -> str:
-    """Return the requested id, or a new one. Raise AliasExists or EncoderExists if it is taken."""
+def _free_id(request: EncoderRequest, runtime: Runtime) -> str:
+    """Return the requested id, or a new one.
+
+    Raises:
+        AliasExists: it is an alias.
+        EncoderExists: it is a published encoder's.
+        EncoderDamaged: it is a damaged encoder's.
+    """
     encoder_id = request.id or _new_id(request.wanted()[0].name)
-    if aliases.target(encoder_id) is not None:
+    if runtime.aliases.target(encoder_id) is not None:
         raise alias_exists(encoder_id)
+    # Read before the card is looked for: a job's card is created before its row says so.
+    published = runtime.records.get(
+        EncoderRecord, EncoderRecord.id == encoder_id, EncoderRecord.status == PUBLISHED
+    )
     with suppress(EncoderNotFound):
-        loaded.store.card(encoder_id)
+        runtime.loaded.store.card(encoder_id)
         raise EncoderExists(
             f"There is an encoder {encoder_id!r} already: choose another id, or delete it first.",
             param="id",
         )
+    if published is not None:  # its encoder was removed by other means than this server
+        runtime.records.remove(published)
     return encoder_id
 
 

@@ -14,6 +14,7 @@ from encoders import Card, EncoderNotFound
 from server.api import images
 from server.api.encoder_acceptance import accept
 from server.api.events import events, following
+from server.api.examples import ENCODER_EXAMPLES
 from server.api.job_answers import advise_polling, job_error
 from server.api.openapi import request_body
 from server.api.request_models import EncoderRequest
@@ -47,6 +48,7 @@ def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderOb
                 "phase": record.phase,
                 "progress": record.progress,
                 "phases": {**percent_of_phases(), **record.phases},
+                "estimated_seconds_left": record.seconds_left if record.status in PENDING else None,
                 "concepts": record.concepts,
                 "parent": record.parent,
                 "settings": record.settings,
@@ -90,7 +92,7 @@ def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderOb
 @router.post(
     "",
     summary="Make an encoder that forgets a concept (an admin's key)",
-    openapi_extra=request_body(EncoderRequest),
+    openapi_extra=request_body(EncoderRequest, ENCODER_EXAMPLES),
 )
 async def create_encoder(request: Request, response: Response) -> EncoderObject:
     """Accept a job and answer at once, with status `queued`."""
@@ -118,6 +120,7 @@ def list_encoders(
     """List the encoders the caller may use, newest first.
 
     A key sees jobs that are not published only under ids that it lists; an admin's key sees all.
+    A damaged encoder is left out, and named in the server's log.
     """
     runtime, caller = runtime_of(request), caller_of(request)
     found = _visible_encoders(runtime, caller)
@@ -163,7 +166,10 @@ VisibleEncoder = Annotated[EncoderObject, Depends(visible_encoder)]
 
 @router.get("/{encoder_id}", summary="Look at an encoder")
 def get_encoder(encoder: VisibleEncoder, response: Response) -> EncoderObject:
-    """Return phase, progress and measures; for a failed job, the reason in `error`."""
+    """Return phase, progress and measures; for a failed job, the reason in `error`.
+
+    A published encoder whose card cannot be read is answered with 409 and `encoder_damaged`.
+    """
     if encoder.status in PENDING:
         advise_polling(response)
     return encoder
@@ -182,6 +188,8 @@ async def follow_encoder(
 
     An event's name is the encoder's status. If it is deleted, the last event is `deleted`.
     """
+    if request.method == "HEAD":
+        return  # the headers are the answer
     followers, caller = runtime_of(request).followers, caller_of(request)
     look = partial(visible_encoder, request, encoder.id)
     async for event in events(followers, encoder.id, caller, look):
@@ -190,20 +198,23 @@ async def follow_encoder(
 
 @router.delete("/{encoder_id}", summary="Delete an encoder, or cancel it (an admin's key)")
 def delete_encoder(request: Request, encoder_id: str) -> Deleted:
-    """Delete the encoder and its report, or cancel its job.
+    """Delete the encoder and its report, or cancel its job. A damaged encoder can be deleted too.
 
     Videos that were accepted with it and not made yet will fail; they never use another encoder.
     """
-    require_admin(caller_of(request))
-    visible_encoder(request, encoder_id)
-    runtime = runtime_of(request)
+    caller, runtime = caller_of(request), runtime_of(request)
+    require_admin(caller)
+    store = runtime.loaded.store
+    if not may_use(caller, encoder_id, runtime.aliases):
+        raise EncoderNotFound(f"There is no encoder {encoder_id[:80]!r}.", param="encoder_id")
     record = runtime.records.get(EncoderRecord, EncoderRecord.id == encoder_id)
     if record is not None:
         runtime.jobs.remove(record)
     try:
-        runtime.loaded.store.delete(encoder_id)
-    except EncoderNotFound:
+        store.delete(encoder_id)
+    except EncoderNotFound as error:
         if record is None:
+            error.param = "encoder_id"
             raise
     return Deleted(id=encoder_id, object="encoder.deleted")
 

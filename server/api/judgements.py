@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from encoders import EncoderInvalid, EncoderJudged, EncoderNotFound
 from server.api.encoder_acceptance import gate_of
 from server.api.encoders import visible_encoder
+from server.api.examples import JUDGE_EXAMPLES
 from server.api.job_answers import advise_polling
 from server.api.openapi import request_body
 from server.api.request_models import JudgeRequest
@@ -35,7 +36,7 @@ router = APIRouter(prefix="/v1/encoders/{encoder_id}/judge", tags=["encoders"])
 @router.post(
     "",
     summary="Judge an imported encoder (an admin's key)",
-    openapi_extra=request_body(JudgeRequest),
+    openapi_extra=request_body(JudgeRequest, JUDGE_EXAMPLES),
 )
 async def judge_encoder(request: Request, response: Response, encoder_id: str) -> EncoderObject:
     """Accept a job that measures a published encoder which was never judged; answer at once.

@@ -34,9 +34,19 @@ def _models(request: Request) -> list[Model]:
     runtime = runtime_of(request)
     loaded = runtime.loaded
     root = loaded.backbone.name
+    most = loaded.backbone.capabilities.prompt_tokens
     models: list[Model] = []
     if is_listed(caller, BASE):
-        models.append(Model(id=root, created=0, root=root, parent=None, encoder=BASE))
+        models.append(
+            Model(
+                id=root,
+                created=0,
+                root=root,
+                parent=None,
+                encoder=BASE,
+                max_prompt_tokens=most,
+            )
+        )
     made: dict[str, int] = {}
     for card in visible_cards(caller, loaded.store, runtime.aliases):
         if card.base == loaded.backbone.text_encoder.fingerprint:
@@ -46,7 +56,14 @@ def _models(request: Request) -> list[Model]:
         if target in made and is_listed(caller, alias):
             names[alias] = target
     models.extend(
-        Model(id=f"{root}:{name}", created=made[target], root=root, parent=root, encoder=target)
+        Model(
+            id=f"{root}:{name}",
+            created=made[target],
+            root=root,
+            parent=root,
+            encoder=target,
+            max_prompt_tokens=most,
+        )
         for name, target in names.items()
     )
     return models

@@ -13,14 +13,15 @@ from pydantic import (
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
-    JsonValue,
     TypeAdapter,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from encoders import Concept, EncoderId, Kind
+from server.api.examples import ALIAS_EXAMPLES
 from server.auth.keys import BASE
 from server.settings import Probes, Rate
 from unlearn.settings import UnlearnSettings
@@ -46,6 +47,12 @@ def _refuse_bool(value: Any) -> Any:
     return value
 
 
+def _form_bool(value: Any) -> Any:
+    if isinstance(value, bool) or value in ("true", "false"):  # a form has text only
+        return value in (True, "true")
+    raise ValueError("must be true or false")
+
+
 def _free_id(name: str) -> str:
     if name == BASE:
         raise ValueError("'base' is the unmodified encoder's name")
@@ -54,7 +61,11 @@ def _free_id(name: str) -> str:
 
 Text = Annotated[str, AfterValidator(_check_text)]
 Number = BeforeValidator(_refuse_bool)
-NewId = Annotated[EncoderId, AfterValidator(_free_id)]
+NewId = Annotated[
+    EncoderId,
+    AfterValidator(_free_id),
+    WithJsonSchema({"type": "string", "pattern": r"^[a-z0-9][a-z0-9._-]{0,62}$"}),
+]
 """Id of a new encoder or alias: any encoder id but "base"."""
 
 
@@ -98,6 +109,11 @@ class VideoRequest(_Request):
         ge=1,
         le=7 * 86_400,
         description="Seconds within which the video must be made, or it fails",
+    )
+    truncate: Annotated[bool, BeforeValidator(_form_bool)] = Field(
+        False,
+        description="Cut a prompt that is longer than the model reads, in place of refusing it; "
+        "the video's `truncated` tells",
     )
     user: str | None = Field(
         None, max_length=256, description="Your own name for the user; not used here"
@@ -209,5 +225,7 @@ class JudgeRequest(_Request):
 
 class AliasRequest(_Request):
     """Body of `PUT /v1/aliases/{name}`."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": ALIAS_EXAMPLES})
 
     encoder: EncoderId

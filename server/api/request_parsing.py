@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
@@ -21,6 +22,9 @@ from server.errors import InvalidRequest, UnsupportedMediaType, validation_error
 
 _BRACKETED = re.compile(r"([A-Za-z_]\w*)\[(\w*)\]")
 _MAX_FIELDS = 200
+_LATER_FIELDS = {"truncate": False}
+"""Fields that releases before this one did not have, and their defaults: left out of the hash of a
+request, so that an Idempotency-Key means the same request after an upgrade."""
 
 Checked = TypeVar("Checked", bound=BaseModel)
 
@@ -34,7 +38,9 @@ async def read_fields(request: Request, *, max_files: int) -> dict[str, Any]:
         InvalidRequest: the body cannot be parsed, or a form has more than `max_files` files.
         UnsupportedMediaType: the body is neither JSON nor a form.
     """
-    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    content_type = request.headers.get("content-type", "application/json")
+    kind = content_type.partition(";")[0].strip().lower()
+    _check_charset(content_type)
     if kind == "application/json":
         return _json_object(await request.body(), what="The body")
     if kind not in ("multipart/form-data", "application/x-www-form-urlencoded"):
@@ -47,10 +53,30 @@ async def read_fields(request: Request, *, max_files: int) -> dict[str, Any]:
         )
     except HTTPException as error:
         raise InvalidRequest(f"The form cannot be read: {error.detail}.") from error
+    except (LookupError, ValueError) as error:  # from the parser, for text that it cannot decode
+        raise InvalidRequest("The form cannot be read: it is malformed.") from error
     fields: dict[str, Any] = {}
     for name, value in form.multi_items():
         _add(fields, name, value)
     return fields
+
+
+def _check_charset(content_type: str) -> None:
+    """Raise UnsupportedMediaType for a charset other than UTF-8.
+
+    The form parser would look the name up among Python's codecs, and some of those fail, or decode
+    other text than was sent.
+    """
+    try:
+        _, options = parse_options_header(content_type)  # as the form parser reads it
+        charset = options.get(b"charset", b"utf-8").decode("latin-1")
+    except (LookupError, ValueError) as error:
+        raise UnsupportedMediaType("Content-Type cannot be read.") from error
+    if charset.strip().lower() not in ("utf-8", "utf8", "us-ascii"):
+        raise UnsupportedMediaType(
+            f"The charset {charset[:40]!r} is not supported: send UTF-8.",
+            code="unsupported_charset",
+        )
 
 
 def check(model: type[Checked], fields: dict[str, Any]) -> Checked:
@@ -80,7 +106,11 @@ def json_fields(fields: dict[str, Any], *names: str) -> None:
 
 def request_hash(request: BaseModel, files: Sequence[bytes] = ()) -> str:
     """Return a hash of the checked fields and the files, equal for equal requests."""
-    content = json.dumps(request.model_dump(mode="json"), sort_keys=True)
+    values = request.model_dump(mode="json")
+    for name, default in _LATER_FIELDS.items():
+        if values.get(name) == default:
+            values.pop(name)
+    content = json.dumps(values, sort_keys=True)
     parts = [content.encode(), *files]
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 

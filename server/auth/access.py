@@ -71,7 +71,7 @@ def choose(
         Forbidden: the key may not use the encoder, even if it does not exist.
     """
     param = "encoder" if encoder is not None else "model"
-    name = _named(backbone.name, model, encoder)
+    name = encoder_named(backbone.name, model, encoder)
     if name is None:
         if caller.default_encoder is None:
             raise InvalidRequest(
@@ -118,8 +118,13 @@ def _alias_targets(caller: Caller, aliases: AliasTable) -> set[str]:
     return set(aliases.targets(listed).values())
 
 
-def _named(backbone: str, model: str | None, encoder: str | None) -> str | None:
-    """Return the encoder named in the two fields, or None. Raise InvalidRequest or NotFound."""
+def encoder_named(backbone: str, model: str | None, encoder: str | None) -> str | None:
+    """Return the encoder named in a request's two fields, or None.
+
+    Raises:
+        InvalidRequest: they name different ones.
+        NotFound: `model` is of another backbone.
+    """
     in_model: str | None = None
     if model is not None:
         root, colon, rest = model.partition(":")

@@ -11,8 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -24,10 +23,11 @@ from server.auth import local_requests
 from server.auth.keys import LOCAL, Caller
 from server.auth.live_keys import LiveKeys
 from server.auth.proxies import TrustedProxies
+from server.auth.request_ids import request_id_of, traceparent_of
 from server.errors import Forbidden, error_body, error_response
 from server.http.body_limits import BodyLimits
 from server.http.request_body import RequestBody
-from server.logs import REQUEST_ID
+from server.logs import REQUEST_ID, TRACE_ID
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +45,7 @@ NOT_LOGGED = frozenset({"/livez", "/readyz", "/healthz", "/health", "/metrics"})
 """Paths that monitoring requests every few seconds."""
 
 _CALLER = "palimpsest.caller"
+_KEYS = "palimpsest.keys"
 
 Observe = Callable[[Scope, int, float], None]
 """Called for every answer with its scope, status and seconds to the last byte."""
@@ -92,9 +93,14 @@ class Guard:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
-        request_id = f"req_{uuid.uuid4().hex}"
-        REQUEST_ID.set(request_id)
-        response = _Response(send, request_id, head=scope["method"] == "HEAD")
+        headers = Headers(scope=scope)
+        ids = {"x-request-id": request_id_of(headers)}
+        REQUEST_ID.set(ids["x-request-id"])
+        traceparent = traceparent_of(headers)
+        TRACE_ID.set(traceparent and traceparent.split("-")[1])
+        if traceparent is not None:
+            ids["traceparent"] = traceparent
+        response = _Response(send, ids, head=scope["method"] == "HEAD")
         try:
             self._authenticate(scope)
             async with self._body(scope, receive) as body:
@@ -110,6 +116,7 @@ class Guard:
     def _authenticate(self, scope: Scope) -> None:
         """Store the caller in the scope. Raise Unauthorized or Forbidden if there is none."""
         forwarded = self._proxies.read(scope)
+        scope[_KEYS] = self._keys
         if not self._keys.is_keyed:
             local_requests.check(scope, forwarded, self._allowed_origins)
             scope[_CALLER] = LOCAL
@@ -135,13 +142,13 @@ def _is_public(path: str) -> bool:
 
 
 class _Response:
-    """Forwards an answer with a request id, and errors in the API's shape."""
+    """Forwards an answer with the request's ids, and errors in the API's shape."""
 
-    def __init__(self, send: Send, request_id: str, *, head: bool) -> None:
+    def __init__(self, send: Send, ids: Mapping[str, str], *, head: bool) -> None:
         self.status = 500
         self._send = send
         self._head = head
-        self._request_id = request_id
+        self._ids = ids
         self._held_start: Message | None = None
         self._body = b""
 
@@ -149,7 +156,7 @@ class _Response:
         if message["type"] == "http.response.start":
             self.status = int(message["status"])
             message.setdefault("headers", [])
-            MutableHeaders(scope=message)["x-request-id"] = self._request_id
+            MutableHeaders(scope=message).update(self._ids)
             if self.status >= 400 and not self._head:
                 self._held_start = message
             else:
@@ -174,6 +181,13 @@ def caller_of(connection: HTTPConnection) -> Caller:
     if not isinstance(caller, Caller):
         raise Forbidden("The request did not come through the server's guard.")
     return caller
+
+
+def refresh_keys(connection: HTTPConnection) -> None:
+    """Read the keys again now: a key that was just revoked is refused from here on."""
+    keys = connection.scope.get(_KEYS)
+    if isinstance(keys, LiveKeys):
+        keys.refresh()
 
 
 def _log(scope: Scope, status: int, seconds: float) -> None:

@@ -19,13 +19,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from encoders import PalimpsestError
 from server.auth.keys import Key
 
 log = logging.getLogger(__name__)
 
 
-class KeysInvalid(ValueError):
+class KeysInvalid(PalimpsestError, ValueError):
     """The keys file cannot be used. A server must not start with it."""
+
+    code = "keys_invalid"
 
 
 class KeysFile:
@@ -72,6 +75,15 @@ def read(path: Path) -> list[Key]:
         return _checked([Key.model_validate(_entry(entry)) for entry in document["keys"]])
     except (OSError, ValidationError, ValueError, TypeError) as error:
         raise KeysInvalid(f"The keys file {path} cannot be used: {error}") from error
+
+
+def ids_in(path: Path | None) -> set[str]:
+    """Return the ids of a keys file's keys; none without a file.
+
+    Raises:
+        KeysInvalid: It cannot be used.
+    """
+    return set() if path is None else {key.id for key in read(path)}
 
 
 def _checked(keys: list[Key]) -> list[Key]:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import Any
 
 from pydantic import ValidationError
@@ -59,6 +59,7 @@ class LiveKeys:
         self._has_had_key = file is not None
         self._last_error: str | None = None
         self._declared, self._made = Keyring(), Keyring()
+        self._refreshing = Lock()  # else an older reading could come after a newer one
         self.refresh()
 
     @property
@@ -90,6 +91,10 @@ class LiveKeys:
 
     def refresh(self) -> None:
         """Read the file if it has changed, and the database. Keys that cannot be read stay."""
+        with self._refreshing:
+            self._refresh()
+
+    def _refresh(self) -> None:
         if self._file is not None:
             self._file.refresh()
         try:

@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Event
 
 from encoders import EncoderNotFound
+from server.jobs.phase_times import PhaseTimes
 from server.jobs.tracking import JobTracker
 from server.jobs.workspace import Workspace
 from server.loaded import Loaded
@@ -46,6 +47,8 @@ class JobContext:
     """Returns the models, or None if they are not ready."""
     wait_loaded: Callable[[], Loaded]
     """Waits for the models. Raises ServerStopping if the server stops first."""
+    phase_times: PhaseTimes = field(default_factory=PhaseTimes)
+    """Times of encoders' phases, for their progress."""
     encode_pool: ThreadPoolExecutor = field(default_factory=_encode_pool)
     """Threads that encode finished clips."""
 

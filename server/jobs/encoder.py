@@ -33,7 +33,7 @@ def make_images(context: JobContext, record: EncoderRecord) -> None:
     loaded = context.wait_loaded()
     workspace, settings = context.workspace(record), _settings(record)
     concepts = _own_concepts(record, _parent(record, loaded))
-    report = phase_reporter(context.records, record, Phase.IMAGES)
+    report = phase_reporter(context.records, context.phase_times, record, Phase.IMAGES)
     requests = {
         number: few_shot_requests(
             concept.name,
@@ -62,7 +62,7 @@ def optimise(context: JobContext, record: EncoderRecord) -> None:
 
     loaded = context.wait_loaded()
     workspace, settings = context.workspace(record), _settings(record)
-    report = phase_reporter(context.records, record, Phase.OPTIMISING)
+    report = phase_reporter(context.records, context.phase_times, record, Phase.OPTIMISING)
     if not workspace.has_losses():
         parent = _parent(record, loaded)
         concepts = _own_concepts(record, parent)

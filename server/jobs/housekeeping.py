@@ -1,7 +1,7 @@
 """Housekeeping: removes what is due, so that no data grows without bound.
 
 Due are videos past their deadline or expiry, videos that the disk has no room for, failed encoder
-jobs, and DBOS's rows of ended workflows.
+jobs, DBOS's rows of ended workflows, and what killed servers left (`server.jobs.leftovers`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from threading import Thread
 from dbos import DBOS
 
 from server.jobs.context import JobContext
+from server.jobs.leftovers import Leftovers
 from server.jobs.video import remove_video
 from server.storage.records import COMPLETED, FAILED, QUEUED, EncoderRecord, VideoRecord
 from video.engine.ticket import DeadlineExceeded
@@ -31,6 +32,7 @@ class Housekeeping:
 
     def __init__(self, context: JobContext) -> None:
         self._context = context
+        self._leftovers = Leftovers(context)
         self._thread = Thread(target=self._run, name="palimpsest-housekeeping", daemon=True)
 
     def start(self) -> None:
@@ -45,6 +47,7 @@ class Housekeeping:
         while True:
             try:
                 sweep(self._context, now=time.time())
+                self._leftovers.sweep(now=time.time())
             except Exception:  # the disk or the database may be back at the next sweep
                 log.exception("housekeeping failed; the next sweep tries again")
             if self._context.stopping.wait(SWEEP_INTERVAL_S):
@@ -63,6 +66,8 @@ def sweep(context: JobContext, now: float) -> None:
         context.tracker.cancel(video)
     for video in records.all(VideoRecord, VideoRecord.expires_at <= int(now)):
         remove_video(context, video)
+    if settings.prompt_retention_seconds is not None:
+        records.forget_prompts(int(now) - settings.prompt_retention_seconds)
     over = records.total(VideoRecord.bytes) - settings.max_stored_bytes
     if over > 0:
         for video in records.all(VideoRecord, VideoRecord.status == COMPLETED):  # oldest first

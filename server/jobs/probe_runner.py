@@ -43,7 +43,7 @@ class ProbeRunner:
         )
         self._workspace = context.workspace(record)
         self._rows = {_name(row): row for row in self._workspace.load_outcomes()}
-        self._report = phase_reporter(context.records, record, Phase.JUDGING)
+        self._report = phase_reporter(context.records, context.phase_times, record, Phase.JUDGING)
 
     def outcomes(self, probes: Sequence[Probe], trial: Trial) -> list[Outcome]:
         """Return the outcomes of the trial's next round: the remembered ones, or else new ones."""

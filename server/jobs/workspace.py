@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.atomic_files import write_atomically
+from encoders.atomic_files import is_older, make_folder, remove_tree, write_atomically
 
 if TYPE_CHECKING:
     from video.frames import Frames
@@ -89,15 +89,28 @@ class Workspace:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @staticmethod
-    def sweep(work_dir: Path, job_ids: Collection[str]) -> None:
-        """Remove the workspaces of all jobs but these.
+    def sweep(
+        work_dir: Path, job_ids: Collection[str], older_than: float = float("inf")
+    ) -> list[str]:
+        """Remove the workspaces of all jobs but these, and return their names.
 
         Jobs that end or are deleted while the server is down cannot discard their own.
+
+        Args:
+            work_dir: The folder of all workspaces.
+            job_ids: The jobs that are pending.
+            older_than: Unix seconds. A folder that was written to later is kept: images are saved
+                before their job is recorded.
         """
-        work_dir.mkdir(parents=True, exist_ok=True)
-        for folder in work_dir.iterdir():
-            if folder.name not in job_ids:
-                shutil.rmtree(folder, ignore_errors=True)
+        make_folder(work_dir)
+        gone = [
+            folder
+            for folder in work_dir.iterdir()
+            if folder.name not in job_ids and is_older(folder, older_than)
+        ]
+        for folder in gone:
+            remove_tree(folder)
+        return [folder.name for folder in gone]
 
     @property
     def _losses_path(self) -> Path:

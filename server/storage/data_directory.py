@@ -7,6 +7,7 @@ from server.storage.alias_files import import_alias_files
 from server.storage.alias_table import AliasTable
 from server.storage.database import Database
 from server.storage.jobs_file import check_jobs, jobs_file
+from server.storage.private_files import tighten
 from server.storage.record_store import RecordStore
 from server.storage.video_files import VideoFiles
 
@@ -22,6 +23,7 @@ class DataDirectory:
 
     def __init__(self, settings: Settings) -> None:
         folder = settings.data_dir
+        tighten(folder)
         self.jobs_file = jobs_file(folder / "jobs.sqlite")
         """DBOS's database."""
         check_jobs(self.jobs_file)

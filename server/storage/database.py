@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,6 +71,26 @@ class Database:
         """Close every connection."""
         self._engine.dispose()
 
+    def scrub(self) -> None:
+        """Rewrite the file without what was deleted, and empty the write-ahead log.
+
+        Writers wait meanwhile. Readers that are under way can keep the log from being emptied, so
+        it is tried for some seconds.
+        """
+        connection = self._engine.raw_connection()
+        try:
+            cursor = connection.cursor()
+            cursor.execute("VACUUM")
+            for _ in range(50):
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                busy, *_ = cursor.fetchone() or (1,)
+                if not busy:
+                    break
+                time.sleep(0.1)
+            cursor.close()
+        finally:
+            connection.close()
+
     @contextmanager
     def reading(self) -> Generator[Session]:
         """Yield a session that sees one state of the database, and must not write."""
@@ -90,6 +111,8 @@ def _configure(connection: Any, record: Any) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     # An accepted job must survive a power cut.
     cursor.execute("PRAGMA synchronous=FULL")
+    # What is deleted is overwritten: prompts must not stay in free pages.
+    cursor.execute("PRAGMA secure_delete=ON")
     cursor.close()
 
 

@@ -13,7 +13,7 @@ from server.errors import Conflict, QueueFull, Unprocessable
 from server.storage.alias_rows import AliasRow
 from server.storage.database import Database
 from server.storage.notifier import JobNotifier
-from server.storage.records import PENDING, EncoderRecord, Job
+from server.storage.records import PENDING, EncoderRecord, Job, VideoRecord
 
 AnyJob = TypeVar("AnyJob", bound=Job)
 
@@ -134,6 +134,19 @@ class RecordStore:
         table = type(job)
         still = (table.sequence == job.sequence, table.id == job.id, table.status.in_(PENDING))
         return self.get(table, *still) is not None
+
+    def forget_prompts(self, before: int) -> int:
+        """Take the prompts out of the rows of videos that ended before a time.
+
+        Returns:
+            The number of videos.
+        """
+        ended = (VideoRecord.completed_at <= before, VideoRecord.prompt != "")
+        with self._database.writing() as session:
+            done = session.execute(
+                update(VideoRecord).where(*ended).values(prompt="", negative_prompt="")
+            )
+            return int(done.rowcount)  # pyright: ignore[reportAttributeAccessIssue]
 
     def remove(self, job: Job) -> None:
         """Delete the row. Its idempotency key can be used again."""

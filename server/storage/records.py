@@ -73,6 +73,8 @@ class VideoRecord(Job):
     model: Mapped[str]
     prompt: Mapped[str]
     negative_prompt: Mapped[str]
+    is_cut: Mapped[bool | None]
+    """True if the request's texts were longer than the model reads; these are what was kept."""
     encoder_id: Mapped[str | None]
     """None: the base."""
     encoder_digest: Mapped[str | None]
@@ -122,6 +124,8 @@ class EncoderRecord(Job):
     phase: Mapped[str] = mapped_column(default=QUEUED)
     phases: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """Percent of each phase."""
+    seconds_left: Mapped[int | None]
+    """Estimate of the time to the job's end."""
     measures: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
     @property

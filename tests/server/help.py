@@ -17,14 +17,17 @@ from typing import Any
 import httpx
 import psutil
 import torch
+from starlette.middleware.cors import CORSMiddleware
 from starlette.testclient import TestClient
 
 from encoders import Card, Concept, Encoder
 from server.api.app import create_app
+from server.auth.cors import cors_options
 from server.auth.guard import Guard
 from server.auth.keys import Key, hash_key
 from server.auth.live_keys import LiveKeys
 from server.auth.proxies import TrustedProxies
+from server.auth.sub_path import SubPath
 from server.runtime import Runtime
 from server.settings import Settings
 from server.storage.stored_keys import stored_keys
@@ -57,14 +60,20 @@ class Client(TestClient):
     def __init__(self, settings: Settings) -> None:
         app = create_app(settings)
         self.runtime: Runtime = app.state.runtime
+        proxies = TrustedProxies(settings.trusted_proxies)
+        guarded = Guard(
+            app,
+            keys=LiveKeys(settings.keys_file, lambda: stored_keys(settings.database)),
+            max_body_bytes=settings.max_body_bytes,
+            max_fields_bytes=settings.max_fields_bytes,
+            observe=self.runtime.metrics.observe,
+            proxies=proxies,
+            allowed_origins=settings.cors_origins,
+        )
         super().__init__(
-            Guard(
-                app,
-                keys=LiveKeys(settings.keys_file, lambda: stored_keys(settings.database)),
-                max_body_bytes=settings.max_body_bytes,
-                max_fields_bytes=settings.max_fields_bytes,
-                observe=self.runtime.metrics.observe,
-                proxies=TrustedProxies(settings.trusted_proxies),
+            CORSMiddleware(
+                SubPath(guarded, root_path=settings.root_path, proxies=proxies),
+                **cors_options(settings),
             ),
             base_url="http://127.0.0.1",
             client=("127.0.0.1", 50000),

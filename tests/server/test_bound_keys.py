@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import zipfile
 from typing import Any
 
@@ -98,10 +97,9 @@ def test_a_bound_keys_report_has_nothing_of_the_base(server: Client) -> None:
         absent = server.get(f"{REPORT}/{name.replace('base', 'nobody')}", headers=ACME)
         for answer in (hidden, absent):
             assert_error(answer, 404, code="report_not_found")
-        same = hidden.text.replace(name, "") == absent.text.replace("nobody", "base").replace(
-            name, ""
+        assert hidden.text.replace(name, "") == absent.text.replace(
+            name.replace("base", "nobody"), ""
         )
-        assert same
         for known in ({"if-none-match": "*"}, {"range": "bytes=0-1"}):
             assert server.get(f"{REPORT}/{name}", headers={**ACME, **known}).status_code == 404
         assert server.head(f"{REPORT}/{name}", headers=ACME).status_code == 404
@@ -117,8 +115,6 @@ def test_a_bound_keys_report_has_nothing_of_the_base(server: Client) -> None:
         assert not any("-base." in name for name in names)
         for name in names:
             assert PARENT.encode() not in archive.read(name), name
-    pictures = {json.dumps(FILES[name].hex()) for name in of_base}
-    assert not any(picture[1:-1] in bundle.content.hex() for picture in pictures)
 
 
 # A server of its own, after all that use the one above: there is one at a time.

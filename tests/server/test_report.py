@@ -222,7 +222,7 @@ def test_only_keys_that_may_use_an_encoder_may_read_its_report(
         "/v1/aliases/acme-policy", json={"encoder": "no-pogo"}, headers=bearer("secret-admin")
     )
     assert alias.status_code == 200
-    for path in ("report", "report?format=json", "report/kept-01-encoder.png"):
+    for path in ("report", "report?format=json", "report/forgotten-02-encoder.png"):
         for encoder, allowed in (
             ("no-pogo", {"admin", "acme", "free"}),
             ("no-blip", {"admin", "other", "free"}),
