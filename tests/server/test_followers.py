@@ -55,7 +55,7 @@ def test_all_who_follow_a_job_share_its_reads() -> None:
             assert seen[-1] == 9
             assert seen == sorted(set(seen))
         assert job.reads < 20
-        assert followers._groups == {}
+        assert followers.groups == 0
 
     run(test)
 
@@ -107,7 +107,7 @@ def test_the_reader_ends_with_its_last_follower() -> None:
             await following.aclose()
         await asyncio.sleep(0.05)
         assert len(asyncio.all_tasks()) <= 2  # the test's own
-        assert followers._groups == {}
+        assert followers.groups == 0
 
     run(test)
 
