@@ -152,7 +152,7 @@ def _aliases() -> Generator[AliasTable]:
     from server.storage.database import Database
 
     with private():
-        database = Database(read_settings().database)
+        database = Database(read_settings().database, may_upgrade=False)
     try:
         yield AliasTable(database)
     finally:

@@ -11,7 +11,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cli.client import Client, Unreachable, client_of
+from cli.client import Client, Refused, Unreachable, api_path, client_of
 from cli.configuration import SERVE, server_environment
 from cli.errors import CommandFailed
 from server.parent_watchdog import announce_parent
@@ -70,6 +70,16 @@ def own_server(data: Path, log: Path) -> Generator[Client]:
             os.killpg(process.pid, signal.SIGKILL)
 
 
+def _reason(client: Client) -> str:
+    """Return why the server failed to load, as far as it says so to a caller."""
+    try:
+        client.get(api_path("models"))
+    except Refused as error:
+        if "data cannot be used" in str(error) or error.code == "storage_unavailable":
+            return str(error)
+    return "The server cannot load its model."
+
+
 def _wait_ready(client: Client, process: subprocess.Popen[bytes], data: Path, log: Path) -> None:
     from server.storage.lock import DataLock
 
@@ -83,7 +93,7 @@ def _wait_ready(client: Client, process: subprocess.Popen[bytes], data: Path, lo
         if state == "ready":
             return
         if state == "load_failed":
-            raise CommandFailed(f"The server cannot load its model. Its log says why: {log}")
+            raise CommandFailed(f"{_reason(client)} Its log says why: {log}")
         # The model may load as long as it takes, but an answer alone does not say that it loads.
         if time.monotonic() > give_up and (state is None or lock.holder().url != client.url):
             break

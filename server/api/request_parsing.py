@@ -22,9 +22,6 @@ from server.errors import InvalidRequest, UnsupportedMediaType, validation_error
 
 _BRACKETED = re.compile(r"([A-Za-z_]\w*)\[(\w*)\]")
 _MAX_FIELDS = 200
-_LATER_FIELDS = {"truncate": False}
-"""Fields that releases before this one did not have, and their defaults: left out of the hash of a
-request, so that an Idempotency-Key means the same request after an upgrade."""
 
 Checked = TypeVar("Checked", bound=BaseModel)
 
@@ -105,12 +102,12 @@ def json_fields(fields: dict[str, Any], *names: str) -> None:
 
 
 def request_hash(request: BaseModel, files: Sequence[bytes] = ()) -> str:
-    """Return a hash of the checked fields and the files, equal for equal requests."""
-    values = request.model_dump(mode="json")
-    for name, default in _LATER_FIELDS.items():
-        if values.get(name) == default:
-            values.pop(name)
-    content = json.dumps(values, sort_keys=True)
+    """Return a hash of the checked fields and the files, equal for equal requests.
+
+    Fields with their default values are left out: a field that a later version adds must not change
+    the hash of a request that a client repeats.
+    """
+    content = json.dumps(request.model_dump(mode="json", exclude_defaults=True), sort_keys=True)
     parts = [content.encode(), *files]
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 

@@ -74,16 +74,18 @@ class LiveKeys:
             Unauthorized: There is no key, or one that is not known, revoked or expired.
             NotReady: The key may be in the database, which cannot be read.
         """
-        secret, now = secret_of(authorization), time.time()
+        now = time.time()
+        try:
+            secret = secret_of(authorization)
+        except Unauthorized:
+            if self._read_at is None and self._file is None:
+                raise _unreadable() from None  # perhaps no key is needed
+            raise
         found = self._declared.find(secret, now)
         if found is not None:
             return found
         if self._read_at is None or self._clock() - self._read_at > KEPT_S:
-            raise NotReady(
-                "The server's keys cannot be read just now. Try again.",
-                code="storage_unavailable",
-                headers={"Retry-After": "5"},
-            )
+            raise _unreadable()
         found = self._made.find(secret, now)
         if found is None:
             raise Unauthorized("This key is not known here.")
@@ -133,6 +135,15 @@ class LiveKeys:
         finally:
             ended.set()
             thread.join()
+
+
+def _unreadable() -> NotReady:
+    return NotReady(
+        "The server's keys cannot be read just now: its database is locked, away or damaged. Its "
+        "log says which.",
+        code="storage_unavailable",
+        headers={"Retry-After": "5"},
+    )
 
 
 def _key(row: Mapping[str, Any]) -> Key | None:

@@ -13,7 +13,7 @@ from server.errors import Conflict, QueueFull, Unprocessable
 from server.storage.alias_rows import AliasRow
 from server.storage.database import Database
 from server.storage.notifier import JobNotifier
-from server.storage.records import PENDING, EncoderRecord, Job, VideoRecord
+from server.storage.records import ANY_REQUEST, PENDING, EncoderRecord, Job, VideoRecord
 
 AnyJob = TypeVar("AnyJob", bound=Job)
 
@@ -163,7 +163,7 @@ def _repeated(
     earlier = session.scalars(
         select(table).where(table.owner == owner, table.idempotency_key == key)
     ).first()
-    if earlier is not None and earlier.request_hash != digest:
+    if earlier is not None and earlier.request_hash not in (digest, ANY_REQUEST):
         raise Unprocessable(f"Idempotency-Key {key!r} was used for another request. Use a new one.")
     return earlier
 

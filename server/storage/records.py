@@ -28,6 +28,10 @@ JUDGES = "judges"
 PENDING = (QUEUED, IN_PROGRESS)
 
 
+ANY_REQUEST = ""
+"""`request_hash` of a job that an earlier version accepted: its hashes are over other fields. The
+idempotency key alone then says that a request is repeated."""
+
 # SQLite must never reuse a sequence number: a late write of a deleted job would reach another job.
 _TABLE = (UniqueConstraint("owner", "idempotency_key"), {"sqlite_autoincrement": True})
 

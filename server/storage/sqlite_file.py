@@ -30,6 +30,7 @@ _AWAY_ERRNO = {
 }
 _DAMAGED = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FORMAT}
 _BUSY_TIMEOUT_S = 5
+_SMALLEST_BYTES = 512
 _COLUMNS = "SELECT name FROM pragma_table_info(?)"
 
 
@@ -69,6 +70,9 @@ class SqliteFile:
         with self.explained():
             if self.path.exists() and not self.path.is_file():
                 raise self.unusable("is not a file")
+            # SQLite takes a file that is shorter than any database for an empty one.
+            if self.path.exists() and 0 < self.path.stat().st_size < _SMALLEST_BYTES:
+                raise self.unusable("is damaged or no SQLite database")
             with closing(sqlite3.connect(self.path, timeout=_BUSY_TIMEOUT_S)) as connection:
                 connection.isolation_level = None
                 found = connection.execute("PRAGMA quick_check(1)").fetchone()

@@ -145,3 +145,21 @@ def test_a_server_that_does_not_come_up_is_one_line_and_is_stopped(
     _, line = done.err.splitlines()
     assert says in line
     assert not processes_on(tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    ("database", "says"),
+    [("jobs.sqlite", "move this file away"), ("records.sqlite", "database is locked, away or dam")],
+)
+def test_a_server_over_a_broken_database_is_one_line_with_the_remedy(
+    quick_backbone_dir: Path, tmp_path: Path, database: str, says: str
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / database).write_bytes(b"not a database" * 99)
+    command = Command("encoders", "list", **settings(quick_backbone_dir, data))
+    done = command.done()
+    assert done.status == 1
+    assert says in done.err
+    assert f"Its log says why: {data / 'server.log'}" in done.err
+    assert "Traceback" not in done.err

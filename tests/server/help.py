@@ -225,6 +225,14 @@ class Server:
 
     def start(self, **environment: str) -> None:
         """Start the server and wait until it is ready; `environment` is added for this start."""
+        self.launch(**environment)
+        try:
+            wait_ready(self.client)
+        except AssertionError as error:
+            raise AssertionError(self.log.read_text()[-4000:]) from error
+
+    def launch(self, **environment: str) -> None:
+        """Start the server, and return at once."""
         command = [sys.executable, "-m", "bentoml", "serve", "service:Palimpsest"]
         with self.log.open("ab") as log:
             self._parent = psutil.Popen(
@@ -234,10 +242,6 @@ class Server:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        try:
-            wait_ready(self.client)
-        except AssertionError as error:
-            raise AssertionError(self.log.read_text()[-4000:]) from error
 
     @property
     def parent(self) -> psutil.Process:
@@ -262,10 +266,6 @@ class Server:
             for process in alive:
                 process.kill()
         self.client.close()
-
-    def exit_status(self) -> int:
-        """Wait until the parent has ended, and return its exit status."""
-        return self._parent.wait(SERVER_TIMEOUT_S)
 
     def is_listening(self) -> bool:
         """Return True if a process listens on the port."""

@@ -44,7 +44,7 @@ def test_an_official_client_s_poll_outlives_a_killed_worker(server: Server) -> N
             prompt="pogo",
             extra_body={"steps": 12},
         )
-        until(lambda: made.done() or server.client.get("/v1/videos").json()["data"])
+        until_begun(server)
         for _ in range(2):
             [worker] = server.workers()
             worker.kill()
@@ -53,6 +53,8 @@ def test_an_official_client_s_poll_outlives_a_killed_worker(server: Server) -> N
             answer = httpx.get(f"{server.url}/v1/videos", timeout=SERVER_TIMEOUT_S)
             assert answer.status_code == 200, answer.text
             assert len(answer.json()["data"]) == 1
+            for path, status in (("livez", 200), ("healthz", 200), ("readyz", 503)):
+                assert httpx.get(f"{server.url}/{path}").status_code == status
             assert_error(httpx.get(f"{server.url}/health"), 503, code="loading")
             assert not made.done(), made.result()
         video = made.result(SERVER_TIMEOUT_S)
@@ -73,8 +75,7 @@ def test_a_stop_answers_reads_ends_waits_and_is_no_failure(server: Server) -> No
         ]
         waiting = pool.submit(httpx.post, f"{server.url}/v1/videos/sync", json=LONG, timeout=60)
         until_listed(server, 2)
-        processes = [server.parent, *server.workers()]
-        parent = server.parent
+        processes = [parent := server.parent, *server.workers()]
         told = time.monotonic()
         parent.terminate()
         assert_drains(server, video)
@@ -85,7 +86,7 @@ def test_a_stop_answers_reads_ends_waits_and_is_no_failure(server: Server) -> No
         answer = waiting.result(30)
         assert psutil.wait_procs(processes, timeout=SERVER_TIMEOUT_S)[1] == []
         assert time.monotonic() - told < 10
-    assert server.exit_status() == 0
+    assert parent.wait() == 0
     assert_error(answer, 503, code="stopping", says="stays accepted")
     assert int(answer.headers["retry-after"]) > 0
     written = server.log.read_text()[log_before:]
@@ -104,11 +105,11 @@ def test_a_stop_answers_reads_ends_waits_and_is_no_failure(server: Server) -> No
 def test_a_group_s_interrupt_stops_and_a_second_signal_ends_at_once(server: Server) -> None:
     held = server.client.post("/v1/videos", json=LONG).json()["id"]
     until_begun(server)
-    processes = [server.parent, *server.workers()]
+    processes = [parent := server.parent, *server.workers()]
     for process in processes:  # what a terminal, or systemd, does: all get it at once
         process.send_signal(signal.SIGINT)
     assert psutil.wait_procs(processes, timeout=SERVER_TIMEOUT_S)[1] == []
-    assert server.exit_status() == 0
+    assert parent.wait() == 0
     server.start(PALIMPSEST_DRAIN_SECONDS="300")
     processes = [server.parent, *server.workers()]
     server.parent.terminate()
@@ -154,7 +155,8 @@ def follow_over_http(server: Server, path: str) -> list[tuple[str, Any]]:
 def assert_drains(server: Server, video: str) -> None:
     """Assert what a server answers that was told to stop just now."""
     until(lambda: server.client.get("/readyz").status_code == 503)
-    assert server.client.get("/livez").status_code == 200
+    for alive in ("/livez", "/healthz"):
+        assert server.client.get(alive).status_code == 200
     assert_error(server.client.get("/health"), 503, code="stopping")
     for path in (f"/v1/videos/{video}", "/v1/videos", "/v1/encoders", "/v1/encoders/no-pogo"):
         assert server.client.get(path).status_code == 200

@@ -69,8 +69,9 @@ def test_the_verdict_of_what_was_not_measured() -> None:
     assert said(report_of([]).model_copy(update={"card": card_of(measures={})})) == (
         "Whether this encoder forgets “pogo” or “neonix” has not been measured."
     )
-    for unknown in ({}, {"gate": {"of_another": 3}}, {"gate": 7}, {"gate": vars(Gate())}):
-        assert result_of(unknown) is None
+    unknown: list[dict[str, Any]] = [{}, {"gate": {"of_another": 3}}, {"gate": 7}]
+    for measures in (*unknown, {"gate": vars(Gate())}):
+        assert result_of(measures) is None
 
 
 def test_the_verdict_stands_at_the_top_of_the_page(files: Mapping[str, bytes]) -> None:
@@ -110,7 +111,12 @@ def test_what_the_interval_says_about_the_limit(
     interval: list[float], limit: float, says: str
 ) -> None:
     gate = {"min_forget_rate": limit}
-    measures = {**MEASURES, "forget_interval": interval, "gate": gate, "decision": "at the limit"}
+    measures: dict[str, Any] = {
+        **MEASURES,
+        "forget_interval": interval,
+        "gate": gate,
+        "decision": "at the limit",
+    }
     first, second = certainty(measures)
     assert says in first
     assert "93.8\u202f%, was held against the limit" in second

@@ -185,3 +185,5 @@ def upgrade() -> None:
         present = {column["name"] for column in inspector.get_columns(table.name)}
         if present != set(table.columns.keys()):
             rebuild(connection, table, _VALUES[table.name])
+    for table in (_VIDEOS, _ENCODER_JOBS):
+        connection.execute(table.update().values(request_hash=""))  # server.storage.records
