@@ -7,7 +7,7 @@ power cut once the call returns. `encoders.open_blobs` gives a directory or an S
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import NamedTuple
@@ -55,6 +55,13 @@ class BlobStore(ABC):
     @abstractmethod
     def exists(self, path: str) -> bool:
         """Return True if there is a blob at the path, or something else in its place."""
+
+    @abstractmethod
+    def version(self, path: str) -> Hashable | None:
+        """Return a value that changes whenever the blob does, at less cost than reading it.
+
+        None if there is no blob, or no such value.
+        """
 
     @abstractmethod
     def remove(self, paths: Iterable[str]) -> None:

@@ -78,6 +78,13 @@ class DirectoryBlobs(BlobStore):
     def exists(self, path: str) -> bool:
         return os.path.lexists(self._root / path)
 
+    def version(self, path: str) -> tuple[int, ...] | None:
+        try:
+            status = os.stat(self._root / path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
     def remove(self, paths: Iterable[str]) -> None:
         folders: dict[Path, None] = {}
         for path in paths:

@@ -16,6 +16,7 @@ from pathlib import Path
 from encoders import layout, overrides_file
 from encoders.blob_store import NotABlob, TooLarge
 from encoders.card import Card, check_id, is_id
+from encoders.card_cache import CardCache
 from encoders.digest import fingerprint
 from encoders.encoder import Encoder
 from encoders.errors import (
@@ -51,6 +52,7 @@ class EncoderStore:
     ) -> None:
         self._blobs = open_blobs(location)
         self._max_overrides_bytes = max_overrides_bytes
+        self._cards = CardCache(self._blobs.version)
 
     def publish(self, encoder: Encoder, report: Mapping[str, bytes] | None = None) -> Card:
         """Publish an encoder, and return its card. Nothing of it is visible before the end.
@@ -95,8 +97,11 @@ class EncoderStore:
             EncoderNotFound: No encoder has this id.
             EncoderDamaged: The card cannot be read, or belongs to another id.
         """
+        return self._cards.get(check_id(encoder_id), self._read_card)
+
+    def _read_card(self, encoder_id: str) -> Card:
         try:
-            data = self._blobs.read(layout.card_path(check_id(encoder_id)), _MAX_CARD_BYTES)
+            data = self._blobs.read(layout.card_path(encoder_id), _MAX_CARD_BYTES)
         except NotABlob as error:
             raise EncoderDamaged.of(encoder_id, "something else is in its place") from error
         except TooLarge as error:

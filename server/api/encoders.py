@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
@@ -122,7 +122,8 @@ def list_encoders(
     A key sees jobs that are not published only under ids that it lists; an admin's key sees all.
     A damaged encoder is left out, and named in the server's log.
     """
-    found = _visible_encoders(runtime_of(request), caller_of(request))
+    runtime, caller = runtime_of(request), caller_of(request)
+    found = _visible_encoders(runtime, caller)
     if order == "desc":
         found.reverse()
     start = 0
@@ -132,7 +133,11 @@ def list_encoders(
             raise NotFound(f"There is no encoder {after[:80]!r}.", param="after")
         start = ids.index(after) + 1
     end = start + limit
-    return Page[EncoderObject].of(found[start:end], has_more=len(found) > end)
+    page = [
+        _as_seen(runtime, caller, encoder_object(encoder.record, encoder.card))
+        for encoder in found[start:end]
+    ]
+    return Page[EncoderObject].of(page, has_more=len(found) > end)
 
 
 def visible_encoder(request: Request, encoder_id: str) -> EncoderObject:
@@ -234,7 +239,16 @@ def _object_of(runtime: Runtime, record: EncoderRecord) -> EncoderObject:
     return encoder_object(record, None)
 
 
-def _visible_encoders(runtime: Runtime, caller: Caller) -> list[EncoderObject]:
+class _Visible(NamedTuple):
+    """An encoder of a list, before it is put into a client's form: a page needs few of them."""
+
+    created_at: int
+    id: str
+    record: EncoderRecord | None
+    card: Card | None
+
+
+def _visible_encoders(runtime: Runtime, caller: Caller) -> list[_Visible]:
     """Return the encoders and jobs that the caller may see, oldest first."""
     store = runtime.loaded.store
     cards = {card.id: card for card in visible_cards(caller, store, runtime.aliases)}
@@ -244,8 +258,12 @@ def _visible_encoders(runtime: Runtime, caller: Caller) -> list[EncoderObject]:
         if record.id in cards
         or (record.status != PUBLISHED and record.judges is None and is_listed(caller, record.id))
     }
-    found = [
-        _as_seen(runtime, caller, encoder_object(records.get(name), cards.get(name)))
-        for name in {**cards, **records}
-    ]
+    found: list[_Visible] = []
+    for name in {**cards, **records}:
+        record, card = records.get(name), cards.get(name)
+        if record is not None:
+            created = record.created_at
+        else:
+            created = int(cards[name].created_at.timestamp())
+        found.append(_Visible(created, name, record, card))
     return sorted(found, key=lambda encoder: (encoder.created_at, encoder.id))

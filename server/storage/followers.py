@@ -45,6 +45,11 @@ class Followers:
         self._groups: dict[tuple[str, str], _Group[Any]] = {}
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="follow")
 
+    @property
+    def groups(self) -> int:
+        """Number of readers: one for each job and key."""
+        return len(self._groups)
+
     @contextmanager
     def place(self, key: str, *, most: int | None = None) -> Generator[None]:
         """Hold a place for a request that follows a job.

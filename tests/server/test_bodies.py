@@ -154,7 +154,8 @@ def test_no_small_body_costs_much(client: Client, path: str, name: str) -> None:
 
 
 def post(**headers: str) -> Scope:
-    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    named = {"host": "localhost", **headers}
+    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in named.items()]
     return {"type": "http", "method": "POST", "path": "/v1/encoders", "headers": raw}
 
 

@@ -108,7 +108,7 @@ def test_a_closed_connection_cancels_the_video(client: Client) -> None:
         "method": "POST",
         "path": "/v1/videos/sync",
         "query_string": b"",
-        "headers": [(b"content-type", b"application/json")],
+        "headers": [(b"host", b"localhost"), (b"content-type", b"application/json")],
         "client": ("127.0.0.1", 50000),
         "server": ("127.0.0.1", 3000),
     }
