@@ -1,4 +1,4 @@
-"""How long prompts stay, and erasing a tenant: nothing of it is left in any file."""
+"""Retention of prompts, and erasing a tenant: nothing of it is left in any file."""
 
 from __future__ import annotations
 
