@@ -58,12 +58,13 @@ class Client(TestClient):
     """A client of the app behind its guard, set up as in `service.py`."""
 
     def __init__(self, settings: Settings) -> None:
-        app = create_app(settings)
+        keys = LiveKeys(settings.keys_file, lambda: stored_keys(settings.database))
+        app = create_app(settings, keys)
         self.runtime: Runtime = app.state.runtime
         proxies = TrustedProxies(settings.trusted_proxies)
         guarded = Guard(
             app,
-            keys=LiveKeys(settings.keys_file, lambda: stored_keys(settings.database)),
+            keys=keys,
             max_body_bytes=settings.max_body_bytes,
             max_fields_bytes=settings.max_fields_bytes,
             observe=self.runtime.metrics.observe,
