@@ -6,7 +6,7 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
@@ -87,9 +87,20 @@ class KeyUsage:
         """Count an accepted job."""
         self._add_today(**{"videos" if table is VideoRecord else "encoders": 1})
 
-    def count_device_seconds(self, seconds: float) -> None:
-        """Count time of the device."""
-        self._add_today(device_seconds=seconds)
+    def count_device_seconds(self, seconds: float, *, of_deleted: bool = False) -> None:
+        """Count time of the device.
+
+        Args:
+            seconds: The time.
+            of_deleted: The job was deleted. Then a day without usage stays so: the job's owner may
+                have been erased just now.
+        """
+        if not of_deleted:
+            self._add_today(device_seconds=seconds)
+            return
+        today = (UsageRow.owner == self._owner, UsageRow.day == day_of(self._now))
+        total = UsageRow.device_seconds + seconds
+        self._session.execute(update(UsageRow).where(*today).values(device_seconds=total))
 
     def pending(self, table: type[Job]) -> int:
         """Return the number of the key's jobs that wait or are being made."""

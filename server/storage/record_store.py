@@ -139,7 +139,7 @@ class RecordStore:
             changed = bool(done.rowcount)  # pyright: ignore[reportAttributeAccessIssue]
             if device_seconds:
                 usage = KeyUsage(session, job.owner, KEYLESS, self._clock())
-                usage.count_device_seconds(device_seconds)
+                usage.count_device_seconds(device_seconds, of_deleted=not changed)
         if changed:
             self.notifier.notify(job.id)
         return changed
@@ -159,7 +159,8 @@ class RecordStore:
     def count_device_seconds(self, owner: str, seconds: float) -> None:
         """Count time of the device for a job that has no row any more."""
         with self._database.writing() as session:
-            KeyUsage(session, owner, KEYLESS, self._clock()).count_device_seconds(seconds)
+            usage = KeyUsage(session, owner, KEYLESS, self._clock())
+            usage.count_device_seconds(seconds, of_deleted=True)
 
     def pending_by_owner(self, table: type[Job]) -> Sequence[tuple[str, str, int]]:
         """Return owner, status and number of the pending jobs."""
