@@ -21,7 +21,7 @@ router = APIRouter(prefix="/v1/usage", tags=["usage"])
 Days = Annotated[int, Query(ge=1, le=400, description="Days to show, today included")]
 KeyName = Annotated[
     str | None,
-    Query(max_length=63, description="Id of another key (an admin's key)", examples=["acme"]),
+    Query(max_length=63, description="Id of another key (an admin's key)", examples=["studio"]),
 ]
 
 

@@ -25,7 +25,7 @@ class UsageFigures(BaseModel):
 
 
 class UsageDay(BaseModel):
-    """What a key used on one day. Deleting a video or an encoder does not lower it."""
+    """Usage of a key on one day. Deleting a video or an encoder does not lower it."""
 
     day: str
     """Day in UTC."""
@@ -47,7 +47,7 @@ class Usage(BaseModel):
         json_schema_extra={
             "examples": [
                 {
-                    "id": "acme",
+                    "id": "studio",
                     "object": "usage",
                     "limits": {
                         "queued": 500,
@@ -84,6 +84,6 @@ class Usage(BaseModel):
     object: Literal["usage"] = "usage"
     limits: UsageFigures
     used: UsageFigures
-    """What is used now, by the names of the limits."""
+    """Usage now, by the names of the limits."""
     days: list[UsageDay]
     """Days on which the key used something, newest first."""

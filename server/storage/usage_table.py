@@ -1,4 +1,4 @@
-"""The table of usage: what keys use now, and what they used on each day."""
+"""The table of usage: of each key now, and on each day."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ USAGE_KEPT_DAYS = 400
 
 @dataclass(frozen=True)
 class UsedNow:
-    """What a key uses at a moment; the names are those of its limits."""
+    """Usage of a key at a moment; the names are those of its limits."""
 
     queued: int
     requests_per_minute: int
