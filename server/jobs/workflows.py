@@ -200,11 +200,17 @@ def _guarded(
                 name,
                 lambda: with_device_memory(context.stopping, name, lambda: work(context, record)),
             )
-        except (JobDeleted, ServerStopping):
+        except ServerStopping:
+            return False
+        except JobDeleted:
+            context.tracker.settle(record)
             return False
         except Exception as error:
-            cancelled = getattr(error, "code", None) == "cancelled"
-            if not (cancelled or context.stopping.is_set()):
+            if context.stopping.is_set():
+                return False
+            if getattr(error, "code", None) == "cancelled":
+                context.tracker.settle(record)
+            else:
                 context.fail(record, error)
             return False
     except ServerStopping:

@@ -63,7 +63,7 @@ class Client(TestClient):
         proxies = TrustedProxies(settings.trusted_proxies)
         guarded = Guard(
             app,
-            keys=LiveKeys(settings.keys_file, lambda: stored_keys(settings.database)),
+            keys=keys,
             max_body_bytes=settings.max_body_bytes,
             max_fields_bytes=settings.max_fields_bytes,
             observe=self.runtime.metrics.observe,

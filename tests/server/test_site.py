@@ -40,9 +40,9 @@ def test_every_answer_is_503_until_the_app_is_there(
 ) -> None:
     go = threading.Event()
 
-    def create(settings: Settings) -> FastAPI:
+    def create(settings: Settings, keys: LiveKeys | None) -> FastAPI:
         assert go.wait(SERVER_TIMEOUT_S)
-        return create_app(settings)
+        return create_app(settings, keys)
 
     monkeypatch.setattr(lazy_app, "_create", create)
     served, client = client_of(settings_for(tiny_backbone_dir, tmp_path))
