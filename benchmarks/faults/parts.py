@@ -1,0 +1,34 @@
+"""The parts of the fault benchmark, each for one goal, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.faults.crowding import crowding
+from benchmarks.faults.fairness import fairness
+from benchmarks.faults.kills import kills
+from benchmarks.faults.outages import outages
+
+
+@dataclass(frozen=True)
+class FaultSizes:
+    """Numbers and times of a run."""
+
+    kills: int = 50
+    outage_s: float = 30.0
+    connections: int = 1000
+    queued: int = 1000
+    rounds: int = 5
+
+
+COARSE = FaultSizes(kills=3, outage_s=5.0, connections=100, queued=20, rounds=2)
+
+PARTS: Mapping[str, Callable[[Path, FaultSizes], dict[str, Any]]] = {
+    "kills": lambda work, sizes: kills(work, sizes.kills),
+    "outages": lambda work, sizes: outages(work, sizes.outage_s),
+    "crowding": lambda work, sizes: crowding(work, sizes.connections),
+    "fairness": lambda work, sizes: fairness(work, sizes.queued, sizes.rounds),
+}
