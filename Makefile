@@ -34,7 +34,7 @@ demo: $(INSTALLED)
 	$(BIN)/python -m demo
 
 serve: $(INSTALLED)
-	$(BIN)/bentoml serve service:Palimpsest --timeout-graceful-shutdown 20
+	$(BIN)/palimpsest serve
 
 test: lint
 	$(PYTEST) -m "not slow"

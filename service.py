@@ -7,25 +7,40 @@ and little else. Settings are environment variables (`server.settings`).
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, cast
+import os
 
 import bentoml
-from bentoml.validators import ContentType
+from starlette.middleware.cors import CORSMiddleware
 
-from encoders import PalimpsestError
+from server.address import listening_address, url_of
 from server.auth import bind_address
-from server.auth.guard import Guard, caller_of
-from server.auth.keys import keyring_of
-from server.errors import error_response
+from server.auth.app_first import AppFirst
+from server.auth.cors import cors_options
+from server.auth.guard import Guard
+from server.auth.live_keys import LiveKeys
+from server.auth.proxies import TrustedProxies, disable_uvicorns
+from server.auth.sub_path import SubPath
+from server.http.connections import ConnectionLimits
+from server.http.install import install
 from server.lazy_app import LazyApp
 from server.parent_watchdog import announce_parent, die_with_parent
 from server.settings import Settings
+from server.start_checks import check_address, check_data_dir, one_line, say_waiting
+from server.storage.private_files import UMASK
+from server.storage.stored_keys import stored_keys
+from server.supervision import Supervisor
 
-settings = Settings()
-keyring = keyring_of(settings.keys_file)
+with one_line():
+    settings = Settings()
+    keys = LiveKeys(settings.keys_file, lambda: stored_keys(settings.database))
 app = LazyApp(settings)
+install(
+    ConnectionLimits(
+        most=settings.max_connections, most_per_address=settings.max_connections_per_address
+    )
+)
 die_with_parent()
+disable_uvicorns()
 
 
 @bentoml.service(
@@ -43,38 +58,41 @@ class Palimpsest:
     @bentoml.on_deployment
     @staticmethod
     def prepare() -> None:
-        """Check the address in BentoML's parent process, before a port is opened."""
-        bind_address.check(settings)
-        announce_parent()
+        """Check in BentoML's parent process that the server can start, before a port is opened."""
+        os.umask(UMASK)  # the worker's too: what is stored is for the server's user alone
+        bind_address.check(settings, is_keyed=keys.is_keyed)
+        host, port = listening_address(settings)
+        with one_line():
+            check_data_dir(settings.data_dir, on_wait=say_waiting)
+            check_address(host, port)
+        announce_parent(url_of(host, port))
+        Supervisor(settings.drain_seconds + settings.stop_seconds + 1.5).install()
 
     async def __is_ready__(self) -> bool:
         """Return True once the models are loaded."""
         return app.ready
 
-    @bentoml.api
-    async def generate(
-        self,
-        ctx: bentoml.Context,
-        prompt: str,
-        encoder: str | None = None,
-        seed: int | None = None,
-    ) -> Annotated[Path, ContentType("video/mp4")]:
-        """Make one video and return its mp4."""
-        try:
-            runtime, caller = app.runtime, caller_of(ctx.request)
-            from server.api import videos  # part of the app: see server.lazy_app
 
-            return await videos.generate(runtime, caller, prompt, encoder, seed)
-        except PalimpsestError as error:
-            # BentoML sends a Response unchanged, so the error keeps its shape.
-            answer = error_response(error)
-            ctx.response.status_code = answer.status_code
-            return cast(Path, answer)
-
-
+if settings.cors_origins:
+    Palimpsest.add_asgi_middleware(CORSMiddleware, **cors_options(settings))  # pyright: ignore[reportArgumentType]
+proxies = TrustedProxies(settings.trusted_proxies)
+Palimpsest.add_asgi_middleware(
+    SubPath,  # pyright: ignore[reportArgumentType]
+    root_path=settings.root_path,
+    proxies=proxies,
+)
 Palimpsest.add_asgi_middleware(
     Guard,  # pyright: ignore[reportArgumentType]  # typed as an instance, but the class is needed
-    keyring=keyring,
+    keys=keys,
     max_body_bytes=settings.max_body_bytes,
+    max_fields_bytes=settings.max_fields_bytes,
     observe=app.observe,
+    proxies=proxies,
+    allowed_origins=settings.cors_origins,
+)
+Palimpsest.add_asgi_middleware(app.drain.middleware)  # pyright: ignore[reportArgumentType]
+Palimpsest.add_asgi_middleware(
+    AppFirst,  # pyright: ignore[reportArgumentType]
+    first=app,
+    paths=frozenset({"/schema.json"}),  # BentoML's would list no route: `/generate` is the app's
 )

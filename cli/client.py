@@ -56,7 +56,8 @@ class Client:
     """
 
     def __init__(self, url: str, *, is_local: bool = False) -> None:
-        self.url = url.rstrip("/")
+        # The address of the API, `…/v1`, is what OpenAI's client takes, so it is at hand.
+        self.url = url.rstrip("/").removesuffix("/v1").rstrip("/")
         self._http = httpx.Client(
             headers=_authorization(), timeout=_TIMEOUT, trust_env=not is_local
         )

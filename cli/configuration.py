@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from cli import show
 from cli.errors import CommandFailed
 
 if TYPE_CHECKING:
@@ -54,6 +55,14 @@ def read_settings(**given: object) -> Settings:
             option = f"--{name.replace('_', '-')}"
             raise typer.BadParameter(f"{first['msg']}.", param_hint=option) from error
         raise CommandFailed(f"{variable(name)} cannot be used: {first['msg']}.") from error
+
+
+def warn_of_unknown_variables() -> None:
+    """Print a notice for each variable that looks like a setting and is none."""
+    from server.unknown_variables import unknown_variables
+
+    for sentence in unknown_variables(os.environ):
+        show.note(sentence)
 
 
 def server_environment(**given: object) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cli import show
 from cli.client import Client, Unreachable, client_of
-from cli.configuration import read_settings
+from cli.configuration import read_settings, warn_of_unknown_variables
 from cli.own_server import own_server
 
 if TYPE_CHECKING:
@@ -35,11 +35,17 @@ def connect(url: str | None) -> Generator[Client]:
             yield client
             return
         settings = read_settings()
+        warn_of_unknown_variables()
         address = _address(settings)
         client = stack.enter_context(client_of(address, is_local=True))
         if _is_running(client):
             _wait_loaded(client)
         else:
+            from server.start_checks import check_data_dir, say_waiting
+            from server.storage.private_files import private
+
+            with private():
+                check_data_dir(settings.data_dir, on_wait=say_waiting)
             log = settings.data_dir / "server.log"
             show.note(f"No server at {address}: starting one for this command (log: {log}).")
             with show.spinner("Starting the server …"):

@@ -15,6 +15,7 @@ from cli.client import api_path
 from cli.connection import connect
 from cli.errors import CommandFailed
 from cli.exchange import export_encoder, import_encoder
+from cli.judge import judge_encoder
 from cli.options import AsJson, ServerUrl
 from encoders import check_id
 
@@ -56,7 +57,10 @@ def show_encoder(encoder_id: EncoderId, server: ServerUrl = None, as_json: AsJso
         show.line("")
         show.table(measures)
     elif encoder["status"] == "published":
-        show.line("It has not been judged: its forgetting has not been measured.")
+        show.line(
+            "It has not been judged: its forgetting has not been measured. "
+            f"`palimpsest encoders judge {encoder_id}` does that."
+        )
 
 
 @app.command("delete")
@@ -110,7 +114,8 @@ def report(
         typer.Option(
             *("--output", "-o"),
             metavar="FILE",
-            help="Where it goes: one HTML page, or JSON if the name ends in .json.",
+            help="Where it goes: one HTML page; JSON if the name ends in .json; a page with its "
+            "clips and all data if it ends in .zip.",
         ),
     ],
     server: ServerUrl = None,
@@ -118,7 +123,7 @@ def report(
 ) -> None:
     """Download an encoder's report: before and after, what it forgets, keeps, and cannot do."""
     files.check_free(output)
-    kind = "json" if output.suffix == ".json" else "html"
+    kind = {".json": "json", ".zip": "zip"}.get(output.suffix, "html")
     with connect(server) as client:
         path = api_path("encoders", check_id(encoder_id), "report")
         files.create(output, client.download(path, format=kind))
@@ -128,6 +133,7 @@ def report(
         show.line(f"{output}: the report on {encoder_id}")
 
 
+app.command("judge")(judge_encoder)
 app.command("export")(export_encoder)
 app.command("import")(import_encoder)
 

@@ -7,20 +7,24 @@ directory, even while a server runs on it. They load the model's text encoder on
 from __future__ import annotations
 
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli import show
-from cli.configuration import read_settings
+from cli.configuration import read_settings, warn_of_unknown_variables
 from cli.errors import CommandFailed
 from cli.options import AsJson, Backbone
 from encoders import Concept, Encoder, EncoderInvalid, EncoderNotFound, Kind, check_id
+from server.storage.private_files import private
 
 if TYPE_CHECKING:
     from encoders.store import EncoderStore
     from encoders.text_encoder import TextEncoder
+    from server.storage.alias_table import AliasTable
 
 
 def export_encoder(
@@ -38,7 +42,8 @@ def export_encoder(
     if directory.exists():
         raise CommandFailed(f"{directory} exists already: name a folder that does not.")
     store = _store(must_exist=True)
-    encoder = store.load(store.resolve(encoder_id))
+    with _aliases() as aliases:
+        encoder = store.load(aliases.resolve(encoder_id, store))
     with show.spinner("Writing the text encoder …"):
         from encoders.exchange import export_directory
 
@@ -86,7 +91,8 @@ def import_encoder(
     encoder at once.
     """
     store = _store(must_exist=False)
-    _check_free(store, encoder_id)
+    with _aliases() as aliases:
+        _check_free(store, aliases, encoder_id)
     concepts = (_concept(concept, kind),)
     with show.spinner("Reading the text encoder …"):
         from encoders.exchange import import_directory
@@ -103,21 +109,27 @@ def import_encoder(
             settings={"source": source},
             seed=0,
         )
-        card = store.publish(encoder)
+        with private():
+            card = store.publish(encoder)
     if as_json:
         show.result({**card.model_dump(mode="json"), "judged": False})
         return
     show.line(f"{card.id} is published, as one that forgets {concept} ({kind}).")
-    show.line("It has not been judged: its forgetting has not been measured.")
+    show.line(
+        "It has not been judged: its forgetting has not been measured. "
+        f"`palimpsest encoders judge {card.id}` does that."
+    )
 
 
 def _store(*, must_exist: bool) -> EncoderStore:
+    warn_of_unknown_variables()
     folder = read_settings().data_dir / "encoders"
     if must_exist and not folder.is_dir():
         raise CommandFailed(f"There are no encoders in {folder}: is PALIMPSEST_DATA_DIR right?")
     from encoders.store import EncoderStore
 
-    return EncoderStore(folder)
+    with private():
+        return EncoderStore(folder)
 
 
 def _base(backbone: str | None) -> TextEncoder:
@@ -134,8 +146,23 @@ def _base(backbone: str | None) -> TextEncoder:
     return load_text_encoder(settings.backbone_source, pickles=settings.allow_pickle)
 
 
-def _check_free(store: EncoderStore, encoder_id: str) -> None:
-    """Refuse an id that is taken now: publishing refuses it too, but only after a long read."""
+@contextmanager
+def _aliases() -> Generator[AliasTable]:
+    from server.storage.alias_table import AliasTable
+    from server.storage.database import Database
+
+    with private():
+        database = Database(read_settings().database, may_upgrade=False)
+    try:
+        yield AliasTable(database)
+    finally:
+        database.close()
+
+
+def _check_free(store: EncoderStore, aliases: AliasTable, encoder_id: str) -> None:
+    """Refuse an id that is an encoder's or an alias, before the long read."""
+    if aliases.target(encoder_id) is not None:
+        raise CommandFailed(f"{encoder_id!r} is an alias: choose another --id.")
     try:
         store.card(check_id(encoder_id))
     except EncoderNotFound:

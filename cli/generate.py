@@ -84,7 +84,8 @@ def generate(
     if as_json:
         show.result({**video, "file": str(path), "provenance": provenance})
         return
+    encoder_used = video["model"].partition(":")[2] or "base"
     show.line(
         f"{path}: {video['seconds']} s of {video['size']}, {provenance['frames']} frames; encoder "
-        f"{provenance['encoder']}, seed {provenance['seed']}"
+        f"{encoder_used}, seed {provenance['seed']}"
     )

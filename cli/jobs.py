@@ -35,13 +35,7 @@ def run_job(client: Client, kind: str, body: dict[str, Any], title: str) -> dict
         with _interrupt_deferred():
             job = client.post(api_path(kind), body)
             path = api_path(kind, job["id"])
-        with show.progress() as progress:
-            task = progress.add_task(title, total=100, phase=job["status"])
-            while job["status"] in PENDING:
-                time.sleep(POLL_INTERVAL_S)
-                job = client.get(path)
-                phase = str(job.get("phase", job["status"])).replace("_", " ")
-                progress.update(task, completed=job["progress"], phase=phase)
+        job = follow(client, path, job, title)
     except KeyboardInterrupt:
         if job:
             with suppress(CommandFailed):
@@ -52,6 +46,25 @@ def run_job(client: Client, kind: str, body: dict[str, Any], title: str) -> dict
         if not job:
             raise
         raise CommandFailed(f"{error} {job['id']} is not cancelled.") from error
+    return job
+
+
+def follow(client: Client, path: str, job: dict[str, Any], title: str) -> dict[str, Any]:
+    """Show a job's progress, and return it once it has completed or failed.
+
+    Args:
+        client: A client of the server.
+        path: The job's path.
+        job: The job as the server described it last.
+        title: Text beside the progress bar.
+    """
+    with show.progress() as progress:
+        task = progress.add_task(title, total=100, phase=job["status"])
+        while job["status"] in PENDING:
+            time.sleep(POLL_INTERVAL_S)
+            job = client.get(path)
+            phase = str(job.get("phase", job["status"])).replace("_", " ")
+            progress.update(task, completed=job["progress"], phase=phase)
     return job
 
 

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cli import encoders, show
+from cli import encoders, keys, show, videos
 from cli.backbones import backbones
+from cli.erase import erase
 from cli.errors import CommandFailed
 from cli.generate import generate
 from cli.serve import serve
@@ -45,13 +46,15 @@ app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
     rich_markup_mode="markdown",  # joins the lines of a paragraph
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.command()(serve)
 app.command()(generate)
 app.command()(unlearn)
 app.add_typer(encoders.app, name="encoders")
+app.add_typer(videos.app, name="videos")
+app.add_typer(keys.app, name="keys")
+app.command()(erase)
 app.command()(backbones)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -30,6 +31,13 @@ ServerUrl = Annotated[
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON, and nothing else, on stdout.")
 ]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIRECTORY",
+        help="The server's data directory. Left out: PALIMPSEST_DATA_DIR, or `data`.",
+    ),
+]
 Backbone = Annotated[
     str | None,
     typer.Option(
@@ -37,4 +45,20 @@ Backbone = Annotated[
         help="The model whose text encoder is the base. Left out: PALIMPSEST_BACKBONE, or the "
         "built-in one.",
     ),
+]
+MinForgetRate = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, help="It must be gone from this share of clips."),
+]
+MaxRetainDrop = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, help="The share that shows others may fall by at most this."),
+]
+MinBaseRate = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, help="The base must show it in this share of clips."),
+]
+MaxProbes = Annotated[
+    int | None,
+    typer.Option(min=1, max=200, help="The most clips of it that are judged, and of others."),
 ]

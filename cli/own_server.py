@@ -11,13 +11,14 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cli.client import Client, Unreachable, client_of
+from cli.client import Client, Refused, Unreachable, api_path, client_of
 from cli.configuration import SERVE, server_environment
 from cli.errors import CommandFailed
 from server.parent_watchdog import announce_parent
+from server.storage.private_files import private
 
 START_TIMEOUT_S = 120
-"""Seconds until the first answer. Loading may take longer: a model can be large."""
+"""Seconds until the server has its data directory. Then a large model may load for longer."""
 _STOP_TIMEOUT_S = 30
 _POLL_INTERVAL_S = 0.25
 
@@ -42,8 +43,12 @@ def own_server(data: Path, log: Path) -> Generator[Client]:
     announce_parent()
     environment = server_environment(host="127.0.0.1", port=port, data_dir=data)
     environment["BENTOML_HOME"] = str(data.absolute() / "bentoml")
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
+    environment["PALIMPSEST_DRAIN_SECONDS"] = "0"  # nobody else asks this server
+    with private():
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.unlink(missing_ok=True)
+        output = log.open("wb")
+    with output:
         # A session of its own: Ctrl-C must not stop it before this process has cancelled its job.
         process = subprocess.Popen(
             SERVE,
@@ -55,7 +60,7 @@ def own_server(data: Path, log: Path) -> Generator[Client]:
         )
     try:
         with client_of(f"http://127.0.0.1:{port}", is_local=True) as client:
-            _wait_ready(client, process, log)
+            _wait_ready(client, process, data, log)
             yield client
     finally:
         process.terminate()
@@ -65,9 +70,21 @@ def own_server(data: Path, log: Path) -> Generator[Client]:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def _wait_ready(client: Client, process: subprocess.Popen[bytes], log: Path) -> None:
-    started = time.monotonic()
-    has_answered = False
+def _reason(client: Client) -> str:
+    """Return why the server failed to load, as far as it says so to a caller."""
+    try:
+        client.get(api_path("models"))
+    except Refused as error:
+        if "data cannot be used" in str(error) or error.code == "storage_unavailable":
+            return str(error)
+    return "The server cannot load its model."
+
+
+def _wait_ready(client: Client, process: subprocess.Popen[bytes], data: Path, log: Path) -> None:
+    from server.storage.lock import DataLock
+
+    lock = DataLock(data)
+    give_up = time.monotonic() + START_TIMEOUT_S
     while process.poll() is None:
         try:
             state = client.state()
@@ -76,9 +93,9 @@ def _wait_ready(client: Client, process: subprocess.Popen[bytes], log: Path) -> 
         if state == "ready":
             return
         if state == "load_failed":
-            raise CommandFailed(f"The server cannot load its model. Its log says why: {log}")
-        has_answered |= state is not None
-        if not has_answered and time.monotonic() > started + START_TIMEOUT_S:
+            raise CommandFailed(f"{_reason(client)} Its log says why: {log}")
+        # The model may load as long as it takes, but an answer alone does not say that it loads.
+        if time.monotonic() > give_up and (state is None or lock.holder().url != client.url):
             break
         time.sleep(_POLL_INTERVAL_S)
     lines = log.read_text(errors="replace").strip().splitlines()

@@ -9,7 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.configuration import SERVE, server_environment
+from cli.configuration import (
+    SERVE,
+    read_settings,
+    server_environment,
+    warn_of_unknown_variables,
+)
 
 
 def serve(
@@ -22,7 +27,8 @@ def serve(
         typer.Option(metavar="NAME", help="The image model that shares its text encoder."),
     ] = None,
     device: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Where it computes: cpu, cuda, cuda:1 …")
+        str | None,
+        typer.Option(metavar="NAME", help="Where it computes: auto, cpu, cuda:1 …"),
     ] = None,
     dtype: Annotated[
         str | None,
@@ -48,6 +54,8 @@ def serve(
     Every option is a setting that has an environment variable too, PALIMPSEST_BACKBONE and so on;
     docs/SETTINGS.md has the others.
     """
+    from server.start_checks import check_data_dir, say_waiting
+
     given: dict[str, Any] = {
         "backbone": backbone,
         "twin": twin,
@@ -58,8 +66,10 @@ def serve(
         "port": port,
         "data_dir": data_dir,
     }
-    environment = server_environment(
-        **{name: value for name, value in given.items() if value is not None}
-    )
+    given = {name: value for name, value in given.items() if value is not None}
+    warn_of_unknown_variables()
+    environment = server_environment(**given)
+    # BentoML would check it too, but writes to the data directory before it does.
+    check_data_dir(read_settings(**given).data_dir, on_wait=say_waiting)
     sys.stdout.flush()
     os.execve(SERVE[0], SERVE, environment)

@@ -11,10 +11,14 @@ from typing import Any, TextIO
 
 import typer
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
+_LEAST_WIDTH = 16
+"""Columns that a wrapped text has at least."""
 Row = tuple[str, str, str, str, str]
 
 _FILE_WIDTH = 1000
@@ -32,11 +36,51 @@ def line(text: str) -> None:
 
 
 def table(rows: Table) -> None:
-    """Print a table on stdout."""
+    """Print a table on stdout.
+
+    No word is ever cut or broken, since it may be an id that has to be copied. On a narrow terminal
+    the widest column of texts is wrapped; if that is not enough, each row is printed as lines of
+    names and values.
+    """
     console = _console(sys.stdout)
+    if not _fit(console, rows):
+        _print_rows(console, rows)
+        return
     with console.capture() as drawn:
         console.print(rows)
     sys.stdout.write("".join(f"{row.rstrip()}\n" for row in drawn.get().splitlines()))
+
+
+def _fit(console: Console, rows: Table) -> bool:
+    """Make a table fit the terminal by wrapping one column. Return False if it cannot."""
+    roomy = console.options.update(max_width=10_000)
+    excess = Measurement.get(console, roomy, rows).maximum - console.width
+    if excess <= 0:
+        return True
+
+    def lengths(column: Column, separator: str | None) -> list[int]:
+        cells = [str(cell) for cell in (column.header, *column.cells)]
+        return [cell_len(part) for cell in cells for part in cell.split(separator)] or [0]
+
+    widest = max(rows.columns, key=lambda column: max(lengths(column, "\n")))
+    width = max(lengths(widest, "\n")) - excess
+    if width < max(_LEAST_WIDTH, *lengths(widest, None)):
+        return False
+    widest.width = width
+    return True
+
+
+def _print_rows(console: Console, rows: Table) -> None:
+    names = [str(column.header) for column in rows.columns]
+    for number, cells in enumerate(zip(*(column.cells for column in rows.columns), strict=True)):
+        if rows.show_header and number:
+            console.print()
+        if not rows.show_header:
+            names, cells = [str(cells[0])], cells[1:]
+        for name, cell in zip(names, map(str, cells), strict=True):
+            if cell:
+                label = f"{name}: " if name else ""
+                console.print(label + ", ".join(cell.splitlines()), soft_wrap=True)
 
 
 def note(text: str) -> None:

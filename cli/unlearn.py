@@ -11,7 +11,14 @@ from cli import show
 from cli.connection import connect
 from cli.errors import CommandFailed
 from cli.jobs import run_job
-from cli.options import AsJson, ServerUrl
+from cli.options import (
+    AsJson,
+    MaxProbes,
+    MaxRetainDrop,
+    MinBaseRate,
+    MinForgetRate,
+    ServerUrl,
+)
 from encoders import Kind
 
 
@@ -44,22 +51,10 @@ def unlearn(
             help="One of the method's settings, such as steps=300. Repeatable.",
         ),
     ] = None,
-    min_forget_rate: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="It must be gone from this share of clips."),
-    ] = None,
-    max_retain_drop: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="The share that shows others may fall by at most this."),
-    ] = None,
-    min_base_rate: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="The base must show it in this share of clips."),
-    ] = None,
-    max_probes: Annotated[
-        int | None,
-        typer.Option(min=1, max=200, help="The most clips of it that are judged, and of others."),
-    ] = None,
+    min_forget_rate: MinForgetRate = None,
+    max_retain_drop: MaxRetainDrop = None,
+    min_base_rate: MinBaseRate = None,
+    max_probes: MaxProbes = None,
     server: ServerUrl = None,
     as_json: AsJson = False,
 ) -> None:

@@ -1,20 +1,16 @@
-"""Named blobs in a directory or in S3: the few operations that the encoder store is built from.
+"""Named blobs: the few operations that the encoder store is built from.
 
-obstore gives both the same semantics: a put is all or nothing, and a create fails if the blob
-exists. Some servers that speak S3 ignore the second: on those, two publishers of one id are not
-told apart.
+A put is all or nothing, a create fails if the blob exists, and what a call has written survives a
+power cut once the call returns. `encoders.open_blobs` gives a directory or an S3 bucket.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime
-from pathlib import Path
 from typing import NamedTuple
-
-import obstore
-from obstore.exceptions import AlreadyExistsError
-from obstore.store import ObjectStore, from_url
 
 
 class TooLarge(Exception):
@@ -25,6 +21,10 @@ class TooLarge(Exception):
         self.size = size
 
 
+class NotABlob(Exception):
+    """Error: there is a folder, a pipe or a device in a blob's place."""
+
+
 class BlobInfo(NamedTuple):
     """One blob of a listing."""
 
@@ -32,69 +32,62 @@ class BlobInfo(NamedTuple):
     last_modified: datetime
 
 
-class BlobStore:
-    """Blobs by path, in a directory or in an S3 bucket.
+class BlobStore(ABC):
+    """Blobs by path."""
 
-    Args:
-        location: A directory, created if absent, or a URL such as `s3://bucket/prefix`.
-    """
+    @abstractmethod
+    def put_all(self, blobs: Mapping[str, bytes]) -> None:
+        """Write blobs, each whole, replacing those that are there; in any order."""
 
-    def __init__(self, location: str | Path) -> None:
-        if isinstance(location, str) and "://" in location:
-            self._store: ObjectStore = from_url(location)
-        else:
-            url = Path(location).resolve().as_uri()
-            self._store = from_url(url, mkdir=True, automatic_cleanup=True)
-
-    def put(self, path: str, data: bytes) -> None:
-        """Write a blob whole, replacing the one that was there atomically."""
-        obstore.put(self._store, path, data)
-
+    @abstractmethod
     def create(self, path: str, data: bytes) -> bool:
         """Write a blob if there is none at the path; return False if there is."""
-        try:
-            obstore.put(self._store, path, data, mode="create")
-        except AlreadyExistsError:
-            return False
-        return True
 
+    @abstractmethod
     def read(self, path: str, max_bytes: int) -> bytes | None:
         """Return a blob's content, or None if it does not exist.
 
         Raises:
             TooLarge: It is larger than `max_bytes`; nothing of it was read.
+            NotABlob: Something else is in its place.
         """
-        try:
-            result = obstore.get(self._store, path)
-            if (size := result.meta["size"]) > max_bytes:
-                raise TooLarge(size)
-            return bytes(result.bytes())
-        except FileNotFoundError:
-            return None
 
+    @abstractmethod
     def exists(self, path: str) -> bool:
-        """Return True if there is a blob at the path."""
-        try:
-            obstore.head(self._store, path)
-        except FileNotFoundError:
-            return False
-        return True
+        """Return True if there is a blob at the path, or something else in its place."""
 
+    @abstractmethod
+    def version(self, path: str) -> Hashable | None:
+        """Return a value that changes whenever the blob does, at less cost than reading it.
+
+        None if there is no blob, or no such value.
+        """
+
+    @abstractmethod
     def remove(self, paths: Iterable[str]) -> None:
-        """Remove blobs, in order; skip those that do not exist."""
-        for path in paths:
-            try:
-                obstore.delete(self._store, path)
-            except FileNotFoundError:
-                continue
+        """Remove blobs, and what is in a blob's place; skip those that do not exist."""
 
+    @abstractmethod
     def walk(self, folder: str) -> Iterator[BlobInfo]:
         """Yield every blob below a folder, at any depth."""
-        for chunk in obstore.list(self._store, folder):
-            for item in chunk:
-                yield BlobInfo(item["path"], item["last_modified"])
 
+    @abstractmethod
+    def drafts(self, folder: str) -> Iterator[BlobInfo]:
+        """Yield what killed writers left below a folder and `walk` does not show."""
+
+    @abstractmethod
     def subfolders(self, folder: str) -> list[str]:
         """Return the names of the folders directly in a folder."""
-        listing = obstore.list_with_delimiter(self._store, folder)
-        return [path.rsplit("/", 1)[-1] for path in listing["common_prefixes"]]
+
+    @abstractmethod
+    def writing(self) -> AbstractContextManager[None]:
+        """Keep others from being `alone` while blobs that belong together are written."""
+
+    @abstractmethod
+    def alone(self, *, wait: bool) -> AbstractContextManager[bool]:
+        """Give True while nobody is `writing`, in this process or in another.
+
+        Args:
+            wait: Wait for those who are writing; otherwise the answer is False if there are any.
+                It is also False where nobody can tell, such as on S3.
+        """

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import datetime
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
-from encoders.errors import EncoderInvalid, InvalidId
+from encoders.errors import EncoderDamaged, InvalidId
 
 Kind = Literal["object", "character", "style", "person", "motion"]
 """Sort of a concept; it decides prompts, anchors and how forgetting is judged."""
@@ -31,13 +32,18 @@ def check_id(name: str, *, param: str = "id") -> str:
     Raises:
         InvalidId: The name has other characters, or is too short or too long.
     """
-    if not _ID.fullmatch(name) or ".." in name:
+    if not is_id(name):
         raise InvalidId(
             f"{name[:80]!r} cannot be an id: use 1 to 63 of a-z, 0-9, '.', '_' and '-', "
             "starting with a letter or digit, without '..'.",
             param=param,
         )
     return name
+
+
+def is_id(name: str) -> bool:
+    """Return True if `check_id` accepts the name."""
+    return bool(_ID.fullmatch(name)) and ".." not in name
 
 
 EncoderId = Annotated[str, AfterValidator(check_id)]
@@ -91,17 +97,36 @@ class Card(BaseModel):
         return self.model_dump_json(indent=2).encode()
 
     @classmethod
-    def from_json(cls, data: bytes | str) -> Card:
-        """Read a stored card.
+    def of_encoder(cls, encoder_id: str, data: bytes) -> Card:
+        """Read the card that is stored for an encoder.
 
         Raises:
-            EncoderInvalid: It is not JSON, has a field that is missing, unknown or out of range,
-                or has another schema version.
+            EncoderDamaged: It is not JSON, has a field that is missing, unknown or out of range,
+                has another schema version, or belongs to another id.
         """
         try:
-            return cls.model_validate_json(data)
+            card = cls.model_validate_json(data)
         except ValueError as error:
-            raise EncoderInvalid(f"The encoder's card cannot be read: {error}") from error
+            raise EncoderDamaged.of(encoder_id, _reason(data)) from error
+        if card.id != encoder_id:
+            raise EncoderDamaged.of(encoder_id, f"it belongs to encoder {card.id!r}")
+        return card
+
+
+def _reason(data: bytes) -> str:
+    """Return why a stored card cannot be read, in words for an operator."""
+    if not data.strip(b" \0"):
+        return "it is empty"
+    try:
+        fields = json.loads(data)
+    except (ValueError, RecursionError):
+        return "it is not whole JSON"
+    if not isinstance(fields, dict):
+        return "it is no JSON object"
+    version = cast("dict[str, object]", fields).get("schema_version", SCHEMA_VERSION)
+    if version != SCHEMA_VERSION:
+        return f"its schema version is {str(version)[:20]}, and {SCHEMA_VERSION} is read here"
+    return "a field is missing, unknown or out of range"
 
 
 class EncoderRef(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class PalimpsestError(Exception):
@@ -34,6 +34,12 @@ class EncoderNotFound(PalimpsestError):
     code = "encoder_not_found"
 
 
+class EncoderJudged(PalimpsestError):
+    """The encoder was judged before. An encoder is judged once."""
+
+    code = "encoder_judged"
+
+
 class EncoderExists(PalimpsestError):
     """The id is taken. Published encoders are immutable: choose another id."""
 
@@ -44,6 +50,21 @@ class EncoderInvalid(PalimpsestError):
     """Overrides, a card or a file that must not be used: wrong base, shape, name or digest."""
 
     code = "encoder_invalid"
+
+
+class EncoderDamaged(EncoderInvalid):
+    """An encoder whose card cannot be read. It cannot be used, and can be deleted."""
+
+    code = "encoder_damaged"
+
+    @classmethod
+    def of(cls, encoder_id: str, reason: str) -> Self:
+        """Return the error for an encoder, with the reason as half a sentence."""
+        return cls(
+            f"Encoder {encoder_id!r} is damaged: its card cannot be read, since {reason}. Delete "
+            "it; then its id can be used again.",
+            param="encoder",
+        )
 
 
 class AliasNotFound(PalimpsestError):

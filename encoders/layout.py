@@ -3,7 +3,7 @@
     encoders/<id>/card.json                          the encoder exists if and only if this does
     encoders/<id>/<digest>/overrides.safetensors     its overrides
     encoders/<id>/<digest>/report/<name>             the page, its data, clips and stills
-    aliases/<name>                                   the id that the alias points to
+    encoders/<id>/<digest>/judgement.json            measures, if it was judged after publishing
 
 Ids and names are checked before they are passed to this module (`encoders.check_id`).
 """
@@ -36,6 +36,11 @@ def overrides_path(card: Card) -> str:
     return f"{folder(card)}/overrides.safetensors"
 
 
+def judgement_path(card: Card) -> str:
+    """Return the path of the judgement of an encoder that was published without measures."""
+    return f"{folder(card)}/judgement.json"
+
+
 def report_path(card: Card, name: str) -> str:
     """Return the path of a file of an encoder's report.
 
@@ -45,8 +50,3 @@ def report_path(card: Card, name: str) -> str:
     if not _REPORT_NAME.fullmatch(name) or ".." in name:
         raise InvalidId(f"{name[:80]!r} cannot be the name of a report file.", param="name")
     return f"{folder(card)}/report/{name}"
-
-
-def alias_path(name: str) -> str:
-    """Return the path of an alias."""
-    return f"aliases/{name}"

@@ -10,23 +10,27 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from encoders import layout, overrides_file
-from encoders.blob_store import BlobStore, TooLarge
-from encoders.card import Card, check_id
+from encoders.blob_store import NotABlob, TooLarge
+from encoders.card import Card, check_id, is_id
+from encoders.card_cache import CardCache
 from encoders.digest import fingerprint
 from encoders.encoder import Encoder
 from encoders.errors import (
-    AliasExists,
-    AliasNotFound,
+    EncoderDamaged,
     EncoderExists,
     EncoderInvalid,
+    EncoderJudged,
     EncoderNotFound,
     InvalidId,
     ReportNotFound,
 )
+from encoders.judgement import Judgement
+from encoders.leftovers import remove_leftovers
+from encoders.open_blobs import open_blobs
 
 MAX_OVERRIDES_BYTES = 1 << 30
 _MAX_CARD_BYTES = 1 << 20
@@ -36,7 +40,7 @@ _logger = logging.getLogger(__name__)
 
 
 class EncoderStore:
-    """A store of encoders, and of the aliases that point to them.
+    """A store of encoders.
 
     Args:
         location: A directory (created if absent) or a URL such as `s3://bucket/prefix`.
@@ -46,11 +50,14 @@ class EncoderStore:
     def __init__(
         self, location: str | Path, *, max_overrides_bytes: int = MAX_OVERRIDES_BYTES
     ) -> None:
-        self._blobs = BlobStore(location)
+        self._blobs = open_blobs(location)
         self._max_overrides_bytes = max_overrides_bytes
+        self._cards = CardCache(self._blobs.version)
 
     def publish(self, encoder: Encoder, report: Mapping[str, bytes] | None = None) -> Card:
         """Publish an encoder, and return its card. Nothing of it is visible before the end.
+
+        When this returns, the encoder survives a power cut.
 
         Args:
             encoder: Its card has to hold the fingerprint of its overrides, which are stored in
@@ -59,7 +66,6 @@ class EncoderStore:
 
         Raises:
             EncoderExists: The id belongs to an encoder.
-            AliasExists: The id belongs to an alias.
             EncoderInvalid: The card belongs to other overrides, or the file would be too large.
             InvalidId: A report file's name cannot be used.
         """
@@ -78,34 +84,68 @@ class EncoderStore:
             raise self._too_large(card.id, len(data))
         if self._blobs.exists(layout.card_path(card.id)):
             raise _taken(card.id)
-        if self._blobs.exists(layout.alias_path(card.id)):
-            raise AliasExists(
-                f"{card.id!r} is an alias: choose another id, or delete the alias first.",
-                param="id",
-            )
-        self._blobs.put(layout.overrides_path(card), data)
-        for path, content in files.items():
-            self._blobs.put(path, content)
-        if not self._blobs.create(layout.card_path(card.id), card.to_json()):
-            raise _taken(card.id)
+        with self._blobs.writing():
+            self._blobs.put_all({layout.overrides_path(card): data, **files})
+            if not self._blobs.create(layout.card_path(card.id), card.to_json()):
+                raise _taken(card.id)
         return card
 
     def card(self, encoder_id: str) -> Card:
-        """Return the card of a published encoder.
+        """Return the card of a published encoder, with the measures of a later judging.
 
         Raises:
             EncoderNotFound: No encoder has this id.
-            EncoderInvalid: The card cannot be read, or belongs to another id.
+            EncoderDamaged: The card cannot be read, or belongs to another id.
         """
-        data = self._read(layout.card_path(check_id(encoder_id)))
+        return self._cards.get(check_id(encoder_id), self._read_card)
+
+    def _read_card(self, encoder_id: str) -> Card:
+        try:
+            data = self._blobs.read(layout.card_path(encoder_id), _MAX_CARD_BYTES)
+        except NotABlob as error:
+            raise EncoderDamaged.of(encoder_id, "something else is in its place") from error
+        except TooLarge as error:
+            reason = f"it has {error.size} bytes, and at most {_MAX_CARD_BYTES} are read"
+            raise EncoderDamaged.of(encoder_id, reason) from error
         if data is None:
             raise _missing(encoder_id)
-        card = Card.from_json(data)
-        if card.id != encoder_id:
-            raise EncoderInvalid(
-                f"The card stored for encoder {encoder_id!r} belongs to {card.id!r}."
-            )
-        return card
+        card = Card.of_encoder(encoder_id, data)
+        judgement = None if card.measures else self._judgement(card)
+        return card.model_copy(update={"measures": judgement.measures}) if judgement else card
+
+    def judge(self, card: Card, judgement: Judgement, report: Mapping[str, bytes]) -> None:
+        """Add the judgement of an encoder that was published without one, and its report.
+
+        The card stays as it is. The judgement is the last blob to be created, so a writer that is
+        killed leaves an encoder that is not judged.
+
+        Args:
+            card: The encoder's card.
+            judgement: Its measures.
+            report: File name → content.
+
+        Raises:
+            EncoderNotFound: The encoder was deleted meanwhile, or replaced by another of its id.
+            EncoderJudged: It is judged already.
+        """
+        files = {layout.report_path(card, name): content for name, content in report.items()}
+        with self._blobs.writing():
+            found = self.card(card.id)
+            if found.digest != card.digest:
+                raise _missing(card.id)
+            if found.measures:
+                raise _judged(card.id)
+            self._blobs.put_all(files)
+            if not self._blobs.create(layout.judgement_path(card), judgement.to_json()):
+                raise _judged(card.id)
+
+    def ids(self) -> list[str]:
+        """Return the ids under which something is published, damaged encoders included."""
+        return [
+            name
+            for name in self._blobs.subfolders("encoders")
+            if is_id(name) and self._blobs.exists(layout.card_path(name))
+        ]
 
     def cards(self) -> list[Card]:
         """Return every published encoder's card, oldest first.
@@ -113,12 +153,12 @@ class EncoderStore:
         A card that cannot be read is logged and left out.
         """
         cards: list[Card] = []
-        for encoder_id in self._blobs.subfolders("encoders"):
+        for encoder_id in filter(is_id, self._blobs.subfolders("encoders")):
             try:
                 cards.append(self.card(encoder_id))
-            except (EncoderNotFound, InvalidId):
+            except EncoderNotFound:
                 continue  # it is being published or deleted, or a leftover
-            except EncoderInvalid as error:
+            except EncoderDamaged as error:
                 _logger.warning("Encoder %r is left out of the list: %s", encoder_id, error)
         return sorted(cards, key=lambda card: (card.created_at, card.id))
 
@@ -137,6 +177,8 @@ class EncoderStore:
             data = self._blobs.read(layout.overrides_path(card), self._max_overrides_bytes)
         except TooLarge as error:
             raise self._too_large(encoder_id, error.size) from error
+        except NotABlob as error:
+            raise EncoderInvalid(f"The overrides of encoder {encoder_id!r} are no file.") from error
         if data is None:
             self.card(encoder_id)  # EncoderNotFound if it was deleted in the meantime
             raise EncoderInvalid(f"The overrides of encoder {encoder_id!r} are missing.")
@@ -150,17 +192,18 @@ class EncoderStore:
         return Encoder(card=card, overrides=overrides)
 
     def delete(self, encoder_id: str) -> None:
-        """Remove an encoder: first its card, then its other blobs.
-
-        Aliases to it stay, and resolve to an error.
+        """Remove an encoder, damaged ones too: first its card, then its other blobs.
 
         Raises:
             EncoderNotFound: No encoder has this id.
         """
-        if not self._blobs.exists(layout.card_path(check_id(encoder_id))):
+        card = layout.card_path(check_id(encoder_id))
+        if not self._blobs.exists(card):
             raise _missing(encoder_id)
-        contents = [item.path for item in self._blobs.walk(f"encoders/{encoder_id}")]
-        self._blobs.remove([layout.card_path(encoder_id), *contents])
+        with self._blobs.alone(wait=True):  # or the next encoder of this id may lose its blobs
+            contents = [item.path for item in self._blobs.walk(f"encoders/{encoder_id}")]
+            self._blobs.remove([card])
+            self._blobs.remove(contents)
 
     def report(self, encoder_id: str, name: str) -> bytes:
         """Return one file of an encoder's report.
@@ -171,7 +214,10 @@ class EncoderStore:
             InvalidId: `name` cannot be a file name.
         """
         path = layout.report_path(self.card(encoder_id), name)
-        data = self._blobs.read(path, _MAX_REPORT_BYTES)
+        try:
+            data = self._blobs.read(path, _MAX_REPORT_BYTES)
+        except (TooLarge, NotABlob):
+            data = None
         if data is None:
             raise ReportNotFound(
                 f"Encoder {encoder_id!r} has no report file {name!r}.", param="name"
@@ -179,96 +225,14 @@ class EncoderStore:
         return data
 
     def sweep(self, older_than: timedelta = timedelta(hours=1)) -> list[str]:
-        """Remove blobs that killed publishers and deleters left, and return their paths.
+        """Remove what killed publishers and deleters left, and return its paths.
 
         Args:
-            older_than: Age from which a leftover is removed. A younger one may belong to a
-                publication that is running.
+            older_than: Age from which a leftover is removed while others may be publishing: a
+                younger one may be theirs. A directory to which nobody publishes just now is rid of
+                all.
         """
-        before = datetime.now(UTC) - older_than
-        kept: dict[str, tuple[str, ...]] = {}
-        leftovers: list[str] = []
-        for item in self._blobs.walk("encoders"):
-            encoder_id = item.path.split("/")[1]
-            if encoder_id not in kept:
-                kept[encoder_id] = self._kept(encoder_id)
-            if item.last_modified < before and not item.path.startswith(kept[encoder_id]):
-                leftovers.append(item.path)
-        self._blobs.remove(leftovers)
-        return sorted(leftovers)
-
-    # Aliases
-
-    def set_alias(self, name: str, encoder_id: str) -> None:
-        """Point an alias to a published encoder, atomically; it may have pointed to another before.
-
-        Raises:
-            EncoderNotFound: No encoder has this id. An alias cannot point to an alias.
-            EncoderExists: `name` is the id of an encoder.
-            InvalidId: `name` cannot be an alias.
-        """
-        check_id(name, param="name")
-        self.card(encoder_id)
-        if self._blobs.exists(layout.card_path(name)):
-            raise EncoderExists(
-                f"{name!r} is an encoder's id: an alias needs a name of its own.", param="name"
-            )
-        self._blobs.put(layout.alias_path(name), encoder_id.encode())
-
-    def aliases(self) -> dict[str, str]:
-        """Return alias → the encoder id that it points to, sorted by alias."""
-        names = sorted(item.path.rsplit("/", 1)[-1] for item in self._blobs.walk("aliases"))
-        targets = {name: self._read(layout.alias_path(name)) for name in names}
-        return {
-            name: target.decode(errors="replace")
-            for name, target in targets.items()
-            if target is not None
-        }
-
-    def alias_target(self, name: str) -> str | None:
-        """Return the encoder id that an alias points to; None if there is no such alias."""
-        target = self._read(layout.alias_path(check_id(name, param="name")))
-        return None if target is None else target.decode(errors="replace")
-
-    def delete_alias(self, name: str) -> None:
-        """Remove an alias; the encoder that it points to stays.
-
-        Raises:
-            AliasNotFound: There is no alias of that name.
-        """
-        if not self._blobs.exists(layout.alias_path(check_id(name, param="name"))):
-            raise AliasNotFound(f"There is no alias {name!r}.", param="name")
-        self._blobs.remove([layout.alias_path(name)])
-
-    def resolve(self, name: str) -> str:
-        """Return the id of the encoder that an id or an alias names.
-
-        Raises:
-            EncoderNotFound: The name is neither an encoder's nor an alias's, or the alias's encoder
-                was deleted.
-        """
-        if self._blobs.exists(layout.card_path(check_id(name, param="encoder"))):
-            return name
-        encoder_id = self.alias_target(name)
-        if encoder_id is None:
-            raise _missing(name)
-        try:
-            self.card(encoder_id)
-        except (EncoderNotFound, InvalidId) as error:
-            raise EncoderNotFound(
-                f"Alias {name!r} points to {encoder_id!r}, which is no encoder, or no longer one.",
-                param="encoder",
-            ) from error
-        return encoder_id
-
-    def _read(self, path: str) -> bytes | None:
-        """Read a card or an alias."""
-        try:
-            return self._blobs.read(path, _MAX_CARD_BYTES)
-        except TooLarge as error:
-            raise EncoderInvalid(
-                f"{path} is {error.size} bytes; at most {_MAX_CARD_BYTES} are read."
-            ) from error
+        return remove_leftovers(self._blobs, self._kept, older_than)
 
     def _kept(self, encoder_id: str) -> tuple[str, ...]:
         """Return the path prefixes of a published encoder's blobs; none if it does not exist."""
@@ -276,9 +240,16 @@ class EncoderStore:
             card = self.card(encoder_id)
         except (EncoderNotFound, InvalidId):
             return ()
-        except EncoderInvalid:
-            return (f"encoders/{encoder_id}/",)  # broken, not left over: kept for inspection
+        except EncoderDamaged:
+            return (f"encoders/{encoder_id}/",)  # damaged, not left over: kept for inspection
         return (layout.card_path(encoder_id), f"{layout.folder(card)}/")
+
+    def _judgement(self, card: Card) -> Judgement | None:
+        try:
+            data = self._blobs.read(layout.judgement_path(card), _MAX_CARD_BYTES)
+        except (TooLarge, NotABlob):
+            return None
+        return None if data is None else Judgement.of_encoder(card.id, data)
 
     def _too_large(self, encoder_id: str, size: int) -> EncoderInvalid:
         return EncoderInvalid(
@@ -289,6 +260,13 @@ class EncoderStore:
 
 def _missing(name: str) -> EncoderNotFound:
     return EncoderNotFound(f"There is no encoder {name!r}.", param="encoder")
+
+
+def _judged(encoder_id: str) -> EncoderJudged:
+    return EncoderJudged(
+        f"Encoder {encoder_id!r} is judged already, and an encoder is judged once.",
+        param="encoder_id",
+    )
 
 
 def _taken(encoder_id: str) -> EncoderExists:

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import httpx
@@ -25,11 +24,9 @@ STEPS = int(os.environ.get("STEPS", "180"))  # of the optimisation
 def main() -> None:
     """Make two encoders, and let the operator choose which of them the tenant gets."""
     with TemporaryDirectory() as folder:
-        operator, its_entry = new_key("operator", "--role", "admin")
-        tenant, their_entry = new_key("acme", "--encoder", "acme-policy")
-        keys = Path(folder, "keys.json")
-        keys.write_text(json.dumps({"keys": [its_entry, their_entry]}))
-        settings = {"PALIMPSEST_KEYS_FILE": str(keys), "PALIMPSEST_DATA_DIR": f"{folder}/data"}
+        settings = {"PALIMPSEST_DATA_DIR": f"{folder}/data"}
+        operator = new_key(f"{folder}/data", "operator", "--role", "admin")
+        tenant = new_key(f"{folder}/data", "acme", "--encoder", "acme-policy")
         serve = [sys.executable, "-m", "cli", "serve", "--port", PORT]
         server = subprocess.Popen(serve, env={**os.environ, **settings}, stdout=sys.stderr)
         try:
@@ -40,12 +37,10 @@ def main() -> None:
             server.wait()
 
 
-def new_key(name: str, *options: str) -> tuple[str, object]:
-    """Make a key: its secret, and its entry for the keys file, which has the secret's hash only."""
-    command = [sys.executable, "-m", "server.auth.keys", name, *options]
-    lines = subprocess.check_output(command, text=True).splitlines()
-    secret, entry = (line.partition(": ")[2] for line in lines)
-    return secret, json.loads(entry)
+def new_key(data: str, *options: str) -> str:
+    """Make a key in a server's database, which keeps its hash only, and return its secret."""
+    command = [sys.executable, "-m", "cli", "keys", "create", "--data-dir", data, "--json"]
+    return json.loads(subprocess.check_output([*command, *options], text=True))["secret"]
 
 
 def client(key: str) -> httpx.Client:

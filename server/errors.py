@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from encoders.errors import PalimpsestError
+from server.outage import brief, is_outage
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -80,6 +81,20 @@ class BodyTooLarge(ApiError):
     code = "body_too_large"
 
 
+class RequestTimeout(ApiError):
+    """The request did not arrive in time."""
+
+    status = 408
+    code = "request_timeout"
+
+
+class UnsupportedMediaType(ApiError):
+    """The body is in a form that is not read."""
+
+    status = 415
+    code = "unsupported_media_type"
+
+
 class Unprocessable(ApiError):
     """An idempotency key was used again for another request."""
 
@@ -88,7 +103,10 @@ class Unprocessable(ApiError):
 
 
 class JobFailed(ApiError):
-    """The job that the request waited for ended without a result; the code is the job's."""
+    """The job that the request waited for ended without a result; the code is the job's.
+
+    `_STATUS_OF_CODE` has the codes that are not the server's fault.
+    """
 
     status = 500
     code = "job_failed"
@@ -101,11 +119,38 @@ class QueueFull(ApiError):
     code = "queue_full"
 
 
+class ServerBusy(ApiError):
+    """The server does too much of this already."""
+
+    status = 503
+    code = "server_busy"
+
+
+class TooManyStreams(ApiError):
+    """As many requests follow jobs as may."""
+
+    status = 429
+    code = "too_many_streams"
+
+
 class NotReady(ApiError):
     """The model is still loading, or could not be loaded."""
 
     status = 503
     code = "not_ready"
+
+
+class StorageUnavailable(ApiError):
+    """The disk or the database cannot be used just now; nothing was accepted."""
+
+    status = 503
+    code = "storage_unavailable"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The server's storage cannot be used just now. Nothing was changed; try again.",
+            headers={"Retry-After": "5"},
+        )
 
 
 # Codes of the rooms below, which do not know HTTP. A failed job may report one too.
@@ -114,7 +159,12 @@ _STATUS_OF_CODE = {
     "alias_not_found": 404,
     "report_not_found": 404,
     "encoder_exists": 409,
+    "encoder_judged": 409,
+    "encoder_damaged": 409,
     "alias_exists": 409,
+    "video_deleted": 404,
+    "deadline_exceeded": 409,
+    "encoder_invalid": 400,
 }
 # Codes for answers of the framework, which have a status only.
 _CODE_OF_STATUS = {
@@ -152,6 +202,8 @@ def error_response(error: PalimpsestError) -> JSONResponse:
         status = _STATUS_OF_CODE.get(code, error.status)
     else:
         status, code, headers = _STATUS_OF_CODE.get(error.code, 400), error.code, {}
+    if status == 401:
+        headers = {"WWW-Authenticate": "Bearer", **headers}
     body = error_body(status, str(error), param=error.param, code=code)
     return JSONResponse(body, status, headers)
 
@@ -169,11 +221,25 @@ def validation_error(errors: list[Any]) -> InvalidRequest:
     return InvalidRequest(f"{param}: {message}." if param else message, param=param)
 
 
+def wrong_method(request: Request) -> Response:
+    """Return 405 with every method of the path in `Allow`; 204 with them for OPTIONS."""
+    methods = {"OPTIONS"}
+    for route in request.app.state.routes:
+        if route.path_regex.match(request.scope["path"]):
+            methods |= route.methods
+    allow = {"Allow": ", ".join(sorted(methods))}
+    if request.method == "OPTIONS":
+        return Response(status_code=204, headers=allow)
+    message = f"{request.method} {request.url.path}: Method Not Allowed; there is {allow['Allow']}."
+    return JSONResponse(error_body(405, message), 405, allow)
+
+
 def install(app: FastAPI) -> None:
     """Give `app` the handlers that put every error into the one shape."""
     # Not at the top: the process answers errors before it has imported FastAPI.
     from fastapi.exceptions import RequestValidationError
-    from sqlalchemy.exc import OperationalError
+    from obstore.exceptions import BaseError
+    from sqlalchemy.exc import SQLAlchemyError
 
     async def palimpsest(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, PalimpsestError)
@@ -183,18 +249,20 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         return error_response(validation_error(list(error.errors())))
 
-    async def http(request: Request, error: Exception) -> JSONResponse:
+    async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
+        if error.status_code == 405:
+            return wrong_method(request)
         message = f"{request.method} {request.url.path}: {error.detail}."
         return JSONResponse(
             error_body(error.status_code, message), error.status_code, error.headers
         )
 
     async def storage(request: Request, error: Exception) -> JSONResponse:
-        log.error("the database cannot be used", exc_info=error)
-        message = "The server's database cannot be used just now. Try again."
-        body = error_body(503, message, code="storage_unavailable")
-        return JSONResponse(body, 503, {"Retry-After": "5"})
+        if not is_outage(error):
+            return await uncaught(request, error)
+        log.warning("%s %s met an outage: %s", request.method, request.url.path, brief(error))
+        return error_response(StorageUnavailable())
 
     async def uncaught(request: Request, error: Exception) -> JSONResponse:
         log.error("uncaught in %s %s", request.method, request.url.path, exc_info=error)
@@ -203,5 +271,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(PalimpsestError, palimpsest)
     app.add_exception_handler(RequestValidationError, validation)
     app.add_exception_handler(HTTPException, http)
-    app.add_exception_handler(OperationalError, storage)
+    for kind in (OSError, SQLAlchemyError, BaseError):
+        app.add_exception_handler(kind, storage)
     app.add_exception_handler(Exception, uncaught)

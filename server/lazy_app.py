@@ -1,4 +1,4 @@
-"""ASGI placeholder: answers 503 while the real app, about 1 s of imports, loads in a thread.
+"""ASGI placeholder: holds reads while the real app, about 1 s of imports, loads in a thread.
 
 So `/livez` answers early, and BentoML's parent process, which imports the service but serves
 nothing, never imports the app.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import signal
+import sys
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -19,9 +19,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.routing import BaseRoute, Mount
 from starlette.types import Receive, Scope, Send
 
+from encoders import PalimpsestError
 from server import logs
+from server.drain import Drain, Stopping
 from server.errors import NotReady, error_response
+from server.http.protocol import BoundedHttpProtocol
+from server.parent_watchdog import announced_parent
 from server.settings import Settings
+from server.supervision import end_with_parent
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -30,26 +35,42 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+HOLD_S = 30.0
+"""Time that a read waits for the app. A client that polls a job must not give up because a worker
+was replaced: looking at a job takes a database, but no model."""
+MAX_HELD = 256
+"""Reads that wait at a time; more are answered with 503."""
+_POLL_S = 0.05
+
 
 class LazyApp(Starlette):
-    """ASGI placeholder: answers 503 while the real app, about 1 s of imports, loads in a thread.
+    """ASGI placeholder: holds reads while the real app, about 1 s of imports, loads in a thread.
 
-    If the app cannot be created or started, the process ends itself, and BentoML's parent starts
-    another.
+    Other requests are answered with 503 meanwhile. If the app cannot be created or started, it says
+    why and ends the server: another worker could not start either.
     """
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(lifespan=self._alive)
         self._settings = settings
         self._app: FastAPI | None = None
+        self._created: FastAPI | None = None
+        self._held = 0
+        self.drain = Drain(
+            least_s=settings.drain_seconds,
+            most_s=settings.stop_seconds,
+            end_waits=self._end_waits,
+            stop_work=self._stop_work,
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await super().__call__(scope, receive, send)
-        elif self._app is None:
-            await error_response(_starting())(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+            return
+        if self._app is None and scope["method"] == "GET" and scope["path"].startswith("/v1/"):
+            await self._wait_for_app()
+        answer = error_response(self._away()) if self._app is None else self._app
+        await answer(scope, receive, send)
 
     @property
     def routes(self) -> list[BaseRoute]:
@@ -61,16 +82,16 @@ class LazyApp(Starlette):
         """The app's runtime.
 
         Raises:
-            NotReady: The app is still loading.
+            NotReady: The app is still loading, or the server stops.
         """
         if self._app is None:
-            raise _starting()
+            raise self._away()
         return self._app.state.runtime
 
     @property
     def ready(self) -> bool:
-        """True once the models are loaded."""
-        return self._app is not None and self.runtime.ready
+        """True once the models are loaded, until the server is told to stop."""
+        return self._app is not None and self.runtime.ready and not self.drain.begun
 
     def observe(self, scope: Scope, status: int, seconds: float) -> None:
         """Count an answer in the app's metrics, if the app is there."""
@@ -80,6 +101,8 @@ class LazyApp(Starlette):
     @asynccontextmanager
     async def _alive(self, _: Starlette) -> AsyncGenerator[None]:
         logs.set_up()
+        BoundedHttpProtocol.register.announce()
+        self.drain.install()
         ending = asyncio.Event()
         serving = asyncio.create_task(self._serve(ending))
         yield
@@ -89,20 +112,49 @@ class LazyApp(Starlette):
     async def _serve(self, ending: asyncio.Event) -> None:
         try:
             app = await run_in_threadpool(_create, self._settings)
+            if self.drain.begun:
+                return
+            self._created = app
             async with app.router.lifespan_context(app):
                 self._app = app
                 await ending.wait()
                 self._app = None
-        except Exception:
-            log.exception("the server cannot start")
-            os.kill(os.getpid(), signal.SIGTERM)
+        except Exception as error:
+            if self.drain.begun:
+                return
+            if not isinstance(error, PalimpsestError):  # else the message says all
+                log.exception("the server cannot start")
+            print(f"Error: {error or type(error).__name__}", file=sys.stderr, flush=True)
+            end_with_parent(announced_parent())
+
+    def _away(self) -> NotReady:
+        if self.drain.begun:
+            return Stopping()
+        return NotReady("The server is starting.", code="loading", headers={"Retry-After": "2"})
+
+    async def _wait_for_app(self) -> None:
+        if self._held >= MAX_HELD:
+            return
+        self._held += 1
+        until = time.monotonic() + HOLD_S
+        try:
+            while self._app is None and not self.drain.begun and time.monotonic() < until:
+                await asyncio.sleep(_POLL_S)
+        finally:
+            self._held -= 1
+
+    def _end_waits(self) -> None:
+        if self._app is not None:
+            self.runtime.end_waits()
+        elif self._created is not None:  # it is starting, which ends sooner like this
+            self._created.state.runtime.stopping.set()
+
+    def _stop_work(self) -> None:
+        if self._app is not None:
+            self.runtime.stop_work()
 
 
 def _create(settings: Settings) -> FastAPI:
     from server.api.app import create_app  # the imports that this class defers
 
     return create_app(settings)
-
-
-def _starting() -> NotReady:
-    return NotReady("The server is starting.", code="loading", headers={"Retry-After": "2"})

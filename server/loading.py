@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import torch
@@ -18,7 +19,9 @@ from video.engine.observer import Observer
 from video.engine.scheduler import Scheduler
 from video.engine.tasks import Task
 from video.models.backbone import Backbone
-from video.models.precision import best_dtype
+from video.models.precision import best_device, best_dtype
+
+log = logging.getLogger(__name__)
 
 
 def load(settings: Settings, observer: Observer) -> Loaded:
@@ -29,18 +32,19 @@ def load(settings: Settings, observer: Observer) -> Loaded:
     """
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    dtype = best_dtype(settings.device)
+    device = best_device() if settings.device == "auto" else settings.device
+    dtype = best_dtype(device)
     if settings.dtype != "auto":
         dtype = getattr(torch, settings.dtype)
+    log.info("loading %s for %s", settings.backbone, _said(settings.device, device, dtype))
     store = EncoderStore(settings.data_dir / "encoders")
-    store.sweep()
     staging = StagingStore(store, settings.data_dir / "drafts")
 
     def backbone() -> Backbone:
         return load_backbone(
             settings.backbone_source,
             name=settings.backbone if settings.backbone == "starter" else None,
-            device=settings.device,
+            device=device,
             dtype=dtype,
             offload=settings.offload,
             twin=settings.twin,
@@ -51,9 +55,7 @@ def load(settings: Settings, observer: Observer) -> Loaded:
         )
 
     def residency(backbone: Backbone) -> Residency:
-        return Residency(
-            backbone.text_encoder, staging, settings.encoder_cache_bytes, settings.device
-        )
+        return Residency(backbone.text_encoder, staging, settings.encoder_cache_bytes, device)
 
     scheduler = Scheduler[Task](
         low_priority_share=settings.making_share, sizes=BatchSizes(settings.max_batch)
@@ -64,6 +66,17 @@ def load(settings: Settings, observer: Observer) -> Loaded:
     source = settings.judge or _own_judge(engine.backbone)
     judge = load_judge(source, engine.backbone.prompts) if source else None
     return Loaded(engine, engine.backbone, store, staging, engine.residency, judge)
+
+
+def _said(asked: str, device: str, dtype: torch.dtype) -> str:
+    """Say for the log where is computed, and why there."""
+    kind = torch.device(device)
+    is_gpu = kind.type == "cuda" and (kind.index or 0) < torch.cuda.device_count()
+    name = f" ({torch.cuda.get_device_name(kind)})" if is_gpu else ""
+    why = ""
+    if asked == "auto":
+        why = ", the GPU that was found" if name else ", since torch finds no GPU"
+    return f"device {device}{name}{why}; denoiser in {str(dtype).removeprefix('torch.')}"
 
 
 def _own_judge(backbone: Backbone) -> Path | None:

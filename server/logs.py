@@ -10,15 +10,24 @@ from contextvars import ContextVar
 
 from pythonjsonlogger.json import JsonFormatter
 
+from server import safe_errors
+
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 """Id of the request that is being answered, or whose job is being worked on."""
+
+TRACE_ID: ContextVar[str | None] = ContextVar("trace_id", default=None)
+"""Id of the trace that the request is part of, if its caller sent a `traceparent`."""
 
 ROOMS = ("palimpsest", "encoders", "server", "unlearn", "video")
 """Loggers whose lines are written here; BentoML writes those of other packages."""
 
 
 def set_up() -> None:
-    """Write the log lines of the server's rooms from now on. A second call changes nothing."""
+    """Write the log lines of the server's rooms from now on. A second call changes nothing.
+
+    From now on no logger of the process writes users' texts (`server.safe_errors`).
+    """
+    safe_errors.install()
     formatter = JsonFormatter(
         ["levelname", "name", "message", "request_id"],
         rename_fields={"levelname": "level", "name": "logger"},
@@ -36,4 +45,6 @@ def set_up() -> None:
 
 def _add_request_id(record: logging.LogRecord) -> bool:
     record.request_id = REQUEST_ID.get()
+    if TRACE_ID.get() is not None:
+        record.trace_id = TRACE_ID.get()
     return True

@@ -7,25 +7,40 @@ loaded, requests that need them are refused with `NotReady`.
 from __future__ import annotations
 
 import logging
-from threading import Event, Thread
+import os
+from contextlib import suppress
+from itertools import chain, repeat
+from threading import Event, Lock, Thread
 
 from fastapi import Request
 
 from encoders import PalimpsestError
 from server.errors import NotReady
 from server.jobs.context import JobContext, ServerStopping
-from server.jobs.housekeeping import Housekeeping
+from server.jobs.jobs import Jobs
+from server.jobs.storage_wait import StorageWait
 from server.jobs.tracking import JobTracker
-from server.jobs.workflows import Jobs
 from server.loaded import Loaded
 from server.metrics import Metrics, StateCollector
+from server.parent_watchdog import announced_parent, announced_url
 from server.settings import Settings
+from server.storage import private_files
+from server.storage.alias_table import AliasTable
+from server.storage.data_directory import DataDirectory
 from server.storage.database import Database
-from server.storage.lock import DataLock
+from server.storage.followers import Followers
+from server.storage.job_queue import JobQueue
+from server.storage.lock import DataInUse, DataLock, Holder
 from server.storage.record_store import RecordStore
+from server.storage.sqlite_file import SqliteFile, StorageAway
 from server.storage.video_files import VideoFiles
+from server.unknown_variables import unknown_variables
 
 log = logging.getLogger(__name__)
+
+_REOPEN_INTERVAL_S = 3.0
+"""Time between two attempts to open storage that could not be used."""
+_LOAD_JOIN_S, _OPEN_JOIN_S = 1.0, 6.0
 
 
 class Runtime:
@@ -36,56 +51,119 @@ class Runtime:
         self.metrics = Metrics()
         self.load_error: Exception | None = None
         """The error with which loading the models failed."""
+        self.storage_error: Exception | None = None
+        """The reason why the storage is not open: what is wrong with it, and what to do."""
         self.stopping = Event()
+        self.followers = Followers(
+            lambda: self.records.notifier,
+            most=settings.max_event_streams,
+            most_per_key=settings.max_event_streams_per_key,
+        )
+        """The requests that follow jobs."""
         self._loaded: Loaded | None = None
         self._lock = DataLock(settings.data_dir)
+        self._is_locked = False
+        self._storage: DataDirectory | None = None
+        self._jobs: Jobs | None = None
+        self._open_thread = Thread(target=self._keep_opening, name="palimpsest-open", daemon=True)
+        self._stop_lock = Lock()
+        self._work_stopped = False
         self._load_thread = Thread(target=self._load, name="palimpsest-load", daemon=True)
 
     def start(self) -> None:
         """Lock the data directory, open the databases, load the models, take up unfinished jobs.
 
-        Returns while the models are still loading.
+        Returns while the models are still loading. If the storage cannot be used, `storage_error`
+        says why, and a thread tries again: the server answers, and is not ready.
 
         Raises:
             DataInUse: Another server uses the data directory.
         """
-        data = self.settings.data_dir
-        data.mkdir(parents=True, exist_ok=True)
-        self._lock.take()
-        self.database = Database(data / "records.sqlite")
-        self.records = RecordStore(self.database)
-        self.files = VideoFiles(data / "videos")
-        self.metrics.registry.register(StateCollector(self.records, self.loaded_or_none))
-        self._load_thread.start()
-        context = JobContext(
-            settings=self.settings,
-            records=self.records,
-            files=self.files,
-            tracker=JobTracker(self.records, self.metrics),
-            stopping=self.stopping,
-            loaded=self.loaded_or_none,
-            wait_loaded=self.wait_loaded,
-        )
-        self.jobs = Jobs(context)
-        self.jobs.start()
-        self._housekeeping = Housekeeping(context)
-        self._housekeeping.start()
+        self._umask = os.umask(private_files.UMASK)
+        for sentence in unknown_variables(os.environ):
+            log.warning(sentence)
+        if not self._open():
+            self._open_thread.start()
+
+    def end_waits(self) -> None:
+        """Begin to stop: end event streams and waiting requests, and say that the server stops."""
+        self.stopping.set()
+        if self._is_locked:
+            self._lock.mark_stopping()
+        if self._storage is not None:
+            self._storage.records.notifier.close()
+
+    def stop_work(self) -> None:
+        """Stop computing after the step under way. The next start continues the pending jobs.
+
+        Records and files can still be read. A second call does nothing.
+        """
+        with self._stop_lock:
+            if self._work_stopped:
+                return
+            self.end_waits()
+            if self._open_thread.ident is not None:
+                self._open_thread.join(_OPEN_JOIN_S)
+            # Loading a model can take minutes; then its thread ends with the process.
+            if self._load_thread.ident is not None:
+                self._load_thread.join(_LOAD_JOIN_S)
+            if self._loaded is not None:
+                self._loaded.engine.stop()
+            if self._jobs is not None:
+                self._jobs.stop()
+            self._work_stopped = True
 
     def stop(self) -> None:
-        """Stop computing. The next start continues the pending jobs."""
-        self.stopping.set()
-        self._load_thread.join()
-        self._housekeeping.stop()
-        if self._loaded is not None:
-            self._loaded.engine.stop()
-        self.jobs.stop()
-        self.database.close()
+        """Stop computing, close the databases and unlock the data directory."""
+        self.stop_work()
+        if self._storage is not None:
+            self._storage.close()
         self._lock.release()
+        os.umask(self._umask)
+
+    @property
+    def storage(self) -> DataDirectory:
+        """Everything that is stored.
+
+        Raises:
+            NotReady: It cannot be used, or not yet.
+        """
+        if self._storage is None:
+            raise self._not_open()
+        return self._storage
+
+    @property
+    def database(self) -> Database:
+        """The database; raises NotReady like `storage`."""
+        return self.storage.database
+
+    @property
+    def records(self) -> RecordStore:
+        """The rows of jobs; raises NotReady like `storage`."""
+        return self.storage.records
+
+    @property
+    def aliases(self) -> AliasTable:
+        """The aliases; raises NotReady like `storage`."""
+        return self.storage.aliases
+
+    @property
+    def files(self) -> VideoFiles:
+        """The files of videos; raises NotReady like `storage`."""
+        return self.storage.files
+
+    @property
+    def jobs(self) -> Jobs:
+        """The jobs; raises NotReady like `storage`."""
+        if self._jobs is None:
+            raise self._not_open()
+        return self._jobs
 
     @property
     def ready(self) -> bool:
-        """True while the models are loaded and the engine runs."""
-        return self.loaded_or_none() is not None
+        """True while the models are loaded, the engine runs, and nobody has told it to stop."""
+        is_loaded = self._jobs is not None and self.loaded_or_none() is not None
+        return is_loaded and not self.stopping.is_set()
 
     @property
     def loaded(self) -> Loaded:
@@ -97,6 +175,10 @@ class Runtime:
         loaded = self.loaded_or_none()
         if loaded is not None:
             return loaded
+        if self._loaded is not None and self.stopping.is_set():
+            return self._loaded  # reads are answered to the end, and take no step
+        if self._storage is None:
+            raise self._not_open()
         if self.load_error is not None:
             raise NotReady(f"The model could not be loaded: {self.load_error}")
         if self._loaded is not None:
@@ -120,12 +202,85 @@ class Runtime:
                 raise ServerStopping
         return self._loaded
 
+    def _not_open(self) -> NotReady:
+        error = self.storage_error
+        if error is None or isinstance(error, StorageAway):
+            message = str(error or "The server is starting.")
+            return NotReady(message, code="loading", headers={"Retry-After": "2"})
+        return NotReady(f"The server's data cannot be used: {error}", code="load_failed")
+
+    def _keep_opening(self) -> None:
+        """Open the storage as soon as it can be used, and start what works on it."""
+        for pause in chain((0.5, 1.0, 2.0), repeat(_REOPEN_INTERVAL_S)):
+            if self.stopping.wait(pause) or self._open():
+                return
+
+    def _open(self) -> bool:
+        """Open the storage and start what works on it; return False if it cannot be used now.
+
+        Raises:
+            DataInUse: Another server uses the data directory.
+        """
+        try:
+            with SqliteFile(self.settings.database, remedy="").explained():
+                self.settings.data_dir.mkdir(parents=True, exist_ok=True)
+                if not self._is_locked:
+                    holder = Holder(announced_parent() or os.getpid(), announced_url())
+                    self._lock.take(holder, cancelled=self.stopping)
+                    self._is_locked = True
+                    private_files.tighten(self.settings.data_dir)
+            storage = DataDirectory(self.settings)
+            if self._load_thread.ident is None:
+                self._load_thread.start()
+            try:
+                self._start_jobs(storage)
+            except Exception:
+                storage.close()
+                raise
+        except DataInUse:
+            raise
+        except Exception as error:
+            if str(error) != str(self.storage_error):
+                is_explained = isinstance(error, PalimpsestError)  # then a traceback buries it
+                log.error("%s", error, exc_info=None if is_explained else error)
+            self.storage_error = error
+            return False
+        self.storage_error = None
+        return True
+
+    def _start_jobs(self, storage: DataDirectory) -> None:
+        patience = StorageWait(self.stopping, self.settings.data_dir)
+        context = JobContext(
+            settings=self.settings,
+            records=storage.records,
+            aliases=storage.aliases,
+            files=storage.files,
+            tracker=JobTracker(storage.records, self.metrics, patience),
+            storage=patience,
+            stopping=self.stopping,
+            loaded=self.loaded_or_none,
+            wait_loaded=self.wait_loaded,
+        )
+        jobs = Jobs(context, JobQueue(storage.database))
+        try:
+            with storage.jobs_file.explained():
+                jobs.start()
+        except Exception:
+            with suppress(Exception):
+                jobs.stop()
+            raise
+        self._jobs, self._storage = jobs, storage
+        self.metrics.registry.register(StateCollector(storage.records, self.loaded_or_none))
+
     def _load(self) -> None:
         # The import takes seconds too, so it belongs to this thread.
         try:
             from server.loading import load
 
-            self._loaded = load(self.settings, self.metrics.engine)
+            loaded = load(self.settings, self.metrics.engine)
+            if self.stopping.is_set():
+                loaded.engine.stop()
+            self._loaded = loaded
         except PalimpsestError as error:  # the message says what to do; a traceback would bury it
             log.error("the model could not be loaded: %s", error)
             self.load_error = error

@@ -6,13 +6,30 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, IPvAnyAddress, PositiveInt
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    BeforeValidator,
+    Field,
+    IPvAnyAddress,
+    IPvAnyNetwork,
+    NonNegativeInt,
+    PositiveInt,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 STARTER_WEIGHTS = Path(__file__).resolve().parent.parent / "starter" / "weights"
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 Probes = Annotated[int, Field(ge=1, le=200)]
+
+
+def _separated(value: object) -> object:
+    """Split a text at commas and spaces; leave another value as it is."""
+    return value.replace(",", " ").split() if isinstance(value, str) else value
+
+
+Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s,*]+)$")]
+Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_separated)]
+Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_separated)]
 
 
 class Settings(BaseSettings):
@@ -46,12 +63,34 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data")
     """Directory of all stored data: encoders, videos, the databases."""
     keys_file: Path | None = None
-    """JSON file of hashed keys (`server.auth.keys`). None: no keys, and loopback only."""
+    """JSON file of hashed keys (`server.auth.keys_file`), read again when it changes. Keys can also
+    be in the database (`palimpsest keys`). Without any key the server answers on loopback only."""
+
+    full_reports: bool = False
+    """Show a key that may not use the base whole reports: with the base's clips of what an encoder
+    forgets, and with its parent's id."""
+    root_path: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = ""
+    """Path below which a proxy serves this server, such as `/video`: links, examples and
+    redirects have it in front. The proxy may strip it from the paths that it forwards, or not."""
+    cors_origins: Origins = ()
+    """Origins whose web pages may call the API, such as `https://app.example.org`, separated by
+    commas; `*` for every origin, which a server without keys does not take."""
 
     host: IPvAnyAddress = IPv4Address("127.0.0.1")
     port: Annotated[int, Field(ge=1, le=65535)] = 3000
 
-    device: str = "cpu"
+    trusted_proxies: Networks = ()
+    """Addresses or networks of proxies, such as `10.0.0.5,192.168.0.0/24`. Only from these are
+    `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix` believed."""
+    drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 2.0
+    """Seconds for which a server that was told to stop goes on answering reads, so that a load
+    balancer finds another server meanwhile."""
+    stop_seconds: Annotated[float, Field(gt=0, le=3600)] = 6.0
+    """Seconds after these in which steps under way and open requests may end by themselves."""
+
+    device: str = "auto"
+    """"auto": a GPU that torch can use (CUDA or ROCm) if there is one, otherwise "cpu"; or a name
+    that torch gives a device, such as "cuda:1"."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Precision of the denoiser; "auto" is bfloat16 where the device multiplies it natively."""
     offload: bool = False
@@ -62,7 +101,17 @@ class Settings(BaseSettings):
     encoder_cache_bytes: PositiveInt = 1 << 30
     """Bytes of overrides that stay on the device."""
 
+    max_fields_bytes: PositiveInt = 64 << 10
+    """Largest body without images: JSON or a form."""
     max_body_bytes: PositiveInt = 32 << 20
+    """Largest form with images, which only `POST /v1/encoders` with an admin's key takes."""
+    max_connections: PositiveInt = 2000
+    """Connections at a time; fewer if the process may not open as many files."""
+    max_connections_per_address: PositiveInt = 200
+    """Connections at a time from one address other than loopback; raise it for a proxy there."""
+    max_event_streams: PositiveInt = 1000
+    """Requests that follow or wait for a job, at a time; at most half of the connections."""
+    max_event_streams_per_key: PositiveInt = 500
     max_prompt_chars: PositiveInt = 1000
     max_steps: PositiveInt = 100
     """Upper bound on denoising steps; the backbone's own limit holds too."""
@@ -81,11 +130,16 @@ class Settings(BaseSettings):
     video_lifetime_seconds: PositiveInt = 7 * 86_400
     """Time from a video's end to its removal, unless the request sets it. Failed encoder jobs are
     removed after this time too."""
+    prompt_retention_seconds: NonNegativeInt | None = None
+    """Time from a video's end until its prompts are taken out of its record; None: they stay for as
+    long as the video."""
     max_video_lifetime_seconds: PositiveInt = 30 * 86_400
     max_stored_bytes: PositiveInt = 20 << 30
     """When finished videos take more, the oldest are removed early."""
     videos_in_flight: PositiveInt = 32
     """Videos handed to the engine at a time."""
+    videos_in_flight_per_key: PositiveInt | None = None
+    """Of these, at most so many of one key. None: half of them, or all if there are no keys."""
     max_batch: PositiveInt = 32
     """Largest number of requests that share a denoising step; the engine measures which number
     is fastest. With 1, a request's pixels are the same to the bit whatever else runs."""
@@ -104,8 +158,15 @@ class Settings(BaseSettings):
     the decision is clear."""
     judged_videos: PositiveInt = 2
     """Number of these probes that are clips; the others are stills of the image twin."""
+    issuer: Annotated[str, Field(max_length=200)] = ""
+    """Issuer of the reports, printed on them: a company's name, or the server's address."""
     base_clips_bytes: PositiveInt = 1 << 30
     """Size of the cache of the base's clips, which the next encoder to be judged uses again."""
+
+    @property
+    def database(self) -> Path:
+        """File of the database with jobs and keys."""
+        return self.data_dir / "records.sqlite"
 
     @property
     def backbone_source(self) -> str:

@@ -27,3 +27,9 @@ class MethodInvalid(PalimpsestError):
     """An installed method that cannot be used: its name is taken, or its import fails."""
 
     code = "invalid_method"
+
+
+class CheckpointInvalid(PalimpsestError):
+    """A checkpoint that a run cannot go on from: of another run, or damaged."""
+
+    code = "checkpoint_invalid"

@@ -6,13 +6,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
 
-from encoders import AliasNotFound, EncoderExists
+from encoders import AliasNotFound
 from server.api.request_models import AliasRequest, NewId
 from server.api.response_models import Alias, Deleted, Page
+from server.api.unfinished import explained
 from server.auth.access import is_listed, require_admin
 from server.auth.guard import caller_of
 from server.runtime import runtime_of
-from server.storage.records import PENDING, EncoderRecord
 
 router = APIRouter(prefix="/v1/aliases", tags=["aliases"])
 
@@ -27,13 +27,8 @@ def put_alias(request: Request, name: Name, body: AliasRequest) -> Alias:
     """
     require_admin(caller_of(request))
     runtime = runtime_of(request)
-    store = runtime.loaded.store
-    being_made = runtime.records.get(
-        EncoderRecord, EncoderRecord.id == name, EncoderRecord.status.in_(PENDING)
-    )
-    if being_made is not None:
-        raise EncoderExists(f"{name!r} is the id of an encoder that is being made.", param="name")
-    store.set_alias(name, body.encoder)
+    with explained(runtime.records, body.encoder):
+        runtime.aliases.point(name, body.encoder, runtime.loaded.store)
     return Alias(id=name, encoder=body.encoder)
 
 
@@ -43,7 +38,7 @@ def list_aliases(request: Request) -> Page[Alias]:
     caller = caller_of(request)
     found = [
         Alias(id=name, encoder=target)
-        for name, target in runtime_of(request).loaded.store.aliases().items()
+        for name, target in runtime_of(request).aliases.all().items()
         if is_listed(caller, name)
     ]
     return Page[Alias].of(found)
@@ -53,7 +48,7 @@ def list_aliases(request: Request) -> Page[Alias]:
 def get_alias(request: Request, name: Name) -> Alias:
     """Return the encoder that the alias points to."""
     if is_listed(caller_of(request), name):
-        target = runtime_of(request).loaded.store.alias_target(name)
+        target = runtime_of(request).aliases.target(name)
         if target is not None:
             return Alias(id=name, encoder=target)
     raise AliasNotFound(f"There is no alias {name!r}.", param="name")
@@ -63,5 +58,5 @@ def get_alias(request: Request, name: Name) -> Alias:
 def delete_alias(request: Request, name: Name) -> Deleted:
     """Delete the alias. The encoder it points to stays."""
     require_admin(caller_of(request))
-    runtime_of(request).loaded.store.delete_alias(name)
+    runtime_of(request).aliases.delete(name)
     return Deleted(id=name, object="alias.deleted")

@@ -6,12 +6,25 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
 from encoders.version import VERSION
 from server import errors
-from server.api import aliases, encoders, health, landing_page, models, reports, videos
-from server.api.openapi import DocumentedApp
+from server.api import (
+    aliases,
+    encoders,
+    generate,
+    health,
+    judgements,
+    landing_page,
+    models,
+    reports,
+    tenants,
+    video_content,
+    videos,
+)
+from server.api.openapi import DocumentedApp, operation_id
 from server.api.response_models import ErrorAnswer
 from server.runtime import Runtime
 from server.settings import Settings
@@ -19,6 +32,21 @@ from server.settings import Settings
 DESCRIPTION = """Text-to-video that can forget. `model` names the built-in model, or one of its
 unlearned encoders: `starter:no-pogo`. Errors look like
 `{"error": {"message", "type", "param", "code"}}`, whatever went wrong."""
+
+ROUTES = (
+    videos,
+    video_content,
+    generate,
+    encoders,
+    judgements,
+    reports,
+    aliases,
+    models,
+    health,
+    landing_page,
+    tenants,
+)
+"""The modules of the API, each with a `router`."""
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -39,17 +67,22 @@ def create_app(settings: Settings) -> FastAPI:
         version=VERSION,
         description=DESCRIPTION,
         lifespan=lifespan,
+        openapi_url=None,  # `landing_page` serves it, with the client's address
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        # Without these FastAPI would describe its own shape of validation errors.
-        responses={
-            "4XX": {"model": ErrorAnswer, "description": "Refused"},
-            "5XX": {"model": ErrorAnswer, "description": "The server's fault"},
-        },
+        # Without one FastAPI would describe its own shape of validation errors.
+        responses={"4XX": {"model": ErrorAnswer}},
+        generate_unique_id_function=operation_id,
     )
     app.state.runtime = runtime
     errors.install(app)
-    for routes in (videos, encoders, reports, aliases, models, health, landing_page):
-        app.include_router(routes.router)
+    app.state.routes = []
+    for module in ROUTES:
+        for route in module.router.routes:
+            assert isinstance(route, APIRoute)
+            if route.methods is not None and "GET" in route.methods:
+                route.methods.add("HEAD")
+            app.state.routes.append(route)
+        app.include_router(module.router)
     return app

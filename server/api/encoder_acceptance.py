@@ -11,7 +11,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from encoders import (
-    AliasExists,
     Card,
     Concept,
     EncoderExists,
@@ -19,15 +18,18 @@ from encoders import (
     PalimpsestError,
 )
 from server.api import images
-from server.api.request_models import EncoderRequest
+from server.api.request_models import EncoderRequest, JudgeRequest
 from server.api.request_parsing import request_hash
+from server.api.unfinished import explained
 from server.auth.access import require_admin
 from server.auth.keys import Caller
 from server.errors import InvalidRequest
 from server.jobs.judging import judge_of
 from server.jobs.workspace import Workspace
+from server.outage import is_outage
 from server.settings import Settings
-from server.storage.records import EncoderRecord
+from server.storage.record_store import alias_exists
+from server.storage.records import PUBLISHED, EncoderRecord
 from unlearn.settings import UnlearnSettings
 from unlearn.trial.gate import Gate
 from unlearn.trial.probes import check_known
@@ -35,6 +37,7 @@ from unlearn.trial.probes import check_known
 if TYPE_CHECKING:
     from server.loaded import Loaded
     from server.runtime import Runtime
+    from server.storage.alias_table import AliasTable
     from video.models.backbone import Backbone
 
 
@@ -45,7 +48,7 @@ def accept(
     files: Sequence[bytes],
     key: str | None,
 ) -> EncoderRecord:
-    """Check a request, record it and start its job.
+    """Check a request and record it, which starts its job.
 
     Args:
         runtime: the server that will make the encoder.
@@ -64,13 +67,14 @@ def accept(
         return earlier
     loaded = runtime.loaded
     wanted = request.wanted()
-    parent = parent_of(request, loaded)
+    with explained(runtime.records, request.parent):
+        parent = parent_of(request, loaded, runtime.aliases)
     settings = checked_settings(request, loaded, runtime.settings)
     check_concepts(wanted, loaded.backbone)
     concepts = (*(parent.concepts if parent else ()), *wanted)
     check_known(concepts, judge_of(loaded))
     record = EncoderRecord(
-        id=_free_id(request, loaded),
+        id=_free_id(request, runtime),
         job_id=f"encoder_{uuid.uuid4().hex}",
         owner=caller.id,
         idempotency_key=key,
@@ -84,19 +88,26 @@ def accept(
     workspace = runtime.jobs.workspace(record)
     if files:
         check_images_allowed(settings, wanted)
-        _save_images(workspace, files, loaded.backbone, runtime.settings)
+        try:
+            _save_images(workspace, files, loaded.backbone, runtime.settings)
+        except Exception:
+            workspace.discard()
+            raise
     try:
         accepted = runtime.records.accept(record, limit=runtime.settings.max_queued_encoders)
-    except Exception:
-        workspace.discard()
+    except Exception as error:
+        # After an outage in the commit nobody knows if there is a row that needs the workspace.
+        # The housekeeping removes it if not.
+        if not is_outage(error):
+            workspace.discard()
         raise
     if accepted is not record:
         workspace.discard()
-    runtime.jobs.submit(accepted)
+    runtime.jobs.wake()
     return accepted
 
 
-def parent_of(request: EncoderRequest, loaded: Loaded) -> Card | None:
+def parent_of(request: EncoderRequest, loaded: Loaded, aliases: AliasTable) -> Card | None:
     """Return the card of the parent encoder; None if the request names none.
 
     Raises:
@@ -106,7 +117,7 @@ def parent_of(request: EncoderRequest, loaded: Loaded) -> Card | None:
     if request.parent is None:
         return None
     try:
-        card = loaded.store.card(loaded.store.resolve(request.parent))
+        card = loaded.store.card(aliases.resolve(request.parent, loaded.store))
     except PalimpsestError as error:
         error.param = "parent"
         raise
@@ -162,7 +173,7 @@ def check_concepts(concepts: Sequence[Concept], backbone: Backbone) -> None:
                 )
 
 
-def gate_of(request: EncoderRequest, settings: Settings) -> dict[str, Any]:
+def gate_of(request: EncoderRequest | JudgeRequest, settings: Settings) -> dict[str, Any]:
     """Return all thresholds of the gate: the request's, and the server's for the rest."""
     given = request.gate.model_dump(exclude_none=True)
     return {name: given.get(name, getattr(settings, name)) for name in asdict(Gate())}
@@ -201,17 +212,29 @@ def _save_images(
     workspace.save_images(0, pictures)
 
 
-def _free_id(request: EncoderRequest, loaded: Loaded) -> str:
-    """Return the requested id, or a new one. Raise AliasExists or EncoderExists if it is taken."""
+def _free_id(request: EncoderRequest, runtime: Runtime) -> str:
+    """Return the requested id, or a new one.
+
+    Raises:
+        AliasExists: it is an alias.
+        EncoderExists: it is a published encoder's.
+        EncoderDamaged: it is a damaged encoder's.
+    """
     encoder_id = request.id or _new_id(request.wanted()[0].name)
-    if loaded.store.alias_target(encoder_id) is not None:
-        raise AliasExists(f"{encoder_id!r} is an alias: choose another id.", param="id")
+    if runtime.aliases.target(encoder_id) is not None:
+        raise alias_exists(encoder_id)
+    # Read before the card is looked for: a job's card is created before its row says so.
+    published = runtime.records.get(
+        EncoderRecord, EncoderRecord.id == encoder_id, EncoderRecord.status == PUBLISHED
+    )
     with suppress(EncoderNotFound):
-        loaded.store.card(encoder_id)
+        runtime.loaded.store.card(encoder_id)
         raise EncoderExists(
             f"There is an encoder {encoder_id!r} already: choose another id, or delete it first.",
             param="id",
         )
+    if published is not None:  # its encoder was removed by other means than this server
+        runtime.records.remove(published)
     return encoder_id
 
 

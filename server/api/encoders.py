@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Annotated, Literal
+from functools import partial
+from typing import Annotated, Literal, NamedTuple
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
@@ -12,7 +13,8 @@ from starlette.concurrency import run_in_threadpool
 from encoders import Card, EncoderNotFound
 from server.api import images
 from server.api.encoder_acceptance import accept
-from server.api.events import events
+from server.api.events import events, following
+from server.api.examples import ENCODER_EXAMPLES
 from server.api.job_answers import advise_polling, job_error
 from server.api.openapi import request_body
 from server.api.request_models import EncoderRequest
@@ -37,7 +39,8 @@ router = APIRouter(prefix="/v1/encoders", tags=["encoders"])
 
 def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderObject:
     """Return an encoder as a client sees it, from its job, its card, or both."""
-    if record is not None and (card is None or record.status in PENDING):
+    judging = record if record is not None and record.judges is not None else None
+    if record is not None and (card is None or (record.status in PENDING and not judging)):
         return EncoderObject.model_validate(
             {
                 "id": record.id,
@@ -45,6 +48,7 @@ def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderOb
                 "phase": record.phase,
                 "progress": record.progress,
                 "phases": {**percent_of_phases(), **record.phases},
+                "estimated_seconds_left": record.seconds_left if record.status in PENDING else None,
                 "concepts": record.concepts,
                 "parent": record.parent,
                 "settings": record.settings,
@@ -52,6 +56,7 @@ def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderOb
                 "digest": None,
                 "base": None,
                 "measures": record.measures,
+                "judged": "concepts" in record.measures,
                 "created_at": record.created_at,
                 "completed_at": record.completed_at,
                 "error": job_error(record),
@@ -59,13 +64,16 @@ def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderOb
         )
     assert card is not None
     created = int(card.created_at.timestamp())
+    is_judging = judging is not None and judging.status in PENDING
+    share = judging.phases.get(Phase.JUDGING, 0) if is_judging and judging else 100
+    made = None if judging else record
     return EncoderObject.model_validate(
         {
             "id": card.id,
             "status": PUBLISHED,
-            "phase": PUBLISHED,
-            "progress": 100,
-            "phases": percent_of_phases(done=Phase.JUDGING),
+            "phase": Phase.JUDGING if is_judging else PUBLISHED,
+            "progress": share,
+            "phases": {**percent_of_phases(done=Phase.JUDGING), Phase.JUDGING.value: share},
             "concepts": card.concepts,
             "parent": card.parent,
             "settings": card.settings,
@@ -73,9 +81,10 @@ def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderOb
             "digest": card.digest,
             "base": card.base,
             "measures": card.measures,
-            "created_at": record.created_at if record is not None else created,
-            "completed_at": record.completed_at if record is not None else created,
-            "error": None,
+            "judged": "concepts" in card.measures,
+            "created_at": made.created_at if made is not None else created,
+            "completed_at": made.completed_at if made is not None else created,
+            "error": job_error(judging) if judging is not None else None,
         }
     )
 
@@ -83,7 +92,7 @@ def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderOb
 @router.post(
     "",
     summary="Make an encoder that forgets a concept (an admin's key)",
-    openapi_extra=request_body(EncoderRequest),
+    openapi_extra=request_body(EncoderRequest, ENCODER_EXAMPLES),
 )
 async def create_encoder(request: Request, response: Response) -> EncoderObject:
     """Accept a job and answer at once, with status `queued`."""
@@ -111,8 +120,10 @@ def list_encoders(
     """List the encoders the caller may use, newest first.
 
     A key sees jobs that are not published only under ids that it lists; an admin's key sees all.
+    A damaged encoder is left out, and named in the server's log.
     """
-    found = _visible_encoders(runtime_of(request), caller_of(request))
+    runtime, caller = runtime_of(request), caller_of(request)
+    found = _visible_encoders(runtime, caller)
     if order == "desc":
         found.reverse()
     start = 0
@@ -122,20 +133,31 @@ def list_encoders(
             raise NotFound(f"There is no encoder {after[:80]!r}.", param="after")
         start = ids.index(after) + 1
     end = start + limit
-    return Page[EncoderObject].of(found[start:end], has_more=len(found) > end)
+    page = [
+        _as_seen(runtime, caller, encoder_object(encoder.record, encoder.card))
+        for encoder in found[start:end]
+    ]
+    return Page[EncoderObject].of(page, has_more=len(found) > end)
 
 
 def visible_encoder(request: Request, encoder_id: str) -> EncoderObject:
     """Return the encoder with this id if the caller may use it, else raise EncoderNotFound."""
     runtime, caller = runtime_of(request), caller_of(request)
+    if not runtime.ready and is_listed(caller, encoder_id):
+        # A look at an encoder that is being made takes no model, so it is answered while one loads.
+        making = runtime.records.get(
+            EncoderRecord, EncoderRecord.id == encoder_id, EncoderRecord.status != PUBLISHED
+        )
+        if making is not None and making.judges is None:
+            return encoder_object(making, None)
     store = runtime.loaded.store
-    if may_use(caller, encoder_id, store):
+    if may_use(caller, encoder_id, runtime.aliases):
         record = runtime.records.get(EncoderRecord, EncoderRecord.id == encoder_id)
         try:
-            return encoder_object(record, store.card(encoder_id))
+            return _as_seen(runtime, caller, encoder_object(record, store.card(encoder_id)))
         except EncoderNotFound:
-            if record is not None and record.status != PUBLISHED:
-                return encoder_object(record, None)
+            if record is not None and record.status != PUBLISHED and record.judges is None:
+                return _as_seen(runtime, caller, encoder_object(record, None))
     raise EncoderNotFound(f"There is no encoder {encoder_id[:80]!r}.", param="encoder_id")
 
 
@@ -144,13 +166,21 @@ VisibleEncoder = Annotated[EncoderObject, Depends(visible_encoder)]
 
 @router.get("/{encoder_id}", summary="Look at an encoder")
 def get_encoder(encoder: VisibleEncoder, response: Response) -> EncoderObject:
-    """Return phase, progress and measures; for a failed job, the reason in `error`."""
+    """Return phase, progress and measures; for a failed job, the reason in `error`.
+
+    A published encoder whose card cannot be read is answered with 409 and `encoder_damaged`.
+    """
     if encoder.status in PENDING:
         advise_polling(response)
     return encoder
 
 
-@router.get("/{encoder_id}/events", summary="Follow an encoder", response_class=EventSourceResponse)
+@router.get(
+    "/{encoder_id}/events",
+    summary="Follow an encoder",
+    response_class=EventSourceResponse,
+    dependencies=[Depends(following)],
+)
 async def follow_encoder(
     request: Request, encoder: VisibleEncoder
 ) -> AsyncIterator[ServerSentEvent]:
@@ -158,29 +188,49 @@ async def follow_encoder(
 
     An event's name is the encoder's status. If it is deleted, the last event is `deleted`.
     """
-    notifier = runtime_of(request).records.notifier
-    async for event in events(notifier, encoder.id, lambda: visible_encoder(request, encoder.id)):
+    if request.method == "HEAD":
+        return  # the headers are the answer
+    followers, caller = runtime_of(request).followers, caller_of(request)
+    look = partial(visible_encoder, request, encoder.id)
+    async for event in events(followers, encoder.id, caller, look):
         yield event
 
 
 @router.delete("/{encoder_id}", summary="Delete an encoder, or cancel it (an admin's key)")
 def delete_encoder(request: Request, encoder_id: str) -> Deleted:
-    """Delete the encoder and its report, or cancel its job.
+    """Delete the encoder and its report, or cancel its job. A damaged encoder can be deleted too.
 
     Videos that were accepted with it and not made yet will fail; they never use another encoder.
     """
-    require_admin(caller_of(request))
-    visible_encoder(request, encoder_id)
-    runtime = runtime_of(request)
+    caller, runtime = caller_of(request), runtime_of(request)
+    require_admin(caller)
+    store = runtime.loaded.store
+    if not may_use(caller, encoder_id, runtime.aliases):
+        raise EncoderNotFound(f"There is no encoder {encoder_id[:80]!r}.", param="encoder_id")
     record = runtime.records.get(EncoderRecord, EncoderRecord.id == encoder_id)
     if record is not None:
         runtime.jobs.remove(record)
     try:
-        runtime.loaded.store.delete(encoder_id)
-    except EncoderNotFound:
+        store.delete(encoder_id)
+    except EncoderNotFound as error:
         if record is None:
+            error.param = "encoder_id"
             raise
     return Deleted(id=encoder_id, object="encoder.deleted")
+
+
+def _as_seen(runtime: Runtime, caller: Caller, encoder: EncoderObject) -> EncoderObject:
+    """Return the encoder without its parent's id, unless the caller may use the parent."""
+    parent = encoder.parent
+    if parent is None or runtime.settings.full_reports:
+        return encoder
+    if may_use(caller, parent, runtime.aliases):
+        return encoder
+    error = encoder.error
+    if error is not None and parent in error.message:
+        message = "The encoder that it was to be trained from cannot be used."
+        error = error.model_copy(update={"message": message})
+    return encoder.model_copy(update={"parent": None, "error": error})
 
 
 def _object_of(runtime: Runtime, record: EncoderRecord) -> EncoderObject:
@@ -189,14 +239,31 @@ def _object_of(runtime: Runtime, record: EncoderRecord) -> EncoderObject:
     return encoder_object(record, None)
 
 
-def _visible_encoders(runtime: Runtime, caller: Caller) -> list[EncoderObject]:
+class _Visible(NamedTuple):
+    """An encoder of a list, before it is put into a client's form: a page needs few of them."""
+
+    created_at: int
+    id: str
+    record: EncoderRecord | None
+    card: Card | None
+
+
+def _visible_encoders(runtime: Runtime, caller: Caller) -> list[_Visible]:
     """Return the encoders and jobs that the caller may see, oldest first."""
     store = runtime.loaded.store
-    cards = {card.id: card for card in visible_cards(caller, store)}
+    cards = {card.id: card for card in visible_cards(caller, store, runtime.aliases)}
     records = {
         record.id: record
         for record in runtime.records.all(EncoderRecord)
-        if record.id in cards or (record.status != PUBLISHED and is_listed(caller, record.id))
+        if record.id in cards
+        or (record.status != PUBLISHED and record.judges is None and is_listed(caller, record.id))
     }
-    found = [encoder_object(records.get(name), cards.get(name)) for name in {**cards, **records}]
+    found: list[_Visible] = []
+    for name in {**cards, **records}:
+        record, card = records.get(name), cards.get(name)
+        if record is not None:
+            created = record.created_at
+        else:
+            created = int(cards[name].created_at.timestamp())
+        found.append(_Visible(created, name, record, card))
     return sorted(found, key=lambda encoder: (encoder.created_at, encoder.id))

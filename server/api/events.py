@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from fastapi import Request
 from fastapi.sse import ServerSentEvent
-from starlette.concurrency import run_in_threadpool
 
 from encoders import EncoderNotFound
 from server.api.response_models import EncoderObject, Video
+from server.auth.guard import caller_of
+from server.auth.keys import Caller
+from server.drain import Stopping
 from server.errors import NotFound
-from server.storage.notifier import JobNotifier
+from server.http.protocol import BoundedHttpProtocol
+from server.runtime import runtime_of
+from server.storage.followers import Followers
 from server.storage.records import PENDING
+
+RECONNECT_MS = 5000
+"""Time after which a follower should connect again when the server stops: it may be restarting."""
 
 Followed = TypeVar("Followed", Video, EncoderObject)
 Answer = TypeVar("Answer")
@@ -24,44 +32,39 @@ class CallerGone(Exception):
     """The caller closed the connection, so no answer is needed."""
 
 
-async def changes(
-    notifier: JobNotifier, job_id: str, look: Callable[[], Followed]
-) -> AsyncIterator[Followed]:
-    """Yield the job's state now, and again after every change. The last one has ended.
+def following(request: Request) -> Generator[None]:
+    """Hold the request's place among those that follow jobs; a dependency. Raise TooManyStreams."""
+    with place_of(request):
+        yield
 
-    Args:
-        notifier: wakes on every change to the job's row.
-        job_id: the row's id.
-        look: returns the job's state now; may block briefly.
 
-    Raises:
-        NotFound, EncoderNotFound: the job was deleted.
-    """
-    last: Followed | None = None
-    with notifier.listening(job_id) as changed:
-        while True:
-            changed.clear()
-            now = await run_in_threadpool(look)
-            if now != last:
-                last = now
-                yield now
-            if now.status not in PENDING:
-                return
-            await changed.wait()
+def place_of(request: Request) -> AbstractContextManager[None]:
+    """Return the context that holds the request's place. Entering it may raise TooManyStreams."""
+    most = BoundedHttpProtocol.register.most // 2
+    return runtime_of(request).followers.place(caller_of(request).id, most=most)
+
+
+def has_ended(job: Video | EncoderObject) -> bool:
+    """Return True if the job will not change any more."""
+    return job.status not in PENDING
 
 
 async def events(
-    notifier: JobNotifier, job_id: str, look: Callable[[], Followed]
+    followers: Followers, job_id: str, caller: Caller, look: Callable[[], Followed]
 ) -> AsyncIterator[ServerSentEvent]:
-    """Yield `changes` as server-sent events named by the job's status.
+    """Yield a job's states, now and after changes, as events named by the job's status.
 
-    If the job is deleted, the last event is `deleted`.
+    If the job is deleted, the last event is `deleted`. If the server stops, it is `stopping`, with
+    the time after which an EventSource connects again by itself.
     """
     try:
-        async for now in changes(notifier, job_id, look):
+        async for now in followers.follow(job_id, caller.id, look, has_ended):
             yield ServerSentEvent(event=now.status, data=now)
     except (NotFound, EncoderNotFound):
         yield ServerSentEvent(event="deleted", data=None)
+    except Stopping:
+        # A browser's EventSource drops an event without data.
+        yield ServerSentEvent(event="stopping", data={"code": "stopping"}, retry=RECONNECT_MS)
 
 
 async def cancelled_with_caller(request: Request, answer: Awaitable[Answer]) -> Answer:

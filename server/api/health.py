@@ -13,8 +13,10 @@ from pydantic import BaseModel
 
 from server.auth.access import require_admin
 from server.auth.guard import caller_of
+from server.drain import Stopping
 from server.errors import NotReady
 from server.runtime import runtime_of
+from server.storage.sqlite_file import StorageAway
 
 router = APIRouter(tags=["operation"])
 
@@ -27,8 +29,15 @@ class Health(BaseModel):
 
 @router.get("/health", summary="Ready, or why not")
 def health(request: Request) -> Health:
-    """Answer 503 until the models are loaded; the code is `loading` or `load_failed`."""
+    """Answer 503 unless the server takes work: code `loading`, `load_failed` or `stopping`."""
     runtime = runtime_of(request)
+    if runtime.stopping.is_set():
+        raise Stopping
+    error = runtime.storage_error
+    if isinstance(error, StorageAway):
+        raise NotReady("The server waits for its storage; see its log.", code="loading")
+    if error is not None:
+        raise NotReady("The server's data cannot be used; see its log.", code="load_failed")
     if runtime.load_error is not None:
         # No key is needed here, and the error may hold paths: it is in the log only.
         raise NotReady("The model could not be loaded; see the server's log.", code="load_failed")

@@ -79,5 +79,5 @@ def _decode(
         raise InvalidRequest(f"Image {number}: {error}", param="images") from error
     except Exception as error:  # Pillow's decoders raise many types on broken files
         raise InvalidRequest(
-            f"Image {number} cannot be read as PNG, JPEG or WebP: {error}", param="images"
+            f"Image {number} cannot be read as PNG, JPEG or WebP.", param="images"
         ) from error

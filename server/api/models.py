@@ -31,21 +31,39 @@ def get_model(request: Request, model_id: str) -> Model:
 
 def _models(request: Request) -> list[Model]:
     caller = caller_of(request)
-    loaded = runtime_of(request).loaded
+    runtime = runtime_of(request)
+    loaded = runtime.loaded
     root = loaded.backbone.name
+    most = loaded.backbone.capabilities.prompt_tokens
     models: list[Model] = []
     if is_listed(caller, BASE):
-        models.append(Model(id=root, created=0, root=root, parent=None, encoder=BASE))
+        models.append(
+            Model(
+                id=root,
+                created=0,
+                root=root,
+                parent=None,
+                encoder=BASE,
+                max_prompt_tokens=most,
+            )
+        )
     made: dict[str, int] = {}
-    for card in visible_cards(caller, loaded.store):
+    for card in visible_cards(caller, loaded.store, runtime.aliases):
         if card.base == loaded.backbone.text_encoder.fingerprint:
             made[card.id] = int(card.created_at.timestamp())
     names = {encoder_id: encoder_id for encoder_id in made}
-    for alias, target in loaded.store.aliases().items():
+    for alias, target in runtime.aliases.all().items():
         if target in made and is_listed(caller, alias):
             names[alias] = target
     models.extend(
-        Model(id=f"{root}:{name}", created=made[target], root=root, parent=root, encoder=target)
+        Model(
+            id=f"{root}:{name}",
+            created=made[target],
+            root=root,
+            parent=root,
+            encoder=target,
+            max_prompt_tokens=most,
+        )
         for name, target in names.items()
     )
     return models

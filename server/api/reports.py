@@ -1,6 +1,7 @@
 """Routes of `/v1/encoders/{encoder_id}/report`: the evidence for a decision about an encoder.
 
-A key that may use the encoder may read its report. To any other key both look absent (404).
+A key that may use the encoder may read its report. To any other key both look absent (404). A key
+that may not use the base sees the encoder's clips only, and no id of a parent.
 """
 
 from __future__ import annotations
@@ -11,36 +12,49 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
 
-from encoders import InvalidId, ReportNotFound
+from encoders import ReportNotFound
 from server.api.encoders import VisibleEncoder
+from server.api.report_view import ReportView
 from server.api.response_models import EncoderObject
+from server.auth.access import may_use_base
+from server.auth.guard import caller_of
 from server.errors import Conflict
 from server.runtime import runtime_of
 from server.storage.records import FAILED, PUBLISHED
-from unlearn.report.model import REPORT_HTML, REPORT_JSON, Report
+from unlearn.report.model import Report
 from unlearn.report.page import CSP
 
 router = APIRouter(prefix="/v1/encoders/{encoder_id}/report", tags=["encoders"])
 
-Format = Literal["html", "json"]
+Format = Literal["html", "json", "zip"]
 
 _FILE_TYPES = {".mp4": "video/mp4", ".png": "image/png"}
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
 _DOCUMENTED: dict[int | str, dict[str, Any]] = {
-    200: {"model": Report, "content": {"text/html": {"schema": {"type": "string"}}}}
+    200: {
+        "model": Report,
+        "content": {"text/html": {"schema": {"type": "string"}}, "application/zip": _BINARY},
+    }
 }
 
 
 @router.head("", include_in_schema=False)
 @router.get("", summary="Read an encoder's report", response_class=Response, responses=_DOCUMENTED)
 def get_report(request: Request, encoder: VisibleEncoder, format: Format = "html") -> Response:
-    """Return the report as one HTML page that loads nothing else, or as JSON for `format=json`.
+    """Return the report as one HTML page that loads nothing else; as JSON for `format=json`.
 
-    Every encoder made here has a report; an imported one may have none.
+    `format=zip` is a page with its clips and stills beside it, and all data: to be passed on.
+
+    Every encoder made here has a report; an imported one has none until it is judged.
     """
+    view = _view(request, encoder)
     if format == "json":
-        return _answer(request, encoder, REPORT_JSON, "application/json", {})
+        return _answer(request, view.json(), "application/json", {})
+    if format == "zip":
+        headers = {"Content-Disposition": f'attachment; filename="{encoder.id}-report.zip"'}
+        return _answer(request, view.zip(), "application/zip", headers)
     headers = {"Content-Security-Policy": CSP, "Referrer-Policy": "no-referrer"}
-    return _answer(request, encoder, REPORT_HTML, "text/html; charset=utf-8", headers)
+    return _answer(request, view.page(), "text/html; charset=utf-8", headers)
 
 
 @router.head("/{file}", include_in_schema=False)
@@ -48,30 +62,25 @@ def get_report(request: Request, encoder: VisibleEncoder, format: Format = "html
     "/{file}",
     summary="Download a clip or still of a report",
     response_class=Response,
-    responses={200: {"content": {kind: {} for kind in _FILE_TYPES.values()}}},
+    responses={200: {"content": dict.fromkeys(_FILE_TYPES.values(), _BINARY)}},
 )
 def get_report_file(request: Request, encoder: VisibleEncoder, file: str) -> Response:
     """Return one of the files that the report names."""
+    view = _view(request, encoder)
     kind = _FILE_TYPES.get(PurePosixPath(file).suffix)
     if kind is None:
         raise ReportNotFound(
             f"A report's files are named *.mp4 and *.png, not {file[:80]!r}.", param="file"
         )
     headers = {"Content-Disposition": f'attachment; filename="{encoder.id}-{file}"'}
-    return _answer(request, encoder, file, kind, headers)
+    return _answer(request, view.file(file), kind, headers)
 
 
-def _answer(
-    request: Request, encoder: EncoderObject, name: str, kind: str, headers: dict[str, str]
-) -> Response:
-    """Return a file of the encoder's report, or 304 if the client has it.
-
-    The file never changes, but an encoder can be deleted and another be made under its id. So
-    clients may keep the file but must revalidate it by its ETag.
+def _view(request: Request, encoder: EncoderObject) -> ReportView:
+    """Return the encoder's report as the caller may see it.
 
     Raises:
-        Conflict: the encoder is being made, or could not be made.
-        ReportNotFound: the encoder has no report, or none with that file.
+        Conflict: The encoder is being made, or could not be made.
     """
     if encoder.status != PUBLISHED:
         code = "encoder_failed" if encoder.status == FAILED else "encoder_not_ready"
@@ -81,17 +90,17 @@ def _answer(
             code=code,
             headers={"x-should-retry": "false"},
         )
-    try:
-        data = runtime_of(request).loaded.store.report(encoder.id, name)
-    except (ReportNotFound, InvalidId) as error:
-        error.param = "file"
-        if name not in (REPORT_HTML, REPORT_JSON):
-            raise
-        raise ReportNotFound(
-            f"Encoder {encoder.id!r} has no report: it was imported, or made before there were "
-            "reports.",
-            param="encoder_id",
-        ) from error
+    runtime = runtime_of(request)
+    sees_all = runtime.settings.full_reports or may_use_base(caller_of(request))
+    return ReportView(runtime.loaded.store, encoder.id, reduced=not sees_all)
+
+
+def _answer(request: Request, data: bytes, kind: str, headers: dict[str, str]) -> Response:
+    """Return a file of a report, or 304 if the client has it.
+
+    A report hardly ever changes, but an encoder can be deleted and another be made under its id. So
+    clients may keep the file but must revalidate it by its ETag.
+    """
     tag = f'"{sha256(data).hexdigest()}"'
     headers = {
         "ETag": tag,

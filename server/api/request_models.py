@@ -15,17 +15,25 @@ from pydantic import (
     GetJsonSchemaHandler,
     JsonValue,
     TypeAdapter,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from encoders import Concept, EncoderId, Kind
+from server.api.examples import ALIAS_EXAMPLES
 from server.auth.keys import BASE
 from server.settings import Probes, Rate
 from unlearn.settings import UnlearnSettings
 
 _SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
+
+
+def _check_characters(text: str) -> str:
+    if "\0" in text:  # databases cannot store it
+        raise ValueError("must not contain the character NUL")
+    return text
 
 
 def _check_text(text: str) -> str:
@@ -46,15 +54,26 @@ def _refuse_bool(value: Any) -> Any:
     return value
 
 
+def _form_bool(value: Any) -> Any:
+    if isinstance(value, bool) or value in ("true", "false"):  # a form has text only
+        return value in (True, "true")
+    raise ValueError("must be true or false")
+
+
 def _free_id(name: str) -> str:
     if name == BASE:
         raise ValueError("'base' is the unmodified encoder's name")
     return name
 
 
-Text = Annotated[str, AfterValidator(_check_text)]
+Line = Annotated[str, AfterValidator(_check_characters)]
+Text = Annotated[Line, AfterValidator(_check_text)]
 Number = BeforeValidator(_refuse_bool)
-NewId = Annotated[EncoderId, AfterValidator(_free_id)]
+NewId = Annotated[
+    EncoderId,
+    AfterValidator(_free_id),
+    WithJsonSchema({"type": "string", "pattern": r"^[a-z0-9][a-z0-9._-]{0,62}$"}),
+]
 """Id of a new encoder or alias: any encoder id but "base"."""
 
 
@@ -70,7 +89,7 @@ class VideoRequest(_Request):
     prompt: Text
     model: str | None = Field(None, description="`starter`, or `starter:<encoder or alias>`")
     encoder: str | None = Field(None, description="An encoder's id, an alias, or `base`")
-    negative_prompt: str = ""
+    negative_prompt: Line = ""
     seed: Annotated[int | None, Number] = Field(None, ge=0, le=2**63 - 1)
     steps: Annotated[int | None, Number] = Field(
         None, ge=1, validation_alias=AliasChoices("steps", "num_inference_steps")
@@ -98,6 +117,11 @@ class VideoRequest(_Request):
         ge=1,
         le=7 * 86_400,
         description="Seconds within which the video must be made, or it fails",
+    )
+    truncate: Annotated[bool, BeforeValidator(_form_bool)] = Field(
+        False,
+        description="Cut a prompt that is longer than the model reads, in place of refusing it; "
+        "the video's `truncated` tells",
     )
     user: str | None = Field(
         None, max_length=256, description="Your own name for the user; not used here"
@@ -201,7 +225,15 @@ class EncoderRequest(_Request):
         )
 
 
+class JudgeRequest(_Request):
+    """Body of `POST /v1/encoders/{encoder_id}/judge`; it may be an empty object."""
+
+    gate: GateRequest = GateRequest()
+
+
 class AliasRequest(_Request):
     """Body of `PUT /v1/aliases/{name}`."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": ALIAS_EXAMPLES})
 
     encoder: EncoderId

@@ -14,22 +14,16 @@ from typing import Any, TypeVar
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
-from server.errors import ApiError, InvalidRequest, validation_error
+from server.errors import InvalidRequest, UnsupportedMediaType, validation_error
 
 _BRACKETED = re.compile(r"([A-Za-z_]\w*)\[(\w*)\]")
 _MAX_FIELDS = 200
 
 Checked = TypeVar("Checked", bound=BaseModel)
-
-
-class UnsupportedMediaType(ApiError):
-    """The body is neither JSON nor a form."""
-
-    status = 415
-    code = "unsupported_media_type"
 
 
 async def read_fields(request: Request, *, max_files: int) -> dict[str, Any]:
@@ -41,7 +35,9 @@ async def read_fields(request: Request, *, max_files: int) -> dict[str, Any]:
         InvalidRequest: the body cannot be parsed, or a form has more than `max_files` files.
         UnsupportedMediaType: the body is neither JSON nor a form.
     """
-    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    content_type = request.headers.get("content-type", "application/json")
+    kind = content_type.partition(";")[0].strip().lower()
+    _check_charset(content_type)
     if kind == "application/json":
         return _json_object(await request.body(), what="The body")
     if kind not in ("multipart/form-data", "application/x-www-form-urlencoded"):
@@ -54,10 +50,30 @@ async def read_fields(request: Request, *, max_files: int) -> dict[str, Any]:
         )
     except HTTPException as error:
         raise InvalidRequest(f"The form cannot be read: {error.detail}.") from error
+    except (LookupError, ValueError) as error:  # from the parser, for text that it cannot decode
+        raise InvalidRequest("The form cannot be read: it is malformed.") from error
     fields: dict[str, Any] = {}
     for name, value in form.multi_items():
         _add(fields, name, value)
     return fields
+
+
+def _check_charset(content_type: str) -> None:
+    """Raise UnsupportedMediaType for a charset other than UTF-8.
+
+    The form parser would look the name up among Python's codecs, and some of those fail, or decode
+    other text than was sent.
+    """
+    try:
+        _, options = parse_options_header(content_type)  # as the form parser reads it
+        charset = options.get(b"charset", b"utf-8").decode("latin-1")
+    except (LookupError, ValueError) as error:
+        raise UnsupportedMediaType("Content-Type cannot be read.") from error
+    if charset.strip().lower() not in ("utf-8", "utf8", "us-ascii"):
+        raise UnsupportedMediaType(
+            f"The charset {charset[:40]!r} is not supported: send UTF-8.",
+            code="unsupported_charset",
+        )
 
 
 def check(model: type[Checked], fields: dict[str, Any]) -> Checked:
@@ -86,8 +102,12 @@ def json_fields(fields: dict[str, Any], *names: str) -> None:
 
 
 def request_hash(request: BaseModel, files: Sequence[bytes] = ()) -> str:
-    """Return a hash of the checked fields and the files, equal for equal requests."""
-    content = json.dumps(request.model_dump(mode="json"), sort_keys=True)
+    """Return a hash of the checked fields and the files, equal for equal requests.
+
+    Fields with their default values are left out: a field that a later version adds must not change
+    the hash of a request that a client repeats.
+    """
+    content = json.dumps(request.model_dump(mode="json", exclude_defaults=True), sort_keys=True)
     parts = [content.encode(), *files]
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 

@@ -52,6 +52,9 @@ class Video(BaseModel):
     remixed_from_video_id: str | None = None
     seconds: str
     size: str
+    truncated: bool = False
+    """True if the request's prompt or negative prompt was longer than the model reads, and was
+    cut, as `truncate` allows; `prompt` is the text that was read."""
     error: JobError | None
 
 
@@ -65,7 +68,10 @@ class EncoderObject(BaseModel):
     progress: int
     """Percent of the whole job."""
     phases: dict[str, int]
-    """Percent of each phase."""
+    """Percent of each phase. A phase that has nothing to do is at 100 when the job begins."""
+    estimated_seconds_left: int | None = None
+    """Estimate of the time to the job's end, from the times measured so far; null if nothing can be
+    said yet, or the job has ended."""
     concepts: list[Concept]
     """All concepts it forgets, including its parent's."""
     parent: str | None
@@ -75,6 +81,8 @@ class EncoderObject(BaseModel):
     digest: str | None
     base: str | None
     measures: dict[str, JsonValue]
+    judged: bool
+    """True if it was measured what it forgets; an imported encoder may not have been judged."""
     created_at: int
     completed_at: int | None
     error: JobError | None
@@ -100,6 +108,9 @@ class Model(BaseModel):
     parent: str | None
     """The backbone's name for an encoder, null for the base."""
     encoder: str
+    max_prompt_tokens: int
+    """Tokens of a prompt that the model reads, start and end included; longer ones are refused, or
+    cut with `truncate`. Rare words can be several tokens each."""
 
 
 Item = TypeVar("Item", Video, EncoderObject, Alias, Model)
@@ -123,6 +134,20 @@ class Page(BaseModel, Generic[Item]):
             last_id=data[-1].id if data else None,
             has_more=has_more,
         )
+
+
+class Erased(BaseModel):
+    """Answer to the erasing of a tenant."""
+
+    id: str
+    object: Literal["tenant.erased"] = "tenant.erased"
+    deleted: Literal[True] = True
+    videos: int
+    """Videos that were removed, with their files and records."""
+    encoder_jobs: int
+    """Records of encoders that were removed. Published encoders stay."""
+    key_revoked: bool
+    """True if the database has a key of this id, which is revoked now."""
 
 
 class Deleted(BaseModel):

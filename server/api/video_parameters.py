@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import secrets
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,7 +27,10 @@ class VideoParameters:
     """
 
     prompt: str
+    """The text that the model reads."""
     negative_prompt: str
+    is_cut: bool
+    """True if the request's texts were longer than the model reads, and were cut."""
     seed: int
     steps: int
     guidance: float
@@ -47,15 +52,16 @@ def parameters_of(request: VideoRequest, backbone: Backbone, settings: Settings)
             can be made.
     """
     capabilities = backbone.capabilities
-    _check_prompt("prompt", request.prompt, backbone, settings)
-    _check_prompt("negative_prompt", request.negative_prompt, backbone, settings)
+    prompt = _fitting("prompt", request.prompt, request, backbone, settings)
+    negative = _fitting("negative_prompt", request.negative_prompt, request, backbone, settings)
     fps = request.fps or capabilities.fps_default
     steps = _steps(request, capabilities, settings)
     frames = _frames(request, fps, capabilities, settings)
     width, height = _size(request, capabilities, settings)
     return VideoParameters(
-        prompt=request.prompt,
-        negative_prompt=request.negative_prompt,
+        prompt=prompt,
+        negative_prompt=negative,
+        is_cut=(prompt, negative) != (request.prompt, request.negative_prompt),
         seed=secrets.randbelow(2**31) if request.seed is None else request.seed,
         steps=steps,
         guidance=(capabilities.guidance_default if request.guidance is None else request.guidance),
@@ -66,20 +72,46 @@ def parameters_of(request: VideoRequest, backbone: Backbone, settings: Settings)
     )
 
 
-def _check_prompt(param: str, text: str, backbone: Backbone, settings: Settings) -> None:
-    """Raise InvalidRequest for a text that the model would cut."""
+def _fitting(
+    param: str, text: str, request: VideoRequest, backbone: Backbone, settings: Settings
+) -> str:
+    """Return the text if the model reads all of it; its beginning if the request allows the cut.
+
+    Raises:
+        InvalidRequest: the text is too long, and `truncate` is not set.
+    """
     if len(text) > settings.max_prompt_chars:
         raise InvalidRequest(
             f"{param} has {len(text)} characters; at most {settings.max_prompt_chars} are taken.",
             param=param,
         )
     tokens, most = backbone.prompt_tokens(text), backbone.capabilities.prompt_tokens
-    if tokens > most:
-        raise InvalidRequest(
-            f"{param} is {tokens} tokens long, start and end included; this model reads {most} "
-            "and would ignore the rest.",
-            param=param,
-        )
+    if tokens <= most:
+        return text
+    kept = _cut(text, backbone)
+    if request.truncate:
+        return kept
+    raise InvalidRequest(
+        f"{param} is {tokens} tokens long, start and end included; this model reads {most}, as far "
+        f"as {kept[-40:]!r} ({len(kept)} of {len(text)} characters). Shorten it, or send "
+        "truncate=true to have it cut there.",
+        param=param,
+        code="prompt_too_long",
+    )
+
+
+def _cut(text: str, backbone: Backbone) -> str:
+    """Return the longest beginning of whole words that the model reads; of letters, if none is."""
+    most = backbone.capabilities.prompt_tokens
+    ends = [match.end() for match in re.finditer(r"\S+", text)]
+    for places in (ends, range(len(text) + 1)):
+        # More text is never fewer tokens, but for a token or two at a word's end.
+        count = bisect_right(places, most, key=lambda end: backbone.prompt_tokens(text[:end]))
+        while count > 0 and backbone.prompt_tokens(text[: places[count - 1]]) > most:
+            count -= 1
+        if count > 0 and text[: places[count - 1]].strip():
+            return text[: places[count - 1]]
+    return ""
 
 
 def _steps(request: VideoRequest, capabilities: Capabilities, settings: Settings) -> int:

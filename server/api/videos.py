@@ -5,45 +5,40 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from fastapi.responses import FileResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
-from server.api.events import CallerGone, cancelled_with_caller, changes, events
+from server.api.events import CallerGone, cancelled_with_caller, events, following, place_of
+from server.api.examples import VIDEO_EXAMPLES
+from server.api.file_answers import MEDIA_TYPES, video_file
 from server.api.job_answers import advise_polling, job_error
 from server.api.openapi import request_body
 from server.api.request_models import VideoRequest
 from server.api.request_parsing import check, idempotency_key, read_fields, request_hash
 from server.api.response_models import Deleted, Page, Video
+from server.api.unfinished import explained
 from server.api.video_parameters import parameters_of
-from server.auth.access import choose
+from server.auth.access import choose, encoder_named
 from server.auth.guard import caller_of
 from server.auth.keys import Caller
-from server.errors import Conflict, InvalidRequest, JobFailed, NotFound
+from server.drain import Stopping
+from server.errors import InvalidRequest, JobFailed, NotFound
 from server.runtime import Runtime, runtime_of
-from server.storage.records import COMPLETED, FAILED, PENDING, VideoRecord
-from server.storage.video_files import Variant
+from server.storage.records import FAILED, PENDING, VideoRecord
 
 router = APIRouter(prefix="/v1/videos", tags=["videos"])
 
 _CLIENT_CLOSED_REQUEST = 499
 """nginx's status for a closed connection. It reaches the log and the metrics, but no client."""
 
-_MEDIA_TYPES: Mapping[Variant, str] = {
-    "video": "video/mp4",
-    "thumbnail": "image/webp",
-    "spritesheet": "image/webp",
-}
-
 
 def accept(runtime: Runtime, caller: Caller, request: VideoRequest, key: str | None) -> VideoRecord:
-    """Check a request, record it and start its job. Every route makes videos through this.
+    """Check a request and record it, which starts its job. Every route makes videos through this.
 
     Args:
         runtime: the server that will make the video.
@@ -73,7 +68,9 @@ def accept(runtime: Runtime, caller: Caller, request: VideoRequest, key: str | N
             "most.",
             param="expires_after",
         )
-    encoder = choose(caller, store, backbone, request.model, request.encoder)
+    named = encoder_named(backbone.name, request.model, request.encoder)
+    with explained(runtime.records, named or caller.default_encoder):
+        encoder = choose(caller, store, runtime.aliases, backbone, request.model, request.encoder)
     record = runtime.records.accept(
         VideoRecord(
             id=f"video_{uuid.uuid4().hex}",
@@ -89,7 +86,7 @@ def accept(runtime: Runtime, caller: Caller, request: VideoRequest, key: str | N
         ),
         limit=runtime.settings.max_queued_videos,
     )
-    runtime.jobs.submit(record)
+    runtime.jobs.wake()
     return record
 
 
@@ -98,41 +95,48 @@ async def finished(runtime: Runtime, record: VideoRecord) -> VideoRecord:
 
     Raises:
         JobFailed: the video failed, or it was deleted.
+        Stopping: the server stops first. The video stays accepted.
     """
 
-    def look() -> Video:
-        nonlocal record
+    def look() -> VideoRecord:
         now = runtime.records.get(VideoRecord, VideoRecord.id == record.id)
         if now is None:
-            raise JobFailed(f"Video {record.id} was deleted.", code="video_deleted")
-        record = now
-        return video_object(record)
+            raise JobFailed(
+                f"Video {record.id} was deleted.",
+                code="video_deleted",
+                headers={"x-should-retry": "false"},
+            )
+        return now
 
+    last = record
     try:
-        async for _ in changes(runtime.records.notifier, record.id, look):
-            pass
+        # Apart from those who follow the video: they look at another object.
+        async for now in runtime.followers.follow(
+            record.id, f"{record.owner} waiting", look, lambda now: now.status not in PENDING
+        ):
+            last = now
+    except Stopping:
+        raise stopped_waiting(record) from None
     except asyncio.CancelledError:
-        runtime.jobs.remove(record)
+        if not runtime.stopping.is_set():  # else the connection was closed by the server
+            runtime.jobs.remove(record)
         raise
-    if record.status == FAILED:
-        message = f"Video {record.id} failed: {record.error_message}"
-        raise JobFailed(message, code=record.error_code)
-    return record
+    if last.status == FAILED:
+        message = f"Video {last.id} failed: {last.error_message}"
+        # A repeat would make another video, and most likely fail in the same way.
+        raise JobFailed(message, code=last.error_code, headers={"x-should-retry": "false"})
+    return last
 
 
-async def generate(
-    runtime: Runtime, caller: Caller, prompt: str, encoder: str | None, seed: int | None
-) -> Path:
-    """Make a video and wait for it, for BentoML's own clients; return the path of its mp4.
-
-    The rules are those of `POST /v1/videos`. A caller that closes the connection cancels it.
-
-    Raises:
-        PalimpsestError: the request was refused, or the video failed.
-    """
-    request = check(VideoRequest, {"prompt": prompt, "encoder": encoder, "seed": seed})
-    record = await run_in_threadpool(accept, runtime, caller, request, None)
-    return runtime.files.path((await finished(runtime, record)).id, "video")
+def stopped_waiting(record: VideoRecord) -> Stopping:
+    """Return the error for a caller whose video will be made after the server's restart."""
+    error = Stopping(
+        f"The server is stopping. Video {record.id} stays accepted, and is made after the restart: "
+        f"ask for it at /v1/videos/{record.id}."
+    )
+    # A client's library that retries would make a second video.
+    error.headers |= {"x-video-id": record.id, "x-should-retry": "false"}
+    return error
 
 
 def video_object(record: VideoRecord) -> Video:
@@ -146,15 +150,16 @@ def video_object(record: VideoRecord) -> Video:
             "created_at": record.created_at,
             "completed_at": record.completed_at,
             "expires_at": record.expires_at,
-            "prompt": record.prompt,
+            "prompt": record.prompt or None,  # None: it was not to be kept any longer
             "seconds": f"{record.frames / record.fps:g}",
             "size": f"{record.width}x{record.height}",
+            "truncated": bool(record.is_cut),
             "error": job_error(record),
         }
     )
 
 
-@router.post("", summary="Make a video", openapi_extra=request_body(VideoRequest))
+@router.post("", summary="Make a video", openapi_extra=request_body(VideoRequest, VIDEO_EXAMPLES))
 async def create_video(request: Request, response: Response) -> Video:
     """Accept a job and answer at once, with status `queued`."""
     record = await _accepted(request)
@@ -165,9 +170,9 @@ async def create_video(request: Request, response: Response) -> Video:
 @router.post(
     "/sync",
     summary="Make a video and wait for it",
-    openapi_extra=request_body(VideoRequest),
-    response_class=FileResponse,
-    responses={200: {"content": {_MEDIA_TYPES["video"]: {}}}},
+    openapi_extra=request_body(VideoRequest, VIDEO_EXAMPLES),
+    response_class=Response,
+    responses={200: {"content": {MEDIA_TYPES["video"]: {}}}},
 )
 async def create_video_and_wait(request: Request) -> Response:
     """Accept a job, wait for its end and answer with the mp4.
@@ -175,21 +180,28 @@ async def create_video_and_wait(request: Request) -> Response:
     The headers are `x-video-id`, `x-model` and `x-inference-time-s`, the seconds from the video's
     first step to its frames. A client that closes the connection cancels the video.
     """
+    return await answer_with_video(request)
+
+
+async def answer_with_video(request: Request) -> Response:
+    """Make the video that the body asks for, and answer with its mp4.
+
+    Raises:
+        PalimpsestError: the request was refused, or the video failed or was deleted.
+    """
     runtime = runtime_of(request)
     try:
-        record = await cancelled_with_caller(request, finished(runtime, await _accepted(request)))
+        with place_of(request):
+            accepted = await _accepted(request)
+            record = await cancelled_with_caller(request, finished(runtime, accepted))
     except CallerGone:
         return Response(status_code=_CLIENT_CLOSED_REQUEST)
-    return FileResponse(
-        runtime.files.path(record.id, "video"),
-        media_type=_MEDIA_TYPES["video"],
-        filename=f"{record.id}.mp4",
-        headers={
-            "x-video-id": record.id,
-            "x-model": record.model,
-            "x-inference-time-s": f"{record.inference_seconds:.3f}",
-        },
-    )
+    headers = {
+        "x-video-id": record.id,
+        "x-model": record.model,
+        "x-inference-time-s": f"{record.inference_seconds:.3f}",
+    }
+    return await run_in_threadpool(video_file, request, runtime.files, record, headers=headers)
 
 
 async def _accepted(request: Request) -> VideoRecord:
@@ -242,14 +254,24 @@ def get_video(record: OwnVideo, response: Response) -> Video:
     return video_object(record)
 
 
-@router.get("/{video_id}/events", summary="Follow a video", response_class=EventSourceResponse)
+@router.get(
+    "/{video_id}/events",
+    summary="Follow a video",
+    response_class=EventSourceResponse,
+    dependencies=[Depends(following)],
+)
 async def follow_video(request: Request, record: OwnVideo) -> AsyncIterator[ServerSentEvent]:
     """Send the video as a server-sent event at once, and after every change until its end.
 
     An event's name is the video's status. For a video that is deleted the last one is `deleted`.
     """
-    notifier, video = runtime_of(request).records.notifier, record.id
-    async for event in events(notifier, video, lambda: video_object(own_video(request, video))):
+    if request.method == "HEAD":
+        return  # the headers are the answer
+    followers, caller = runtime_of(request).followers, caller_of(request)
+    video = record.id
+    async for event in events(
+        followers, video, caller, lambda: video_object(own_video(request, video))
+    ):
         yield event
 
 
@@ -258,29 +280,3 @@ def delete_video(request: Request, record: OwnVideo) -> Deleted:
     """Remove the video for good. One that is being made stops within a step."""
     runtime_of(request).jobs.remove(record)
     return Deleted(id=record.id, object="video.deleted")
-
-
-@router.head("/{video_id}/content", include_in_schema=False)
-@router.get(
-    "/{video_id}/content",
-    summary="Download a video",
-    response_class=FileResponse,
-    responses={200: {"content": {kind: {} for kind in set(_MEDIA_TYPES.values())}}},
-)
-def get_content(request: Request, record: OwnVideo, variant: Variant = "video") -> FileResponse:
-    """Return the mp4, a thumbnail or a sheet of all frames. Range requests are served."""
-    if record.status != COMPLETED:
-        # A retry by the client's library would not help: the client has to poll the status.
-        code = "video_failed" if record.status == FAILED else "video_not_ready"
-        raise Conflict(
-            f"Video {record.id} is {record.status}"
-            + (f": {record.error_message}" if record.status == FAILED else ", not completed yet."),
-            code=code,
-            headers={"x-should-retry": "false"},
-        )
-    path = runtime_of(request).files.path(record.id, variant)
-    if not path.is_file():
-        raise NotFound(f"The files of video {record.id} are gone.", code="content_gone")
-    return FileResponse(
-        path, media_type=_MEDIA_TYPES[variant], filename=f"{record.id}{path.suffix}"
-    )

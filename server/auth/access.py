@@ -15,6 +15,7 @@ from server.errors import Forbidden, InvalidRequest, NotFound
 if TYPE_CHECKING:
     from encoders import Card
     from encoders.store import EncoderStore
+    from server.storage.alias_table import AliasTable
     from video.models.backbone import Backbone
 
 
@@ -29,23 +30,34 @@ def is_listed(caller: Caller, name: str) -> bool:
     return caller.encoders is None or name in caller.encoders
 
 
-def may_use(caller: Caller, name: str, store: EncoderStore) -> bool:
+def may_use_base(caller: Caller) -> bool:
+    """Return True if the caller may use the base, and so may see what it draws."""
+    return is_listed(caller, BASE)
+
+
+def may_use(caller: Caller, name: str, aliases: AliasTable) -> bool:
     """Return True if the caller may use the encoder with this id, alias or "base".
 
     A key lists names. An encoder that one of its aliases points to now may be named by its id too;
-    the store is read only for a name that is not listed.
+    the table is read only for a name that is not listed.
     """
-    return is_listed(caller, name) or name in _alias_targets(caller, store)
+    return is_listed(caller, name) or name in _alias_targets(caller, aliases)
 
 
 def choose(
-    caller: Caller, store: EncoderStore, backbone: Backbone, model: str | None, encoder: str | None
+    caller: Caller,
+    store: EncoderStore,
+    aliases: AliasTable,
+    backbone: Backbone,
+    model: str | None,
+    encoder: str | None,
 ) -> EncoderRef | None:
     """Return the encoder that a request means, pinned by its digest; None for the base.
 
     Args:
         caller: the sender of the request; its default encoder is used if none is named.
         store: the published encoders.
+        aliases: the names that stand for them.
         backbone: the model that will use the encoder.
         model: the request's field: "starter" or "starter:<name>".
         encoder: the request's field: an id, an alias or "base".
@@ -59,7 +71,7 @@ def choose(
         Forbidden: the key may not use the encoder, even if it does not exist.
     """
     param = "encoder" if encoder is not None else "model"
-    name = _named(backbone.name, model, encoder)
+    name = encoder_named(backbone.name, model, encoder)
     if name is None:
         if caller.default_encoder is None:
             raise InvalidRequest(
@@ -69,7 +81,7 @@ def choose(
                 code="encoder_required",
             )
         name = caller.default_encoder
-    if not may_use(caller, name, store):
+    if not may_use(caller, name, aliases):
         raise Forbidden(
             f"Key {caller.id!r} may not use encoder {name[:80]!r}; it may use "
             f"{sorted(caller.encoders or ())}.",
@@ -79,7 +91,7 @@ def choose(
     if name == BASE:
         return None
     try:
-        card = store.card(store.resolve(name))
+        card = store.card(aliases.resolve(name, store))
     except (EncoderNotFound, InvalidId, EncoderInvalid) as error:
         error.param = param
         raise
@@ -92,22 +104,27 @@ def choose(
     return card.ref
 
 
-def visible_cards(caller: Caller, store: EncoderStore) -> list[Card]:
+def visible_cards(caller: Caller, store: EncoderStore, aliases: AliasTable) -> list[Card]:
     """Return the cards of the published encoders the caller may use, oldest first."""
     if caller.encoders is None:
         return store.cards()
-    usable = caller.encoders | _alias_targets(caller, store)
+    usable = caller.encoders | _alias_targets(caller, aliases)
     return [card for card in store.cards() if card.id in usable]
 
 
-def _alias_targets(caller: Caller, store: EncoderStore) -> set[str]:
+def _alias_targets(caller: Caller, aliases: AliasTable) -> set[str]:
     """Return the ids that the aliases among the key's names point to now."""
-    aliases = (caller.encoders or frozenset()) - {BASE}
-    return {target for alias in aliases if (target := store.alias_target(alias)) is not None}
+    listed = (caller.encoders or frozenset()) - {BASE}
+    return set(aliases.targets(listed).values())
 
 
-def _named(backbone: str, model: str | None, encoder: str | None) -> str | None:
-    """Return the encoder named in the two fields, or None. Raise InvalidRequest or NotFound."""
+def encoder_named(backbone: str, model: str | None, encoder: str | None) -> str | None:
+    """Return the encoder named in a request's two fields, or None.
+
+    Raises:
+        InvalidRequest: they name different ones.
+        NotFound: `model` is of another backbone.
+    """
     in_model: str | None = None
     if model is not None:
         root, colon, rest = model.partition(":")

@@ -1,7 +1,8 @@
 """The guard: ASGI middleware that every request passes first, whichever app answers it.
 
-It gives the request an id, identifies the caller, limits the body (chunked ones too), counts, times
-and logs the answer, and puts errors of the router and of BentoML into the API's error shape.
+It gives the request an id, identifies the caller, limits the body (`server.http.request_body`),
+counts, times and logs the answer, and puts errors of the router and of BentoML into the API's
+error shape.
 BentoML's native routes are beside our FastAPI app, so the guard wraps the service, not the app.
 """
 
@@ -10,8 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -19,10 +19,15 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from encoders.errors import PalimpsestError
-from server.auth.bind_address import is_loopback
-from server.auth.keys import LOCAL, Caller, Keyring
-from server.errors import BodyTooLarge, Forbidden, InvalidRequest, error_body, error_response
-from server.logs import REQUEST_ID
+from server.auth import local_requests
+from server.auth.keys import LOCAL, Caller
+from server.auth.live_keys import LiveKeys
+from server.auth.proxies import TrustedProxies
+from server.auth.request_ids import request_id_of, traceparent_of
+from server.errors import Forbidden, error_body, error_response
+from server.http.body_limits import BodyLimits
+from server.http.request_body import RequestBody
+from server.logs import REQUEST_ID, TRACE_ID
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +38,14 @@ PUBLIC_PATHS = frozenset(
 PUBLIC_PREFIX = "/static_content/"
 """BentoML's copy of Swagger UI, which `/docs` uses."""
 
+TAKES_IMAGES = frozenset({("POST", "/v1/encoders")})
+"""Routes whose forms may be large, for an admin's key."""
+
 NOT_LOGGED = frozenset({"/livez", "/readyz", "/healthz", "/health", "/metrics"})
 """Paths that monitoring requests every few seconds."""
 
 _CALLER = "palimpsest.caller"
+_KEYS = "palimpsest.keys"
 
 Observe = Callable[[Scope, int, float], None]
 """Called for every answer with its scope, status and seconds to the last byte."""
@@ -47,22 +56,36 @@ class Guard:
 
     Args:
         app: the service.
-        keyring: the keys that are accepted; None: no keys, and loopback addresses only.
-        max_body_bytes: limit of a request's body.
+        keys: the keys that are accepted; without any, only requests of this machine are.
+        max_body_bytes: limit of a form with images.
+        max_fields_bytes: limit of any other body.
         observe: called for every answer.
+        proxies: the proxies whose headers are believed.
+        allowed_origins: origins of web pages that may use a server without keys.
     """
 
     def __init__(
-        self, app: ASGIApp, *, keyring: Keyring | None, max_body_bytes: int, observe: Observe
+        self,
+        app: ASGIApp,
+        *,
+        keys: LiveKeys,
+        max_body_bytes: int,
+        observe: Observe,
+        max_fields_bytes: int = 64 << 10,
+        proxies: TrustedProxies | None = None,
+        allowed_origins: Collection[str] = (),
     ) -> None:
         self._app = app
-        self._keyring = keyring
-        self._max_body_bytes = max_body_bytes
+        self._proxies = proxies or TrustedProxies()
+        self._allowed_origins = allowed_origins
+        self._keys = keys
+        self._bodies = BodyLimits(max_fields_bytes, max_body_bytes)
         self._observe = observe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
+            with self._keys.watched():
+                await self._app(scope, receive, send)
         elif scope["type"] == "http":
             await self._http(scope, receive, send)
         else:
@@ -70,13 +93,18 @@ class Guard:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
-        request_id = f"req_{uuid.uuid4().hex}"
-        REQUEST_ID.set(request_id)
-        response = _Response(send, request_id, head=scope["method"] == "HEAD")
+        headers = Headers(scope=scope)
+        ids = {"x-request-id": request_id_of(headers)}
+        REQUEST_ID.set(ids["x-request-id"])
+        traceparent = traceparent_of(headers)
+        TRACE_ID.set(traceparent and traceparent.split("-")[1])
+        if traceparent is not None:
+            ids["traceparent"] = traceparent
+        response = _Response(send, ids, head=scope["method"] == "HEAD")
         try:
             self._authenticate(scope)
-            replay = await self._read_body(scope, receive)
-            await self._app(scope, replay, response.send)
+            async with self._body(scope, receive) as body:
+                await self._app(scope, body.receive, body.guarded(response.send))
         except PalimpsestError as error:
             await error_response(error)(scope, receive, response.send)
         finally:
@@ -87,67 +115,40 @@ class Guard:
 
     def _authenticate(self, scope: Scope) -> None:
         """Store the caller in the scope. Raise Unauthorized or Forbidden if there is none."""
-        if self._keyring is None:
-            ends = (scope.get("client"), scope.get("server"))
-            if not all(end and is_loopback(end[0]) for end in ends):
-                raise Forbidden(
-                    "This server has no keys, so it answers on loopback only. To serve other "
-                    "hosts, set PALIMPSEST_KEYS_FILE.",
-                    code="loopback_only",
-                )
+        forwarded = self._proxies.read(scope)
+        scope[_KEYS] = self._keys
+        if not self._keys.is_keyed:
+            local_requests.check(scope, forwarded, self._allowed_origins)
             scope[_CALLER] = LOCAL
-        elif scope["path"] not in PUBLIC_PATHS and not scope["path"].startswith(PUBLIC_PREFIX):
-            scope[_CALLER] = self._keyring.caller(Headers(scope=scope).getlist("authorization"))
+        elif not _is_public(scope["path"]):
+            scope[_CALLER] = self._keys.caller(Headers(scope=scope).getlist("authorization"))
 
-    async def _read_body(self, scope: Scope, receive: Receive) -> Receive:
-        """Read the whole body, and return a `receive` that replays it.
+    def _body(self, scope: Scope, receive: Receive) -> RequestBody:
+        """Return the request's body, which the app reads within limits."""
+        caller = scope.get(_CALLER)
+        return RequestBody(
+            scope,
+            receive,
+            self._bodies,
+            is_public=_is_public(scope["path"]),
+            may_be_large=(scope["method"], scope["path"]) in TAKES_IMAGES
+            and isinstance(caller, Caller)
+            and caller.role == "admin",
+        )
 
-        So no app behind the guard gets a longer body; none of them needs it in pieces.
 
-        Raises:
-            BodyTooLarge: the declared or the actual length is over the limit.
-            InvalidRequest: a wrong Content-Length, or the client closed the connection.
-        """
-        declared = Headers(scope=scope).get("content-length", "0")
-        if not (declared.isascii() and declared.isdigit()):
-            raise InvalidRequest(f"Content-Length {declared!r} is not a number.")
-        chunks: list[bytes] = []
-        size = int(declared)
-        complete = False
-        if size <= self._max_body_bytes:
-            size = 0
-            while not complete and size <= self._max_body_bytes:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise InvalidRequest(
-                        "The client closed the connection in the middle of its request."
-                    )
-                chunks.append(message.get("body", b""))
-                size += len(chunks[-1])
-                complete = not message.get("more_body", False)
-        if size > self._max_body_bytes:
-            raise BodyTooLarge(
-                f"The body is larger than this server's {self._max_body_bytes} bytes.",
-                headers={"Connection": "close"},
-            )
-        pending: list[Message] = [
-            {"type": "http.request", "body": b"".join(chunks), "more_body": False}
-        ]
-
-        async def replay() -> Message:
-            return pending.pop() if pending else await receive()
-
-        return replay
+def _is_public(path: str) -> bool:
+    return path in PUBLIC_PATHS or path.startswith(PUBLIC_PREFIX)
 
 
 class _Response:
-    """Forwards an answer with a request id, and errors in the API's shape."""
+    """Forwards an answer with the request's ids, and errors in the API's shape."""
 
-    def __init__(self, send: Send, request_id: str, *, head: bool) -> None:
+    def __init__(self, send: Send, ids: Mapping[str, str], *, head: bool) -> None:
         self.status = 500
         self._send = send
         self._head = head
-        self._request_id = request_id
+        self._ids = ids
         self._held_start: Message | None = None
         self._body = b""
 
@@ -155,7 +156,7 @@ class _Response:
         if message["type"] == "http.response.start":
             self.status = int(message["status"])
             message.setdefault("headers", [])
-            MutableHeaders(scope=message)["x-request-id"] = self._request_id
+            MutableHeaders(scope=message).update(self._ids)
             if self.status >= 400 and not self._head:
                 self._held_start = message
             else:
@@ -180,6 +181,13 @@ def caller_of(connection: HTTPConnection) -> Caller:
     if not isinstance(caller, Caller):
         raise Forbidden("The request did not come through the server's guard.")
     return caller
+
+
+def refresh_keys(connection: HTTPConnection) -> None:
+    """Read the keys again now: a key that was just revoked is refused from here on."""
+    keys = connection.scope.get(_KEYS)
+    if isinstance(keys, LiveKeys):
+        keys.refresh()
 
 
 def _log(scope: Scope, status: int, seconds: float) -> None:

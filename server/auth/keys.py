@@ -1,28 +1,22 @@
 """API keys: the callers they identify, and the encoders each may use. All checks fail closed.
 
-The keys file is JSON. It holds the SHA-256 of each key, never the key:
-
-    {"keys": [{"id": "acme", "sha256": "…", "role": "user",
-               "encoders": ["acme-policy"], "default_encoder": "acme-policy"}]}
-
 `role` is "admin" (may use everything, and make encoders) or "user". `encoders` lists what a user's
 key may use: encoder ids, aliases, "base" for the unmodified encoder, or "*" for everything. A
-request that names no encoder gets `default_encoder`. `python -m server.auth.keys` makes a key.
+request that names no encoder gets `default_encoder`.
+
+Of a key only the SHA-256 is stored: in the database (`palimpsest keys create`), or in a keys file.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import hmac
-import json
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from encoders import EncoderId
 from server.errors import Unauthorized
@@ -44,18 +38,16 @@ class Caller:
     """Ids, aliases and "base" that the key lists; None: every encoder and the base."""
     default_encoder: str | None
     """An encoder's id, an alias or "base"; None: the caller has to name one."""
+    limits: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Limits of this key by name; those that are absent have the settings' values."""
 
 
 LOCAL = Caller(id="local", role="admin", encoders=None, default_encoder=BASE)
 """Caller of a server without keys, which listens on loopback only."""
 
 
-class KeysInvalid(ValueError):
-    """The keys file cannot be used, so the server must not start."""
-
-
 class Key(BaseModel):
-    """One entry of the keys file."""
+    """A key, without its secret."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -64,6 +56,9 @@ class Key(BaseModel):
     role: Role
     encoders: list[EncoderId | Literal["*"]] | None = None
     default_encoder: EncoderId | None = None
+    limits: dict[str, Any] = {}
+    expires_at: Annotated[int, Field(ge=0)] | None = None
+    """Unix time from which the key is refused; None: it does not expire."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Key:
@@ -90,53 +85,54 @@ class Key(BaseModel):
                 default = BASE
             elif len(allowed) == 1:
                 default = next(iter(allowed))
-        return Caller(self.id, self.role, None if unbound else allowed, default)
+        return Caller(self.id, self.role, None if unbound else allowed, default, self.limits)
 
 
 class Keyring:
-    """The keys of one server, read once at start."""
+    """A set of keys, found by their secrets."""
 
-    def __init__(self, keys: Sequence[Key]) -> None:
-        for field in ("id", "sha256"):
-            values = [getattr(key, field) for key in keys]
-            if twice := {value for value in values if values.count(value) > 1}:
-                raise KeysInvalid(f"two keys share the {field} {sorted(twice)[0]!r}")
-        if not keys:
-            raise KeysInvalid("it holds no key, so no request could be answered")
-        self._callers = [(key.sha256.encode(), key.caller()) for key in keys]
+    def __init__(self, keys: Sequence[Key] = ()) -> None:
+        self._keys = [(key.sha256.encode(), key, key.caller()) for key in keys]
 
-    @classmethod
-    def read(cls, path: Path) -> Keyring:
-        """Read a keys file. Raise KeysInvalid, with the reason, if it cannot be used."""
-        try:
-            document = json.loads(path.read_text())
-            if not isinstance(document, dict) or set(document) != {"keys"}:
-                raise KeysInvalid('it must be {"keys": [...]}')
-            return cls([Key.model_validate(entry) for entry in document["keys"]])
-        except (OSError, ValidationError, ValueError, TypeError) as error:
-            raise KeysInvalid(f"The keys file {path} cannot be used: {error}") from error
-
-    def caller(self, authorization: Sequence[str]) -> Caller:
-        """Return the sender of these Authorization headers. Raise Unauthorized for no known key.
+    def find(self, secret: str, now: float) -> Caller | None:
+        """Return the holder of a secret; None for no known key.
 
         Every hash is compared, each in constant time, so that timing tells nothing about the keys.
+
+        Args:
+            secret: The key, as it was sent.
+            now: The time in Unix seconds.
+
+        Raises:
+            Unauthorized: The key has expired.
         """
-        scheme, _, secret = (authorization[0] if len(authorization) == 1 else "").partition(" ")
-        if scheme.lower() != "bearer" or not secret.strip():
-            raise Unauthorized("Send your key as 'Authorization: Bearer <key>'.")
-        presented = hash_key(secret.strip()).encode()
-        found: Caller | None = None
-        for stored, caller in self._callers:
+        presented = hash_key(secret).encode()
+        found: tuple[Key, Caller] | None = None
+        for stored, key, caller in self._keys:
             if hmac.compare_digest(stored, presented):
-                found = caller
+                found = key, caller
         if found is None:
-            raise Unauthorized("This key is not known here.")
-        return found
+            return None
+        if found[0].expires_at is not None and found[0].expires_at <= now:
+            raise Unauthorized("This key has expired. Ask the server's operator for a new one.")
+        return found[1]
 
 
-def keyring_of(path: Path | None) -> Keyring | None:
-    """Return the keys in a keys file; None if `path` is None. Raise KeysInvalid."""
-    return None if path is None else Keyring.read(path)
+def secret_of(authorization: Sequence[str]) -> str:
+    """Return the secret in a request's Authorization headers.
+
+    Raises:
+        Unauthorized: There is none, or more than one.
+    """
+    scheme, _, secret = (authorization[0] if len(authorization) == 1 else "").partition(" ")
+    if scheme.lower() != "bearer" or not secret.strip():
+        raise Unauthorized("Send your key as 'Authorization: Bearer <key>'.")
+    return secret.strip()
+
+
+def new_secret() -> str:
+    """Return a new random key."""
+    return "pk_" + secrets.token_urlsafe(32)
 
 
 def hash_key(secret: str) -> str:
@@ -145,30 +141,3 @@ def hash_key(secret: str) -> str:
     Keys are 256 random bits, so a slow hash would add nothing.
     """
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def main() -> None:
-    """Make a key: print the secret once, and the entry for the keys file."""
-    parser = argparse.ArgumentParser(prog="python -m server.auth.keys", description=main.__doc__)
-    parser.add_argument("id", help="the key's name, e.g. the tenant's")
-    parser.add_argument("--role", choices=["admin", "user"], default="user")
-    parser.add_argument("--encoder", action="append", metavar="NAME", help="may use it; repeatable")
-    parser.add_argument("--default", metavar="NAME", help="used when a request names none")
-    arguments = parser.parse_args()
-    secret = "pk_" + secrets.token_urlsafe(32)
-    try:
-        key = Key(
-            id=arguments.id,
-            sha256=hash_key(secret),
-            role=arguments.role,
-            encoders=arguments.encoder,
-            default_encoder=arguments.default,
-        )
-    except ValidationError as error:
-        parser.error(str(error.errors()[0]["msg"]))
-    print(f"key (shown once): {secret}")
-    print(f"entry for the keys file: {key.model_dump_json(exclude_none=True)}")
-
-
-if __name__ == "__main__":
-    main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,17 +12,22 @@ from pathlib import Path
 from threading import Event
 
 from encoders import EncoderNotFound
+from encoders.atomic_files import write_atomically
+from server.jobs.phase_times import PhaseTimes
+from server.jobs.storage_wait import ServerStopping, StorageWait
 from server.jobs.tracking import JobTracker
 from server.jobs.workspace import Workspace
 from server.loaded import Loaded
+from server.outage import brief, is_outage
 from server.settings import Settings
+from server.storage.alias_table import AliasTable
 from server.storage.record_store import RecordStore
-from server.storage.records import EncoderRecord
+from server.storage.records import EncoderRecord, JobRecord
 from server.storage.video_files import VideoFiles
 
+log = logging.getLogger(__name__)
 
-class ServerStopping(Exception):
-    """The server is stopping; the job continues at the next start."""
+__all__ = ["JobContext", "ServerStopping"]
 
 
 def _encode_pool() -> ThreadPoolExecutor:
@@ -36,14 +42,19 @@ class JobContext:
 
     settings: Settings
     records: RecordStore
+    aliases: AliasTable
     files: VideoFiles
     tracker: JobTracker
+    storage: StorageWait
+    """Repeats the work of jobs while storage is out."""
     stopping: Event
     """Set when the server stops."""
     loaded: Callable[[], Loaded | None]
     """Returns the models, or None if they are not ready."""
     wait_loaded: Callable[[], Loaded]
     """Waits for the models. Raises ServerStopping if the server stops first."""
+    phase_times: PhaseTimes = field(default_factory=PhaseTimes)
+    """Times of encoders' phases, for their progress."""
     encode_pool: ThreadPoolExecutor = field(default_factory=_encode_pool)
     """Threads that encode finished clips."""
 
@@ -53,13 +64,36 @@ class JobContext:
         return self.settings.data_dir / "making"
 
     def workspace(self, record: EncoderRecord) -> Workspace:
-        """Return the workspace of an encoder job."""
-        return Workspace(self.work_dir, record.job_id)
+        """Return the workspace of an encoder job, whose writes wait for storage."""
+
+        def write(path: Path, content: bytes) -> None:
+            name = f"{path.name} of job {record.job_id}"
+            self.storage.run(name, lambda: write_atomically(path, content))
+            if record.interruptions:
+                # The job got further than before, so it is not what kills the server.
+                self.records.note(record, interruptions=0)
+                record.interruptions = 0
+
+        return Workspace(self.work_dir, record.job_id, write)
+
+    def fail(self, record: JobRecord, error: Exception) -> None:
+        """End a job with an error, and remove what it left."""
+        self.tracker.fail(record, error)
+        if isinstance(record, EncoderRecord):
+            self.discard(record)
 
     def discard(self, record: EncoderRecord) -> None:
-        """Remove what an encoder job left: its workspace and its staged encoder."""
-        self.workspace(record).discard()
-        self.delete_staged(record)
+        """Remove what an encoder job left: its workspace and its staged encoder.
+
+        The housekeeping removes what cannot be removed just now.
+        """
+        Workspace(self.work_dir, record.job_id).discard()
+        try:
+            self.delete_staged(record)
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            log.warning("the draft of %s stays for now: %s", record.job_id, brief(error))
 
     def delete_staged(self, record: EncoderRecord) -> None:
         """Remove the job's staged encoder, if there is one.

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from encoders import Concept, Encoder, EncoderInvalid
+from server.jobs.checkpoints import Checkpoints
 from server.jobs.context import JobContext
 from server.jobs.phases import Phase, phase_reporter
 from server.jobs.tracking import StepProgress
@@ -26,12 +27,14 @@ def make_images(context: JobContext, record: EncoderRecord) -> None:
 
     None are made if the client sent images, or if the method does not learn from any.
     """
+    if record.judges is not None:  # an encoder that exists
+        return
     from unlearn.few_shots import few_shot_requests, few_shots_of
 
     loaded = context.wait_loaded()
     workspace, settings = context.workspace(record), _settings(record)
     concepts = _own_concepts(record, _parent(record, loaded))
-    report = phase_reporter(context.records, record, Phase.IMAGES)
+    report = phase_reporter(context.records, context.phase_times, record, Phase.IMAGES)
     requests = {
         number: few_shot_requests(
             concept.name,
@@ -49,16 +52,23 @@ def make_images(context: JobContext, record: EncoderRecord) -> None:
         for number, some in requests.items():
             shots = few_shots_of(list(islice(clips, len(some))), concepts[number].kind)
             workspace.save_images(number, shots)
-    report(1.0)
+    if not workspace.has_checkpoint():  # or the progress of a later phase would be lost
+        report(1.0)
 
 
 def optimise(context: JobContext, record: EncoderRecord) -> None:
-    """Train the encoder, one step at a time between the steps of other requests, and stage it."""
+    """Train the encoder, one step at a time between the steps of other requests, and stage it.
+
+    After a restart it goes on from the last checkpoint.
+    """
+    if record.judges is not None:
+        return
     from unlearn import UnlearnTask, unlearn
+    from unlearn.methods.run_state import share_done
 
     loaded = context.wait_loaded()
     workspace, settings = context.workspace(record), _settings(record)
-    report = phase_reporter(context.records, record, Phase.OPTIMISING)
+    report = phase_reporter(context.records, context.phase_times, record, Phase.OPTIMISING)
     if not workspace.has_losses():
         parent = _parent(record, loaded)
         concepts = _own_concepts(record, parent)
@@ -70,16 +80,29 @@ def optimise(context: JobContext, record: EncoderRecord) -> None:
             record.id,
             parent,
         )
-        run = unlearn(task, loaded.backbone)
-        progress = StepProgress()
+        checkpoint = workspace.load_checkpoint()
+        workspace.begin()
+        run = unlearn(task, loaded.backbone, checkpoint)
+        progress, checkpoints = StepProgress(), Checkpoints(workspace, run.checkpoint)
+        progress.share = share_done(checkpoint)
 
         def on_progress(step: UnlearnProgress) -> None:
             progress.advance(step.step / step.steps)
+            checkpoints.after_step(now=context.stopping.is_set())
+
+        def report_from(share: float | None) -> bool:
+            return report(progress.share or None if share is None else share)
+
+        def stage() -> None:
+            context.delete_staged(record)
+            loaded.staging.publish(run.encoder)
 
         ticket = loaded.engine.submit_iterator(lambda _: run, on_progress)
-        context.tracker.follow(record.job_id, [ticket], report, progress)
-        context.delete_staged(record)
-        loaded.staging.publish(run.encoder)
+        try:
+            context.tracker.follow(record.job_id, [ticket], report_from, progress)
+        finally:
+            checkpoints.close()
+        context.storage.run(f"the draft of job {record.job_id}", stage)
         workspace.save_losses(run.losses)
     report(1.0)
 

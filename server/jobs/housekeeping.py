@@ -1,27 +1,31 @@
 """Housekeeping: removes what is due, so that no data grows without bound.
 
 Due are videos past their deadline or expiry, videos that the disk has no room for, failed encoder
-jobs, and DBOS's rows of ended workflows.
+jobs, DBOS's rows of ended workflows, and what killed servers left (`server.jobs.leftovers`).
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
 from threading import Thread
-
-from dbos import DBOS
+from typing import ParamSpec
 
 from server.jobs.context import JobContext
+from server.jobs.leftovers import Leftovers
+from server.jobs.storage_wait import ServerStopping
 from server.jobs.video import remove_video
+from server.jobs.workflows import Workflows
+from server.outage import brief, is_outage
 from server.storage.records import COMPLETED, FAILED, QUEUED, EncoderRecord, VideoRecord
 from video.engine.ticket import DeadlineExceeded
 
 log = logging.getLogger(__name__)
+P = ParamSpec("P")
 
 SWEEP_INTERVAL_S = 30.0
-WORKFLOWS_KEPT = timedelta(hours=1)
+WORKFLOWS_KEPT_S = 3600.0
 """Time that DBOS's row of an ended workflow is kept. Nothing reads it: the job's record says how
 the job ended."""
 
@@ -31,24 +35,41 @@ class Housekeeping:
 
     def __init__(self, context: JobContext) -> None:
         self._context = context
+        self._leftovers = Leftovers(context)
         self._thread = Thread(target=self._run, name="palimpsest-housekeeping", daemon=True)
 
     def start(self) -> None:
         """Sweep now, and regularly from now on."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Wait for the current sweep to end. `JobContext.stopping` must be set."""
-        self._thread.join()
+    def stop(self, timeout_s: float) -> None:
+        """Wait for the current sweep to end, if it does in time.
+
+        `JobContext.stopping` must be set.
+        """
+        self._thread.join(timeout_s)
 
     def _run(self) -> None:
-        while True:
-            try:
-                sweep(self._context, now=time.time())
-            except Exception:  # the disk or the database may be back at the next sweep
+        while not self._context.stopping.is_set():
+            now = time.time()
+            self._try(sweep, self._context, now)
+            self._try(self._sweep_leftovers, now)
+            self._try(Workflows.delete_ended, now - WORKFLOWS_KEPT_S)
+            self._context.stopping.wait(SWEEP_INTERVAL_S)
+
+    def _sweep_leftovers(self, now: float) -> None:
+        self._leftovers.sweep(now=now)
+
+    def _try(self, part: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            part(*args, **kwargs)
+        except ServerStopping:
+            return
+        except Exception as error:
+            if is_outage(error):
+                log.warning("housekeeping waits for storage: %s", brief(error))
+            else:
                 log.exception("housekeeping failed; the next sweep tries again")
-            if self._context.stopping.wait(SWEEP_INTERVAL_S):
-                return
 
 
 def sweep(context: JobContext, now: float) -> None:
@@ -63,6 +84,8 @@ def sweep(context: JobContext, now: float) -> None:
         context.tracker.cancel(video)
     for video in records.all(VideoRecord, VideoRecord.expires_at <= int(now)):
         remove_video(context, video)
+    if settings.prompt_retention_seconds is not None:
+        records.forget_prompts(int(now) - settings.prompt_retention_seconds)
     over = records.total(VideoRecord.bytes) - settings.max_stored_bytes
     if over > 0:
         for video in records.all(VideoRecord, VideoRecord.status == COMPLETED):  # oldest first
@@ -75,20 +98,3 @@ def sweep(context: JobContext, now: float) -> None:
         EncoderRecord, EncoderRecord.status == FAILED, EncoderRecord.completed_at <= before
     ):
         records.remove(encoder)
-    _delete_workflows(datetime.fromtimestamp(now, UTC) - WORKFLOWS_KEPT)
-
-
-def _delete_workflows(before: datetime) -> None:
-    """Delete DBOS's rows of workflows that ended before this time."""
-    ended = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
-    while True:
-        found = DBOS.list_workflows(
-            status=ended,
-            completed_before=before.isoformat(),
-            limit=500,
-            load_input=False,
-            load_output=False,
-        )
-        if not found:
-            return
-        DBOS.delete_workflows([workflow.workflow_id for workflow in found])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
-from encoders import Encoder, EncoderExists, PalimpsestError
+from encoders import Card, Encoder, EncoderNotFound, PalimpsestError
 from server.jobs.context import JobContext
 from server.jobs.phases import Phase, percent_of_phases
 from server.jobs.probe_runner import ProbeRunner
+from server.storage.record_store import alias_exists
 from server.storage.records import PUBLISHED, EncoderRecord
 from unlearn.report.build import report_files
 from unlearn.report.model import FileSizes
@@ -15,6 +18,7 @@ from unlearn.report.model import FileSizes
 if TYPE_CHECKING:
     from server.loaded import Loaded
     from unlearn.judges.base import Judge
+    from unlearn.trial.trial import Trial
 
 
 class NotForgotten(PalimpsestError):
@@ -43,35 +47,60 @@ def judge_of(loaded: Loaded) -> Judge:
     return loaded.judge
 
 
-def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
-    """Measure the staged encoder against the base, and publish it if it passes the gate.
+def try_encoder(
+    context: JobContext, record: EncoderRecord, card: Card
+) -> tuple[Trial, ProbeRunner]:
+    """Have an encoder's probes made and judged until the trial is decided.
 
     Raises:
-        NotForgotten: It does not pass; the record has its measures.
-        EncoderExists: Another encoder was published under its id meanwhile.
+        NothingToJudge: The judge knows none of its concepts.
+        Exception: A probe could not be made.
     """
     from unlearn.trial.gate import Gate
     from unlearn.trial.probes import judging_plan
     from unlearn.trial.trial import Trial
 
     loaded = context.wait_loaded()
-    staged, judge = loaded.staging.staged(record.id), judge_of(loaded)
+    judge = judge_of(loaded)
     gate = Gate(**record.gate)
     plan = judging_plan(
-        staged.card.concepts,
-        encoder=staged.card.ref,
+        card.concepts,
+        encoder=card.ref,
         judge=judge,
         book=loaded.backbone.prompts,
         capabilities=loaded.backbone.capabilities,
         most=gate.max_probes,
         videos=context.settings.judged_videos,
     )
-    trial = Trial(plan, staged.card.concepts, gate)
+    trial = Trial(plan, card.concepts, gate)
     runner = ProbeRunner(context, record, judge)
     while probes := trial.next_round():
         trial.tell(runner.outcomes(probes, trial))
+    return trial, runner
+
+
+def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
+    """Measure the staged encoder against the base, and publish it if it passes the gate.
+
+    Raises:
+        NotForgotten: It does not pass; the record has its measures.
+        AliasExists: Its id is an alias.
+        EncoderExists: Another encoder was published under its id meanwhile.
+    """
+    from unlearn.trial.gate import Gate
+
+    loaded = context.wait_loaded()
+    staged, judge = loaded.staging.staged(record.id), judge_of(loaded)
+    if _is_published(staged, loaded):  # a kill came between publishing and ending the job
+        _end(context, record, loaded.store.card(record.id).measures)
+        return
+    gate = Gate(**record.gate)
+    trial, runner = try_encoder(context, record, staged.card)
     measures = {**trial.measures(), "gate": record.gate}
-    context.records.change(record, measures=measures)
+    context.storage.run(
+        f"the measures of job {record.job_id}",
+        lambda: context.records.change(record, measures=measures),
+    )
     if failures := gate.failures(measures):
         raise NotForgotten(" ".join(failures))
     card = staged.card.model_copy(update={"measures": measures})
@@ -84,21 +113,38 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
         model=loaded.backbone.name,
         capabilities=loaded.backbone.capabilities,
         sizes=FileSizes.of(staged.overrides, loaded.backbone.text_encoder),
+        issuer=context.settings.issuer,
     )
-    try:
-        loaded.store.publish(Encoder(card, staged.overrides), files)
-    except EncoderExists:
-        # It is this job's own if a kill came between publishing and ending the job.
-        if loaded.store.card(record.id).digest != card.digest:
-            raise
+    if context.aliases.target(record.id) is not None:
+        raise alias_exists(record.id)
+    encoder = Encoder(card, staged.overrides)
+
+    def publish() -> None:
+        if not _is_published(encoder, loaded):  # an outage may have come after its card
+            loaded.store.publish(encoder, files)
+
+    context.storage.run(f"encoder {record.id!r}", publish)
+    _end(context, record, measures)
+
+
+def _is_published(staged: Encoder, loaded: Loaded) -> bool:
+    """Return True if the card of the staged encoder's id has the staged encoder's digest."""
+    with suppress(EncoderNotFound):
+        return loaded.store.card(staged.card.id).digest == staged.card.digest
+    return False
+
+
+def _end(context: JobContext, record: EncoderRecord, measures: Mapping[str, Any]) -> None:
+    """Write that the job's encoder is published; if the job was deleted, delete the encoder too."""
     ended = context.tracker.end(
         record,
         status=PUBLISHED,
         phase=PUBLISHED,
         progress=100,
         phases=percent_of_phases(done=Phase.JUDGING),
-        measures=measures,
+        measures=dict(measures),
     )
     if not ended:
-        loaded.store.delete(record.id)
+        store = context.wait_loaded().store
+        context.storage.run(f"encoder {record.id!r}", lambda: store.delete(record.id))
     context.discard(record)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 
+from server.jobs.phase_times import PhaseTimes
 from server.storage.record_store import RecordStore
 from server.storage.records import IN_PROGRESS, EncoderRecord
 
@@ -27,21 +28,32 @@ def percent_of_phases(done: Phase | None = None) -> dict[str, int]:
     return {phase.value: 100 if i < count else 0 for i, phase in enumerate(phases)}
 
 
-def phase_reporter(records: RecordStore, record: EncoderRecord, phase: Phase) -> Report:
-    """Return a function that writes the progress of `phase` into the job's row."""
+def phase_reporter(
+    records: RecordStore, times: PhaseTimes, record: EncoderRecord, phase: Phase
+) -> Report:
+    """Return a function that writes the progress of `phase` into the job's row.
+
+    The job's progress is the share of its expected time that has passed, and never falls.
+    """
     earlier = list(Phase)[: list(Phase).index(phase)]
+    timing = times.begin(record, phase)
+    progress = record.progress
 
     def report(share: float | None) -> bool:
+        nonlocal progress
         if share is None and not earlier:
             return records.is_pending(record)  # nothing has begun: the job stays queued
         phases = percent_of_phases(earlier[-1] if earlier else None)
         phases[phase.value] = int(100 * (share or 0.0))
-        return records.change(
+        passed = timing.passed(share or 0.0)
+        progress = max(progress, min(99, int(100 * passed)))
+        return records.note(
             record,
             status=IN_PROGRESS,
             phase=phase.value,
             phases=phases,
-            progress=min(99, sum(phases.values()) // len(phases)),
+            progress=progress,
+            seconds_left=timing.seconds_left(),
         )
 
     return report

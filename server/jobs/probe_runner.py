@@ -7,6 +7,7 @@ a kill the rounds that are done are not made again.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 from server.jobs.context import JobContext
 from server.jobs.phases import Phase, phase_reporter
 from server.jobs.workspace import OutcomeRow
+from server.outage import brief
 from server.storage.base_clips import BaseClips, model_digest
 from server.storage.records import EncoderRecord
 from unlearn.report.build import shown_of
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from unlearn.trial.probes import Probe
     from unlearn.trial.trial import Trial
     from video.frames import Frames
+    from video.generation_request import GenerationRequest
+
+log = logging.getLogger(__name__)
 
 
 class ProbeRunner:
@@ -43,7 +48,7 @@ class ProbeRunner:
         )
         self._workspace = context.workspace(record)
         self._rows = {_name(row): row for row in self._workspace.load_outcomes()}
-        self._report = phase_reporter(context.records, record, Phase.JUDGING)
+        self._report = phase_reporter(context.records, context.phase_times, record, Phase.JUDGING)
 
     def outcomes(self, probes: Sequence[Probe], trial: Trial) -> list[Outcome]:
         """Return the outcomes of the trial's next round: the remembered ones, or else new ones."""
@@ -92,10 +97,17 @@ class ProbeRunner:
 
         clips = self._tracker.follow(self._record.job_id, tickets, report)
         for i, clip in zip(missing, clips, strict=False):
-            self._base_clips.put(probes[i].base, clip)
+            self._keep(probes[i].base, clip)
             base[i] = clip
         by_base = [clip for clip in base if clip is not None]
         return list(zip(by_base, clips[len(missing) :], strict=True))
+
+    def _keep(self, request: GenerationRequest, clip: Frames) -> None:
+        """Put a clip into the cache, unless storage is out: the job can do without."""
+        try:
+            self._base_clips.put(request, clip)
+        except OSError as error:
+            log.warning("a clip of the base is not kept: %s", brief(error))
 
 
 def _question(probe: Probe) -> OutcomeRow:

@@ -9,9 +9,8 @@ from functools import partial
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dbos import DBOS
-
 from encoders import PalimpsestError
+from server.jobs.storage_wait import StorageWait
 from server.metrics import Metrics
 from server.storage.record_store import RecordStore
 from server.storage.records import FAILED, EncoderRecord, JobRecord, VideoRecord
@@ -56,9 +55,10 @@ class StepProgress:
 class JobTracker:
     """The tickets of the jobs in the engine, and the end of every job."""
 
-    def __init__(self, records: RecordStore, metrics: Metrics) -> None:
+    def __init__(self, records: RecordStore, metrics: Metrics, storage: StorageWait) -> None:
         self._records = records
         self._metrics = metrics
+        self._storage = storage
         self._tickets: dict[str, Sequence[Ticket[Any]]] = {}
         self._lock = Lock()
 
@@ -124,18 +124,29 @@ class JobTracker:
 
         Returns at once; the engine stops within a step.
         """
-        DBOS.cancel_workflow(workflow_id(record))
         with self._lock:
             tickets = self._tickets.get(record.job_id, ())
         for ticket in tickets:
             ticket.cancel()
 
     def end(self, record: JobRecord, **values: Any) -> bool:
-        """Write a job's end and count it. Return False if the job was deleted meanwhile."""
-        now = int(time.time())
-        if isinstance(record, VideoRecord):
-            values["expires_at"] = now + record.lifetime
-        if not self._records.change(record, completed_at=now, **values):
+        """Write a job's end and count it. Return False if the job was deleted meanwhile.
+
+        An outage of storage is waited out.
+
+        Raises:
+            ServerStopping: The server stopped first.
+        """
+
+        def write() -> bool:
+            nonlocal now
+            now = int(time.time())
+            if isinstance(record, VideoRecord):
+                values["expires_at"] = now + record.lifetime
+            return self._records.change(record, completed_at=now, **values)
+
+        now = 0
+        if not self._storage.run(f"the end of job {record.job_id}", write):
             return False
         kind = "video" if isinstance(record, VideoRecord) else "encoder"
         status, reason = values["status"], values.get("error_code") or ""

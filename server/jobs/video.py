@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from server.auth.keys import BASE
 from server.jobs.context import JobContext
 from server.storage.records import COMPLETED, IN_PROGRESS, PENDING, VideoRecord
 from server.storage.video_files import Variant
 from video.generation_request import GenerationRequest
 
 if TYPE_CHECKING:
+    from video.engine.ticket import Ticket
     from video.frames import Frames
     from video.models.backbone import Backbone
 
@@ -23,8 +23,37 @@ def render(context: JobContext, record: VideoRecord) -> None:
         Exception: The video cannot be made. This includes an encoder that was deleted or replaced
             since the request was accepted.
     """
-    loaded = context.wait_loaded()
-    ticket = loaded.engine.submit(
+    # While storage is out, only the encoded clip is kept in memory.
+    contents, seconds = _encoded(context, record)
+    context.storage.run(
+        f"the files of video {record.id}", lambda: context.files.write(record.id, contents)
+    )
+    if not context.tracker.end(
+        record,
+        status=COMPLETED,
+        progress=100,
+        inference_seconds=seconds,
+        bytes=sum(map(len, contents.values())),
+    ):
+        context.files.delete(record.id)
+
+
+def _encoded(context: JobContext, record: VideoRecord) -> tuple[dict[Variant, bytes], float]:
+    """Make the video's files, and return them with the seconds that the engine took."""
+    ticket = context.storage.run(f"video {record.id}", lambda: _computed(context, record))
+    metadata = provenance(record, context.wait_loaded().backbone)
+
+    def encode() -> dict[Variant, bytes]:
+        return context.encode_pool.submit(encode_clip, ticket.result(), record, metadata).result()
+
+    # It needs a temporary file.
+    contents = context.storage.run(f"the encoding of video {record.id}", encode)
+    return contents, round(ticket.seconds, 3)
+
+
+def _computed(context: JobContext, record: VideoRecord) -> Ticket[Frames]:
+    """Return the completed ticket of the video's frames."""
+    ticket = context.wait_loaded().engine.submit(
         GenerationRequest(
             prompt=record.prompt,
             negative_prompt=record.negative_prompt,
@@ -41,22 +70,10 @@ def render(context: JobContext, record: VideoRecord) -> None:
     def report(share: float | None) -> bool:
         if share is None:
             return context.records.is_pending(record)
-        return context.records.change(
-            record, status=IN_PROGRESS, progress=min(99, int(share * 100))
-        )
+        return context.records.note(record, status=IN_PROGRESS, progress=min(99, int(share * 100)))
 
-    frames = context.tracker.follow(record.job_id, [ticket], report)[0]
-    metadata = provenance(record, loaded.backbone)
-    contents = context.encode_pool.submit(encode_clip, frames, record, metadata).result()
-    context.files.write(record.id, contents)
-    if not context.tracker.end(
-        record,
-        status=COMPLETED,
-        progress=100,
-        inference_seconds=round(ticket.seconds, 3),
-        bytes=sum(map(len, contents.values())),
-    ):
-        context.files.delete(record.id)
+    context.tracker.follow(record.job_id, [ticket], report)
+    return ticket
 
 
 def encode_clip(
@@ -73,7 +90,13 @@ def encode_clip(
 
 
 def remove_video(context: JobContext, record: VideoRecord) -> None:
-    """Delete a video: its row, its work in the engine, its files."""
+    """Delete a video: its row, its work in the engine, its files.
+
+    Files that cannot be removed just now are removed by the housekeeping.
+
+    Raises:
+        Exception: The row could not be deleted. Then nothing was.
+    """
     context.records.remove(record)
     if record.status in PENDING:
         context.tracker.cancel(record)
@@ -81,17 +104,17 @@ def remove_video(context: JobContext, record: VideoRecord) -> None:
 
 
 def provenance(record: VideoRecord, backbone: Backbone) -> dict[str, Any]:
-    """Return the mp4's metadata: everything that decides the pixels."""
+    """Return the mp4's metadata: what made the pixels, for anybody who gets the file.
+
+    It has no prompt, no name and no tenant: the record has these, and is found by its id.
+    """
     return {
         "generator": "palimpsest",
         "id": record.id,
-        "model": record.model,
-        "encoder": record.encoder_id or BASE,
+        "model": backbone.name,
         "encoder_digest": record.encoder_digest,
         "base": backbone.text_encoder.fingerprint,
         "dtype": str(backbone.dtype).removeprefix("torch."),
-        "prompt": record.prompt,
-        "negative_prompt": record.negative_prompt,
         "seed": record.seed,
         "steps": record.steps,
         "guidance": record.guidance,

@@ -1,199 +1,213 @@
-"""Durable jobs: DBOS workflows on SQLite beside the data.
+"""Workflows: DBOS runs the attempts at jobs, and keeps which of their steps are done.
 
-A job is a row of `server.storage.records` and a workflow that works on it. An accepted job survives
-a kill: at the next start DBOS takes up the workflows that were running, and `Jobs.start` starts one
-for every pending row that has none. Steps are idempotent, and a job's row ends once.
+A workflow is one attempt at one job, and an attempt is started once. After a kill the row gets a
+new attempt (`server.jobs.dispatcher`), so nothing in DBOS's database is needed later: workflows of
+earlier processes are deleted.
 """
 
 from __future__ import annotations
 
+import sqlite3
+import uuid
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TypeVar
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 
-from encoders import PalimpsestError
-from server.jobs.context import JobContext, ServerStopping
-from server.jobs.encoder import make_images, optimise, remove_encoder_job
-from server.jobs.judging import judge_and_publish
+from server.jobs.context import JobContext
+from server.jobs.encoder import make_images, optimise
+from server.jobs.judgement import judge
 from server.jobs.phases import Phase
+from server.jobs.storage_wait import ServerStopping
 from server.jobs.tracking import JobDeleted, workflow_id
-from server.jobs.video import remove_video, render
-from server.jobs.workspace import Workspace
+from server.jobs.video import render
 from server.logs import REQUEST_ID
-from server.storage.records import IN_PROGRESS, PENDING, EncoderRecord, JobRecord, VideoRecord
+from server.storage.records import PENDING, EncoderRecord, JobRecord, VideoRecord
 
-VIDEOS, ENCODERS = "videos", "encoders"
-# Recovery looks for workflows of this version and executor; they must not change with the code.
-_VERSION, _EXECUTOR = "1", "palimpsest"
-_MAX_INTERRUPTIONS = 20
-"""A job is given up when the server went down this often while it worked on it: the job may be the
-cause."""
+AnyRecord = TypeVar("AnyRecord", VideoRecord, EncoderRecord)
 
+_VERSION = "2"
 _RUN_PHASE: Mapping[Phase, Callable[[JobContext, EncoderRecord], None]] = {
     Phase.IMAGES: make_images,
     Phase.OPTIMISING: optimise,
-    Phase.JUDGING: judge_and_publish,
+    Phase.JUDGING: judge,
 }
 """The work of each phase. One that is done already returns at once."""
 
-_running: Jobs | None = None
-"""The jobs of this process. Workflows are plain functions, and find their server here."""
+_running: Workflows | None = None
+"""The workflows of this process. DBOS runs plain functions, which find their server here."""
 
 
-class Jobs:
-    """The jobs of one server: starts, fails and removes them."""
+class Workflows:
+    """DBOS, as far as jobs need it.
 
-    def __init__(self, context: JobContext) -> None:
+    Args:
+        context: Parts of the server that the jobs use.
+        on_end: Is called with a job's id, the attempt, and the error of DBOS or None, when an
+            attempt has ended. It may be called twice for an attempt.
+    """
+
+    def __init__(
+        self, context: JobContext, on_end: Callable[[str, int, BaseException | None], None]
+    ) -> None:
         self.context = context
+        self._on_end = on_end
+        self._path = context.settings.data_dir / "jobs.sqlite"
+        self._is_open = False
 
-    def start(self) -> None:
-        """Start work on unfinished jobs, and on what is submitted from now on."""
+    def open(self) -> None:
+        """Start DBOS, unless it runs.
+
+        Raises:
+            Exception: DBOS's database cannot be reached just now.
+        """
         global _running
         _running = self
-        context = self.context
-        encoders = context.records.all(EncoderRecord, EncoderRecord.status.in_(PENDING))
-        Workspace.sweep(context.work_dir, {record.job_id for record in encoders})
-        for record in self._pending():
-            self._count_interruption(record)
+        if self._is_open:
+            return
+        self._launch()
+        self._is_open = True
+
+    def close(self) -> None:
+        """Stop DBOS. Work that is running is not waited for."""
+        global _running
+        if _running is self:
+            _running = None
+        self._is_open = False
+        DBOS.destroy()
+
+    def start(self, record: JobRecord) -> None:
+        """Start the workflow of the job's present attempt.
+
+        Raises:
+            Exception: DBOS could not record it, so it does not run.
+        """
+        job_id, attempt = record.job_id, record.attempt
+        make = make_video if isinstance(record, VideoRecord) else make_encoder
+        with SetWorkflowID(workflow_id(record)):
+            handle = DBOS.start_workflow(make, job_id, attempt)
+        # DBOS can fail before or after the work, in the records that it keeps of it.
+        future = getattr(handle, "future", None)
+        if future is None:
+            raise RuntimeError(f"workflow {workflow_id(record)} was started before")
+        future.add_done_callback(lambda done: self._on_end(job_id, attempt, done.exception()))
+
+    def ended(self, job_id: str, attempt: int) -> None:
+        """Tell that the work of an attempt is over."""
+        self._on_end(job_id, attempt, None)
+
+    @staticmethod
+    def delete_ended(before: float) -> None:
+        """Delete DBOS's rows of workflows that ended before this Unix time, if DBOS runs."""
+        if _running is None or not _running._is_open:
+            return
+        ended = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+        _delete(ended, datetime.fromtimestamp(before, UTC))
+
+    def _launch(self) -> None:
         config: DBOSConfig = {
             "name": "palimpsest",
-            "system_database_url": f"sqlite:///{context.settings.data_dir / 'jobs.sqlite'}",
+            "system_database_url": f"sqlite:///{self._path}",
             "application_version": _VERSION,
-            "executor_id": _EXECUTOR,
+            # DBOS takes up again what an executor of the same name left. Here rows are taken up,
+            # so every process has a name of its own.
+            "executor_id": uuid.uuid4().hex,
             "log_level": "WARNING",
         }
-        DBOS(config=config)
-        DBOS.launch()
-        in_flight = context.settings.videos_in_flight
-        # An encoder takes a minute, so its queue need not be polled ten times a second.
-        for name, concurrency, pause in ((VIDEOS, in_flight, 0.1), (ENCODERS, 1, 1.0)):
-            DBOS.register_queue(name, worker_concurrency=concurrency, polling_interval_sec=pause)
-        for record in self._pending():
-            self._take_up(record)
+        with sqlite3.connect(self._path) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")  # the file remembers it
+        connection.close()
+        try:
+            DBOS(config=config)
+            DBOS.launch()
+            _delete(["PENDING", "ENQUEUED", "DELAYED"], None)
+        except BaseException:
+            DBOS.destroy()
+            raise
 
-    def stop(self) -> None:
-        """Wait 5 seconds for workflows to end; the next start takes up the others."""
-        global _running
-        _running = None
-        DBOS.destroy(workflow_completion_timeout_sec=5)
-        self.context.encode_pool.shutdown(cancel_futures=True)
 
-    def submit(self, record: JobRecord) -> None:
-        """Start the workflow of an accepted job. A second call does nothing."""
-        with SetWorkflowID(workflow_id(record)):
-            if isinstance(record, VideoRecord):
-                DBOS.enqueue_workflow(VIDEOS, make_video, record.id)
-            else:
-                DBOS.enqueue_workflow(ENCODERS, make_encoder, record.job_id)
-
-    def remove(self, record: JobRecord) -> None:
-        """Delete a job: its row, its work in the engine, its files.
-
-        A published encoder stays in the store.
-        """
-        if isinstance(record, VideoRecord):
-            remove_video(self.context, record)
-        else:
-            remove_encoder_job(self.context, record)
-
-    def workspace(self, record: EncoderRecord) -> Workspace:
-        """Return the workspace of an encoder job."""
-        return self.context.workspace(record)
-
-    def fail(self, record: JobRecord, error: Exception) -> None:
-        """End a job with an error, and remove what it left."""
-        if isinstance(record, EncoderRecord):
-            self.context.discard(record)
-        self.context.tracker.fail(record, error)
-
-    def _take_up(self, record: JobRecord) -> None:
-        """Start a workflow for a pending job, unless one will work on it."""
-        status = DBOS.get_workflow_status(workflow_id(record))
-        if status is not None and status.status in ("PENDING", "ENQUEUED", "DELAYED"):
+def _delete(statuses: list[str], before: datetime | None) -> None:
+    while True:
+        found = DBOS.list_workflows(
+            status=statuses,
+            completed_before=None if before is None else before.isoformat(),
+            limit=500,
+            load_input=False,
+            load_output=False,
+        )
+        if not found:
             return
-        if status is not None:  # the server was stopped: the workflow ended, the job did not
-            record.attempt += 1
-            self.context.records.change(record, attempt=record.attempt)
-        self.submit(record)
-
-    def _pending(self) -> list[JobRecord]:
-        records = self.context.records
-        return [
-            *records.all(VideoRecord, VideoRecord.status.in_(PENDING)),
-            *records.all(EncoderRecord, EncoderRecord.status.in_(PENDING)),
-        ]
-
-    def _count_interruption(self, record: JobRecord) -> None:
-        """Note at start that the server went down while it worked on this job."""
-        if record.status != IN_PROGRESS:
-            return
-        interruptions = record.interruptions + 1
-        if interruptions > _MAX_INTERRUPTIONS:
-            message = f"The server went down {interruptions} times while it worked on this job."
-            self.fail(record, Abandoned(message))
-        else:
-            self.context.records.change(record, interruptions=interruptions)
-
-
-class Abandoned(PalimpsestError):
-    """The job is not tried again."""
-
-    code = "abandoned"
+        DBOS.delete_workflows([workflow.workflow_id for workflow in found])
 
 
 @DBOS.workflow(name="make_video", max_recovery_attempts=None)
-def make_video(video_id: str) -> None:
+def make_video(job_id: str, attempt: int) -> None:
     """Make a video, in one step."""
-    DBOS.run_step({"name": "render"}, _make_video, video_id)
+    workflows = _workflows()
+    try:
+        DBOS.run_step({"name": "render"}, _make_video, job_id, attempt)
+    finally:
+        workflows.ended(job_id, attempt)
 
 
 @DBOS.workflow(name="make_encoder", max_recovery_attempts=None)
-def make_encoder(job_id: str) -> None:
+def make_encoder(job_id: str, attempt: int) -> None:
     """Make an encoder, one step a phase. A phase that is done is not done again."""
-    for phase in Phase:
-        if not DBOS.run_step({"name": phase.value}, _run_phase, job_id, phase):
-            return
+    workflows = _workflows()
+    try:
+        for phase in Phase:
+            if not DBOS.run_step({"name": phase.value}, _run_phase, job_id, attempt, phase):
+                return
+    finally:
+        workflows.ended(job_id, attempt)
 
 
-def _make_video(video_id: str) -> None:
-    jobs = _jobs()
-    record = jobs.context.records.get(
-        VideoRecord, VideoRecord.id == video_id, VideoRecord.status.in_(PENDING)
-    )
-    if record is not None:
-        _guarded(jobs, record, lambda: render(jobs.context, record))
+def _make_video(job_id: str, attempt: int) -> None:
+    context = _workflows().context
+    table = VideoRecord
+    ours = (table.id == job_id, table.attempt == attempt, table.status.in_(PENDING))
+    _guarded(context, lambda: context.records.get(table, *ours), render)
 
 
-def _run_phase(job_id: str, phase: Phase) -> bool:
+def _run_phase(job_id: str, attempt: int, phase: Phase) -> bool:
     """Run one phase. Return False if the job ends here."""
-    jobs = _jobs()
-    record = jobs.context.records.get(
-        EncoderRecord, EncoderRecord.job_id == job_id, EncoderRecord.status.in_(PENDING)
-    )
-    if record is None:
-        return False
-    return _guarded(jobs, record, lambda: _RUN_PHASE[phase](jobs.context, record))
+    context = _workflows().context
+    table = EncoderRecord
+    ours = (table.job_id == job_id, table.attempt == attempt, table.status.in_(PENDING))
+    return _guarded(context, lambda: context.records.get(table, *ours), _RUN_PHASE[phase])
 
 
-def _guarded(jobs: Jobs, record: JobRecord, work: Callable[[], None]) -> bool:
+def _guarded(
+    context: JobContext,
+    read: Callable[[], AnyRecord | None],
+    work: Callable[[JobContext, AnyRecord], None],
+) -> bool:
     """Do the work, and return True. If it fails, end the job and return False.
 
-    If the server is stopping, the row stays pending, and the next start takes up the job.
+    An outage of storage is waited out. If the server is stopping, the row stays pending, and the
+    next start takes up the job.
     """
-    REQUEST_ID.set(record.request_id)
     try:
-        work()
-    except (JobDeleted, ServerStopping):
-        return False
-    except Exception as error:
-        cancelled = isinstance(error, PalimpsestError) and error.code == "cancelled"
-        if not (cancelled or jobs.context.stopping.is_set()):
-            jobs.fail(record, error)
+        record = context.storage.run("the start of a job", read)
+        if record is None:
+            return False
+        REQUEST_ID.set(record.request_id)
+        try:
+            context.storage.run(f"job {record.job_id}", lambda: work(context, record))
+        except (JobDeleted, ServerStopping):
+            return False
+        except Exception as error:
+            cancelled = getattr(error, "code", None) == "cancelled"
+            if not (cancelled or context.stopping.is_set()):
+                context.fail(record, error)
+            return False
+    except ServerStopping:
         return False
     return True
 
 
-def _jobs() -> Jobs:
+def _workflows() -> Workflows:
     if _running is None:
         raise RuntimeError("no server is running in this process")
     return _running

@@ -8,14 +8,14 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.atomic_files import write_atomically
+from encoders.atomic_files import is_older, make_folder, remove_tree, write_atomically
 
 if TYPE_CHECKING:
     from video.frames import Frames
@@ -32,10 +32,17 @@ class Workspace:
     Args:
         work_dir: The folder of all workspaces.
         job_id: The job's id, which the server made, so it is safe as a file name.
+        write: Writes a file atomically.
     """
 
-    def __init__(self, work_dir: Path, job_id: str) -> None:
+    def __init__(
+        self,
+        work_dir: Path,
+        job_id: str,
+        write: Callable[[Path, bytes], None] = write_atomically,
+    ) -> None:
         self.folder = work_dir / job_id
+        self._write = write
 
     def has_images(self, concept: int) -> bool:
         """Return True if the few-shot images of the job's concept of this number are saved."""
@@ -45,11 +52,31 @@ class Workspace:
         """Save the few-shot images of one concept."""
         content = io.BytesIO()
         np.save(content, images, allow_pickle=False)
-        write_atomically(self._images_path(concept), content.getvalue())
+        self._write(self._images_path(concept), content.getvalue())
 
     def load_images(self, concept: int) -> Images:
         """Load the few-shot images of one concept."""
         return np.load(self._images_path(concept), allow_pickle=False)
+
+    def has_checkpoint(self) -> bool:
+        """Return True if the optimisation has begun, and left a checkpoint."""
+        return self._checkpoint_path.exists()
+
+    def load_checkpoint(self) -> bytes | None:
+        """Return the optimisation's last checkpoint, or None."""
+        try:
+            return self._checkpoint_path.read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def save_checkpoint(self, checkpoint: bytes) -> None:
+        """Save a checkpoint of the optimisation, unless the job's folder is gone by now."""
+        if self.folder.is_dir():
+            write_atomically(self._checkpoint_path, checkpoint)
+
+    def begin(self) -> None:
+        """Make the folder, if there is none yet."""
+        make_folder(self.folder)
 
     def has_losses(self) -> bool:
         """Return True if the optimisation is done."""
@@ -57,7 +84,7 @@ class Workspace:
 
     def save_losses(self, losses: Sequence[float]) -> None:
         """Save the loss of every optimisation step. Call it once the encoder is staged."""
-        write_atomically(self._losses_path, json.dumps(losses).encode())
+        self._write(self._losses_path, json.dumps(losses).encode())
 
     def load_losses(self) -> list[float]:
         """Load the loss of every optimisation step."""
@@ -65,7 +92,7 @@ class Workspace:
 
     def save_outcomes(self, rows: Iterable[OutcomeRow]) -> None:
         """Save the outcomes of all probes so far."""
-        write_atomically(self._outcomes_path, json.dumps(list(rows), indent=1).encode())
+        self._write(self._outcomes_path, json.dumps(list(rows), indent=1).encode())
 
     def load_outcomes(self) -> list[OutcomeRow]:
         """Load the outcomes of all probes so far; none if no round is done."""
@@ -77,7 +104,7 @@ class Workspace:
         """Save the base's and the encoder's clip of a probe that the report shows."""
         content = io.BytesIO()
         np.savez(content, base=base, encoder=encoder)
-        write_atomically(self._pair_path(name), content.getvalue())
+        self._write(self._pair_path(name), content.getvalue())
 
     def load_pair(self, name: str) -> tuple[Frames, Frames]:
         """Load the base's and the encoder's clip of a probe that the report shows."""
@@ -89,15 +116,32 @@ class Workspace:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @staticmethod
-    def sweep(work_dir: Path, job_ids: Collection[str]) -> None:
-        """Remove the workspaces of all jobs but these.
+    def sweep(
+        work_dir: Path, job_ids: Collection[str], older_than: float = float("inf")
+    ) -> list[str]:
+        """Remove the workspaces of all jobs but these, and return their names.
 
         Jobs that end or are deleted while the server is down cannot discard their own.
+
+        Args:
+            work_dir: The folder of all workspaces.
+            job_ids: The jobs that are pending.
+            older_than: Unix seconds. A folder that was written to later is kept: images are saved
+                before their job is recorded.
         """
-        work_dir.mkdir(parents=True, exist_ok=True)
-        for folder in work_dir.iterdir():
-            if folder.name not in job_ids:
-                shutil.rmtree(folder, ignore_errors=True)
+        make_folder(work_dir)
+        gone = [
+            folder
+            for folder in work_dir.iterdir()
+            if folder.name not in job_ids and is_older(folder, older_than)
+        ]
+        for folder in gone:
+            remove_tree(folder)
+        return [folder.name for folder in gone]
+
+    @property
+    def _checkpoint_path(self) -> Path:
+        return self.folder / "checkpoint.safetensors"
 
     @property
     def _losses_path(self) -> Path:

@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import Session
 
 from server.storage.alias_rows import AliasRow
 from server.storage.key_rows import KeyRow, RateRow, UsageRow
 from server.storage.records import EncoderRecord, VideoRecord
 from server.storage.schema import Base
+from server.storage.sqlite_file import DatabaseUnusable, SqliteFile
+from server.storage.upgrade import check_records, upgrade
 
-BUSY_TIMEOUT_S = 30
-"""Time that a transaction waits for another one to release the database's lock."""
+BUSY_TIMEOUT_S = 5
+"""Time that a transaction waits for another process to release the database's lock, and for the
+other threads of this one. Then it is an outage: requests are refused, jobs wait and try again."""
 
+_REMEDY = (
+    "restore it from a backup (docs/OPERATIONS.md), or set PALIMPSEST_DATA_DIR to a new directory"
+)
 
 TABLES: tuple[type[Base], ...] = (VideoRecord, EncoderRecord, KeyRow, UsageRow, RateRow, AliasRow)
 """Every table. Naming them here declares them in `Base.metadata`."""
+
+
+class DatabaseBusy(TimeoutError):
+    """The database was locked for longer than a transaction waits."""
 
 
 class Database:
@@ -28,21 +42,75 @@ class Database:
 
     Args:
         path: The file; it and its folder are created if absent.
+        jobs: DBOS's database, if there is one. If it holds something, an absent or empty `path` is
+            one that was lost.
+        may_upgrade: False to refuse the tables of an earlier version. Only the holder of the data
+            directory's lock may upgrade them: an earlier version's server may be using them.
+
+    Raises:
+        DatabaseUnusable: The file is damaged, another program's or a newer version's, or cannot be
+            opened. The message says what to do.
+        StorageAway: The file cannot be used just now.
     """
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT_S})
+    def __init__(self, path: Path, *, jobs: Path | None = None, may_upgrade: bool = True) -> None:
+        self.file = SqliteFile(path, remedy=_REMEDY)
+        with self.file.explained():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            has_jobs = jobs is not None and jobs.is_file() and jobs.stat().st_size > 0
+        self._path = path
+        state = check_records(self.file, has_jobs=has_jobs)
+        if state == "earlier" and not may_upgrade:
+            raise DatabaseUnusable(
+                f"{path} was written by an earlier version of Palimpsest: start the server once, "
+                "which upgrades it."
+            )
+        with self.file.explained():
+            path.touch()
+        self._engine = create_engine(
+            # A connection must not create the file: it would be an empty database in the place of
+            # one that is away for a moment.
+            f"sqlite:///file:{path.resolve()}?mode=rw&uri=true",
+            connect_args={"timeout": BUSY_TIMEOUT_S},
+            hide_parameters=True,  # errors are logged, and prompts are not
+        )
         event.listen(self._engine, "connect", _configure)
+        event.listen(self._engine, "connect", self._remember_file)
+        event.listen(self._engine, "checkout", self._check_file)
         event.listen(self._engine, "begin", _begin)
         # Writers take SQLite's lock when they begin: a transaction that has read already cannot
         # wait for the lock, since SQLite refuses it at once.
         self._writer = self._engine.execution_options(immediate=True)
-        Base.metadata.create_all(self._writer)
+        # SQLite lets waiting writers sleep and try again. A lock of our own wakes them at once, and
+        # a writer that waits for it holds no connection that a reader could use.
+        self._turn = Lock()
+        with self.file.explained():
+            if state != "current":
+                upgrade(self._writer)
 
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+
+    def scrub(self) -> None:
+        """Rewrite the file without what was deleted, and empty the write-ahead log.
+
+        Writers wait meanwhile. Readers that are under way can keep the log from being emptied, so
+        it is tried for some seconds.
+        """
+        connection = self._engine.raw_connection()
+        try:
+            cursor = connection.cursor()
+            cursor.execute("VACUUM")
+            for _ in range(50):
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                busy, *_ = cursor.fetchone() or (1,)
+                if not busy:
+                    break
+                time.sleep(0.1)
+            cursor.close()
+        finally:
+            connection.close()
 
     @contextmanager
     def reading(self) -> Generator[Session]:
@@ -52,9 +120,33 @@ class Database:
 
     @contextmanager
     def writing(self) -> Generator[Session]:
-        """Yield a session whose changes are committed together at the end, or not at all."""
-        with Session(self._writer, expire_on_commit=False) as session, session.begin():
-            yield session
+        """Yield a session whose changes are committed together at the end, or not at all.
+
+        Raises:
+            DatabaseBusy: Other writers had their turns for longer than `BUSY_TIMEOUT_S`.
+        """
+        if not self._turn.acquire(timeout=BUSY_TIMEOUT_S):
+            raise DatabaseBusy(f"the database was busy for {BUSY_TIMEOUT_S} s")
+        try:
+            with Session(self._writer, expire_on_commit=False) as session, session.begin():
+                yield session
+        finally:
+            self._turn.release()
+
+    def _remember_file(self, connection: Any, record: Any) -> None:
+        record.info["inode"] = _inode(self._path)
+
+    def _check_file(self, connection: Any, record: Any, proxy: Any) -> None:
+        # A connection goes on with a file that was moved away, and what it wrote would be lost.
+        if record.info["inode"] != _inode(self._path):
+            raise DisconnectionError("the database's file was moved")
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return os.stat(path).st_ino
+    except FileNotFoundError:
+        return None
 
 
 def _configure(connection: Any, record: Any) -> None:
@@ -64,6 +156,8 @@ def _configure(connection: Any, record: Any) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     # An accepted job must survive a power cut.
     cursor.execute("PRAGMA synchronous=FULL")
+    # What is deleted is overwritten: prompts must not stay in free pages.
+    cursor.execute("PRAGMA secure_delete=ON")
     cursor.close()
 
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from encoders import PalimpsestError
 
 LOCK_TIMEOUT_S = 10.0
-"""Time that the previous server gets to end: often it was stopped a moment before."""
+"""Time that a server which is stopping gets to end."""
+GRACE_S = 2.0
+"""Time that any other holder gets: it may have been killed or told to stop a moment before."""
+_POLL_S = 0.1
 
 
 class DataInUse(PalimpsestError):
@@ -19,37 +28,119 @@ class DataInUse(PalimpsestError):
     code = "data_in_use"
 
 
+@dataclass(frozen=True)
+class Holder:
+    """The server that holds a data directory, as it says in the lock file."""
+
+    pid: int | None = None
+    """The process to stop: BentoML's parent, if there is one."""
+    url: str | None = None
+    """The server's address."""
+    stopping: bool = False
+    """True once the server was told to stop."""
+
+    def __str__(self) -> str:
+        """Return words for an error message."""
+        at = f"the server at {self.url}" if self.url else "another server"
+        return f"{at} (process {self.pid or 'unknown'})"
+
+
 class DataLock:
     """Lock of a data directory from `take` to `release`.
 
-    The system releases it too when the process ends, even if it is killed. The lock file holds the
-    process id of the holder, for the error message of the next server.
+    The system releases it too when the process ends, even if it is killed. The lock file says who
+    holds it, for the error message of the next server.
     """
 
     def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
         self._path = data_dir / "server.lock"
         # Not thread-local: the server starts and stops on different threads. Not the soft lock of
         # file systems without flock either: after a kill it would stay locked.
-        self._lock = FileLock(
-            self._path, mode=0o600, thread_local=False, fallback_to_soft=False, poll_interval=0.1
-        )
+        self._lock = FileLock(self._path, mode=0o600, thread_local=False, fallback_to_soft=False)
+        self._holder = Holder()
 
-    def take(self, timeout_s: float = LOCK_TIMEOUT_S) -> None:
-        """Lock the directory, and wait for another holder for at most `timeout_s` seconds.
+    def take(
+        self,
+        holder: Holder | None = None,
+        *,
+        timeout_s: float = LOCK_TIMEOUT_S,
+        on_wait: Callable[[Holder], None] | None = None,
+        cancelled: Event | None = None,
+    ) -> None:
+        """Lock the directory, and wait for another holder to end.
+
+        Args:
+            holder: What the lock file says from now on; None: this process, without an address.
+            timeout_s: Limit of the wait for a holder that is stopping. For any other it is 2
+                seconds at most.
+            on_wait: Called once if a holder that is stopping is waited for.
+            cancelled: Ends the wait as if the time were over.
 
         Raises:
             DataInUse: Another server still holds it.
+            OSError: The lock file cannot be written, or its file system has no locks.
         """
+        self._wait(timeout_s, on_wait, cancelled)
+        self._holder = holder or Holder(os.getpid())
+        self._write()
+
+    def probe(self, on_wait: Callable[[Holder], None] | None = None) -> None:
+        """Check that the lock can be taken; wait and raise as `take` does."""
+        self._wait(LOCK_TIMEOUT_S, on_wait, None)
+        self.release()
+
+    def mark_stopping(self) -> None:
+        """Tell the next server that this one is about to end. The lock must be held."""
+        self._holder = Holder(self._holder.pid, self._holder.url, stopping=True)
+        self._write()
+
+    def holder(self) -> Holder:
+        """Return what the lock file says. It may be out of date, unless the lock is held."""
         try:
-            self._lock.acquire(timeout=timeout_s)
-        except Timeout:
-            holder = self._path.read_text(errors="replace").strip() or "unknown"
-            raise DataInUse(
-                f"{self._path.parent} is in use by another server (process {holder}): ask "
-                "that one, stop it, or set PALIMPSEST_DATA_DIR to another directory."
-            ) from None
-        self._path.write_text(str(os.getpid()))
+            said: Any = json.loads(self._path.read_text(errors="replace"))
+        except (OSError, ValueError):
+            return Holder()
+        if isinstance(said, int):  # as earlier versions wrote it
+            return Holder(said)
+        fields: dict[str, Any] = said if isinstance(said, dict) else {}
+        return Holder(fields.get("pid"), fields.get("url"), bool(fields.get("stopping")))
 
     def release(self) -> None:
         """Unlock the directory. Does nothing if it is not locked."""
         self._lock.release()
+
+    def _wait(
+        self,
+        timeout_s: float,
+        on_wait: Callable[[Holder], None] | None,
+        cancelled: Event | None,
+    ) -> None:
+        began = time.monotonic()
+        told = False
+        while not self._try():
+            other = self.holder()
+            limit = timeout_s if other.stopping else min(timeout_s, GRACE_S)
+            if time.monotonic() - began >= limit or (cancelled is not None and cancelled.is_set()):
+                ask = f"use it (--server {other.url})" if other.url else "use that one"
+                raise DataInUse(
+                    f"{self._data_dir} is in use by {other}: {ask}, stop it, or set "
+                    "PALIMPSEST_DATA_DIR to another directory."
+                )
+            if other.stopping and not told and on_wait is not None:
+                told = True
+                on_wait(other)
+            time.sleep(_POLL_S)
+
+    def _try(self) -> bool:
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            return False
+        return True
+
+    def _write(self) -> None:
+        try:
+            self._path.write_text(json.dumps(asdict(self._holder)))
+        except OSError:  # a full disk: the directory is locked all the same
+            return

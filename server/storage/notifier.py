@@ -16,6 +16,8 @@ class JobNotifier:
         self._lock = Lock()
         self._waiters: defaultdict[str, dict[asyncio.Event, asyncio.AbstractEventLoop]]
         self._waiters = defaultdict(dict)
+        self.closed = False
+        """True once the server stops: no job's row will change any more."""
 
     @contextmanager
     def listening(self, job_id: str) -> Generator[asyncio.Event]:
@@ -30,6 +32,14 @@ class JobNotifier:
                 del self._waiters[job_id][event]
                 if not self._waiters[job_id]:
                     del self._waiters[job_id]
+
+    def close(self) -> None:
+        """Wake every waiter, because the server stops."""
+        with self._lock:
+            self.closed = True
+            for waiters in self._waiters.values():
+                for event, loop in waiters.items():
+                    loop.call_soon_threadsafe(event.set)
 
     def notify(self, job_id: str) -> None:
         """Wake the waiters of a job whose row was changed or deleted."""

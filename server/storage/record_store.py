@@ -8,10 +8,13 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from encoders import AliasExists
 from server.errors import Conflict, QueueFull, Unprocessable
+from server.outage import is_outage
+from server.storage.alias_rows import AliasRow
 from server.storage.database import Database
 from server.storage.notifier import JobNotifier
-from server.storage.records import PENDING, Job
+from server.storage.records import ANY_REQUEST, PENDING, EncoderRecord, Job, VideoRecord
 
 AnyJob = TypeVar("AnyJob", bound=Job)
 
@@ -47,6 +50,7 @@ class RecordStore:
         Raises:
             QueueFull: `limit` jobs of this kind are pending.
             Conflict: The id is taken.
+            AliasExists: The id of an encoder job is an alias.
             Unprocessable: The idempotency key came with another request.
         """
         table = type(job)
@@ -60,6 +64,8 @@ class RecordStore:
                     param="id",
                     code="encoder_exists",
                 )
+            if table is EncoderRecord and session.get(AliasRow, job.id) is not None:
+                raise alias_exists(job.id)
             pending = select(func.count()).where(table.status.in_(PENDING))
             if (session.scalar(pending) or 0) >= limit:
                 raise QueueFull(
@@ -111,30 +117,71 @@ class RecordStore:
             return session.scalar(select(func.sum(column))) or 0
 
     def change(self, job: Job, **values: Any) -> bool:
-        """Write `values` to a pending job; return False if it has ended or was deleted.
+        """Write `values` to a pending job.
 
-        Every end of a job is written here, so a job ends once.
+        Return False if it has ended or was deleted, or if a later attempt works on it. Every end of
+        a job is written here, so a job ends once.
         """
-        table = type(job)
-        still = (table.sequence == job.sequence, table.id == job.id, table.status.in_(PENDING))
         with self._database.writing() as session:
-            done = session.execute(update(table).where(*still).values(**values))
+            done = session.execute(update(type(job)).where(*_still(job)).values(**values))
             changed = bool(done.rowcount)  # pyright: ignore[reportAttributeAccessIssue]
         if changed:
             self.notifier.notify(job.id)
         return changed
 
+    def note(self, job: Job, **values: Any) -> bool:
+        """Write a job's progress as `change` does, but not during an outage of storage.
+
+        Progress is not worth waiting for: the next one replaces it.
+        """
+        try:
+            return self.change(job, **values)
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            return True
+
     def is_pending(self, job: Job) -> bool:
-        """Return True if the job has neither ended nor been deleted."""
-        table = type(job)
-        still = (table.sequence == job.sequence, table.id == job.id, table.status.in_(PENDING))
-        return self.get(table, *still) is not None
+        """Return True if the job has neither ended nor been deleted, nor begun a later attempt.
+
+        True, too, if an outage of storage does not let it be known.
+        """
+        try:
+            return self.get(type(job), *_still(job)) is not None
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            return True
+
+    def forget_prompts(self, before: int) -> int:
+        """Take the prompts out of the rows of videos that ended before a time.
+
+        Returns:
+            The number of videos.
+        """
+        ended = (VideoRecord.completed_at <= before, VideoRecord.prompt != "")
+        with self._database.writing() as session:
+            done = session.execute(
+                update(VideoRecord).where(*ended).values(prompt="", negative_prompt="")
+            )
+            return int(done.rowcount)  # pyright: ignore[reportAttributeAccessIssue]
 
     def remove(self, job: Job) -> None:
         """Delete the row. Its idempotency key can be used again."""
         with self._database.writing() as session:
             session.execute(delete(type(job)).where(type(job).sequence == job.sequence))
         self.notifier.notify(job.id)
+
+
+def _still(job: Job) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions under which the caller's attempt is the one that counts."""
+    table = type(job)
+    return (
+        table.sequence == job.sequence,
+        table.id == job.id,
+        table.status.in_(PENDING),
+        table.attempt == job.attempt,
+    )
 
 
 def _repeated(
@@ -145,6 +192,13 @@ def _repeated(
     earlier = session.scalars(
         select(table).where(table.owner == owner, table.idempotency_key == key)
     ).first()
-    if earlier is not None and earlier.request_hash != digest:
+    if earlier is not None and earlier.request_hash not in (digest, ANY_REQUEST):
         raise Unprocessable(f"Idempotency-Key {key!r} was used for another request. Use a new one.")
     return earlier
+
+
+def alias_exists(name: str) -> AliasExists:
+    """Return the error for an encoder whose id is an alias."""
+    return AliasExists(
+        f"{name!r} is an alias: choose another id, or delete the alias first.", param="id"
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from sqlalchemy import UniqueConstraint
+from sqlalchemy import Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from encoders import EncoderRef
@@ -23,11 +23,24 @@ QUEUED, IN_PROGRESS, COMPLETED, PUBLISHED, FAILED = (
     "published",
     "failed",
 )
+JUDGES = "judges"
+"""Key in the settings of a job that judges a published encoder: the encoder's digest."""
 PENDING = (QUEUED, IN_PROGRESS)
 
 
+ANY_REQUEST = ""
+"""`request_hash` of a job that an earlier version accepted: its hashes are over other fields. The
+idempotency key alone then says that a request is repeated."""
+
+
 # SQLite must never reuse a sequence number: a late write of a deleted job would reach another job.
-_TABLE = (UniqueConstraint("owner", "idempotency_key"), {"sqlite_autoincrement": True})
+def _table(name: str) -> tuple[Any, ...]:
+    return (
+        UniqueConstraint("owner", "idempotency_key"),
+        # The dispatcher looks for the oldest queued row of each owner.
+        Index(f"ix_{name}_turn", "status", "owner", "sequence"),
+        {"sqlite_autoincrement": True},
+    )
 
 
 class Job(Base):
@@ -41,9 +54,11 @@ class Job(Base):
     owner: Mapped[str] = mapped_column(index=True)
     """Id of the key that made the request."""
     attempt: Mapped[int] = mapped_column(default=0)
-    """Number of the workflow that works on the job; part of the workflow's id."""
+    """Number of the workflow that works on the job; part of the workflow's id. Only the latest
+    attempt may change the row."""
     interruptions: Mapped[int] = mapped_column(default=0)
-    """Number of times that the server went down while it worked on the job."""
+    """Number of times that the server was killed while it worked on the job, since the job last
+    saved a result."""
     status: Mapped[str] = mapped_column(default=QUEUED, index=True)
     progress: Mapped[int] = mapped_column(default=0)
     """Percent."""
@@ -66,11 +81,13 @@ class VideoRecord(Job):
     """A video job, with everything that decides the video's pixels."""
 
     __tablename__ = "videos"
-    __table_args__ = _TABLE
+    __table_args__ = _table(__tablename__)
 
     model: Mapped[str]
     prompt: Mapped[str]
     negative_prompt: Mapped[str]
+    is_cut: Mapped[bool | None]
+    """True if the request's texts were longer than the model reads; these are what was kept."""
     encoder_id: Mapped[str | None]
     """None: the base."""
     encoder_digest: Mapped[str | None]
@@ -107,7 +124,7 @@ class EncoderRecord(Job):
     """An encoder job. `id` is the encoder's; `job_id` is this attempt at making it."""
 
     __tablename__ = "encoder_jobs"
-    __table_args__ = _TABLE
+    __table_args__ = _table(__tablename__)
 
     job_id: Mapped[str] = mapped_column(unique=True)
     concepts: Mapped[list[Any]]
@@ -120,7 +137,15 @@ class EncoderRecord(Job):
     phase: Mapped[str] = mapped_column(default=QUEUED)
     phases: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """Percent of each phase."""
+    seconds_left: Mapped[int | None]
+    """Estimate of the time to the job's end."""
     measures: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+    @property
+    def judges(self) -> EncoderRef | None:
+        """The published encoder that this job judges; None for a job that makes an encoder."""
+        digest = self.settings.get(JUDGES)
+        return EncoderRef(self.id, digest) if isinstance(digest, str) else None
 
     @property
     def parent_ref(self) -> EncoderRef | None:

@@ -5,6 +5,8 @@ The judging requests can use them; no client sees them.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 
 from encoders import Card, Encoder, EncoderNotFound
@@ -53,3 +55,19 @@ class StagingStore(EncoderStore):
             return self._published.load(encoder_id)
         except EncoderNotFound:
             return self._staged.load(encoder_id)
+
+    def sweep_ended(self, pending: Callable[[], Collection[str]]) -> list[str]:
+        """Remove the staged encoders of jobs that have ended, and return their ids.
+
+        Args:
+            pending: Returns the ids of the encoders that are being made. It is called once the
+                staged ones are listed, and an encoder is staged while its job is pending.
+        """
+        staged = self._staged.ids()
+        making = pending()
+        gone = [encoder_id for encoder_id in staged if encoder_id not in making]
+        for encoder_id in gone:
+            with suppress(EncoderNotFound):
+                self._staged.delete(encoder_id)
+        self._staged.sweep()
+        return gone

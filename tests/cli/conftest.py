@@ -13,7 +13,7 @@ import pytest
 
 from server.api.app import create_app
 from server.auth.guard import Guard
-from server.auth.keys import keyring_of
+from server.auth.live_keys import LiveKeys
 from tests.cli.help import RunningServer, serve_in_thread
 from tests.server.conftest import quick_backbone_dir
 from tests.server.help import settings_for, wait_ready, write_keys
@@ -41,8 +41,8 @@ def served(
     app = create_app(settings_for(quick_backbone_dir, home / "data", **changes))
     runtime = app.state.runtime
     door = {"max_body_bytes": 1 << 20, "observe": runtime.metrics.observe}
-    open_door = Guard(app, keyring=None, **door)
-    locked_door = Guard(app, keyring=keyring_of(keys), **door)
+    open_door = Guard(app, keys=LiveKeys(None, list), **door)
+    locked_door = Guard(app, keys=LiveKeys(keys, list), **door)
     with serve_in_thread(open_door) as url, serve_in_thread(locked_door, lifespan="off") as locked:
         served = RunningServer(url, locked, runtime)
         wait_ready(served.client)

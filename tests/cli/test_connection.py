@@ -36,6 +36,23 @@ def test_an_option_is_before_the_environment(served: RunningServer) -> None:
     assert palimpsest(*LIST, "--server", served.url + "/", server=nowhere).status == 0
 
 
+@pytest.mark.parametrize("end", ["", "/", "/v1", "/v1/", "//"])
+def test_the_address_may_be_the_servers_or_the_apis(served: RunningServer, end: str) -> None:
+    done = palimpsest(*LIST, "--server", served.url + end)
+    assert (done.status, done.err) == (0, "")
+
+
+def test_a_variable_that_is_no_setting_is_named_beside_the_one_that_was_meant(
+    served: RunningServer,
+) -> None:
+    port = served.url.rpartition(":")[2]
+    done = palimpsest(*LIST, PALIMPSEST_PORT=port, PALIMPSEST_BACKBON="secret-value")
+    assert done.status == 0
+    assert done.err == (
+        "PALIMPSEST_BACKBON is no setting and is ignored: did you mean PALIMPSEST_BACKBONE?\n"
+    )
+
+
 def test_where_nobody_answers_nothing_is_started(tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     words = ("generate", "x", "--server", url)

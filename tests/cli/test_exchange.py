@@ -10,6 +10,8 @@ import torch
 
 from encoders import Card, Concept, Encoder
 from encoders.store import EncoderStore
+from server.storage.alias_table import AliasTable
+from server.storage.database import Database
 from tests.cli.help import CommandResult, palimpsest
 from video import load_text_encoder
 
@@ -33,7 +35,9 @@ def made(quick_backbone_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Card:
     )
     store = EncoderStore("data/encoders")
     card = store.publish(encoder)
-    store.set_alias("live", "made")
+    database = Database(Path("data/records.sqlite"))
+    AliasTable(database).point("live", "made", store)
+    database.close()
     return card
 
 

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from cli import own_server
+from server.storage.lock import DataLock, Holder
 from tests.cli.help import Command, palimpsest, processes_on, wait_until
 from tests.server.help import SERVER_TIMEOUT_S, free_port, wait_ready
 from video.clip import read_provenance
@@ -73,7 +74,9 @@ def test_a_command_starts_a_server_where_there_is_none_and_stops_it(
     assert done.status == 0, done
     assert done.err.startswith("No server at http://127.0.0.1:")
     assert "starting one for this command" in done.err
-    assert read_provenance(Path(json.loads(done.out)["file"]).read_bytes())["encoder"] == "base"
+    assert (
+        read_provenance(Path(json.loads(done.out)["file"]).read_bytes())["encoder_digest"] is None
+    )
     assert (data / "records.sqlite").is_file()
     assert not processes_on(data)
 
@@ -106,10 +109,27 @@ http.server.HTTPServer(address, Health).serve_forever()
 """
 
 
+def test_a_command_says_which_server_has_its_data(tmp_path: Path) -> None:
+    lock = DataLock(tmp_path / "data")
+    (tmp_path / "data").mkdir()
+    lock.take(Holder(123, "http://127.0.0.1:3210"))
+    elsewhere = {"PALIMPSEST_PORT": str(free_port())}
+    palimpsest("encoders", "list", **elsewhere).assert_failed(
+        "data is in use by the server at http://127.0.0.1:3210 (process 123)",
+        "--server http://127.0.0.1:3210",
+    )
+    palimpsest("serve", **elsewhere).assert_failed("(process 123)", "PALIMPSEST_DATA_DIR")
+    lock.release()
+
+
 @pytest.mark.parametrize(
     ("program", "says"),
     [
         (ANSWERS, "The server cannot load its model. Its log says why: data/server.log"),
+        (
+            ANSWERS.replace("load_failed", "loading"),  # of a server that never gets its data
+            "The server does not start; its log is data/server.log.",
+        ),
         ("print(1); exit('no port')", "its log is data/server.log. It said last: no port"),
         ("import time; time.sleep(600)", "The server does not start; its log is data/server.log."),
     ],
@@ -125,3 +145,21 @@ def test_a_server_that_does_not_come_up_is_one_line_and_is_stopped(
     _, line = done.err.splitlines()
     assert says in line
     assert not processes_on(tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    ("database", "says"),
+    [("jobs.sqlite", "move this file away"), ("records.sqlite", "database is locked, away or dam")],
+)
+def test_a_server_over_a_broken_database_is_one_line_with_the_remedy(
+    quick_backbone_dir: Path, tmp_path: Path, database: str, says: str
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / database).write_bytes(b"not a database" * 99)
+    command = Command("encoders", "list", **settings(quick_backbone_dir, data))
+    done = command.done()
+    assert done.status == 1
+    assert says in done.err
+    assert f"Its log says why: {data / 'server.log'}" in done.err
+    assert "Traceback" not in done.err

@@ -61,6 +61,24 @@ def test_every_command_explains_itself_and_each_of_its_options(names: tuple[str,
     assert (names == ("serve",)) != ("--json" in done.out)
 
 
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [("palimpsest vid", ["videos"]), ("palimpsest unlearn --ki", ["--kind"])],
+)
+def test_a_shell_completes_commands_and_options(typed: str, offered: list[str]) -> None:
+    done = Command(
+        _PALIMPSEST_COMPLETE="complete_bash",
+        COMP_WORDS=typed,
+        COMP_CWORD=len(typed.split()) - 1,
+    ).done()
+    assert done.out.split() == offered
+
+
+def test_completion_is_offered_for_installation() -> None:
+    options = {option for one in typer.main.get_command(app).params for option in one.opts}
+    assert {"--install-completion", "--show-completion"} < options
+
+
 def test_the_key_is_never_an_option() -> None:
     options = {
         option for command in COMMANDS.values() for one in command.params for option in one.opts

@@ -48,6 +48,10 @@ def test_the_page_goes_from_a_concept_to_an_exported_encoder(tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr
     [card] = EncoderStore(tmp_path / "my-encoders" / "published").cards()
     assert card.id == "no-pogo"
+    assert card.measures["gate"]["max_probes"] == 4
+    page = (tmp_path / "no-pogo.html").read_text()
+    assert "Issued by Example Ltd. Not signed." in page
+    assert "judged clips and stills" in page or "has not been measured" in page
     for name in ("base", "no-pogo"):
         data = (tmp_path / f"{name}.mp4").read_bytes()
         assert len(decode_mp4(data)) == 12

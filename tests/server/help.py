@@ -17,14 +17,20 @@ from typing import Any
 import httpx
 import psutil
 import torch
+from starlette.middleware.cors import CORSMiddleware
 from starlette.testclient import TestClient
 
 from encoders import Card, Concept, Encoder
 from server.api.app import create_app
+from server.auth.cors import cors_options
 from server.auth.guard import Guard
-from server.auth.keys import Key, hash_key, keyring_of
+from server.auth.keys import Key, hash_key
+from server.auth.live_keys import LiveKeys
+from server.auth.proxies import TrustedProxies
+from server.auth.sub_path import SubPath
 from server.runtime import Runtime
 from server.settings import Settings
+from server.storage.stored_keys import stored_keys
 
 SERVER_TIMEOUT_S = float(os.environ.get("TEST_PATIENCE_SECONDS", "180"))
 """Seconds a test waits for an event before it fails. It is an upper bound, not an expectation: the
@@ -54,12 +60,20 @@ class Client(TestClient):
     def __init__(self, settings: Settings) -> None:
         app = create_app(settings)
         self.runtime: Runtime = app.state.runtime
+        proxies = TrustedProxies(settings.trusted_proxies)
+        guarded = Guard(
+            app,
+            keys=LiveKeys(settings.keys_file, lambda: stored_keys(settings.database)),
+            max_body_bytes=settings.max_body_bytes,
+            max_fields_bytes=settings.max_fields_bytes,
+            observe=self.runtime.metrics.observe,
+            proxies=proxies,
+            allowed_origins=settings.cors_origins,
+        )
         super().__init__(
-            Guard(
-                app,
-                keyring=keyring_of(settings.keys_file),
-                max_body_bytes=settings.max_body_bytes,
-                observe=self.runtime.metrics.observe,
+            CORSMiddleware(
+                SubPath(guarded, root_path=settings.root_path, proxies=proxies),
+                **cors_options(settings),
             ),
             base_url="http://127.0.0.1",
             client=("127.0.0.1", 50000),
@@ -126,6 +140,7 @@ def publish(
     *,
     seed: int = 1,
     report: Mapping[str, bytes] | None = None,
+    parent: str | None = None,
 ) -> Card:
     """Publish an encoder for the runtime's backbone: the base's MLPs plus noise.
 
@@ -145,6 +160,7 @@ def publish(
         concepts=(Concept(name="pogo", kind="character"),),
         method="redirect",
         seed=seed,
+        parent=parent,
     )
     return runtime.loaded.store.publish(encoder, report)
 
@@ -207,21 +223,25 @@ class Server:
         }
         self.client = httpx.Client(base_url=self.url, timeout=30)
 
-    def start(self) -> None:
-        """Start the server and wait until it is ready."""
+    def start(self, **environment: str) -> None:
+        """Start the server and wait until it is ready; `environment` is added for this start."""
+        self.launch(**environment)
+        try:
+            wait_ready(self.client)
+        except AssertionError as error:
+            raise AssertionError(self.log.read_text()[-4000:]) from error
+
+    def launch(self, **environment: str) -> None:
+        """Start the server, and return at once."""
         command = [sys.executable, "-m", "bentoml", "serve", "service:Palimpsest"]
         with self.log.open("ab") as log:
             self._parent = psutil.Popen(
                 [*command, "--host", "127.0.0.1", "--port", str(self.port)],
                 cwd=ROOT,
-                env=self._environment,
+                env=self._environment | environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        try:
-            wait_ready(self.client)
-        except AssertionError as error:
-            raise AssertionError(self.log.read_text()[-4000:]) from error
 
     @property
     def parent(self) -> psutil.Process:

@@ -9,13 +9,15 @@ import time
 from concurrent.futures import Future
 from typing import Any
 
+import httpx
+
 from tests.server.help import Client, assert_error, device_held, publish
 from video import clip
 
 QUICK = {"prompt": "pogo in a meadow", "steps": 8, "frames": 4, "seed": 1}
 
 
-def follow(client: Client, path: str) -> list[tuple[str, Any]]:
+def follow(client: Client | httpx.Client, path: str) -> list[tuple[str, Any]]:
     """Return names and data of all events until the server ends the stream."""
     with client.stream("GET", path) as answer:
         assert answer.status_code == 200
@@ -106,7 +108,7 @@ def test_a_closed_connection_cancels_the_video(client: Client) -> None:
         "method": "POST",
         "path": "/v1/videos/sync",
         "query_string": b"",
-        "headers": [(b"content-type", b"application/json")],
+        "headers": [(b"host", b"localhost"), (b"content-type", b"application/json")],
         "client": ("127.0.0.1", 50000),
         "server": ("127.0.0.1", 3000),
     }

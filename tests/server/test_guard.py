@@ -1,32 +1,15 @@
-"""The guard: limits of bodies, addresses, the error shape, public pages and metrics."""
+"""The guard: addresses, the error shape, public pages and metrics."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 
 import pytest
 from starlette.testclient import TestClient
 
 from server.auth.guard import as_error_body
 from tests.server.help import Client, assert_error
-
-
-def test_a_body_over_the_limit_is_refused_whether_declared_or_chunked(client: Client) -> None:
-    limit = client.runtime.settings.max_body_bytes
-
-    def chunks() -> Iterator[bytes]:
-        for _ in range(limit // (1 << 20) + 2):
-            yield b" " * (1 << 20)
-
-    headers = {"content-type": "application/json"}
-    declared = client.post("/v1/videos", content=b" " * (limit + 1), headers=headers)
-    assert_error(declared, 413, code="body_too_large", says=str(limit))
-    chunked = client.post("/v1/videos", content=chunks(), headers=headers)
-    assert_error(chunked, 413, code="body_too_large")
-    nonsense = client.post("/v1/videos", content=b"{}", headers={"content-length": "-1"})
-    assert_error(nonsense, 400)
 
 
 @pytest.mark.parametrize("peer", ["192.0.2.7", "testclient", "::2"])
@@ -70,7 +53,7 @@ def test_an_uncaught_exception_is_a_500_without_its_details(
 def test_pages_load_nothing_from_elsewhere(client: Client) -> None:
     for path in ("/", "/docs"):
         page = client.get(path, headers={"Host": '127.0.0.1"><script>'})
-        assert page.status_code in (200, 400), page.text
+        assert page.status_code in (200, 400, 403), page.text
         assert '<script>">' not in page.text
         text = client.get(path).text
         links = re.findall(r"""(?:src|href)\s*=\s*["']([^"']+)""", text)

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from server.auth.keys import BASE, Keyring, KeysInvalid, hash_key, keyring_of
+from server.auth.keys import BASE, hash_key
+from server.auth.keys_file import KeysInvalid
+from server.auth.live_keys import LiveKeys
 from server.errors import Unauthorized
-from tests.server.help import ROOT
 
 HASH = hash_key("secret")
 USER = {"id": "acme", "sha256": HASH, "role": "user", "encoders": ["no-pogo"]}
 
 
-def ring(tmp_path: Path, *entries: dict[str, Any]) -> Keyring:
+def ring(tmp_path: Path, *entries: dict[str, Any]) -> LiveKeys:
     path = tmp_path / "keys.json"
     path.write_text(json.dumps({"keys": entries}))
-    return Keyring.read(path)
+    return LiveKeys(path, list)
 
 
 def test_a_key_is_known_by_its_hash(tmp_path: Path) -> None:
@@ -90,28 +90,29 @@ def test_the_default_is_never_the_base_unless_the_key_may_use_it(
         json.dumps({"keys": [{**USER, "default_encoder": "base"}]}),
         json.dumps({"keys": [{**USER, "role": "admin"}]}),
         json.dumps({"keys": [{**USER, "encoder": ["no-pogo"]}]}),
+        json.dumps({"keys": [{**USER, "expires_at": "soon"}]}),
+        json.dumps({"keys": [{**USER, "expires_at": -1}]}),
+        json.dumps({"keys": ["acme"]}),
     ],
 )
 def test_an_invalid_keys_file_stops_the_start(tmp_path: Path, document: str) -> None:
     path = tmp_path / "keys.json"
     path.write_text(document)
     with pytest.raises(KeysInvalid, match=r"keys\.json"):
-        keyring_of(path)
+        LiveKeys(path, list)
 
 
 def test_a_missing_keys_file_stops_the_start(tmp_path: Path) -> None:
     with pytest.raises(KeysInvalid):
-        keyring_of(tmp_path / "none.json")
+        LiveKeys(tmp_path / "none.json", list)
 
 
-def test_the_command_makes_a_key_that_works(tmp_path: Path) -> None:
-    made = subprocess.run(
-        [sys.executable, "-m", "server.auth.keys", "acme", "--encoder", "no-pogo"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    secret, entry = (line.partition(": ")[2] for line in made.stdout.splitlines())
-    assert secret not in entry
-    assert ring(tmp_path, json.loads(entry)).caller([f"Bearer {secret}"]).id == "acme"
+def test_a_key_of_the_file_may_expire(tmp_path: Path) -> None:
+    soon = int(time.time()) + 100
+    for when in (soon, "2999-01-31", "2999-01-31T00:00:00Z"):
+        keyring = ring(tmp_path, {**USER, "expires_at": when})
+        assert keyring.caller(["Bearer secret"]).id == "acme"
+    for when in (int(time.time()) - 1, "2020-01-31", "2020-01-31T00:00:00+02:00"):
+        keyring = ring(tmp_path, {**USER, "expires_at": when})
+        with pytest.raises(Unauthorized, match="expired"):
+            keyring.caller(["Bearer secret"])

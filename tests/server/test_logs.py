@@ -72,4 +72,5 @@ def test_a_failure_says_what_went_wrong(
     assert answer.status_code == 500
     [line] = [line for line in lines() if line["level"] == "ERROR"]
     assert line["request_id"] == answer.headers["x-request-id"]
-    assert "ValueError: injected" in line["exc_info"]
+    assert "builtins.ValueError: (its message is not logged" in line["exc_info"]
+    assert "raise ValueError" in line["exc_info"]

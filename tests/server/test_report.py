@@ -6,7 +6,6 @@ import json
 import re
 from hashlib import sha256
 from typing import Any
-from urllib.parse import urljoin
 
 import pytest
 
@@ -20,6 +19,7 @@ from tests.server.help import (
     wait_for,
     write_keys,
 )
+from tests.unlearn.report_help import card_of, files_of
 from unlearn.report.model import Report
 from unlearn.report.page import CSP
 
@@ -38,7 +38,7 @@ REPORTED = {"report.html": b"<p>", "report.json": b"{}", "a.mp4": b"mp4", "a.png
 @pytest.fixture(scope="module")
 def made(make_client: Any) -> Client:
     """Return a server on which `no-pogo` was made, judged and published."""
-    client: Client = make_client(**FAST)
+    client: Client = make_client(**FAST, issuer="Acme & Sons")
     assert client.post("/v1/encoders", json=BODY).status_code == 200
     done = wait_for(client, "/v1/encoders/no-pogo")
     assert done["status"] == "published", done
@@ -90,15 +90,19 @@ def test_the_format_parameter_alone_chooses_between_page_and_json(made: Client) 
         assert refused.json()["error"]["param"] == "format"
 
 
-def test_every_link_of_the_page_leads_to_a_file_of_the_report(made: Client) -> None:
+def test_a_saved_page_has_no_link_that_could_be_dead(made: Client) -> None:
+    page = made.get(REPORT).text
+    addresses = re.findall(r'(?:href|src)="([^"]*)"', page)
+    assert len(addresses) > 8
+    assert [address[:40] for address in addresses if not address.startswith("data:")] == []
+    assert "Acme &amp; Sons" in page
+
+
+def test_every_file_that_the_report_names_can_be_read(made: Client) -> None:
     files = made.get(REPORT, params={"format": "json"}).json()["files"]
-    links = re.findall(r'href="(report/[^"]+)"', made.get(REPORT).text)
-    assert links
-    assert {link.removeprefix("report/") for link in links} == set(files)
     assert {name.rpartition(".")[2] for name in files} == {"mp4", "png"}
-    for link in links:
-        name = link.removeprefix("report/")
-        answer = made.get(urljoin(REPORT, link))
+    for name in files:
+        answer = made.get(f"{REPORT}/{name}")
         assert answer.status_code == 200
         kind = "video/mp4" if name.endswith("mp4") else "image/png"
         assert answer.headers["content-type"] == kind
@@ -108,7 +112,12 @@ def test_every_link_of_the_page_leads_to_a_file_of_the_report(made: Client) -> N
 
 
 def test_a_file_the_client_has_is_not_sent_again(made: Client) -> None:
-    for path in (REPORT, f"{REPORT}?format=json", f"{REPORT}/forgotten-01-base.mp4"):
+    for path in (
+        REPORT,
+        f"{REPORT}?format=json",
+        f"{REPORT}?format=zip",
+        f"{REPORT}/forgotten-01-base.mp4",
+    ):
         first = made.get(path)
         tag = first.headers["etag"]
         for known in (tag, f"W/{tag}", f'"x", {tag}', "*"):
@@ -178,7 +187,7 @@ def test_an_encoder_that_is_being_made_has_no_report_yet(made: Client) -> None:
 def test_the_document_of_the_api_has_both(made: Client) -> None:
     document = made.get("/openapi.json").json()
     page = document["paths"]["/v1/encoders/{encoder_id}/report"]["get"]["responses"]["200"]
-    assert set(page["content"]) == {"text/html", "application/json"}
+    assert set(page["content"]) == {"text/html", "application/json", "application/zip"}
     reference = page["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
     fields = document["components"]["schemas"][reference]["properties"]
     assert set(fields) == set(json.loads(made.get(REPORT, params={"format": "json"}).content))
@@ -207,20 +216,21 @@ def test_only_keys_that_may_use_an_encoder_may_read_its_report(
         free={"role": "user", "encoders": ["*"]},
     )
     client: Client = make_client(keys_file=keys)
-    publish(client.runtime, "no-pogo", seed=1, report=REPORTED)
-    publish(client.runtime, "no-blip", seed=2, report=REPORTED)
+    for seed, name in enumerate(("no-pogo", "no-blip")):
+        publish(client.runtime, name, seed=seed, report=files_of(card_of(id=name)))
     alias = client.put(
         "/v1/aliases/acme-policy", json={"encoder": "no-pogo"}, headers=bearer("secret-admin")
     )
     assert alias.status_code == 200
-    for path in ("report", "report?format=json", "report/a.mp4", "report/a.png"):
+    for path in ("report", "report?format=json", "report/forgotten-02-encoder.png"):
         for encoder, allowed in (
             ("no-pogo", {"admin", "acme", "free"}),
             ("no-blip", {"admin", "other", "free"}),
         ):
             url = f"/v1/encoders/{encoder}/{path}"
-            tag = client.get(url, headers=bearer("secret-admin")).headers["etag"]
             for key in ("admin", "acme", "other", "free"):
+                seen_by = key if key in allowed else "admin"
+                tag = client.get(url, headers=bearer(f"secret-{seen_by}")).headers["etag"]
                 for known in ({}, {"If-None-Match": tag}, {"If-None-Match": "*"}):
                     headers = {**bearer(f"secret-{key}"), **known}
                     answer = client.get(url, headers=headers)

@@ -10,6 +10,7 @@ from threading import Event
 import pytest
 
 from server.jobs import tracking
+from server.jobs.storage_wait import StorageWait
 from server.jobs.tracking import JobDeleted, JobTracker, StepProgress
 from server.metrics import Metrics
 from server.storage.database import Database
@@ -48,7 +49,8 @@ class Followed:
 
 @pytest.fixture
 def tracker(tmp_path: Path) -> JobTracker:
-    return JobTracker(RecordStore(Database(tmp_path / "records.sqlite")), Metrics())
+    records = RecordStore(Database(tmp_path / "records.sqlite"))
+    return JobTracker(records, Metrics(), StorageWait(Event(), tmp_path))
 
 
 def test_results_come_in_the_order_of_the_tickets(tracker: JobTracker) -> None:

@@ -142,7 +142,7 @@ class Page(HTMLParser):
     Bad nesting, comments and processing instructions raise AssertionError.
     """
 
-    VOID = ("img", "meta", "link", "br")
+    VOID = ("img", "meta", "link", "br", "input")
 
     def __init__(self, html: str) -> None:
         super().__init__(convert_charrefs=True)

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from encoders import low_rank
+from unlearn.methods.run_state import adam_state, part, prefixed, restore_adam
 from unlearn.methods.sampling import draw
 from unlearn.prompts import Caption
 
@@ -139,6 +140,28 @@ class Adversary:
             [one] = draw(ATTACKERS, 1, self._random)
             self._words[one] = self._random_words(self._words[one].shape)
             self._tokens.data[one] = self._embeddings_near(self._words[one])
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what the calls so far have changed, but the generator, which is the caller's."""
+        saved = {
+            "words": self._words,
+            "tokens": self._tokens,
+            "weights": self._weights,
+            **prefixed("adam", adam_state(self._adam)),
+        }
+        if self._tokens.grad is not None:  # the next call takes a step on it
+            saved["gradient"] = self._tokens.grad
+        return saved
+
+    @torch.no_grad()
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what `state` returned."""
+        self._words.copy_(state["words"])
+        self._tokens.copy_(state["tokens"])
+        self._weights = state["weights"].to(self._tokens.device)
+        restore_adam(self._adam, part("adam", state))
+        if "gradient" in state:
+            self._tokens.grad = state["gradient"].to(self._tokens.device)
 
     @torch.no_grad()
     def read(self, overrides: Mapping[str, Tensor]) -> float:

@@ -56,6 +56,15 @@ class Ascent:
         concept_embeddings = self._backbone.embed(prompts, overrides, is_video=is_video)
         return objectives.ascent(denoiser, x, concept_embeddings)
 
+    def state(self) -> dict[str, Tensor]:
+        """Return what the calls so far have changed (`run_state.Resumable`)."""
+        return {"random": self._random.get_state(), "turn": torch.tensor(self._turn)}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what `state` returned."""
+        self._random.set_state(state["random"])
+        self._turn = int(state["turn"])
+
     def _sample(self) -> tuple[Tensor, list[str], bool]:
         """Return latents and prompts of the concept whose turn it is, and True if they are clips'.
 

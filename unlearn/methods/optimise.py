@@ -8,9 +8,10 @@ each encoding.
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Generator, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -18,22 +19,34 @@ import torch
 from torch import Tensor
 
 from encoders import Encoder, EncoderInvalid, low_rank
-from unlearn.errors import LayersInvalid
+from unlearn.errors import CheckpointInvalid, LayersInvalid
 from unlearn.layers import select
+from unlearn.methods.run_state import (
+    Resumable,
+    adam_state,
+    from_bytes,
+    part,
+    prefixed,
+    restore_adam,
+    run_hash,
+    to_bytes,
+)
 from unlearn.task import UnlearnProgress, UnlearnTask
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from video.models.backbone import Backbone
 
+_logger = logging.getLogger(__name__)
 
-def unlearn(task: UnlearnTask, backbone: Backbone) -> Unlearning:
+
+def unlearn(task: UnlearnTask, backbone: Backbone, checkpoint: bytes | None = None) -> Unlearning:
     """Prepare a run that makes an encoder without `task.concepts`. Iterate it to do the work.
 
     Args:
         task: What to forget, and how.
         backbone: Its text encoder is the base. It is not changed.
+        checkpoint: `Unlearning.checkpoint` of an earlier run of the same task, to go on from. One
+            that does not fit is logged and ignored.
 
     Returns:
         An iterator with an item of progress after every step; its `encoder` after the last one.
@@ -45,24 +58,29 @@ def unlearn(task: UnlearnTask, backbone: Backbone) -> Unlearning:
             called.
         EncoderInvalid: The task's parent was made for another base.
     """
-    return Unlearning(task, backbone)
+    return Unlearning(task, backbone, checkpoint)
 
 
 class Unlearning(Iterator[UnlearnProgress]):
     """A run of the optimiser. The same task on the same machine gives the same encoder."""
 
-    def __init__(self, task: UnlearnTask, backbone: Backbone) -> None:
+    def __init__(
+        self, task: UnlearnTask, backbone: Backbone, checkpoint: bytes | None = None
+    ) -> None:
         settings = task.settings.suited(backbone.text_encoder.shapes)
         self.task = task = replace(task, settings=settings)
         self.losses: list[float] = []
         """The loss of every step so far."""
         self._method = settings.method_spec
         self._encoder: Encoder | None = None
+        self._state: _State | None = None
+        self._run_hash = run_hash(task, backbone)
+        self._total = settings.schedule().steps * len(task.concepts)
         trainable(task, backbone)  # refuse now, not at the first step
         if self._method.learns_from_images:
             for concept in task.concepts:
                 backbone.denoiser(concept.kind == "motion")
-        self._steps = self._run(backbone)
+        self._steps = self._run(backbone, checkpoint)
 
     def __next__(self) -> UnlearnProgress:
         return next(self._steps)
@@ -70,6 +88,7 @@ class Unlearning(Iterator[UnlearnProgress]):
     def close(self) -> None:
         """End the run early and free its memory. It makes no encoder then."""
         self._steps.close()
+        self._state = None
 
     @property
     def encoder(self) -> Encoder:
@@ -78,33 +97,103 @@ class Unlearning(Iterator[UnlearnProgress]):
             raise RuntimeError("the encoder is not made yet: iterate to the end first")
         return self._encoder
 
-    def _run(self, backbone: Backbone) -> Generator[UnlearnProgress]:
+    def checkpoint(self) -> bytes | None:
+        """Return the state between two steps, from which `unlearn` can go on.
+
+        None before the first step, after the last, and for a method whose loss cannot be saved
+        (`unlearn.methods.run_state.Resumable`).
+        """
+        if self._state is None or not isinstance(self._state.loss, Resumable):
+            return None
+        if len(self.losses) == self._total:
+            return None
+        tensors = {
+            "losses": torch.tensor(self.losses, dtype=torch.float64),
+            **prefixed("trained", self._state.trained),
+            **prefixed("adam", adam_state(self._state.adam)),
+            **prefixed("loss", self._state.loss.state()),
+        }
+        return to_bytes(self._run_hash, tensors, len(self.losses), self._total)
+
+    def _run(self, backbone: Backbone, checkpoint: bytes | None) -> Generator[UnlearnProgress]:
         task, schedule, cooling = self.task, self.task.settings.schedule(), self._method.cooling
         backbone.text_encoder.fetch()
         base, parent = backbone.text_encoder.parameters(), task.parent_overrides
-        trained = trainable(task, backbone)
-        sample_loss = self._method.make_loss(task, backbone)
-        # Fuchi & Takagi's optimiser, from their code: Adam, β = (0.9, 0.98), ε = 1e-6, decay 1e-8.
-        adam = torch.optim.Adam(
-            trained.values(),
-            lr=schedule.learning_rate,
-            betas=(0.9, 0.98),
-            eps=1e-6,
-            weight_decay=1e-8,
-        )
-        steps = schedule.steps * len(task.concepts)
+        state = self._start(backbone, checkpoint)
+        trained, adam = state.trained, state.adam
         started = perf_counter()
-        for step in range(1, steps + 1):
+        for step in range(len(self.losses) + 1, self._total + 1):
             for group in adam.param_groups:
-                group["lr"] = schedule.learning_rate * cooled(step, steps, cooling)
+                group["lr"] = schedule.learning_rate * cooled(step, self._total, cooling)
             with torch.enable_grad():  # the caller may iterate with gradients off
-                loss = sample_loss(low_rank.stack(base, parent, trained))
+                loss = state.loss(low_rank.stack(base, parent, trained))
                 adam.zero_grad()
                 loss.backward()
             adam.step()
             self.losses.append(loss.item())
-            yield UnlearnProgress(step, steps, self.losses[-1], perf_counter() - started)
+            self._state = state
+            yield UnlearnProgress(step, self._total, self.losses[-1], perf_counter() - started)
+        self._state = None
         self._encoder = _finish(task, backbone, low_rank.stack(base, parent, trained))
+
+    def _start(self, backbone: Backbone, checkpoint: bytes | None) -> _State:
+        """Return the state to begin with: the checkpoint's, or else a new one."""
+        state = _State.new(self.task, backbone)
+        if checkpoint is None:
+            return state
+        try:
+            losses = state.restore(from_bytes(checkpoint, self._run_hash))
+            if not 0 < len(losses) < self._total:
+                raise CheckpointInvalid(f"It has {len(losses)} losses.")
+        except Exception as error:  # a state that fits in part has been taken over in part
+            _logger.warning("A checkpoint is not used, and the run begins anew: %s", error)
+            return _State.new(self.task, backbone)
+        self.losses[:] = losses
+        return state
+
+
+@dataclass
+class _State:
+    """Everything that a step changes."""
+
+    trained: dict[str, Tensor]
+    loss: Callable[[Mapping[str, Tensor]], Tensor]
+    adam: torch.optim.Adam
+
+    @classmethod
+    def new(cls, task: UnlearnTask, backbone: Backbone) -> _State:
+        """Return the state before the first step."""
+        trained = trainable(task, backbone)
+        loss = task.settings.method_spec.make_loss(task, backbone)
+        # Fuchi & Takagi's optimiser, from their code: Adam, β = (0.9, 0.98), ε = 1e-6, decay 1e-8.
+        adam = torch.optim.Adam(
+            trained.values(),
+            lr=task.settings.schedule().learning_rate,
+            betas=(0.9, 0.98),
+            eps=1e-6,
+            weight_decay=1e-8,
+        )
+        return cls(trained, loss, adam)
+
+    @torch.no_grad()
+    def restore(self, saved: Mapping[str, Tensor]) -> list[float]:
+        """Take over a checkpoint's tensors, and return the losses so far.
+
+        Raises:
+            CheckpointInvalid: The tensors are not those of this run.
+            Exception: The method's loss cannot take its state over.
+        """
+        trained = part("trained", saved)
+        shapes = {name: tensor.shape for name, tensor in self.trained.items()}
+        if not isinstance(self.loss, Resumable) or "losses" not in saved:
+            raise CheckpointInvalid("It lacks a part, or the method cannot go on from one.")
+        if {name: tensor.shape for name, tensor in trained.items()} != shapes:
+            raise CheckpointInvalid("It has other trained tensors.")
+        for name, tensor in trained.items():
+            self.trained[name].copy_(tensor)
+        restore_adam(self.adam, part("adam", saved))
+        self.loss.restore(part("loss", saved))
+        return saved["losses"].tolist()
 
 
 def trainable(task: UnlearnTask, backbone: Backbone) -> dict[str, Tensor]:

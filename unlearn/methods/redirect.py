@@ -18,6 +18,7 @@ from unlearn.methods import objectives
 from unlearn.methods.adversary import Adversary
 from unlearn.methods.anchors import anchor_phrase
 from unlearn.methods.retention import Retention
+from unlearn.methods.run_state import part, prefixed
 from unlearn.methods.sampling import draw
 from unlearn.methods.spec import MethodSpec, Schedule
 from unlearn.prompts import (
@@ -97,6 +98,27 @@ class Redirect:
         if adversary is not None:
             loss = loss + self._settings.adversary_weight * adversary(overrides)
         return loss
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what the calls so far have changed (`run_state.Resumable`)."""
+        saved = {
+            "random": self._random.get_state(),
+            "turn": torch.tensor(self._turn),
+            **prefixed("retention", self._retention.state()),
+        }
+        for number, adversary in enumerate(self._adversaries):
+            if adversary is not None:
+                saved |= prefixed(f"adversary-{number}", adversary.state())
+        return saved
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what `state` returned."""
+        self._random.set_state(state["random"])
+        self._turn = int(state["turn"])
+        self._retention.restore(part("retention", state))
+        for number, adversary in enumerate(self._adversaries):
+            if adversary is not None:
+                adversary.restore(part(f"adversary-{number}", state))
 
     def _draw(self, pool: Sequence[T], count: int) -> list[T]:
         return [pool[i] for i in draw(len(pool), count, self._random)]

@@ -8,7 +8,7 @@ when it was last drawn (as prioritized replay draws by the last error: Schaul et
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -44,6 +44,8 @@ class Retention:
         self._index = {caption: i for i, caption in enumerate(captions)}
         self._priorities = torch.full((len(captions),), MAX_PRIORITY)
         self._base: dict[str, Tensor] = {}
+        self._batches: list[list[str]] = []
+        """Captions in the batches in which the base encoded them: a batch decides the last bit."""
 
     def draw(self, count: int) -> list[str]:
         """Return `count` captions, or fewer if there are no more, and the empty prompt."""
@@ -66,10 +68,33 @@ class Retention:
         self._priorities[[self._index[caption] for caption in drawn[:-1]]] = priorities
         return drifts
 
-    @torch.no_grad()
+    def state(self) -> dict[str, Tensor]:
+        """Return what the calls so far have changed, but the generator, which is the caller's."""
+        numbers = {**self._index, "": len(self.captions)}
+        return {
+            "priorities": self._priorities,
+            "sizes": torch.tensor([len(batch) for batch in self._batches], dtype=torch.int64),
+            "batches": torch.tensor(
+                [numbers[caption] for batch in self._batches for caption in batch],
+                dtype=torch.int64,
+            ),
+        }
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what `state` returned."""
+        self._priorities.copy_(state["priorities"])
+        captions = [*self.captions, ""]
+        for batch in state["batches"].split(state["sizes"].tolist()):
+            self._encode_by_base([captions[number] for number in batch.tolist()])
+
     def _by_base(self, captions: list[str]) -> Tensor:
         """Return τ₀(r), cached: each caption is drawn many times."""
         if new := [caption for caption in dict.fromkeys(captions) if caption not in self._base]:
-            encoded = self._backbone.text_encoder.encode(self._backbone.tokenize(new))
-            self._base |= zip(new, encoded, strict=True)
+            self._encode_by_base(new)
         return torch.stack([self._base[caption] for caption in captions])
+
+    @torch.no_grad()
+    def _encode_by_base(self, captions: list[str]) -> None:
+        encoded = self._backbone.text_encoder.encode(self._backbone.tokenize(captions))
+        self._base |= zip(captions, encoded, strict=True)
+        self._batches.append(captions)

@@ -37,6 +37,8 @@ class MethodSpec:
     make_loss: Callable[..., Callable[[Mapping[str, Tensor]], Tensor]]
     """Factory of the loss, called as the run begins with the `UnlearnTask` and the `Backbone`. The
     loss is called once a step with the encoder's overrides and returns a scalar. (The arguments are
-    untyped because a task has settings, which look up methods: their types would be a circle.)"""
+    untyped because a task has settings, which look up methods: their types would be a circle.)
+    A loss that is `unlearn.methods.run_state.Resumable` goes on after a restart of the server; the
+    run of any other begins anew."""
     cooling: float = 0.0
     """Share of the steps, at the end, over which the learning rate falls to zero."""

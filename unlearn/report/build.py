@@ -17,6 +17,7 @@ from encoders.card import Card
 from encoders.version import VERSION
 from unlearn.report.caveats import caveats
 from unlearn.report.model import (
+    PAGE_VERSION,
     REPORT_HTML,
     REPORT_JSON,
     FileSizes,
@@ -27,6 +28,8 @@ from unlearn.report.model import (
 from unlearn.report.page import render_page
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from unlearn.judges.base import JudgeIdentity
     from unlearn.report.pictures import Inline
     from unlearn.trial.measures import Outcome
@@ -79,6 +82,8 @@ def report_files(
     model: str,
     capabilities: Capabilities,
     sizes: FileSizes,
+    issuer: str = "",
+    judged_at: datetime | None = None,
 ) -> dict[str, bytes]:
     """Make the report's files.
 
@@ -89,10 +94,12 @@ def report_files(
         outcomes: the outcomes of all probes that were judged, in that order.
         clips: called for the probes of `shown_of(outcomes)` only.
         losses: the objective at every optimisation step.
-        judge: the identity of the judge; the report prints its name and version.
+        judge: the identity of the judge; the report prints it.
         model: the backbone's name.
         capabilities: the backbone's; the pictures were made with its defaults.
         sizes: the sizes of the encoder and its base.
+        issuer: the name of whoever issues the report; the page prints it.
+        judged_at: the time of judging, for an encoder that was published before.
 
     Returns:
         File name → content.
@@ -120,6 +127,10 @@ def report_files(
         card=card,
         sizes=sizes,
         judge=str(judge),
+        judge_hash=judge.hash,
+        judged_at=judged_at,
+        issuer=issuer,
+        page_version=PAGE_VERSION,
         sampling=Sampling(
             width=capabilities.native_width,
             height=capabilities.native_height,
@@ -189,10 +200,8 @@ def _mp4(frames: Frames, probe: Probe, maker: Card | None, base: str, fps: int) 
     times = max(1, round(SIDE / max(height, width)))
     provenance = {
         "generator": "palimpsest",
-        "encoder": maker.id if maker else "base",
         "encoder_digest": maker.digest if maker else None,
         "base": base,
-        "prompt": probe.base.prompt,
         "seed": probe.base.seed,
         "steps": probe.base.steps,
         "guidance": probe.base.guidance,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from encoders.card import Card, Kind, Sha256
 from unlearn.report.caveats import Caveat
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from encoders.text_encoder import TextEncoder
 
 REPORT_JSON, REPORT_HTML = "report.json", "report.html"
+PAGE_VERSION = 2
+"""The form of the page. A stored page of an earlier one is made again when it is read."""
 
 
 class _Part(BaseModel):
@@ -86,6 +89,13 @@ class Report(_Part):
     sizes: FileSizes
     judge: str
     """The judge's name and version."""
+    judge_hash: Sha256 | None = None
+    """The hash over all data that decides the judge's answers; None in older reports."""
+    judged_at: AwareDatetime | None = None
+    """The end of judging if the encoder was judged after it was published; else None, and
+    `card.created_at` is the report's date."""
+    issuer: str = ""
+    """The name of whoever issues the report; empty if the server's settings name nobody."""
     sampling: Sampling
     losses: list[float]
     """The objective at every optimisation step."""
@@ -97,8 +107,15 @@ class Report(_Part):
     """The limits of this kind of unlearning."""
     software: dict[str, str]
     """The versions of the software that made the report, by package."""
+    page_version: int = 1
+    """The `PAGE_VERSION` of the stored page."""
     without_base: bool = False
     """True if the base's pictures and the parent's id were taken out (`reduced`)."""
+
+    @property
+    def date(self) -> datetime:
+        """The date of the report: the time at which the encoder was judged."""
+        return self.judged_at or self.card.created_at
 
     def reduced(self) -> Report:
         """Return the report without the base's pictures and without the parent's id.

@@ -95,6 +95,7 @@ def identity_facts(report: Report) -> dict[str, JsonValue]:
         "Pictures": f"{sampling.width} × {sampling.height} pixels, {sampling.steps} denoising "
         f"steps, guidance {sampling.guidance:g}; clips at {sampling.fps} frames a second",
         "Judge": report.judge,
+        "Judge’s hash": report.judge_hash or "–",
     }
 
 

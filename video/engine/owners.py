@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass
 class _Account:
-    """What one owner has had."""
+    """Account of one owner."""
 
     seconds: float
     """Seconds of the device, plus the start that the owner was given when it arrived."""

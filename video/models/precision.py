@@ -1,8 +1,16 @@
-"""Choice of the denoiser's precision for a device."""
+"""Choice of the device, and of the denoiser's precision for it."""
 
 from __future__ import annotations
 
 import torch
+
+
+def best_device() -> str:
+    """Return "cuda" if torch can use a GPU by CUDA or ROCm, otherwise "cpu".
+
+    Apple's GPUs ("mps") are never chosen: no model has been run on one.
+    """
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def best_dtype(device: str | torch.device) -> torch.dtype:

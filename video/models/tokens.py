@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from threading import Lock
 from typing import Any, cast
 
 from torch import Tensor
@@ -23,6 +24,9 @@ class Tokens:
         self.tokenizer = tokenizer
         self._clean = clean
         self.length = length
+        # transformers' tokenizers keep padding and truncation as state: a count by one thread
+        # between another's setting and its call leaves prompts unpadded.
+        self._turn = Lock()
 
     @property
     def pad(self) -> int:
@@ -31,13 +35,15 @@ class Tokens:
 
     def encode(self, prompts: Sequence[str]) -> Tensor:
         """Return the prompts' token ids, (B, length)."""
-        tokens = self.tokenizer(
-            [self._clean(prompt) for prompt in prompts],
-            padding="max_length",
-            max_length=self.length,
-            truncation=True,
-            return_tensors="pt",
-        )
+        cleaned = [self._clean(prompt) for prompt in prompts]
+        with self._turn:
+            tokens = self.tokenizer(
+                cleaned,
+                padding="max_length",
+                max_length=self.length,
+                truncation=True,
+                return_tensors="pt",
+            )
         return cast(Tensor, tokens.input_ids)
 
     def decode(self, tokens: Sequence[int]) -> str:
@@ -46,4 +52,6 @@ class Tokens:
 
     def count(self, prompt: str) -> int:
         """Count a prompt's tokens before it is cut, start and end included."""
-        return len(self.tokenizer(self._clean(prompt), verbose=False).input_ids)
+        cleaned = self._clean(prompt)
+        with self._turn:
+            return len(self.tokenizer(cleaned, verbose=False).input_ids)

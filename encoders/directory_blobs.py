@@ -1,0 +1,188 @@
+"""Named blobs in a local directory. What a call has written is on the disk when it returns."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from encoders.atomic_files import (
+    draft_path,
+    is_draft,
+    make_folder,
+    remove_tree,
+    sync,
+    write_synced,
+)
+from encoders.blob_store import BlobInfo, BlobStore, NotABlob, TooLarge
+
+_NOT_LOCKED = {errno.EWOULDBLOCK, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
+_NO_FILE = {errno.ELOOP, errno.ENXIO}
+"""Errors of opening a link to itself, or a socket."""
+_TRIES = 10
+"""Attempts at a write whose folder is removed meanwhile: a deleter removes the empty ones."""
+
+
+class DirectoryBlobs(BlobStore):
+    """Blobs by path, as files below a directory, which is created if it is absent.
+
+    A file is written under a hidden name beside its place, synced, and renamed or linked to it.
+    Then its folder is synced, and every folder between that and the directory.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.resolve()
+        make_folder(self._root)
+
+    def put_all(self, blobs: Mapping[str, bytes]) -> None:
+        places = {path: self._root / path for path in blobs}
+        for path, data in blobs.items():
+            self._write(places[path], data, os.rename)
+        self._sync_folders(place.parent for place in places.values())
+
+    def create(self, path: str, data: bytes) -> bool:
+        place = self._root / path
+        try:
+            self._write(place, data, os.link)  # unlike a rename, a link never replaces a file
+        except FileExistsError:
+            return False
+        self._sync_folders([place.parent])
+        return True
+
+    def read(self, path: str, max_bytes: int) -> bytes | None:
+        try:
+            # Without O_NONBLOCK a pipe in the file's place would wait for its writer.
+            descriptor = os.open(self._root / path, os.O_RDONLY | os.O_NONBLOCK)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            if error.errno in _NO_FILE:
+                raise NotABlob from error
+            raise
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise NotABlob
+            if status.st_size > max_bytes:
+                raise TooLarge(status.st_size)
+            with open(descriptor, "rb", closefd=False) as file:
+                return file.read()
+        finally:
+            os.close(descriptor)
+
+    def exists(self, path: str) -> bool:
+        return os.path.lexists(self._root / path)
+
+    def version(self, path: str) -> tuple[int, ...] | None:
+        try:
+            status = os.stat(self._root / path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+    def remove(self, paths: Iterable[str]) -> None:
+        folders: dict[Path, None] = {}
+        for path in paths:
+            place = self._root / path
+            remove_tree(place)
+            folders[place.parent] = None
+        for folder in folders:
+            self._remove_empty(folder)
+
+    def walk(self, folder: str) -> Iterator[BlobInfo]:
+        for path, name in self._files(folder):
+            if not is_draft(name):
+                yield from self._info(path)
+
+    def drafts(self, folder: str) -> Iterator[BlobInfo]:
+        for path, name in self._files(folder):
+            if is_draft(name):
+                yield from self._info(path)
+
+    def subfolders(self, folder: str) -> list[str]:
+        try:
+            with os.scandir(self._root / folder) as entries:
+                return sorted(entry.name for entry in entries if entry.is_dir())
+        except FileNotFoundError:
+            return []
+
+    @contextmanager
+    def writing(self) -> Generator[None]:
+        with self._locked(fcntl.LOCK_SH):
+            yield
+
+    @contextmanager
+    def alone(self, *, wait: bool) -> Generator[bool]:
+        with self._locked(fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB)) as locked:
+            yield locked
+
+    @contextmanager
+    def _locked(self, kind: int) -> Generator[bool]:
+        """Lock the directory itself, which the system unlocks if the process is killed.
+
+        False if it is locked by another, or on a file system that has no locks.
+        """
+        descriptor = os.open(self._root, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(descriptor, kind)
+            except OSError as error:
+                if error.errno not in _NOT_LOCKED:
+                    raise
+                yield False
+            else:
+                yield True
+        finally:
+            os.close(descriptor)
+
+    def _write(self, place: Path, data: bytes, publish: Callable[[Path, Path], None]) -> None:
+        """Write a file beside its place, sync it, and give it its name by `publish`."""
+        for attempt in range(_TRIES):
+            make_folder(place.parent)
+            draft = draft_path(place)
+            try:
+                write_synced(draft, data)
+                publish(draft, place)
+                return
+            except FileNotFoundError:  # a deleter found the folder empty, and removed it
+                if attempt == _TRIES - 1:
+                    raise
+            finally:
+                draft.unlink(missing_ok=True)
+
+    def _sync_folders(self, folders: Iterable[Path]) -> None:
+        """Sync folders and all between them and the root, which a killed writer may have made."""
+        found: set[Path] = set()
+        for folder in folders:
+            while folder not in found:
+                found.add(folder)
+                if folder == self._root:
+                    break
+                folder = folder.parent
+        for folder in sorted(found, key=lambda one: len(one.parts), reverse=True):
+            sync(folder)
+
+    def _remove_empty(self, folder: Path) -> None:
+        """Sync a folder from which a name was removed, and remove it and its parents if empty."""
+        with suppress(FileNotFoundError):
+            sync(folder)
+        while folder != self._root:
+            try:
+                folder.rmdir()
+            except OSError:  # it is not empty
+                return
+            folder = folder.parent
+
+    def _files(self, folder: str) -> Iterator[tuple[Path, str]]:
+        for parent, _, names in os.walk(self._root / folder):
+            yield from ((Path(parent, name), name) for name in names)
+
+    def _info(self, path: Path) -> Iterator[BlobInfo]:
+        with suppress(FileNotFoundError):  # removed since it was listed
+            modified = datetime.fromtimestamp(path.lstat().st_mtime, UTC)
+            yield BlobInfo(path.relative_to(self._root).as_posix(), modified)

@@ -1,0 +1,21 @@
+"""Blobs at a location: a directory, or a URL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from encoders.blob_store import BlobStore
+from encoders.directory_blobs import DirectoryBlobs
+
+
+def open_blobs(location: str | Path) -> BlobStore:
+    """Return the blobs at a location.
+
+    Args:
+        location: A directory, created if absent, or a URL such as `s3://bucket/prefix`.
+    """
+    if isinstance(location, str) and "://" in location:
+        from encoders.object_blobs import ObjectBlobs
+
+        return ObjectBlobs(location)
+    return DirectoryBlobs(Path(location))

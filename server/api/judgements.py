@@ -1,0 +1,119 @@
+"""Route `/v1/encoders/{encoder_id}/judge`: judge an encoder that was published without measures."""
+
+from __future__ import annotations
+
+import uuid
+
+from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from encoders import EncoderInvalid, EncoderJudged, EncoderNotFound
+from server.api.encoder_acceptance import gate_of
+from server.api.encoders import visible_encoder
+from server.api.examples import JUDGE_EXAMPLES
+from server.api.job_answers import advise_polling
+from server.api.openapi import request_body
+from server.api.request_models import JudgeRequest
+from server.api.request_parsing import (
+    check,
+    idempotency_key,
+    json_fields,
+    read_fields,
+    request_hash,
+)
+from server.api.response_models import EncoderObject
+from server.auth.access import require_admin
+from server.auth.guard import caller_of
+from server.auth.keys import Caller
+from server.errors import Conflict
+from server.jobs.judging import judge_of
+from server.runtime import Runtime, runtime_of
+from server.storage.records import JUDGES, PENDING, EncoderRecord
+
+router = APIRouter(prefix="/v1/encoders/{encoder_id}/judge", tags=["encoders"])
+
+
+@router.post(
+    "",
+    summary="Judge an imported encoder (an admin's key)",
+    openapi_extra=request_body(JudgeRequest, JUDGE_EXAMPLES),
+)
+async def judge_encoder(request: Request, response: Response, encoder_id: str) -> EncoderObject:
+    """Accept a job that measures a published encoder which was never judged; answer at once.
+
+    The encoder stays published and can be used meanwhile, and whatever the result is. Its `phase`
+    is `judging` until the job ends; then it has measures and a report. `error` says why a job
+    failed; it can be asked for again.
+    """
+    caller = caller_of(request)
+    require_admin(caller)
+    fields = await read_fields(request, max_files=0)
+    json_fields(fields, "gate")
+    checked = check(JudgeRequest, fields)
+    key = idempotency_key(request)
+    runtime = runtime_of(request)
+    await run_in_threadpool(_accept, runtime, caller, encoder_id, checked, key)
+    advise_polling(response)
+    return await run_in_threadpool(visible_encoder, request, encoder_id)
+
+
+def _accept(
+    runtime: Runtime, caller: Caller, encoder_id: str, request: JudgeRequest, key: str | None
+) -> None:
+    """Check the request, record it and start its job.
+
+    Raises:
+        EncoderNotFound: No published encoder has this id.
+        EncoderJudged: It has measures.
+        Conflict: It is being made or judged.
+        PalimpsestError: It cannot be judged here: another base, no judge, an unknown concept.
+    """
+    from unlearn.trial.probes import check_known
+
+    loaded = runtime.loaded
+    record = runtime.records.get(EncoderRecord, EncoderRecord.id == encoder_id)
+    if record is not None and record.status in PENDING:
+        if key is not None and (record.owner, record.idempotency_key) == (caller.id, key):
+            return
+        doing = "made" if record.judges is None else "judged"
+        raise Conflict(
+            f"Encoder {encoder_id!r} is being {doing}: wait until that has ended.",
+            param="encoder_id",
+            code="encoder_not_ready",
+        )
+    try:
+        card = loaded.store.card(encoder_id)
+    except EncoderNotFound as error:
+        error.param = "encoder_id"
+        raise
+    if card.measures:
+        raise EncoderJudged(
+            f"Encoder {encoder_id!r} is judged already, and an encoder is judged once.",
+            param="encoder_id",
+        )
+    base = loaded.backbone.text_encoder.fingerprint
+    if card.base != base:
+        raise EncoderInvalid(
+            f"Encoder {card.id!r} was made for another text encoder ({card.base}); this server's "
+            f"is {base}.",
+            param="encoder_id",
+        )
+    check_known(card.concepts, judge_of(loaded))
+    if record is not None:  # of an earlier job that failed
+        runtime.records.remove(record)
+    runtime.records.accept(
+        EncoderRecord(
+            id=card.id,
+            job_id=f"encoder_{uuid.uuid4().hex}",
+            owner=caller.id,
+            idempotency_key=key,
+            request_hash=request_hash(request, [card.digest.encode()]),
+            concepts=[concept.model_dump(mode="json") for concept in card.concepts],
+            parent=None,
+            parent_digest=None,
+            settings={JUDGES: card.digest},
+            gate=gate_of(request, runtime.settings),
+        ),
+        limit=runtime.settings.max_queued_encoders,
+    )
+    runtime.jobs.wake()

@@ -1,0 +1,56 @@
+"""Route of `/v1/tenants/{tenant}`: erase all that the server stores about a tenant."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+
+from encoders import check_id
+from server.api.response_models import Erased
+from server.auth import keys_file
+from server.auth.access import require_admin
+from server.auth.guard import caller_of, refresh_keys
+from server.auth.keys import LOCAL
+from server.errors import Conflict
+from server.jobs.erasing import erase
+from server.runtime import runtime_of
+from server.storage.key_table import KeyNotFound, KeyTable
+
+router = APIRouter(prefix="/v1/tenants", tags=["tenants"])
+
+
+@router.delete("/{tenant}", summary="Erase a tenant (an admin's key)")
+def erase_tenant(request: Request, tenant: str) -> Erased:
+    """Revoke the tenant's key, and remove its videos, files, records and usage for good.
+
+    Encoders stay. The tenant is the id of a key. A second call removes what was accepted while the
+    first one ran.
+    """
+    caller = caller_of(request)
+    require_admin(caller)
+    check_id(tenant, param="tenant")
+    runtime = runtime_of(request)
+    if tenant in keys_file.ids_in(runtime.settings.keys_file):
+        raise Conflict(
+            f"The keys file declares the key {tenant!r}, which could go on: remove it there first.",
+            param="tenant",
+            code="key_declared",
+        )
+    if tenant == caller.id and caller is not LOCAL:
+        raise Conflict(
+            "This is the key of the request itself: use another admin's key.",
+            param="tenant",
+            code="own_key",
+        )
+    try:
+        KeyTable(runtime.database).revoke(tenant)
+        revoked = True
+    except KeyNotFound:
+        revoked = False
+    refresh_keys(request)
+    counts = erase(runtime.jobs.context, runtime.database, tenant)
+    return Erased(
+        id=tenant,
+        videos=counts.videos,
+        encoder_jobs=counts.encoder_jobs,
+        key_revoked=revoked,
+    )

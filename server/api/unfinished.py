@@ -1,0 +1,47 @@
+"""Encoders that are named in a request and are not published: being made, or failed."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from encoders import EncoderNotFound
+from server.errors import Conflict
+from server.storage.record_store import RecordStore
+from server.storage.records import FAILED, PENDING, PUBLISHED, EncoderRecord
+
+
+@contextmanager
+def explained(records: RecordStore, name: str | None) -> Generator[None]:
+    """Say more about an encoder that is not found inside the `with` block.
+
+    Use it only where the caller is known to be allowed to name the encoder: the error tells that
+    there is a job.
+
+    Args:
+        records: The jobs.
+        name: The encoder that the request names.
+
+    Raises:
+        Conflict: It is being made (`encoder_not_ready`), with its phase and progress.
+        EncoderNotFound: It could not be made, and why; or nothing is known of it.
+    """
+    try:
+        yield
+    except EncoderNotFound as error:
+        record = name and records.get(EncoderRecord, EncoderRecord.id == name)
+        if not record or record.status == PUBLISHED:  # another name was not found
+            raise
+        if record.status in PENDING:
+            raise Conflict(
+                f"Encoder {name!r} is being made ({record.phase}, {record.progress} %): follow "
+                f"/v1/encoders/{name} and send the request again once it is published.",
+                param=error.param,
+                code="encoder_not_ready",
+                headers={"x-should-retry": "false"},  # it takes longer than a client's retries
+            ) from error
+        assert record.status == FAILED
+        raise EncoderNotFound(
+            f"There is no encoder {name!r}: it could not be made. {record.error_message}",
+            param=error.param,
+        ) from error

@@ -1,0 +1,154 @@
+"""The keys that a server accepts now: those of its keys file and those of its database.
+
+A thread reads both again every second, so that a new key is accepted, and a revoked one refused,
+without a restart. No request waits for the database.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Lock, Thread
+from typing import Any
+
+from pydantic import ValidationError
+
+from server.auth.keys import Caller, Key, Keyring, secret_of
+from server.auth.keys_file import KeysFile
+from server.errors import NotReady, Unauthorized
+
+log = logging.getLogger(__name__)
+
+REFRESH_INTERVAL_S = 1.0
+KEPT_S = 300.0
+"""Time for which the database's keys stay valid while it cannot be read. A key that was revoked
+meanwhile is accepted for no longer."""
+
+Stored = Callable[[], Sequence[tuple[Mapping[str, Any], bool]]]
+"""Returns every key in the database, each with True if it was revoked. Any error means that they
+cannot be read now."""
+
+
+class LiveKeys:
+    """The keys of one server.
+
+    A server is keyed once it has a keys file, or once its database has had a key, even a revoked
+    one. It stays keyed until it ends. While it is not known if the database has keys, it counts as
+    keyed, and no key is accepted.
+
+    Args:
+        file: The keys file; None for none.
+        stored: Reads the keys of the database.
+        clock: Seconds of a clock that never goes back.
+
+    Raises:
+        KeysInvalid: The keys file cannot be used.
+    """
+
+    def __init__(
+        self, file: Path | None, stored: Stored, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._file = None if file is None else KeysFile(file)
+        self._read_stored = stored
+        self._clock = clock
+        self._stored: list[Key] = []
+        self._read_at: float | None = None
+        self._has_had_key = file is not None
+        self._last_error: str | None = None
+        self._declared, self._made = Keyring(), Keyring()
+        self._refreshing = Lock()  # else an older reading could come after a newer one
+        self.refresh()
+
+    @property
+    def is_keyed(self) -> bool:
+        """True if a request needs a key."""
+        return self._has_had_key or self._read_at is None
+
+    def caller(self, authorization: Sequence[str]) -> Caller:
+        """Return the sender of these Authorization headers.
+
+        Raises:
+            Unauthorized: There is no key, or one that is not known, revoked or expired.
+            NotReady: The key may be in the database, which cannot be read.
+        """
+        now = time.time()
+        try:
+            secret = secret_of(authorization)
+        except Unauthorized:
+            if self._read_at is None and self._file is None:
+                raise _unreadable() from None  # perhaps no key is needed
+            raise
+        found = self._declared.find(secret, now)
+        if found is not None:
+            return found
+        if self._read_at is None or self._clock() - self._read_at > KEPT_S:
+            raise _unreadable()
+        found = self._made.find(secret, now)
+        if found is None:
+            raise Unauthorized("This key is not known here.")
+        return found
+
+    def refresh(self) -> None:
+        """Read the file if it has changed, and the database. Keys that cannot be read stay."""
+        with self._refreshing:
+            self._refresh()
+
+    def _refresh(self) -> None:
+        if self._file is not None:
+            self._file.refresh()
+        try:
+            rows = self._read_stored()
+        except Exception as error:
+            if str(error) != self._last_error:
+                log.error("%s Those read before stay valid for %d s.", error, KEPT_S)
+            self._last_error = str(error)
+        else:
+            self._last_error = None
+            self._read_at = self._clock()
+            self._has_had_key |= bool(rows)
+            self._stored = [key for row, revoked in rows if not revoked and (key := _key(row))]
+        declared = self._file.keys if self._file is not None else []
+        names = {key.id for key in declared}
+        self._declared = Keyring(declared)
+        # A key that the file declares is the file's alone, so that the file can also replace it.
+        self._made = Keyring([key for key in self._stored if key.id not in names])
+
+    @contextmanager
+    def watched(self) -> Generator[None]:
+        """Refresh the keys every second for as long as the context lasts."""
+        ended = Event()
+
+        def watch() -> None:
+            while not ended.wait(REFRESH_INTERVAL_S):
+                try:
+                    self.refresh()
+                except Exception:  # the next second may be better
+                    log.exception("the keys could not be refreshed")
+
+        thread = Thread(target=watch, name="palimpsest-keys", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+
+def _unreadable() -> NotReady:
+    return NotReady(
+        "The server's keys cannot be read just now: its database is locked, away or damaged. Its "
+        "log says which.",
+        code="storage_unavailable",
+        headers={"Retry-After": "5"},
+    )
+
+
+def _key(row: Mapping[str, Any]) -> Key | None:
+    try:
+        return Key.model_validate(row)
+    except ValidationError as error:
+        log.error("key %r in the database is refused: %s", row.get("id"), error)
+        return None

@@ -1,0 +1,183 @@
+"""The open connections of one process: how many there may be, and which one goes for a new one.
+
+A connection that waits for its client costs the client nothing. So it is closed after a while, and
+earlier if others need its place: whoever opens many locks out nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import resource
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import IntEnum
+from ipaddress import ip_address
+from typing import Protocol
+
+log = logging.getLogger(__name__)
+
+_RESERVED_DESCRIPTORS = 40
+"""File descriptors that are left for databases, encoders and videos."""
+_FEWEST = 8
+"""Connections that are allowed however few descriptors there are."""
+_TICK_S = 0.5
+
+
+class Stage(IntEnum):
+    """The stages of a connection, in the order in which it gives way to a new one."""
+
+    WAITING = 0
+    """No request, or the headers of one are not complete."""
+    READING = 1
+    """The body is not complete."""
+    ANSWERING = 2
+    """The server has the request: such a connection is never closed for another one."""
+    CLOSING = 3
+
+
+class Connection(Protocol):
+    """A connection, as the register of all sees it."""
+
+    address: str
+    """The client's address; empty for a Unix socket."""
+    since: float
+    """Time of the loop's clock at which its stage began."""
+
+    @property
+    def stage(self) -> Stage:
+        """The stage that the connection is in."""
+        ...
+
+    def check(self, now: float) -> None:
+        """Close the connection if its time is over."""
+        ...
+
+    def end(self) -> None:
+        """Close the connection at once."""
+        ...
+
+
+@dataclass(frozen=True)
+class ConnectionLimits:
+    """Numbers and times of connections. Times are seconds."""
+
+    most: int = 2000
+    """Connections of the process; fewer if it may not open as many files."""
+    most_per_address: int = 200
+    """Connections of one client's address; loopback has no limit, since a proxy may be there."""
+    head_seconds: float = 10.0
+    """Time for a request's headers, from the connection or from their first byte."""
+    linger_seconds: float = 2.0
+    """Time for which the rest of a refused body is thrown away, so that the client reads why."""
+    stalled_seconds: float = 60.0
+    """Time after which an answer is given up of which the client takes nothing."""
+
+
+class Connections:
+    """The register of a process's connections."""
+
+    def __init__(self, limits: ConnectionLimits) -> None:
+        self.limits = limits
+        self._open: dict[Connection, None] = {}
+        self._by_address: Counter[str] = Counter()
+        self._ticking: asyncio.TimerHandle | None = None
+        self.most = limits.most
+        """Connections that are allowed now."""
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def announce(self) -> None:
+        """Raise the limit of open files as far as the system lets us, and log what holds."""
+        _raise_descriptors(self.limits.most + 1024)
+        self._measure()
+        log.info(
+            "up to %d connections at a time, %d from one address; TLS, limits of requests a second "
+            "and floods of connections are a proxy's part (docs/OPERATIONS.md)",
+            self.most,
+            self.limits.most_per_address,
+        )
+
+    def admit(self, connection: Connection) -> bool:
+        """Register a connection, and end others that wait if there are too many.
+
+        Returns:
+            False if there is no place: all the others are being answered.
+        """
+        self._open[connection] = None
+        self._by_address[connection.address] += 1
+        if self._ticking is None:
+            self._tick(asyncio.get_running_loop())
+        if not _is_local(connection.address):
+            over = self._by_address[connection.address] - self.limits.most_per_address
+            if over > 0 and not self._end_one(connection, connection.address):
+                return False
+        return len(self._open) <= self.most or self._end_one(connection, None)
+
+    def leave(self, connection: Connection) -> None:
+        """Remove a connection that is closed."""
+        if connection in self._open:
+            del self._open[connection]
+            self._by_address[connection.address] -= 1
+            if not self._by_address[connection.address]:
+                del self._by_address[connection.address]
+
+    def _end_one(self, newcomer: Connection, address: str | None) -> bool:
+        """End the connection that has waited longest, of this address or of any."""
+        waiting = (
+            other
+            for other in self._open
+            if other is not newcomer
+            and other.stage < Stage.ANSWERING
+            and (address is None or other.address == address)
+        )
+        oldest = min(waiting, key=lambda other: (other.stage, other.since), default=None)
+        if oldest is None:
+            return False
+        oldest.end()
+        self.leave(oldest)
+        return True
+
+    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        for connection in list(self._open):
+            connection.check(now)
+        if self._open:
+            self._measure()
+            self._ticking = loop.call_later(_TICK_S, self._tick, loop)
+        else:
+            self._ticking = None
+
+    def _measure(self) -> None:
+        """Set the number of connections to what the open files leave."""
+        allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if allowed == resource.RLIM_INFINITY:
+            return
+        left = allowed - max(0, _open_files() - len(self._open)) - _RESERVED_DESCRIPTORS
+        self.most = max(_FEWEST, min(self.limits.most, left))
+
+
+def _open_files() -> int:
+    try:
+        return len(os.listdir("/proc/self/fd"))
+    except OSError:  # not Linux, or no descriptor is left to look
+        return 64
+
+
+def _raise_descriptors(wanted: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = resource.RLIM_INFINITY
+    if soft != unlimited and soft < wanted:
+        with suppress(OSError, ValueError):
+            most = wanted if hard == unlimited else min(wanted, hard)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def _is_local(address: str) -> bool:
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return True  # a Unix socket

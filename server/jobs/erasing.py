@@ -1,0 +1,42 @@
+"""Erasing of a tenant: everything that the server stores about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import delete
+
+from server.jobs.context import JobContext
+from server.jobs.encoder import remove_encoder_job
+from server.jobs.video import remove_video
+from server.storage.database import Database
+from server.storage.key_rows import RateRow, UsageRow
+from server.storage.records import EncoderRecord, VideoRecord
+
+
+@dataclass(frozen=True)
+class ErasedCounts:
+    """Numbers of what was removed."""
+
+    videos: int
+    encoder_jobs: int
+
+
+def erase(context: JobContext, database: Database, owner: str) -> ErasedCounts:
+    """Remove a tenant's videos with their files, its records, its usage.
+
+    Jobs that are under way are cancelled. Published encoders stay: they are the operator's. The
+    database is rewritten, so that the bytes of what was removed are not in it any more. The key has
+    to be revoked before, or the tenant can go on.
+    """
+    videos = context.records.all(VideoRecord, VideoRecord.owner == owner)
+    for video in videos:
+        remove_video(context, video)
+    encoders = context.records.all(EncoderRecord, EncoderRecord.owner == owner)
+    for encoder in encoders:
+        remove_encoder_job(context, encoder)
+    with database.writing() as session:
+        session.execute(delete(UsageRow).where(UsageRow.owner == owner))
+        session.execute(delete(RateRow).where(RateRow.owner == owner))
+    database.scrub()
+    return ErasedCounts(len(videos), len(encoders))

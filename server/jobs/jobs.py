@@ -1,0 +1,96 @@
+"""Durable jobs of one server.
+
+A job is a row of `server.storage.records`. Its commit is all that accepts it; the dispatcher starts
+it, and takes it up again after a kill. Steps are idempotent, and a job's row ends once.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from server.auth.keys import LOCAL
+from server.jobs.context import JobContext
+from server.jobs.dispatcher import Dispatcher
+from server.jobs.encoder import remove_encoder_job
+from server.jobs.housekeeping import Housekeeping
+from server.jobs.video import remove_video
+from server.jobs.workspace import Workspace
+from server.outage import brief, is_outage
+from server.storage.job_queue import JobQueue
+from server.storage.records import PENDING, EncoderRecord, JobRecord, VideoRecord
+
+log = logging.getLogger(__name__)
+
+STOP_TIMEOUT_S = 3.0
+"""Time that running jobs get to end when the server stops. The next start takes up the others."""
+
+
+class Jobs:
+    """The jobs of one server: started, stopped and removed.
+
+    Args:
+        context: Parts of the server that the jobs use.
+        queue: The pending rows.
+    """
+
+    def __init__(self, context: JobContext, queue: JobQueue) -> None:
+        self.context = context
+        self._dispatcher = Dispatcher(context, queue, self.limit_of)
+        self._housekeeping = Housekeeping(context)
+
+    def start(self) -> None:
+        """Start work on unfinished jobs, and on what is accepted from now on."""
+        try:
+            # No request is being accepted yet, so no workspace is too young to be a leftover.
+            encoders = self.context.records.all(EncoderRecord, EncoderRecord.status.in_(PENDING))
+            Workspace.sweep(self.context.work_dir, {record.job_id for record in encoders})
+        except Exception as error:
+            if not (is_outage(error) or isinstance(error, OSError)):
+                raise
+            log.warning("leftovers stay for now: %s", brief(error))
+        self._dispatcher.start()
+        self._housekeeping.start()
+
+    def stop(self) -> None:
+        """Stop within about 5 seconds. `JobContext.stopping` must be set, and the engine stopped.
+
+        The next start takes up the pending jobs.
+        """
+        self._dispatcher.stop(STOP_TIMEOUT_S)
+        self._housekeeping.stop(1.0)
+        self.context.encode_pool.shutdown(wait=False, cancel_futures=True)
+
+    def wake(self) -> None:
+        """Start accepted jobs now, where there is room. Without it they start a little later."""
+        self._dispatcher.wake()
+
+    def limit_of(self, owner: str) -> int:
+        """Return the number of an owner's videos that may be in flight."""
+        settings = self.context.settings
+        if settings.videos_in_flight_per_key is not None:
+            return min(settings.videos_in_flight_per_key, settings.videos_in_flight)
+        if owner == LOCAL.id:
+            return settings.videos_in_flight  # a server without keys: nobody else could come
+        return max(1, settings.videos_in_flight // 2)
+
+    def remove(self, record: JobRecord) -> None:
+        """Delete a job: its row, its work in the engine, its files.
+
+        A published encoder stays in the store. Files that cannot be removed just now are removed
+        by the housekeeping.
+
+        Raises:
+            Exception: The row could not be deleted. Then nothing was.
+        """
+        if isinstance(record, VideoRecord):
+            remove_video(self.context, record)
+        else:
+            remove_encoder_job(self.context, record)
+        self._dispatcher.wake()
+
+    def workspace(self, record: EncoderRecord) -> Workspace:
+        """Return the workspace of an encoder job that is not accepted yet.
+
+        Its writes do not wait for storage: the request is refused instead.
+        """
+        return Workspace(self.context.work_dir, record.job_id)

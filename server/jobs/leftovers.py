@@ -1,0 +1,108 @@
+"""Leftovers of killed servers, and records that disagree with what is stored.
+
+Every leftover is told from work that is going on: by a record that is pending, by a lock on the
+store, or for temporary files by their age. So a sweep may run at any time.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from encoders.atomic_files import drafts, is_older, remove_tree
+from server.jobs.context import JobContext
+from server.jobs.workspace import Workspace
+from server.storage.records import PENDING, PUBLISHED, EncoderRecord, VideoRecord
+
+if TYPE_CHECKING:
+    from server.loaded import Loaded
+
+log = logging.getLogger(__name__)
+
+INTERVAL_S = 600.0
+"""Time between two sweeps: one reads the names of all files and all cards."""
+_STORES = ("encoders", "drafts")
+"""Folders that their stores sweep."""
+_DRAFT_AGE_S = 3600.0
+"""Age from which a temporary file of this run is a leftover."""
+
+
+class Leftovers:
+    """Sweep of everything that nobody will finish or use: now and then, and first of all at start.
+
+    Args:
+        context: The server's. Its data directory is locked, so that whatever is older than the lock
+            was left by an earlier server.
+    """
+
+    def __init__(self, context: JobContext) -> None:
+        self._context = context
+        self._next = self._next_stores = 0.0
+
+    def sweep(self, now: float) -> None:
+        """Sweep what is due; the stores only once the models, and so the stores, are loaded."""
+        if now >= self._next:
+            self._next = now + INTERVAL_S
+            self._sweep_files(now)
+        loaded = self._context.loaded()
+        if loaded is None:
+            return
+        if now >= self._next_stores:
+            self._next_stores = now + INTERVAL_S
+            _noted("encoders", loaded.store.sweep())
+            _noted("staged encoders", loaded.staging.sweep_ended(self._encoders_in_making))
+        free_ids_of_lost_encoders(self._context, loaded)
+
+    def _sweep_files(self, now: float) -> None:
+        context, records = self._context, self._context.records
+        before = max(now - _DRAFT_AGE_S, self._locked_at())
+        _noted(
+            "videos",
+            context.files.sweep(lambda: {one.id for one in records.all(VideoRecord)}, before),
+        )
+        pending = records.all(EncoderRecord, EncoderRecord.status.in_(PENDING))
+        jobs = {record.job_id for record in pending}
+        _noted("workspaces", Workspace.sweep(context.work_dir, jobs, before))
+        gone = [
+            path
+            for folder in context.settings.data_dir.iterdir()
+            if folder.is_dir() and folder.name not in _STORES
+            for path in drafts(folder)
+            if is_older(path, before)
+        ]
+        for path in gone:
+            remove_tree(path)
+        _noted("temporary files", [path.name for path in gone])
+
+    def _encoders_in_making(self) -> set[str]:
+        records = self._context.records
+        pending = records.all(EncoderRecord, EncoderRecord.status.in_(PENDING))
+        return {record.id for record in pending}
+
+    def _locked_at(self) -> float:
+        """Return the start of this server by the clock of the data's own file system."""
+        try:
+            return (self._context.settings.data_dir / "server.lock").stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+
+
+def free_ids_of_lost_encoders(context: JobContext, loaded: Loaded) -> None:
+    """Remove the records of published encoders that are not in the store any more.
+
+    The card is created before the record says `published`, so the encoder was removed since, by
+    other means than this server. Without this its id could neither be used nor deleted.
+    """
+    if not (context.settings.data_dir / "encoders").is_dir():
+        return  # the whole store is away, which says nothing about one encoder
+    published = context.records.all(EncoderRecord, EncoderRecord.status == PUBLISHED)
+    stored = set(loaded.store.ids()) if published else set[str]()
+    for record in published:
+        if record.id not in stored:
+            log.warning("encoder %s is not in the store any more: its record goes", record.id)
+            context.records.remove(record)
+
+
+def _noted(what: str, removed: list[str]) -> None:
+    if removed:
+        log.info("removed leftovers: %s", what, extra={"removed": removed[:20]})

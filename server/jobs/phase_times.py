@@ -1,0 +1,110 @@
+"""Times of an encoder's phases: expected at first, then measured.
+
+A phase's time is its amount of work times the seconds that a unit took last: an image, a step of
+the optimisation, or a figure that the judge decides.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from server.storage.records import EncoderRecord
+from unlearn.settings import UnlearnSettings
+
+_EXPECTED_SECONDS: Mapping[str, float] = {"images": 1.0, "optimising": 0.25, "judging": 16.0}
+"""Seconds of a unit of each phase, of the built-in model on two cores. Only their proportions
+matter: the first phase that has work is measured, and the others are scaled to it."""
+_USUAL_PROBES = 12
+"""Probes of a figure after which a good encoder's judging is usually decided."""
+_IMAGES = 4
+"""Images made for a concept."""
+_LEAST_SHARE = 0.05
+"""Share of a phase after which its time can be told from what has passed."""
+
+Clock = Callable[[], float]
+
+
+class PhaseTimes:
+    """Seconds that a unit of each phase took, as the last jobs of this process measured them."""
+
+    def __init__(self, clock: Clock = time.monotonic) -> None:
+        self.clock = clock
+        self.measured: dict[str, float] = {}
+
+    def begin(self, record: EncoderRecord, phase: str) -> PhaseTiming:
+        """Return the timing of a job's phase that begins now, or goes on after a restart."""
+        return PhaseTiming(self, record, phase)
+
+    def seconds_of_unit(self, phase: str) -> float:
+        """Return the measured seconds; without any, the expected ones scaled to what is known."""
+        if phase in self.measured:
+            return self.measured[phase]
+        ratios = [seconds / _EXPECTED_SECONDS[name] for name, seconds in self.measured.items()]
+        return _EXPECTED_SECONDS[phase] * (sum(ratios) / len(ratios) if ratios else 1.0)
+
+
+class PhaseTiming:
+    """The time of one phase of one job, and of the phases around it."""
+
+    def __init__(self, times: PhaseTimes, record: EncoderRecord, phase: str) -> None:
+        self._times = times
+        self._phase = phase
+        self._work = work_of(record)
+        self._usual = min(1.0, _USUAL_PROBES / int(record.gate.get("max_probes", _USUAL_PROBES)))
+        self._began: tuple[float, float] | None = None
+        self._done = 0.0
+
+    def passed(self, share: float) -> float:
+        """Return the share of the job's expected time that has passed, 0 to 1.
+
+        Args:
+            share: Share of the phase that is done; of judging, of the probes that may be asked.
+        """
+        now = self._times.clock()
+        self._done = self._time_share(share)
+        if self._began is None:
+            self._began = now, self._done
+        began, done_before = self._began
+        progressed = self._done - done_before
+        if progressed >= _LEAST_SHARE and now > began and self._work[self._phase]:
+            seconds = (now - began) / progressed
+            self._times.measured[self._phase] = seconds / self._work[self._phase]
+        seconds = self._seconds()
+        names = list(seconds)
+        before = sum(seconds[name] for name in names[: names.index(self._phase)])
+        whole = sum(seconds.values())
+        return (before + self._done * seconds[self._phase]) / whole if whole else self._done
+
+    def seconds_left(self) -> int | None:
+        """Return the estimate of the time to the job's end; None while nothing is measured."""
+        if not self._times.measured:
+            return None
+        seconds = self._seconds()
+        names = list(seconds)
+        after = sum(seconds[name] for name in names[names.index(self._phase) + 1 :])
+        return round((1 - self._done) * seconds[self._phase] + after)
+
+    def _seconds(self) -> dict[str, float]:
+        return {
+            name: amount * self._times.seconds_of_unit(name) for name, amount in self._work.items()
+        }
+
+    def _time_share(self, share: float) -> float:
+        """Return the share of the phase's usual time. Judging mostly ends before all are asked."""
+        if self._phase != "judging" or self._usual == 1.0:
+            return share
+        most = 0.9  # what is asked beyond the usual number shares the last tenth
+        if share <= most * self._usual:
+            return share / self._usual
+        return most + (1 - most) * (share - most * self._usual) / (1 - most * self._usual)
+
+
+def work_of(record: EncoderRecord) -> dict[str, float]:
+    """Return the amount of work in each phase of a job; 0 for one that has nothing to do."""
+    concepts = len(record.concepts)
+    if record.judges is not None:  # an encoder that exists
+        return {"images": 0, "optimising": 0, "judging": 1 + concepts}
+    settings = UnlearnSettings.from_json(record.settings)
+    images = _IMAGES * concepts if settings.method_spec.learns_from_images else 0
+    return {"images": images, "optimising": settings.schedule().steps, "judging": 1 + concepts}

@@ -1,0 +1,45 @@
+"""Everything that a server has stored in its data directory, opened and brought up to date."""
+
+from __future__ import annotations
+
+from server.settings import Settings
+from server.storage.alias_files import import_alias_files
+from server.storage.alias_table import AliasTable
+from server.storage.database import Database
+from server.storage.jobs_file import check_jobs, jobs_file
+from server.storage.private_files import tighten
+from server.storage.record_store import RecordStore
+from server.storage.video_files import VideoFiles
+
+
+class DataDirectory:
+    """The databases and folders of one server. The caller holds the directory's lock.
+
+    Raises:
+        DatabaseUnusable: A database is damaged, another program's or a newer version's, or cannot
+            be opened. The message names the file and the remedy.
+        StorageAway: The storage is full, locked or away just now.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        folder = settings.data_dir
+        tighten(folder)
+        self.jobs_file = jobs_file(folder / "jobs.sqlite")
+        """DBOS's database."""
+        check_jobs(self.jobs_file)
+        self.database = Database(settings.database, jobs=self.jobs_file.path)
+        try:
+            with self.database.file.explained():
+                self.records = RecordStore(self.database)
+                self.aliases = AliasTable(self.database)
+                import_alias_files(folder / "encoders", self.aliases)
+                self.files = VideoFiles(folder / "videos")
+                for name in ("encoders", "drafts", "base-clips"):
+                    (folder / name).mkdir(exist_ok=True)
+        except Exception:
+            self.database.close()
+            raise
+
+    def close(self) -> None:
+        """Close the database."""
+        self.database.close()

@@ -1,0 +1,1 @@
+"""Migrations of the database by Alembic: `env.py` runs the revisions in `versions/`."""

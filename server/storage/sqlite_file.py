@@ -1,0 +1,160 @@
+"""Check of an SQLite file before it is used, and the meaning of SQLite's errors."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from collections.abc import Collection, Generator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from encoders import PalimpsestError
+
+_AWAY = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_NOMEM,
+}
+_AWAY_ERRNO = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.EIO,
+    errno.ENOMEM,
+    errno.EAGAIN,
+    errno.ESTALE,
+}
+_DAMAGED = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FORMAT}
+_BUSY_TIMEOUT_S = 5
+_SMALLEST_BYTES = 512
+_COLUMNS = "SELECT name FROM pragma_table_info(?)"
+
+
+class DatabaseUnusable(PalimpsestError):
+    """Error: a database cannot be used until an operator has done something."""
+
+    code = "load_failed"
+
+
+class StorageAway(PalimpsestError):
+    """Error: the storage cannot be used just now: it is full, locked or away. Try again."""
+
+    code = "storage_unavailable"
+
+
+class SqliteFile:
+    """One SQLite file, with the words of its errors.
+
+    Args:
+        path: The file, which need not exist.
+        remedy: An operator's remedy if the content cannot be used, as a clause.
+    """
+
+    def __init__(self, path: Path, *, remedy: str) -> None:
+        self.path = path
+        self._remedy = remedy
+
+    def tables(self) -> dict[str, set[str]]:
+        """Check that the file can be read and written, and return table → names of its columns.
+
+        A file that is absent or empty has no tables.
+
+        Raises:
+            DatabaseUnusable: The file is damaged, no SQLite file, or cannot be opened or written.
+            StorageAway: It cannot be used just now.
+        """
+        with self.explained():
+            if self.path.exists() and not self.path.is_file():
+                raise self.unusable("is not a file")
+            # SQLite takes a file that is shorter than any database for an empty one.
+            if self.path.exists() and 0 < self.path.stat().st_size < _SMALLEST_BYTES:
+                raise self.unusable("is damaged or no SQLite database")
+            with closing(sqlite3.connect(self.path, timeout=_BUSY_TIMEOUT_S)) as connection:
+                connection.isolation_level = None
+                found = connection.execute("PRAGMA quick_check(1)").fetchone()
+                if found != ("ok",):
+                    raise self.unusable("is damaged")
+                connection.execute("BEGIN IMMEDIATE")
+                # A write, undone: BEGIN alone does not fail on a file that cannot be written.
+                connection.execute("CREATE TABLE palimpsest_check (number)")
+                connection.execute("ROLLBACK")
+                names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+                return {
+                    name: {row[0] for row in connection.execute(_COLUMNS, (name,))}
+                    for (name,) in names.fetchall()
+                    if not name.startswith("sqlite_")
+                }
+
+    def value(self, query: str) -> object:
+        """Return the first value of a query; None if it has no rows."""
+        with self.explained(), closing(sqlite3.connect(self.path)) as connection:
+            row = connection.execute(query).fetchone()
+        return None if row is None else row[0]
+
+    def unusable(self, fault: str) -> DatabaseUnusable:
+        """Return the error for a file whose content cannot be used."""
+        return DatabaseUnusable(f"{self.path} {fault}: {self._remedy}.")
+
+    @contextmanager
+    def explained(self) -> Generator[None]:
+        """Turn SQLite's and the system's errors inside the block into one of this module's.
+
+        Raises:
+            DatabaseUnusable: An operator has to do something.
+            StorageAway: Trying again may help.
+        """
+        try:
+            yield
+        except PalimpsestError:
+            raise
+        except Exception as error:
+            raise self._meaning(error) from error
+
+    def _meaning(self, error: Exception) -> Exception:
+        cause = _cause(error)
+        if cause is None:
+            return error
+        if isinstance(cause, OSError):
+            if cause.errno in _AWAY_ERRNO:
+                return StorageAway(f"{self.path} cannot be used just now: {cause.strerror}.")
+            return self._unopenable(str(cause.strerror))
+        code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+        if code in _AWAY:
+            return StorageAway(f"{self.path} cannot be used just now: {cause}.")
+        if code in _DAMAGED:
+            return self.unusable(f"is damaged or no SQLite database ({cause})")
+        if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+            return self._unopenable(str(cause))
+        return self.unusable(f"cannot be used ({cause})")
+
+    def _unopenable(self, reason: str) -> DatabaseUnusable:
+        return DatabaseUnusable(
+            f"{self.path} cannot be opened for writing ({reason}): give this user the right to "
+            "read and write the file and its folder."
+        )
+
+
+def lacking(tables: dict[str, set[str]], wanted: dict[str, Collection[str]]) -> str | None:
+    """Return the first table or column of `wanted` that `tables` lacks; None if there is none."""
+    for table, columns in wanted.items():
+        if table not in tables:
+            return table
+        for column in columns:
+            if column not in tables[table]:
+                return f"{table}.{column}"
+    return None
+
+
+def _cause(error: BaseException | None) -> sqlite3.Error | OSError | None:
+    """Return the error of SQLite or the system that another error comes from."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, sqlite3.Error | OSError):
+            return error
+        seen.add(id(error))
+        error = getattr(error, "orig", None) or error.__cause__ or error.__context__
+    return None

@@ -1,0 +1,57 @@
+"""Keys in the database, as the guard reads them: every second, with nothing but `sqlite3`.
+
+The guard's process needs them before it has imported anything large, and BentoML's parent before
+there is a database. So this reads the table as it is, and never creates or changes the database.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+_BUSY_TIMEOUT_S = 0.5
+_COLUMNS = ("id", "sha256", "role", "encoders", "default_encoder", "limits", "expires_at")
+
+
+class KeysUnreadable(Exception):
+    """The database is locked, away or damaged, so its keys cannot be read now."""
+
+
+def stored_keys(database: Path) -> Sequence[tuple[dict[str, Any], bool]]:
+    """Return every key that was ever made, each with True if it was revoked.
+
+    A database that does not exist, or that is older than keys, has none.
+
+    Args:
+        database: The database's file.
+
+    Raises:
+        KeysUnreadable: It is there and cannot be read.
+    """
+    if not database.exists():
+        return []
+    try:
+        uri = f"file:{quote(str(database.absolute()))}?mode=ro"
+        connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_TIMEOUT_S)
+        try:
+            has_table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'keys'"
+            if connection.execute(has_table).fetchone() is None:
+                return []
+            query = f"SELECT {', '.join(_COLUMNS)}, revoked_at FROM keys ORDER BY id"
+            rows = connection.execute(query).fetchall()
+        finally:
+            connection.close()
+        return [(_entry(row), row[-1] is not None) for row in rows]
+    except (sqlite3.Error, OSError, ValueError) as error:
+        raise KeysUnreadable(f"The keys in {database} cannot be read: {error}") from error
+
+
+def _entry(row: Sequence[Any]) -> dict[str, Any]:
+    entry = dict(zip(_COLUMNS, row, strict=False))
+    for name in ("encoders", "limits"):
+        entry[name] = None if entry[name] is None else json.loads(entry[name])
+    return entry | {"limits": entry["limits"] or {}}

@@ -1,0 +1,92 @@
+"""Upgrade of the database: brings an earlier version's tables to this version's, by Alembic."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine
+
+from server.storage.schema import Base
+from server.storage.sqlite_file import DatabaseUnusable, SqliteFile, lacking
+
+log = logging.getLogger(__name__)
+
+_MIGRATIONS = Path(__file__).with_name("migrations")
+_VERSION_TABLE = "alembic_version"
+State = Literal["new", "earlier", "current"]
+
+_JOB = (
+    *("sequence", "id", "owner", "attempt", "status", "progress", "created_at", "completed_at"),
+    *("error_code", "error_message", "idempotency_key", "request_hash"),
+)
+_FIRST: Mapping[str, tuple[str, ...]] = {
+    "videos": (
+        *_JOB,
+        *("model", "prompt", "negative_prompt", "encoder_id", "encoder_digest", "seed", "steps"),
+        *("guidance", "frames", "fps", "width", "height"),
+    ),
+    "encoder_jobs": (*_JOB, "job_id", "settings", "phase", "phases", "measures"),
+}
+"""Columns that every version's tables have had, before there were revisions too."""
+
+
+def check_records(file: SqliteFile, *, has_jobs: bool) -> State:
+    """Check that the file is a database that `upgrade` can bring to this version's tables.
+
+    Args:
+        file: The database.
+        has_jobs: True if DBOS's database beside it holds something.
+
+    Returns:
+        "new" if it has no tables, "earlier" if `upgrade` has to change some, else "current".
+
+    Raises:
+        DatabaseUnusable: It is damaged, another program's, a newer version's, or lost its content.
+        StorageAway: It cannot be used just now.
+    """
+    tables = file.tables()
+    if not tables:
+        if has_jobs:
+            raise file.unusable("is absent or empty, although jobs.sqlite beside it is not")
+        return "new"
+    if _VERSION_TABLE not in tables:
+        if lacking(tables, dict(_FIRST)) is not None:
+            raise file.unusable("is not a database of Palimpsest")
+        return "earlier"
+    revision = file.value(f"SELECT version_num FROM {_VERSION_TABLE}")
+    script = ScriptDirectory(str(_MIGRATIONS))
+    if revision not in {known.revision for known in script.walk_revisions()}:
+        if lacking(tables, dict(_FIRST)) is not None:
+            raise file.unusable("is not a database of Palimpsest")
+        raise DatabaseUnusable(
+            f"{file.path} was written by a newer version of Palimpsest (revision {revision!r}): "
+            "install that version or a later one, or restore the backup made before its upgrade."
+        )
+    if revision != script.get_current_head():
+        return "earlier"
+    wanted = {table.name: table.columns.keys() for table in Base.metadata.sorted_tables}
+    missing = lacking(tables, dict(wanted))
+    if missing is not None:
+        raise file.unusable(f"is damaged ({missing} is missing)")
+    return "current"
+
+
+def upgrade(writer: Engine) -> None:
+    """Run the revisions that the database lacks, in one transaction.
+
+    A process that is killed meanwhile leaves the tables as they were.
+
+    Args:
+        writer: The engine whose transactions take the database's lock when they begin.
+    """
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    with writer.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")

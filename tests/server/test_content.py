@@ -1,0 +1,187 @@
+"""A finished video's files: kept by clients, and whole even while the video is deleted."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from email.utils import formatdate, parsedate_to_datetime
+from typing import Any
+
+import pytest
+
+from server.storage.record_store import RecordStore
+from server.storage.records import VideoRecord
+from tests.server.conftest import MakeClient
+from tests.server.help import Client, assert_error, device_held, wait_for
+from video import clip
+
+BODY = {"prompt": "a meadow", "steps": 1, "frames": 1}
+
+
+@pytest.fixture(scope="module")
+def client(make_client: MakeClient) -> Client:
+    return make_client()
+
+
+def made(client: Client) -> str:
+    video_id: str = client.post("/v1/videos", json=BODY).json()["id"]
+    assert wait_for(client, f"/v1/videos/{video_id}")["status"] == "completed"
+    return f"/v1/videos/{video_id}/content"
+
+
+@pytest.fixture(scope="module")
+def content(client: Client) -> str:
+    """Return the path of a clip."""
+    return made(client)
+
+
+@pytest.mark.parametrize("variant", ["video", "thumbnail", "spritesheet"])
+def test_a_client_that_has_a_file_is_not_sent_it_again(
+    client: Client, content: str, variant: str
+) -> None:
+    url = f"{content}?variant={variant}"
+    first = client.get(url)
+    tag, date = first.headers["etag"], first.headers["last-modified"]
+    assert first.headers["cache-control"].startswith("private, max-age=")
+    assert "immutable" in first.headers["cache-control"]
+    later = formatdate(parsedate_to_datetime(date).timestamp() + 60, usegmt=True)
+    for known in (
+        {"If-None-Match": tag},
+        {"If-None-Match": f'"x", W/{tag}'},
+        {"If-None-Match": "*"},
+        {"If-Modified-Since": date},
+        {"If-Modified-Since": later},
+    ):
+        for method in ("GET", "HEAD"):
+            answer = client.request(method, url, headers=known)
+            assert (answer.status_code, answer.content) == (304, b""), known
+            assert answer.headers["etag"] == tag
+            assert answer.headers["cache-control"] == first.headers["cache-control"]
+    earlier = formatdate(parsedate_to_datetime(date).timestamp() - 60, usegmt=True)
+    for unknown in (
+        {"If-None-Match": '"x"'},
+        {"If-None-Match": '"x"', "If-Modified-Since": later},  # the tag decides
+        {"If-Modified-Since": earlier},
+        {"If-Modified-Since": "yesterday"},
+        {"If-Modified-Since": "Mon, 32 Jan 99999 99:99:99 GMT"},
+    ):
+        assert client.get(url, headers=unknown).content == first.content, unknown
+    other = {"video": "thumbnail"}.get(variant, "video")
+    assert client.get(f"{content}?variant={other}").headers["etag"] != tag
+
+
+def test_a_browser_shows_a_clip_or_saves_it(client: Client, content: str) -> None:
+    name = f'filename="{content.split("/")[3]}.mp4"'
+    assert client.get(content).headers["content-disposition"] == f"inline; {name}"
+    saved = client.get(f"{content}?download=1").headers["content-disposition"]
+    assert saved == f"attachment; {name}"
+    assert_error(client.get(f"{content}?download=perhaps"), 400)
+
+
+def test_ranges_are_served_and_nonsense_is_no_fault_of_the_server(
+    client: Client, content: str
+) -> None:
+    whole = client.get(content)
+    size = len(whole.content)
+
+    def ask(what: str, **headers: str) -> Any:
+        return client.get(content, headers={"Range": what, **headers})
+
+    assert (ask("bytes=0-9").status_code, ask("bytes=0-9").content) == (206, whole.content[:10])
+    assert ask("bytes=-10").content == whole.content[-10:]
+    assert ask("bytes=10-").content == whole.content[10:]
+    assert ask("bytes=0-9", **{"If-Range": whole.headers["etag"]}).status_code == 206
+    assert ask("bytes=0-9", **{"If-Range": '"other"'}).status_code == 200
+    two = ask("bytes=0-1,5-6")
+    assert two.status_code == 206
+    assert two.headers["content-type"].startswith("multipart/byteranges")
+    assert_error(ask(f"bytes={size}-"), 416)
+    short = [
+        "bytes",
+        "bytes=",
+        "bytes=-",
+        "bytes=5-1",
+        "x=0-1",
+        "bytes=a-b",
+        "bytes=--1",
+        "bytes=²-³",
+        "=",
+        ",",
+    ]
+    for what in (*short, "bytes=" + "0-0," * 500, "bytes=" + "9" * 5000 + "-"):
+        answer = client.get(content, headers={b"Range": what.encode("latin-1")})
+        assert answer.status_code in (200, 206, 400, 416), what
+
+
+def test_a_clip_that_is_deleted_meanwhile_is_whole_or_absent(client: Client) -> None:
+    seen: Counter[int] = Counter()
+    for _ in range(6):
+        url = made(client)
+        start = threading.Barrier(8)
+
+        def get(url: str = url, start: threading.Barrier = start) -> Any:
+            start.wait()
+            return client.get(url)
+
+        def delete(url: str = url, start: threading.Barrier = start) -> Any:
+            start.wait()
+            return client.delete(url.removesuffix("/content"))
+
+        with ThreadPoolExecutor(8) as pool:
+            answers = [pool.submit(work) for work in [get] * 6 + [delete] * 2]
+        for got in answers[:6]:
+            answer = got.result()
+            seen[answer.status_code] += 1
+            if answer.status_code == 200:
+                assert clip.decode_mp4(answer.content).shape[0] == 1
+            else:
+                assert_error(answer, 404)
+        assert {answer.result().status_code for answer in answers[6:]} <= {200, 404}
+    assert seen[404] > 0
+
+
+def test_a_file_that_goes_between_the_row_and_the_answer_is_absent(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = made(client)
+    get = RecordStore.get
+
+    def get_and_expire(store: RecordStore, *arguments: Any) -> Any:
+        found = get(store, *arguments)
+        if isinstance(found, VideoRecord):
+            client.runtime.files.delete(found.id)
+        return found
+
+    monkeypatch.setattr(RecordStore, "get", get_and_expire)
+    assert_error(client.get(url), 404, code="content_gone")
+
+
+def test_waiting_past_the_deadline_is_no_fault_of_the_server(client: Client) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with device_held(client.runtime):
+            body = {**BODY, "deadline_after": 1}
+            waiting = pool.submit(client.post, "/v1/videos/sync", json=body)
+            until = time.monotonic() + 2.1
+            while not pending(client) or time.monotonic() < until:
+                time.sleep(0.05)
+        answer = waiting.result()
+    assert_error(answer, 409, code="deadline_exceeded")
+    assert answer.headers["x-should-retry"] == "false"
+
+
+@pytest.mark.parametrize("path", ["/v1/videos/sync", "/generate"])
+def test_waiting_for_a_video_that_is_deleted_ends_with_404(client: Client, path: str) -> None:
+    with device_held(client.runtime), ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(client.post, path, json=BODY)
+        while not (ids := pending(client)):
+            time.sleep(0.02)
+        assert client.delete(f"/v1/videos/{ids[0]}").status_code == 200
+        assert_error(waiting.result(), 404, code="video_deleted", says=ids[0])
+
+
+def pending(client: Client) -> list[str]:
+    """Return the ids of the videos that are not finished."""
+    listed = client.get("/v1/videos?limit=100").json()["data"]
+    return [video["id"] for video in listed if video["status"] in ("queued", "in_progress")]

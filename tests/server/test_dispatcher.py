@@ -1,0 +1,208 @@
+"""The dispatcher: rows are started in fair order, and none is left behind."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.jobs import dispatcher, workflows
+from server.storage.database import Database
+from server.storage.job_queue import JobQueue
+from server.storage.record_store import RecordStore
+from server.storage.records import COMPLETED, FAILED, IN_PROGRESS, QUEUED, VideoRecord
+from tests.server.conftest import MakeClient
+from tests.server.help import SERVER_TIMEOUT_S, Client, bearer, device_held, wait_for, write_keys
+from video import GenerationRequest
+
+QUICK = {"prompt": "pogo in a meadow", "steps": 1, "frames": 1, "seed": 1}
+
+
+def row(name: str, owner: str = "local", **values: Any) -> VideoRecord:
+    fields: dict[str, Any] = {
+        "id": name,
+        "owner": owner,
+        "request_hash": name,
+        "model": "tiny",
+        "prompt": "pogo",
+        "negative_prompt": "",
+        "seed": 1,
+        "steps": 1,
+        "guidance": 1.0,
+        "frames": 1,
+        "fps": 8,
+        "width": 64,
+        "height": 64,
+        "lifetime": 1000,
+    }
+    return VideoRecord(**{**fields, **values})
+
+
+def until(condition: Callable[[], Any], what: str) -> None:
+    end = time.monotonic() + SERVER_TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.02)
+
+
+def begun(client: Client) -> list[str]:
+    """Return a list that collects the owners of the requests given to the engine from now on."""
+    engine, owners = client.runtime.loaded.engine, list[str]()
+    submit = engine.submit
+
+    def noting(request: GenerationRequest, *rest: Any) -> Any:
+        owners.append(request.owner)
+        return submit(request, *rest)
+
+    engine.submit = noting  # type: ignore[method-assign]
+    return owners
+
+
+@pytest.fixture(scope="module")
+def client(make_client: MakeClient) -> Client:
+    return make_client()
+
+
+def test_a_row_alone_is_an_accepted_job(client: Client) -> None:
+    client.runtime.records.accept(row("alone"), limit=100)
+    assert wait_for(client, "/v1/videos/alone")["status"] == "completed"
+
+
+def test_a_job_that_lost_its_workflow_is_taken_up_again(client: Client) -> None:
+    records = client.runtime.records
+    records.accept(row("left", status=IN_PROGRESS, attempt=3), limit=100)
+    done = wait_for(client, "/v1/videos/left")
+    assert done["status"] == "completed"
+    found = records.get(VideoRecord, VideoRecord.id == "left")
+    assert found is not None
+    assert (found.interruptions, found.attempt > 3) == (0, True)
+
+
+def test_a_late_attempt_changes_nothing(tmp_path: Path) -> None:
+    records = RecordStore(Database(tmp_path / "records.sqlite"))
+    late = records.accept(row("twice"), limit=1)
+    now = records.get(VideoRecord, VideoRecord.id == "twice")
+    assert now is not None
+    assert records.change(now, attempt=1)
+    assert not records.change(late, status=FAILED)
+    assert not records.note(late, progress=50)
+    assert not records.is_pending(late)
+    now.attempt = 1
+    assert records.change(now, status=COMPLETED)
+    assert not records.change(now, status=FAILED)
+
+
+def test_a_workflow_that_cannot_be_recorded_is_tried_again(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Take DBOS's tables away while a video is accepted; its work is not lost with them."""
+    path = client.runtime.settings.data_dir / "jobs.sqlite"
+    with sqlite3.connect(path) as other:
+        other.execute("ALTER TABLE workflow_status RENAME TO away")
+    video = client.post("/v1/videos", json=QUICK).json()
+    time.sleep(0.3)
+    assert client.get(f"/v1/videos/{video['id']}").json()["status"] == "queued"
+    with sqlite3.connect(path) as other:
+        other.execute("ALTER TABLE away RENAME TO workflow_status")
+    other.close()
+    assert wait_for(client, f"/v1/videos/{video['id']}")["status"] == "completed"
+
+
+def test_keys_take_turns_whatever_one_has_queued(make_client: MakeClient, tmp_path: Path) -> None:
+    keys = write_keys(
+        tmp_path / "keys.json",
+        greedy={"role": "user", "encoders": ["base"]},
+        modest={"role": "user", "encoders": ["base"]},
+    )
+    client = make_client(keys_file=keys, videos_in_flight=2)
+    owners = begun(client)
+
+    def make(key: str) -> str:
+        answer = client.post("/v1/videos", json=QUICK, headers=bearer(f"secret-{key}"))
+        assert answer.status_code == 200, answer.text
+        return answer.json()["id"]
+
+    with device_held(client.runtime):
+        many = [make("greedy") for _ in range(5)]
+        until(lambda: owners, "no video was started")
+        time.sleep(0.3)
+        assert owners == ["greedy"], "one key may have half of what is in flight"
+        few = [make("modest") for _ in range(2)]
+        until(lambda: len(owners) == 2, "the other key was not started")
+        assert owners == ["greedy", "modest"]
+    for name, key in [(many[-1], "greedy"), (few[-1], "modest")]:
+        wait_for(client, f"/v1/videos/{name}", key=f"secret-{key}")
+    assert sorted(owners[:4]) == ["greedy", "greedy", "modest", "modest"]
+    assert len(owners) == 7
+
+
+def test_only_a_kill_is_an_interruption_and_the_last_one_fails_the_job(
+    make_client: MakeClient, tmp_path: Path
+) -> None:
+    first = make_client(data_dir=tmp_path)
+    with device_held(first.runtime):
+        waiting = first.post("/v1/videos", json=QUICK).json()["id"]
+    wait_for(first, f"/v1/videos/{waiting}")
+    long = {**QUICK, "steps": 40, "frames": 8}
+    stopped = first.post("/v1/videos", json=long).json()["id"]
+    until(lambda: first.get(f"/v1/videos/{stopped}").json()["status"] == "in_progress", "not begun")
+    make_client()  # stops the first server
+    database = Database(tmp_path / "records.sqlite")
+    records, most = RecordStore(database), dispatcher.MAX_INTERRUPTIONS
+    left = records.get(VideoRecord, VideoRecord.id == stopped)
+    assert left is not None
+    assert (left.status, left.interruptions) == (QUEUED, 0)
+    # As kills leave them.
+    records.accept(row("once", status=IN_PROGRESS, interruptions=most - 1), limit=100)
+    records.accept(row("often", status=IN_PROGRESS, interruptions=most), limit=100)
+    records.accept(row("queued", interruptions=most), limit=100)
+    database.close()
+    second = make_client(data_dir=tmp_path)
+    ended = {name: wait_for(second, f"/v1/videos/{name}") for name in ("once", "often", "queued")}
+    assert ended["once"]["status"] == ended["queued"]["status"] == "completed"
+    assert ended["often"]["error"]["code"] == "abandoned"
+    found = second.runtime.records.get(VideoRecord, VideoRecord.id == "once")
+    assert found is not None
+    assert found.interruptions == most
+
+
+def test_a_long_queue_of_one_owner_does_not_slow_the_choice(tmp_path: Path) -> None:
+    database = Database(tmp_path / "records.sqlite")
+    records, queue = RecordStore(database), JobQueue(database)
+    with database.writing() as session:
+        session.add_all(row(f"a{i}", "a") for i in range(3000))
+    records.accept(row("b0", "b"), limit=10_000)
+    records.accept(row("c0", "c", status=COMPLETED), limit=10_000)
+    assert queue.owners(VideoRecord) == [("a", 1), ("b", 3001)]
+    third = queue.oldest(VideoRecord, "a", {"a0", "a1"})
+    assert third is not None
+    assert third.id == "a2"
+    assert queue.oldest(VideoRecord, "c", set()) is None
+    with database.reading() as session:
+        steps = [0]
+        connection = session.connection().connection.driver_connection
+        assert connection is not None
+        connection.set_progress_handler(lambda: steps.__setitem__(0, steps[0] + 1) or 0, 10)
+    queue.owners(VideoRecord)
+    queue.oldest(VideoRecord, "a", set())
+    assert 0 < steps[0] < 100, "it reads more than the first rows of each owner"
+
+
+def test_workflows_of_another_process_are_forgotten(
+    make_client: MakeClient, tmp_path: Path
+) -> None:
+    first = make_client(data_dir=tmp_path)
+    with device_held(first.runtime):
+        first.post("/v1/videos", json=QUICK)
+        until(lambda: workflows.DBOS.list_workflows(status="PENDING"), "no workflow")
+        with sqlite3.connect(tmp_path / "jobs.sqlite") as other:
+            other.execute(
+                "UPDATE workflow_status SET workflow_uuid = 'old', executor_id = 'palimpsest'"
+            )
+        other.close()
+    make_client(data_dir=tmp_path)
+    until(lambda: not workflows.DBOS.list_workflows(status="PENDING"), "it is still there")

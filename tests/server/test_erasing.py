@@ -1,0 +1,116 @@
+"""Retention of prompts, and erasing a tenant: nothing of it is left in any file."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.auth.keys import hash_key
+from server.jobs.housekeeping import sweep
+from server.storage.key_rows import KeyRow, RateRow, UsageRow
+from server.storage.key_table import KeyTable
+from server.storage.records import VideoRecord
+from tests.server.help import Client, assert_error, bearer, device_held, publish, wait_for
+
+MARK = "xyzzymark"
+QUICK = {"prompt": f"pogo {MARK}", "steps": 1, "frames": 1, "seed": 1}
+ACME, BOSS, OTHER = (bearer(f"secret-{name}") for name in ("acme", "boss", "other"))
+
+
+@pytest.fixture(scope="module")
+def server(make_client: Any) -> Client:
+    client: Client = make_client(prompt_retention_seconds=100)
+    table = KeyTable(client.runtime.database)
+    for name in ("acme", "other"):
+        table.add(row(name, role="user", encoders=["no-pogo"]))
+    table.add(row("boss", role="admin", encoders=None))
+    publish(client.runtime, "no-pogo")
+    until = time.monotonic() + 5
+    while client.get("/v1/videos").status_code != 401:  # it has noticed the keys
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    return client
+
+
+def row(name: str, **values: Any) -> KeyRow:
+    return KeyRow(id=name, sha256=hash_key(f"secret-{name}"), limits={}, **values)
+
+
+def files_with(data: Path, text: str) -> list[str]:
+    files = [path for path in data.rglob("*") if path.is_file()]
+    assert len(files) > 3
+    return [str(path) for path in files if text.encode() in path.read_bytes()]
+
+
+def ids(client: Client, key: dict[str, str]) -> list[str]:
+    return [video["id"] for video in client.get("/v1/videos?limit=100", headers=key).json()["data"]]
+
+
+def test_prompts_of_ended_videos_are_taken_out_after_their_time(server: Client) -> None:
+    made = server.post("/v1/videos", json={**QUICK, "prompt": "plugh once"}, headers=OTHER).json()
+    done = wait_for(server, f"/v1/videos/{made['id']}", key="secret-other")
+    context = server.runtime.jobs.context
+    with device_held(server.runtime):
+        waiting = server.post("/v1/videos", json=QUICK, headers=OTHER).json()["id"]
+        sweep(context, now=done["completed_at"] + 99)
+        before = server.get(f"/v1/videos/{made['id']}", headers=OTHER).json()
+        sweep(context, now=done["completed_at"] + 100)
+        after = server.get(f"/v1/videos/{made['id']}", headers=OTHER).json()
+        assert server.get(f"/v1/videos/{waiting}", headers=OTHER).json()["prompt"]
+    assert (before["prompt"], after["prompt"]) == ("plugh once", None)
+    assert {**before, "prompt": None} == after
+    assert server.get(f"/v1/videos/{made['id']}/content", headers=OTHER).status_code == 200
+    server.runtime.database.scrub()
+    assert files_with(server.runtime.settings.data_dir, "plugh once") == []
+
+
+def test_an_erased_tenant_leaves_nothing_and_others_keep_theirs(server: Client) -> None:
+    data = server.runtime.settings.data_dir
+    kept = server.post("/v1/videos", json={**QUICK, "prompt": "a tree"}, headers=OTHER).json()["id"]
+    wait_for(server, f"/v1/videos/{kept}", key="secret-other")
+    headers = {**ACME, "Idempotency-Key": f"key-{MARK}"}
+    done = server.post("/v1/videos", json=QUICK, headers=headers).json()["id"]
+    wait_for(server, f"/v1/videos/{done}", key="secret-acme")
+    with server.runtime.database.writing() as session:
+        session.add(UsageRow(owner="acme", day="2026-11-28", videos=1))
+        session.add(RateRow(owner="acme", kind="requests", window=1, count=1))
+    assert files_with(data, MARK)
+    for caller in (ACME, OTHER):
+        assert_error(server.delete("/v1/tenants/acme", headers=caller), 403, code="forbidden")
+    with device_held(server.runtime):
+        for _ in range(2):
+            assert server.post("/v1/videos", json=QUICK, headers=ACME).status_code == 200
+        answer = server.delete("/v1/tenants/acme", headers=BOSS)
+    assert answer.status_code == 200, answer.text
+    assert answer.json() == {
+        "id": "acme",
+        "object": "tenant.erased",
+        "deleted": True,
+        "videos": 3,
+        "encoder_jobs": 0,
+        "key_revoked": True,
+    }
+    assert_error(server.get("/v1/videos", headers=ACME), 401)
+    assert not (data / "videos" / done).exists()
+    records = server.runtime.records
+    assert records.get(VideoRecord, VideoRecord.owner == "acme") is None
+    with server.runtime.database.reading() as session:
+        assert session.query(UsageRow).all() == session.query(RateRow).all() == []
+    others = set(ids(server, OTHER))
+    for video in others:
+        server.delete(f"/v1/videos/{video}", headers=OTHER)
+    server.runtime.database.scrub()
+    assert kept in others
+    assert files_with(data, MARK) == []
+    again = server.delete("/v1/tenants/acme", headers=BOSS).json()
+    assert (again["videos"], again["key_revoked"]) == (0, True)
+
+
+def test_a_key_does_not_erase_itself_and_an_unknown_tenant_has_nothing(server: Client) -> None:
+    assert_error(server.delete("/v1/tenants/boss", headers=BOSS), 409, code="own_key")
+    assert_error(server.delete("/v1/tenants/..x", headers=BOSS), 400, code="invalid_id")
+    nobody = server.delete("/v1/tenants/nobody", headers=BOSS).json()
+    assert (nobody["videos"], nobody["key_revoked"]) == (0, False)
