@@ -10,6 +10,7 @@ from typing import Any
 from benchmarks.faults.crowding import crowding
 from benchmarks.faults.fairness import fairness
 from benchmarks.faults.kills import kills
+from benchmarks.faults.malformed import malformed
 from benchmarks.faults.outages import outages
 
 
@@ -20,14 +21,16 @@ class FaultSizes:
     kills: int = 50
     outage_s: float = 30.0
     connections: int = 1000
+    requests: int = 10_000
     queued: int = 1000
     rounds: int = 5
 
 
-COARSE = FaultSizes(kills=3, outage_s=5.0, connections=100, queued=20, rounds=2)
+COARSE = FaultSizes(kills=3, outage_s=5.0, connections=100, requests=400, queued=20, rounds=2)
 
 PARTS: Mapping[str, Callable[[Path, FaultSizes], dict[str, Any]]] = {
     "kills": lambda work, sizes: kills(work, sizes.kills),
+    "malformed": lambda work, sizes: malformed(work, sizes.requests),
     "outages": lambda work, sizes: outages(work, sizes.outage_s),
     "crowding": lambda work, sizes: crowding(work, sizes.connections),
     "fairness": lambda work, sizes: fairness(work, sizes.queued, sizes.rounds),
