@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.faults.bodies import BODIES
 from benchmarks.faults.keys import write_keys
-from benchmarks.faults.served import Served, call, resident_mib, served
+from benchmarks.faults.served import Served, call, resident_mib, served, wait_ended
 
 LIVE_S = 1.0
 """Seconds within which `/livez` has to answer."""
@@ -65,7 +65,7 @@ def crowding(work: Path, connections: int) -> dict[str, Any]:
         ).json()["id"]
         with watching(server) as watch:
             detail = _idle(server, connections, b"")
-        state = _ended(server, accepted)
+        state = wait_ended(server, accepted, "modest")["status"]
         judged = _judged(watch, usual, before)
         found["idle connections, 256 descriptors"] = {
             **judged,
@@ -214,17 +214,6 @@ def _get(server: Served, path: str) -> int:
         return answer.status
     finally:
         connection.close()
-
-
-def _ended(server: Served, video: str) -> str:
-    for _ in range(600):
-        status = call(server.url, "GET", f"/v1/videos/{video}", key="secret-modest").json()[
-            "status"
-        ]
-        if status not in ("queued", "in_progress"):
-            return status
-        time.sleep(0.2)
-    return "not ended"
 
 
 def _worker(server: Served) -> Any:

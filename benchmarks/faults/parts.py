@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.faults.access import access
 from benchmarks.faults.crowding import crowding
 from benchmarks.faults.fairness import fairness
 from benchmarks.faults.kills import kills
@@ -22,15 +23,19 @@ class FaultSizes:
     outage_s: float = 30.0
     connections: int = 1000
     requests: int = 10_000
+    spellings: int = 60
     queued: int = 1000
     rounds: int = 5
 
 
-COARSE = FaultSizes(kills=3, outage_s=5.0, connections=100, requests=400, queued=20, rounds=2)
+COARSE = FaultSizes(
+    kills=3, outage_s=5.0, connections=100, requests=400, spellings=4, queued=20, rounds=2
+)
 
 PARTS: Mapping[str, Callable[[Path, FaultSizes], dict[str, Any]]] = {
     "kills": lambda work, sizes: kills(work, sizes.kills),
     "malformed": lambda work, sizes: malformed(work, sizes.requests),
+    "access": lambda work, sizes: access(work, sizes.spellings),
     "outages": lambda work, sizes: outages(work, sizes.outage_s),
     "crowding": lambda work, sizes: crowding(work, sizes.connections),
     "fairness": lambda work, sizes: fairness(work, sizes.queued, sizes.rounds),

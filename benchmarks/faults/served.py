@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
@@ -21,6 +21,7 @@ from benchmarks.serving.servers import ROOT, free_port
 
 READY_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 45.0
+JOB_TIMEOUT_S = 300.0
 _WORKER = "_bentoml_impl.worker.service"
 
 
@@ -152,6 +153,47 @@ def call(
     if key is not None:
         sent["Authorization"] = f"Bearer {key}"
     return httpx.request(method, url + path, json=body, headers=sent, timeout=timeout)
+
+
+def patient(send: Callable[[], httpx.Response]) -> httpx.Response:
+    """Send a request again, after its Retry-After, while a limit is reached."""
+    while (answer := send()).status_code == 429:
+        time.sleep(float(answer.headers.get("retry-after", "1")))
+    return answer
+
+
+def asked(
+    server: Served,
+    method: str,
+    path: str,
+    key: str | None = None,
+    body: Mapping[str, Any] | None = None,
+) -> httpx.Response:
+    """Send a request that has to succeed.
+
+    Raises:
+        RuntimeError: it did not.
+    """
+    secret = None if key is None else f"secret-{key}"
+    answer = patient(lambda: call(server.url, method, path, body, key=secret))
+    if not answer.is_success:
+        raise RuntimeError(f"{method} {path} as {key}: {answer.status_code} {answer.text[:300]}")
+    return answer
+
+
+def wait_ended(server: Served, video: str, key: str | None = None) -> dict[str, Any]:
+    """Wait until a video has ended, and return the last answer about it.
+
+    Raises:
+        RuntimeError: it has not ended in time.
+    """
+    until = perf_counter() + JOB_TIMEOUT_S
+    while perf_counter() < until:
+        state = asked(server, "GET", f"/v1/videos/{video}", key).json()
+        if state["status"] not in ("queued", "in_progress"):
+            return state
+        time.sleep(0.1)
+    raise RuntimeError(f"{video} has not ended in {JOB_TIMEOUT_S} s")
 
 
 def resident_mib(process: psutil.Process) -> int:
