@@ -136,7 +136,7 @@ def _strange(server: Served, requests: StrangeRequests, count: int) -> Answers:
     def send(number: int) -> None:
         request = drawn[number]
         told = f"{request.method} {request.target[:100]} {request.headers} {request.body[:150]!r}"
-        status, wrong = _exchange(server, request.method, request.raw(_host(server)))
+        status, wrong, _ = exchange(server, request.method, request.raw(server.host))
         if wrong == "hangs" and status == "200" and request.target.startswith(_MAKES_CLIPS):
             wrong = None
         answers.add(told, status, wrong)
@@ -152,12 +152,12 @@ def _broken(server: Served, requests: StrangeRequests, count: int) -> Answers:
 
     def send(raw: bytes) -> None:
         method = "HEAD" if raw.startswith(b"HEAD ") else "GET"
-        status, wrong = _exchange(server, method, raw, ends=True)
+        status, wrong, _ = exchange(server, method, raw, ends=True)
         if wrong is not None and wrong.startswith("no answer"):
             wrong = None  # what is cut off may be left without one
         answers.add(repr(raw[:200]), status, wrong)
 
-    drawn = [requests.draw_broken_http(_host(server)) for _ in range(count)]
+    drawn = [requests.draw_broken_http(server.host) for _ in range(count)]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(send, drawn))
     return answers
@@ -187,10 +187,10 @@ def _drawn(server: Served, document: dict[str, Any], count: int) -> Answers:
     return answers
 
 
-def _exchange(
+def exchange(
     server: Served, method: str, raw: bytes, *, ends: bool = False
-) -> tuple[str, str | None]:
-    """Send bytes on a connection of their own; return the status, and what is wrong.
+) -> tuple[str, str | None, bytes]:
+    """Send bytes on a connection of their own; return status, what is wrong, and body.
 
     Args:
         server: the server.
@@ -214,10 +214,8 @@ def _exchange(
             streams = answer.headers.get_content_type() == "text/event-stream"
             body = b"" if streams else answer.read()
     except (OSError, http.client.HTTPException) as error:
-        return status, f"no answer ({error!r})"
+        return status, f"no answer ({error!r})", b""
     wrong = fault_of(method, int(status), body)
-    return status, "hangs" if wrong is None and perf_counter() - began > HANG_S else wrong
-
-
-def _host(server: Served) -> str:
-    return f"127.0.0.1:{server.port}"
+    if wrong is None and perf_counter() - began > HANG_S:
+        wrong = "hangs"
+    return status, wrong, body

@@ -39,7 +39,8 @@ class Served:
         self, data: Path, home: Path, *, descriptors: int | None = None, **settings: object
     ) -> None:
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.host = f"127.0.0.1:{self.port}"
+        self.url = f"http://{self.host}"
         self.log = home / "server.log"
         self._descriptors = descriptors
         self._variables = {
@@ -199,3 +200,9 @@ def wait_ended(server: Served, video: str, key: str | None = None) -> dict[str, 
 def resident_mib(process: psutil.Process) -> int:
     """Return the resident memory of a process, in MiB."""
     return process.memory_info().rss >> 20
+
+
+def peak_mib(process: psutil.Process) -> int:
+    """Return the largest resident memory that a process has had, in MiB (Linux)."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) >> 10
