@@ -20,14 +20,14 @@ class Body:
     content_type: str
     make: Callable[[], bytes]
 
-    def send(self, url: str, key: str) -> str:
-        """Send it, and return the answer's status; or how the connection was closed."""
+    def send(self, url: str, key: str, made: bytes) -> str:
+        """Send the body, and return the answer's status; or how the connection was closed."""
         address = urlsplit(url)
         connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=120)
         headers = {"Content-Type": self.content_type, "Authorization": f"Bearer {key}"}
         # The server may answer, and close, before it has read everything.
         with contextlib.suppress(OSError):
-            connection.request("POST", self.path, self.make(), headers)
+            connection.request("POST", self.path, made, headers)
         try:
             return str(connection.getresponse().status)
         except (OSError, http.client.HTTPException) as error:

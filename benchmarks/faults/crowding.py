@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 from threading import Event, Thread
@@ -55,7 +56,8 @@ def crowding(work: Path, connections: int) -> dict[str, Any]:
     with served(home / "data", home, keys_file=keys) as server:
         usual = _usual(server)
         before = resident_mib(_worker(server))
-        for name, attack in _attacks(server, connections).items():
+        for name, prepare in _attacks(server, connections).items():
+            attack = prepare()
             with watching(server) as watch:
                 detail = attack()
             found[name] = {**_judged(watch, usual, before), "detail": detail}
@@ -80,9 +82,12 @@ def crowding(work: Path, connections: int) -> dict[str, Any]:
     }
 
 
-def _attacks(server: Served, connections: int) -> Mapping[str, Callable[[], str]]:
+def _attacks(server: Served, connections: int) -> Mapping[str, Callable[[], Callable[[], str]]]:
+    """Return functions by name, each of which prepares an attack: bodies take long to make."""
     bodies = {
-        f"body: {name}": lambda body=body: body.send(server.url, "secret-greedy")
+        f"body: {name}": lambda body=body: partial(
+            body.send, server.url, "secret-greedy", body.make()
+        )
         for name, body in BODIES.items()
     }
     half = {
@@ -97,10 +102,14 @@ def _attacks(server: Served, connections: int) -> Mapping[str, Callable[[], str]
         b"Content-Length: 33554432\r\n\r\n" + b"a" * (31 * _MIB),
     }
     idle = {
-        name: lambda raw=raw: _idle(server, 100 if len(raw) > _MIB else connections, raw)
+        name: lambda raw=raw: partial(_idle, server, 100 if len(raw) > _MIB else connections, raw)
         for name, raw in half.items()
     }
-    return {**bodies, **idle, "event streams": lambda: _followers(server, connections // 2)}
+    return {
+        **bodies,
+        **idle,
+        "event streams": lambda: partial(_followers, server, connections // 2),
+    }
 
 
 def _idle(server: Served, count: int, raw: bytes) -> str:
@@ -174,6 +183,7 @@ def watching(server: Served) -> Generator[Watch]:
         thread.start()
     try:
         yield watch
+        time.sleep(1)  # what was sent may still be read
     finally:
         over.set()
         for thread in threads:

@@ -12,6 +12,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,7 @@ def pictures(seed: int, count: int) -> Mapping[str, bytes]:
     }
 
 
+@cache
 def zip_bomb() -> bytes:
     """Return a checkpoint as torch writes it, of which one tensor unpacks to `_BOMB` bytes."""
     buffer = io.BytesIO()

@@ -39,7 +39,7 @@ COARSE = FaultSizes(
     requests=400,
     spellings=4,
     pictures=2,
-    every=8,
+    every=7,
     queued=20,
     rounds=2,
 )
