@@ -10,7 +10,10 @@ from typing import Any
 
 
 def write_keys(path: Path, **keys: Mapping[str, Any]) -> Path:
-    """Write a keys file, and return its path. A key may use everything unless it says otherwise."""
+    """Write a keys file, and return its path.
+
+    A key may use everything, and ask as often as it likes, unless it says otherwise.
+    """
     entries = [
         {
             "id": name,
@@ -18,6 +21,7 @@ def write_keys(path: Path, **keys: Mapping[str, Any]) -> Path:
             "role": "user",
             **({} if entry.get("role") == "admin" else {"encoders": ["*"]}),
             **entry,
+            "limits": {"requests_per_minute": 1_000_000, **entry.get("limits", {})},
         }
         for name, entry in keys.items()
     ]
