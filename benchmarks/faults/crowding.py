@@ -23,13 +23,13 @@ from benchmarks.faults.served import Served, call, resident_mib, served, wait_en
 LIVE_S = 1.0
 """Seconds within which `/livez` has to answer."""
 SLOWER = 2.0
-"""How many times their own time other keys' requests may take."""
+"""Times their usual time that other keys' requests may take."""
 _MIB = 1 << 20
 
 
 @dataclass
 class Watch:
-    """What others saw while the server was crowded."""
+    """Times and failures of others' requests while the server was crowded."""
 
     live_s: list[float] = field(default_factory=list[float])
     """Seconds of each `/livez`."""

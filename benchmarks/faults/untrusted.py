@@ -23,7 +23,7 @@ from benchmarks.serving.encoders import publish
 from video import load_text_encoder
 
 MEMORY_MIB = 512
-"""How much larger the server, or a command, may get."""
+"""MiB by which the server, or a command, may grow."""
 _CLIP = {"prompt": "pogo in a meadow", "steps": 1, "frames": 1}
 _TRAVERSALS = (
     *("../outside", "../../outside", "..%2f..%2foutside", "%2e%2e%2f%2e%2e%2foutside"),
