@@ -27,7 +27,7 @@ def client_of(settings: Settings) -> tuple[LazyApp, TestClient]:
     served = LazyApp(settings)
     guard = Guard(
         served,
-        keys=LiveKeys(None, tuple),
+        keys=LiveKeys(None, list),
         max_body_bytes=settings.max_body_bytes,
         observe=served.observe,
     )
