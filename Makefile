@@ -10,6 +10,7 @@
 # make bench-starter      quality of the built-in model
 # make bench-forgetting   unlearning, compared with published methods
 # make bench-serving      serving, compared with plain diffusers servers
+# make bench-faults       kills, outages, hostile requests and crowds; some parts need root and strace
 # make bench-memory       device memory of each model family, computed from its configuration
 # make bench-true-sizes   seconds and memory at the sizes of Stable Diffusion 1.5, on a GPU
 #
@@ -28,7 +29,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --dur
 export BENTOML_DO_NOT_TRACK := True
 export BENTOML_HOME ?= $(CURDIR)/data/bentoml
 
-.PHONY: demo serve test test-fast test-slow lint format bench-starter bench-forgetting bench-serving bench-memory bench-true-sizes clean
+.PHONY: demo serve test test-fast test-slow lint format bench-starter bench-forgetting bench-serving bench-faults bench-memory bench-true-sizes clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m demo
@@ -64,6 +65,9 @@ bench-forgetting: $(INSTALLED)
 
 bench-serving: $(INSTALLED)
 	$(BIN)/python -m benchmarks.serving
+
+bench-faults: $(INSTALLED)
+	$(BIN)/python -m benchmarks.faults
 
 bench-memory: $(INSTALLED)
 	$(BIN)/python -m benchmarks.memory

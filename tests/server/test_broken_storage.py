@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
 
+from benchmarks.faults.broken_databases import BREAKS, DATABASES, newer, run
+from benchmarks.faults.earlier_data import SCHEMAS, restore
 from server.settings import Settings
 from server.storage import sqlite_file
 from server.storage.data_directory import DataDirectory
@@ -25,108 +25,6 @@ from tests.server.help import (
     settings_for,
     wait_ready,
 )
-from tests.server.schemas.read import SCHEMAS, restore
-
-Break = Callable[[Path], None]
-DATABASES = ("records.sqlite", "jobs.sqlite")
-
-
-def run(path: Path, *statements: str) -> None:
-    with closing(sqlite3.connect(path)) as connection:
-        for statement in statements:
-            connection.execute(statement)
-        connection.commit()
-
-
-def cut(share: float) -> Break:
-    def break_it(path: Path) -> None:
-        run(path, "PRAGMA journal_mode=DELETE")
-        with path.open("r+b") as file:
-            file.truncate(max(1, int(path.stat().st_size * share)))
-
-    return break_it
-
-
-def scramble(path: Path) -> None:
-    run(path, "PRAGMA journal_mode=DELETE")
-    with path.open("r+b") as file:
-        for offset in range(4096, path.stat().st_size, 4096):
-            file.seek(offset)
-            file.write(b"\xa5" * 200)
-
-
-def replace(content: bytes) -> Break:
-    def break_it(path: Path) -> None:
-        path.unlink()
-        path.write_bytes(content)
-
-    return break_it
-
-
-def foreign(path: Path) -> None:
-    path.unlink()
-    run(path, "CREATE TABLE moz_places (id INTEGER PRIMARY KEY, url TEXT)")
-
-
-def foreign_with_a_known_name(path: Path) -> None:
-    path.unlink()
-    table = "videos" if path.name == "records.sqlite" else "workflow_status"
-    run(path, f"CREATE TABLE {table} (id INTEGER PRIMARY KEY, title TEXT)")
-
-
-def newer(path: Path) -> None:
-    if path.name == "records.sqlite":
-        run(
-            path,
-            "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)",
-            "INSERT INTO alembic_version VALUES ('9999')",
-        )
-    else:
-        run(path, "UPDATE dbos_migrations SET version = 9999")
-
-
-def without_a_table(path: Path) -> None:
-    run(path, f"DROP TABLE {'videos' if path.name == 'records.sqlite' else 'operation_outputs'}")
-
-
-def folder(path: Path) -> None:
-    path.unlink()
-    path.mkdir()
-
-
-def dangling(path: Path) -> None:
-    path.unlink()
-    path.symlink_to(path.parent / "unmounted" / path.name)
-
-
-def loop(path: Path) -> None:
-    path.unlink()
-    path.symlink_to(path)
-
-
-def pipe(path: Path) -> None:
-    path.unlink()
-    os.mkfifo(path)
-
-
-BREAKS: dict[str, Break] = {
-    "garbage": replace(os.urandom(9000)),
-    "text": replace(b"this is not a database\n" * 500),
-    "header alone": replace(b"SQLite format 3\x00"),
-    "one byte": replace(b"\x00"),
-    "cut to a tenth": cut(0.1),
-    "cut to a half": cut(0.5),
-    "cut before the end": cut(0.97),
-    "scrambled": scramble,
-    "foreign": foreign,
-    "foreign with a known name": foreign_with_a_known_name,
-    "newer": newer,
-    "without a table": without_a_table,
-    "a folder": folder,
-    "a dangling link": dangling,
-    "a loop": loop,
-    "a pipe": pipe,
-}
 
 
 @pytest.fixture

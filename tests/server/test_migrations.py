@@ -17,13 +17,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, create_engine, event
 
+from benchmarks.faults.earlier_data import SCHEMAS, restore
 from server.storage.database import Database
 from server.storage.record_store import RecordStore
 from server.storage.records import EncoderRecord, VideoRecord
 from server.storage.schema import Base
 from server.storage.sqlite_file import DatabaseUnusable
 from tests.server.help import ROOT
-from tests.server.schemas.read import SCHEMAS, restore
 
 OLDEST = SCHEMAS[0]
 

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.faults.earlier_data import ENCODER, SCHEMAS, VIDEO, restore, rows
 from encoders.store import EncoderStore
 from tests.server.help import Client, download, settings_for, wait_for, wait_ready
-from tests.server.schemas.read import SCHEMAS, restore
 
-VIDEO = {"prompt": "pogo at the beach", "steps": 2, "frames": 4, "seed": 7}
-ENCODER = {"concept": "blip", "kind": "character", "id": "no-blip", "settings": {"steps": 2}}
 SOME = {SCHEMAS[0], SCHEMAS[3]}
 """Those of `make test`: the first one, and the first one with a published encoder."""
-
-
-def rows(data: Path, table: str) -> dict[str, dict[str, Any]]:
-    with closing(sqlite3.connect(data / "records.sqlite")) as connection:
-        connection.row_factory = sqlite3.Row
-        return {row["id"]: dict(row) for row in connection.execute(f"SELECT * FROM {table}")}
 
 
 @pytest.mark.parametrize(
