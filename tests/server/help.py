@@ -58,7 +58,8 @@ class Client(TestClient):
     """A client of the app behind its guard, set up as in `service.py`."""
 
     def __init__(self, settings: Settings) -> None:
-        app = self.unguarded = create_app(settings)
+        keys = LiveKeys(settings.keys_file, lambda: stored_keys(settings.database))
+        app = self.unguarded = create_app(settings, keys)
         self.runtime: Runtime = app.state.runtime
         proxies = TrustedProxies(settings.trusted_proxies)
         guarded = Guard(
