@@ -93,6 +93,10 @@ def test_the_default_is_never_the_base_unless_the_key_may_use_it(
         json.dumps({"keys": [{**USER, "expires_at": "soon"}]}),
         json.dumps({"keys": [{**USER, "expires_at": -1}]}),
         json.dumps({"keys": ["acme"]}),
+        *(
+            json.dumps({"keys": [{**USER, "limits": limits}]})
+            for limits in ({"queue": 1}, {"queued": -1}, {"queued": "7"}, {"queued": True}, [1], 7)
+        ),
     ],
 )
 def test_an_invalid_keys_file_stops_the_start(tmp_path: Path, document: str) -> None:

@@ -170,3 +170,18 @@ def test_past_its_deadline_a_request_ends_and_the_rest_of_its_batch_goes_on(
         assert_same(ticket.result(WAIT), expected)
     assert engine.submit(request(deadline=perf_counter() + WAIT)).result(WAIT).shape[0] == 4
     engine.stop(WAIT)
+
+
+def test_the_time_of_a_shared_step_is_charged_in_equal_parts(
+    engine: Engine,
+) -> None:
+    before = engine.stats()
+    tickets = at_once(engine, [request(seed=seed, steps=30) for seed in range(4)])
+    for ticket in tickets:
+        ticket.result(WAIT)
+    engine.submit_iterator(lambda _: iter([1])).result(WAIT)  # so the turns before it are over
+    after = engine.stats()
+    charged = [ticket.device_seconds for ticket in tickets]
+    assert min(charged) > 0
+    assert sum(charged) > after.denoise_seconds - before.denoise_seconds
+    assert sum(charged) < after.busy_seconds - before.busy_seconds
