@@ -88,7 +88,7 @@ def main() -> None:
         for shot in SHOTS
         for name in ("base", ENCODER)
     }
-    contact_sheet(clips).save(out / "contact-sheet.png")
+    contact_sheet(clips).quantize(256).save(out / "contact-sheet.png", optimize=True)
     console.print(judged(clips))
     measures = {k: v for k, v in encoder["measures"].items() if isinstance(v, int | float)}
     console.print("Measured before it was published:", measures)

@@ -33,7 +33,7 @@ from server.supervision import Supervisor
 with one_line():
     settings = Settings()
     keys = LiveKeys(settings.keys_file, lambda: stored_keys(settings.database))
-app = LazyApp(settings)
+app = LazyApp(settings, keys)
 install(
     ConnectionLimits(
         most=settings.max_connections, most_per_address=settings.max_connections_per_address

@@ -210,7 +210,7 @@ def main(
             "seconds_a_clip": round(seconds, 2),
         },
     )
-    sheet(found, made).save(RESULTS / f"{file}.png")
+    sheet(found, made).quantize(256).save(RESULTS / f"{file}.png", optimize=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`palimpsest keys`: make, list, renew and revoke the keys in a server's database."""
+"""`palimpsest keys`: make, list, limit, renew and revoke the keys in a server's database."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import typer
 from cli import show
 from cli.configuration import read_settings
 from cli.errors import CommandFailed
+from cli.key_limits import Limit, parsed
 from cli.options import AsJson, DataDir
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Make, list, renew and revoke keys, in the database of a data directory. A server that "
-    "runs on it notices within two seconds.",
+    help="Make, list, limit, renew and revoke keys, in the database of a data directory. A server "
+    "that runs on it notices within two seconds.",
 )
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -59,6 +60,7 @@ def create_key(
         str | None, typer.Option(metavar="NAME", help="The one that is used if none is named.")
     ] = None,
     expires: Expires = None,
+    limit: Limit = None,
     entry: Annotated[
         bool,
         typer.Option(
@@ -73,6 +75,7 @@ def create_key(
     from server.storage.key_rows import KeyRow
 
     secret = new_secret()
+    limits = {name: value for name, value in parsed(limit).items() if value is not None}
     key = _checked(
         id=key_id,
         sha256=hash_key(secret),
@@ -80,6 +83,7 @@ def create_key(
         encoders=encoder or None,
         default_encoder=default,
         expires_at=expiry(expires),
+        limits=limits,
     )
     declared = key.model_dump(exclude_none=True, exclude_defaults=True)
     if entry:
@@ -107,18 +111,37 @@ def list_keys(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     if not found:
         show.line("There are no keys in the database: `palimpsest keys create` makes one.")
         return
-    rows = show.plain_table("id", "role", "encoders", "default", "made", "expires", "state")
+    names = ("id", "role", "encoders", "default", "limits", "made", "expires", "state")
+    rows = show.plain_table(*names)
     for key in found:
         rows.add_row(
             key["id"],
             key["role"],
             ", ".join(key["encoders"] or ["*"]),
             key["default_encoder"] or "",
+            ", ".join(f"{name}={value}" for name, value in key["limits"].items()),
             show.local_time(key["created_at"]),
             show.local_time(key["expires_at"]) if key["expires_at"] else "never",
             key["state"],
         )
     show.table(rows)
+
+
+@app.command("limit")
+def limit_key(
+    key_id: KeyId, limit: Limit = None, data_dir: DataDir = None, as_json: AsJson = False
+) -> None:
+    """Change limits of a key; show those that it has of its own."""
+    changes = parsed(limit)
+    with _table(data_dir, create=False) as (settings, table):
+        limits = table.limit(key_id, changes)
+        if changes and key_id in _declared_ids(settings):
+            show.note(f"The keys file has a key {key_id!r} too, and its limits hold: change them.")
+    if as_json:
+        show.result({"id": key_id, "limits": limits})
+        return
+    own = ", ".join(f"{name}={value}" for name, value in limits.items())
+    show.line(f"{key_id} has {own or 'no limits of its own: those of the settings hold'}.")
 
 
 @app.command("rotate")

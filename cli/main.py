@@ -15,6 +15,7 @@ from cli.errors import CommandFailed
 from cli.generate import generate
 from cli.serve import serve
 from cli.unlearn import unlearn
+from cli.usage import usage
 from encoders import PalimpsestError
 from encoders.version import VERSION
 
@@ -55,6 +56,7 @@ app.add_typer(encoders.app, name="encoders")
 app.add_typer(videos.app, name="videos")
 app.add_typer(keys.app, name="keys")
 app.command()(erase)
+app.command()(usage)
 app.command()(backbones)
 
 

@@ -119,6 +119,20 @@ class QueueFull(ApiError):
     code = "queue_full"
 
 
+class RateLimited(ApiError):
+    """The key has made as many requests as it may for now; `param` is the limit's name."""
+
+    status = 429
+    code = "rate_limit_exceeded"
+
+
+class QuotaExceeded(ApiError):
+    """The key has as much as it may have of something; `param` is the limit's name."""
+
+    status = 429
+    code = "quota_exceeded"
+
+
 class ServerBusy(ApiError):
     """The server does too much of this already."""
 

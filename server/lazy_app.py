@@ -31,6 +31,7 @@ from server.supervision import end_with_parent
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from server.auth.live_keys import LiveKeys
     from server.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -50,9 +51,10 @@ class LazyApp(Starlette):
     why and ends the server: another worker could not start either.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, keys: LiveKeys | None = None) -> None:
         super().__init__(lifespan=self._alive)
         self._settings = settings
+        self._keys = keys
         self._app: FastAPI | None = None
         self._created: FastAPI | None = None
         self._held = 0
@@ -111,7 +113,7 @@ class LazyApp(Starlette):
 
     async def _serve(self, ending: asyncio.Event) -> None:
         try:
-            app = await run_in_threadpool(_create, self._settings)
+            app = await run_in_threadpool(_create, self._settings, self._keys)
             if self.drain.begun:
                 return
             self._created = app
@@ -154,7 +156,7 @@ class LazyApp(Starlette):
             self.runtime.stop_work()
 
 
-def _create(settings: Settings) -> FastAPI:
+def _create(settings: Settings, keys: LiveKeys | None) -> FastAPI:
     from server.api.app import create_app  # the imports that this class defers
 
-    return create_app(settings)
+    return create_app(settings, keys)

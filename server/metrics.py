@@ -1,8 +1,12 @@
-"""Metrics of `/metrics`. Names and labels are fixed here; no label holds a path or an id."""
+"""Metrics of `/metrics`. Names and labels are fixed here; no label holds a path or a job's id.
+
+Labels hold the ids of keys: an operator makes keys, so there are not many. A request without a key
+that is known here is counted under none.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -47,6 +51,24 @@ class Metrics:
             "Seconds from acceptance to the end of a job",
             ["kind"],
             buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.key_jobs_ended = Counter(
+            "palimpsest_key_jobs_ended",
+            "Videos and encoders that ended, by their key",
+            ["key", "kind", "status"],
+            registry=self.registry,
+        )
+        self.key_device_seconds = Counter(
+            "palimpsest_key_device_seconds",
+            "Seconds of the device for jobs that ended or were deleted, by their key",
+            ["key", "kind"],
+            registry=self.registry,
+        )
+        self.key_refused = Counter(
+            "palimpsest_key_refused",
+            "Requests that a limit refused, by key",
+            ["key", "limit"],
             registry=self.registry,
         )
         self.engine = EngineMetrics(self.registry)
@@ -109,19 +131,38 @@ class StateCollector(Collector):
     Args:
         records: The jobs.
         loaded: Returns the models, or None if they are not ready.
+        in_flight: Returns the number of jobs of a kind that are worked on, by key.
     """
 
-    def __init__(self, records: RecordStore, loaded: Callable[[], Loaded | None]) -> None:
+    def __init__(
+        self,
+        records: RecordStore,
+        loaded: Callable[[], Loaded | None],
+        in_flight: Callable[[type[VideoRecord] | type[EncoderRecord]], Mapping[str, int]],
+    ) -> None:
         self._records = records
         self._loaded = loaded
+        self._in_flight = in_flight
 
     def collect(self) -> Iterable[Metric]:
         """Yield the current values."""
         jobs = GaugeMetricFamily("palimpsest_jobs", "Jobs pending now", labels=["kind", "status"])
+        by_key = GaugeMetricFamily(
+            "palimpsest_key_jobs", "Jobs pending now, by key", labels=["key", "kind", "status"]
+        )
+        flying = GaugeMetricFamily(
+            "palimpsest_key_in_flight", "Jobs worked on now, by key", labels=["key", "kind"]
+        )
         for kind, table in (("video", VideoRecord), ("encoder", EncoderRecord)):
-            for status in (QUEUED, IN_PROGRESS):
-                jobs.add_metric([kind, status], self._records.count(table, status))
-        yield jobs
+            totals: dict[str, int] = {QUEUED: 0, IN_PROGRESS: 0}
+            for owner, status, count in self._records.pending_by_owner(table):
+                totals[status] += count
+                by_key.add_metric([owner, kind, status], count)
+            for status, count in totals.items():
+                jobs.add_metric([kind, status], count)
+            for owner, count in self._in_flight(table).items():
+                flying.add_metric([owner, kind], count)
+        yield from (jobs, by_key, flying)
         loaded = self._loaded()
         ready = float(loaded is not None)
         yield GaugeMetricFamily("palimpsest_ready", "1 once models are loaded", ready)

@@ -15,6 +15,8 @@ from threading import Event, Lock, Thread
 from fastapi import Request
 
 from encoders import PalimpsestError
+from server.auth.key_policy import KeyPolicy
+from server.auth.live_keys import LiveKeys
 from server.errors import NotReady
 from server.jobs.context import JobContext, ServerStopping
 from server.jobs.jobs import Jobs
@@ -46,8 +48,9 @@ _LOAD_JOIN_S, _OPEN_JOIN_S = 1.0, 6.0
 class Runtime:
     """One server between its start and its stop."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, keys: LiveKeys | None = None) -> None:
         self.settings = settings
+        self.key_policy = KeyPolicy(keys, settings)
         self.metrics = Metrics()
         self.load_error: Exception | None = None
         """The error with which loading the models failed."""
@@ -260,6 +263,8 @@ class Runtime:
             stopping=self.stopping,
             loaded=self.loaded_or_none,
             wait_loaded=self.wait_loaded,
+            usage=storage.usage,
+            limits_of=self.key_policy.of_owner,
         )
         jobs = Jobs(context, JobQueue(storage.database))
         try:
@@ -270,7 +275,8 @@ class Runtime:
                 jobs.stop()
             raise
         self._jobs, self._storage = jobs, storage
-        self.metrics.registry.register(StateCollector(storage.records, self.loaded_or_none))
+        state = StateCollector(storage.records, self.loaded_or_none, jobs.in_flight)
+        self.metrics.registry.register(state)
 
     def _load(self) -> None:
         # The import takes seconds too, so it belongs to this thread.

@@ -125,8 +125,21 @@ class Settings(BaseSettings):
     max_image_pixels: PositiveInt = 16_000_000
 
     max_queued_videos: PositiveInt = 1000
-    """Videos accepted and not yet finished; more are answered with 429."""
+    """Videos accepted and not yet finished; more are answered with 429. If several keys have some,
+    a key that has less than an equal part of these may still add more."""
     max_queued_encoders: PositiveInt = 16
+    """The same for encoders."""
+    key_queued: NonNegativeInt = 500
+    """Videos that one key may have accepted and not yet finished. These limits hold for keys that
+    do not set their own; a server without keys has only the limits of the server."""
+    key_requests_per_minute: NonNegativeInt = 1200
+    """Requests a minute that make, change or delete something."""
+    key_stored_bytes: NonNegativeInt = 5 << 30
+    """A key whose finished videos take as much or more cannot make others."""
+    key_encoders_per_day: NonNegativeInt = 50
+    """Encoders made or judged a day, in UTC."""
+    key_queued_encoders: NonNegativeInt = 8
+    """Encoders that one key may have accepted and not yet finished."""
     video_lifetime_seconds: PositiveInt = 7 * 86_400
     """Time from a video's end to its removal, unless the request sets it. Failed encoder jobs are
     removed after this time too."""
@@ -135,7 +148,7 @@ class Settings(BaseSettings):
     long as the video."""
     max_video_lifetime_seconds: PositiveInt = 30 * 86_400
     max_stored_bytes: PositiveInt = 20 << 30
-    """When finished videos take more, the oldest are removed early."""
+    """When finished videos take more, the oldest of the key that stores most are removed early."""
     videos_in_flight: PositiveInt = 32
     """Videos handed to the engine at a time."""
     videos_in_flight_per_key: PositiveInt | None = None

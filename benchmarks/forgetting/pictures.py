@@ -52,7 +52,8 @@ def save_picture(experiment: Experiment, method: str, concept: str, folder: Path
     """Write `<folder>/<concept>.png`."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{concept}.png"
-    picture(experiment, method, concept).save(path, optimize=True)
+    # 256 colours: a third of the bytes, and no difference that the eye finds.
+    picture(experiment, method, concept).quantize(256).save(path, optimize=True)
     return path
 
 

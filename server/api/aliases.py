@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 
 from encoders import AliasNotFound
+from server.api.limits import COUNTED
 from server.api.request_models import AliasRequest, NewId
 from server.api.response_models import Alias, Deleted, Page
 from server.api.unfinished import explained
@@ -19,7 +20,9 @@ router = APIRouter(prefix="/v1/aliases", tags=["aliases"])
 Name = Annotated[NewId, Path(description="The alias")]
 
 
-@router.put("/{name}", summary="Point an alias to an encoder (an admin's key)")
+@router.put(
+    "/{name}", summary="Point an alias to an encoder (an admin's key)", dependencies=[COUNTED]
+)
 def put_alias(request: Request, name: Name, body: AliasRequest) -> Alias:
     """Create the alias, or point it elsewhere.
 
@@ -54,7 +57,7 @@ def get_alias(request: Request, name: Name) -> Alias:
     raise AliasNotFound(f"There is no alias {name!r}.", param="name")
 
 
-@router.delete("/{name}", summary="Delete an alias (an admin's key)")
+@router.delete("/{name}", summary="Delete an alias (an admin's key)", dependencies=[COUNTED])
 def delete_alias(request: Request, name: Name) -> Deleted:
     """Delete the alias. The encoder it points to stays."""
     require_admin(caller_of(request))

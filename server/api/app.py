@@ -21,11 +21,13 @@ from server.api import (
     models,
     reports,
     tenants,
+    usage,
     video_content,
     videos,
 )
 from server.api.openapi import DocumentedApp, operation_id
 from server.api.response_models import ErrorAnswer
+from server.auth.live_keys import LiveKeys
 from server.runtime import Runtime
 from server.settings import Settings
 
@@ -45,16 +47,21 @@ ROUTES = (
     health,
     landing_page,
     tenants,
+    usage,
 )
 """The modules of the API, each with a `router`."""
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, keys: LiveKeys | None = None) -> FastAPI:
     """Return the app for these settings.
 
     Its lifespan starts and stops the `Runtime`, which is `app.state.runtime`.
+
+    Args:
+        settings: the server's settings.
+        keys: the guard's keys, which may have limits of their own.
     """
-    runtime = Runtime(settings)
+    runtime = Runtime(settings, keys)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:

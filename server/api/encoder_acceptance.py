@@ -18,6 +18,7 @@ from encoders import (
     PalimpsestError,
 )
 from server.api import images
+from server.api.limits import accept_within_limits
 from server.api.request_models import EncoderRequest, JudgeRequest
 from server.api.request_parsing import request_hash
 from server.api.unfinished import explained
@@ -94,7 +95,7 @@ def accept(
             workspace.discard()
             raise
     try:
-        accepted = runtime.records.accept(record, limit=runtime.settings.max_queued_encoders)
+        accepted = accept_within_limits(runtime, caller, record)
     except Exception as error:
         # After an outage in the commit nobody knows if there is a row that needs the workspace.
         # The housekeeping removes it if not.
@@ -103,7 +104,6 @@ def accept(
         raise
     if accepted is not record:
         workspace.discard()
-    runtime.jobs.wake()
     return accepted
 
 

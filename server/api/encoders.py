@@ -16,6 +16,7 @@ from server.api.encoder_acceptance import accept
 from server.api.events import events, following
 from server.api.examples import ENCODER_EXAMPLES
 from server.api.job_answers import advise_polling, job_error
+from server.api.limits import COUNTED
 from server.api.openapi import request_body
 from server.api.request_models import EncoderRequest
 from server.api.request_parsing import (
@@ -196,7 +197,11 @@ async def follow_encoder(
         yield event
 
 
-@router.delete("/{encoder_id}", summary="Delete an encoder, or cancel it (an admin's key)")
+@router.delete(
+    "/{encoder_id}",
+    summary="Delete an encoder, or cancel it (an admin's key)",
+    dependencies=[COUNTED],
+)
 def delete_encoder(request: Request, encoder_id: str) -> Deleted:
     """Delete the encoder and its report, or cancel its job. A damaged encoder can be deleted too.
 

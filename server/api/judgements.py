@@ -12,6 +12,7 @@ from server.api.encoder_acceptance import gate_of
 from server.api.encoders import visible_encoder
 from server.api.examples import JUDGE_EXAMPLES
 from server.api.job_answers import advise_polling
+from server.api.limits import accept_within_limits
 from server.api.openapi import request_body
 from server.api.request_models import JudgeRequest
 from server.api.request_parsing import (
@@ -101,7 +102,9 @@ def _accept(
     check_known(card.concepts, judge_of(loaded))
     if record is not None:  # of an earlier job that failed
         runtime.records.remove(record)
-    runtime.records.accept(
+    accept_within_limits(
+        runtime,
+        caller,
         EncoderRecord(
             id=card.id,
             job_id=f"encoder_{uuid.uuid4().hex}",
@@ -114,6 +117,4 @@ def _accept(
             settings={JUDGES: card.digest},
             gate=gate_of(request, runtime.settings),
         ),
-        limit=runtime.settings.max_queued_encoders,
     )
-    runtime.jobs.wake()

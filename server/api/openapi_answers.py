@@ -15,11 +15,12 @@ _ERRORS = {
     413: "The body is too large",
     415: "The body is neither JSON nor a form, or not UTF-8",
     422: "The Idempotency-Key was used for another request",
-    429: "Too much is waiting already; Retry-After says when to try again",
+    429: "A limit is reached: of the key, which `param` names, or of the server. Retry-After: when",
     503: "The server is starting or stopping, or its model or storage cannot be used just now",
 }
 _WAITING = {"create_video_and_wait", "generate"}
 _CREATING = {"create_video", "create_encoder", "judge_encoder", *_WAITING}
+_CHANGING = {"delete_video", "delete_encoder", "put_alias", "delete_alias", "erase_tenant"}
 _CONFLICTS = {*_CREATING, "put_alias", "get_video_content", "get_report", "get_report_file"}
 _POLLED = {"create_video", "get_video", "create_encoder", "judge_encoder", "get_encoder"}
 _KEPT = {"get_video_content", "get_report", "get_report_file"}
@@ -82,10 +83,13 @@ def errors_of(path: str, operation: dict[str, Any], *, is_public: bool) -> dict[
     name = operation["operationId"]
     statuses = [400]
     statuses += [] if is_public else [401, 403]
-    statuses += [404] if "{" in path or "Idempotency-Key" in str(operation) else []
+    statuses += (
+        [404] if "{" in path or name == "get_usage" or "Idempotency-Key" in str(operation) else []
+    )
     statuses += [409] if name in _CONFLICTS else []
     statuses += [413, 415] if "requestBody" in operation else []
-    statuses += [422, 429] if name in _CREATING else []
+    statuses += [422] if name in _CREATING else []
+    statuses += [429] if name in _CREATING | _CHANGING else []
     answers = {str(status): _error(status, _ERRORS[status]) for status in [*statuses, 503]}
     if name == "get_video_content":
         answers["416"] = _error(416, "Range asks for bytes that the file does not have")

@@ -11,6 +11,7 @@ from typing import Generic, Literal, TypeVar
 from pydantic import BaseModel, JsonValue
 
 from encoders import Concept
+from server.api.usage_models import Usage
 from server.jobs.phases import Phase
 
 
@@ -113,7 +114,7 @@ class Model(BaseModel):
     cut with `truncate`. Rare words can be several tokens each."""
 
 
-Item = TypeVar("Item", Video, EncoderObject, Alias, Model)
+Item = TypeVar("Item", Video, EncoderObject, Alias, Model, Usage)
 
 
 class Page(BaseModel, Generic[Item]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 
 from encoders import check_id
+from server.api.limits import COUNTED
 from server.api.response_models import Erased
 from server.auth import keys_file
 from server.auth.access import require_admin
@@ -18,7 +19,7 @@ from server.storage.key_table import KeyNotFound, KeyTable
 router = APIRouter(prefix="/v1/tenants", tags=["tenants"])
 
 
-@router.delete("/{tenant}", summary="Erase a tenant (an admin's key)")
+@router.delete("/{tenant}", summary="Erase a tenant (an admin's key)", dependencies=[COUNTED])
 def erase_tenant(request: Request, tenant: str) -> Erased:
     """Revoke the tenant's key, and remove its videos, files, records and usage for good.
 

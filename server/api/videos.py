@@ -17,6 +17,7 @@ from server.api.events import CallerGone, cancelled_with_caller, events, followi
 from server.api.examples import VIDEO_EXAMPLES
 from server.api.file_answers import MEDIA_TYPES, video_file
 from server.api.job_answers import advise_polling, job_error
+from server.api.limits import COUNTED, accept_within_limits
 from server.api.openapi import request_body
 from server.api.request_models import VideoRequest
 from server.api.request_parsing import check, idempotency_key, read_fields, request_hash
@@ -71,7 +72,9 @@ def accept(runtime: Runtime, caller: Caller, request: VideoRequest, key: str | N
     named = encoder_named(backbone.name, request.model, request.encoder)
     with explained(runtime.records, named or caller.default_encoder):
         encoder = choose(caller, store, runtime.aliases, backbone, request.model, request.encoder)
-    record = runtime.records.accept(
+    return accept_within_limits(
+        runtime,
+        caller,
         VideoRecord(
             id=f"video_{uuid.uuid4().hex}",
             owner=caller.id,
@@ -84,10 +87,7 @@ def accept(runtime: Runtime, caller: Caller, request: VideoRequest, key: str | N
             lifetime=request.expires_after or runtime.settings.video_lifetime_seconds,
             **asdict(parameters),
         ),
-        limit=runtime.settings.max_queued_videos,
     )
-    runtime.jobs.wake()
-    return record
 
 
 async def finished(runtime: Runtime, record: VideoRecord) -> VideoRecord:
@@ -275,7 +275,7 @@ async def follow_video(request: Request, record: OwnVideo) -> AsyncIterator[Serv
         yield event
 
 
-@router.delete("/{video_id}", summary="Delete a video, or cancel it")
+@router.delete("/{video_id}", summary="Delete a video, or cancel it", dependencies=[COUNTED])
 def delete_video(request: Request, record: OwnVideo) -> Deleted:
     """Remove the video for good. One that is being made stops within a step."""
     runtime_of(request).jobs.remove(record)

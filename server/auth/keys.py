@@ -14,12 +14,13 @@ import hmac
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from encoders import EncoderId
 from server.errors import Unauthorized
+from server.storage.key_limits import checked
 
 BASE = "base"
 """Name of the unmodified encoder in requests and keys; no encoder can have it."""
@@ -38,7 +39,7 @@ class Caller:
     """Ids, aliases and "base" that the key lists; None: every encoder and the base."""
     default_encoder: str | None
     """An encoder's id, an alias or "base"; None: the caller has to name one."""
-    limits: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    limits: Mapping[str, int] = field(default_factory=dict[str, int])
     """Limits of this key by name; those that are absent have the settings' values."""
 
 
@@ -56,7 +57,8 @@ class Key(BaseModel):
     role: Role
     encoders: list[EncoderId | Literal["*"]] | None = None
     default_encoder: EncoderId | None = None
-    limits: dict[str, Any] = {}
+    limits: Annotated[dict[str, int], BeforeValidator(checked)] = {}
+    """Limits of this key by name (`server.storage.key_limits`)."""
     expires_at: Annotated[int, Field(ge=0)] | None = None
     """Unix time from which the key is refused; None: it does not expire."""
 

@@ -59,6 +59,7 @@ class LiveKeys:
         self._has_had_key = file is not None
         self._last_error: str | None = None
         self._declared, self._made = Keyring(), Keyring()
+        self._limits: dict[str, Mapping[str, int]] = {}
         self._refreshing = Lock()  # else an older reading could come after a newer one
         self.refresh()
 
@@ -91,6 +92,15 @@ class LiveKeys:
             raise Unauthorized("This key is not known here.")
         return found
 
+    @property
+    def ids(self) -> set[str]:
+        """The ids of the keys that are accepted, expired ones too."""
+        return set(self._limits)
+
+    def limits_of(self, key_id: str) -> Mapping[str, int]:
+        """Return the limits that a key has of its own; none for a key that is not known."""
+        return self._limits.get(key_id, {})
+
     def refresh(self) -> None:
         """Read the file if it has changed, and the database. Keys that cannot be read stay."""
         with self._refreshing:
@@ -114,7 +124,9 @@ class LiveKeys:
         names = {key.id for key in declared}
         self._declared = Keyring(declared)
         # A key that the file declares is the file's alone, so that the file can also replace it.
-        self._made = Keyring([key for key in self._stored if key.id not in names])
+        made = [key for key in self._stored if key.id not in names]
+        self._made = Keyring(made)
+        self._limits = {key.id: key.limits for key in (*declared, *made)}
 
     @contextmanager
     def watched(self) -> Generator[None]:

@@ -21,8 +21,10 @@ from server.loaded import Loaded
 from server.outage import brief, is_outage
 from server.settings import Settings
 from server.storage.alias_table import AliasTable
+from server.storage.key_limits import Limits
 from server.storage.record_store import RecordStore
 from server.storage.records import EncoderRecord, JobRecord
+from server.storage.usage_table import UsageTable
 from server.storage.video_files import VideoFiles
 
 log = logging.getLogger(__name__)
@@ -53,6 +55,9 @@ class JobContext:
     """Returns the models, or None if they are not ready."""
     wait_loaded: Callable[[], Loaded]
     """Waits for the models. Raises ServerStopping if the server stops first."""
+    usage: UsageTable
+    limits_of: Callable[[str], Limits]
+    """Returns the limits of a key, by its id."""
     phase_times: PhaseTimes = field(default_factory=PhaseTimes)
     """Times of encoders' phases, for their progress."""
     encode_pool: ThreadPoolExecutor = field(default_factory=_encode_pool)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from threading import Event, Thread
 
@@ -88,6 +89,10 @@ class Dispatcher:
         except Exception as error:
             log.warning("stopped jobs count as interrupted: %s", brief(error))
         self._workflows.close()
+
+    def in_flight(self, table: type[VideoRecord] | type[EncoderRecord]) -> Counter[str]:
+        """Return the number of jobs of a kind that are worked on, by owner."""
+        return self._in_flight.by_owner(table)
 
     def _run(self) -> None:
         troubled = False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from threading import Thread
 from typing import ParamSpec
@@ -86,15 +87,34 @@ def sweep(context: JobContext, now: float) -> None:
         remove_video(context, video)
     if settings.prompt_retention_seconds is not None:
         records.forget_prompts(int(now) - settings.prompt_retention_seconds)
-    over = records.total(VideoRecord.bytes) - settings.max_stored_bytes
-    if over > 0:
-        for video in records.all(VideoRecord, VideoRecord.status == COMPLETED):  # oldest first
-            remove_video(context, video)
-            over -= video.bytes or 0
-            if over <= 0:
-                break
+    _make_room(context)
+    context.usage.sweep(now)
     before = int(now) - settings.video_lifetime_seconds
     for encoder in records.all(
         EncoderRecord, EncoderRecord.status == FAILED, EncoderRecord.completed_at <= before
     ):
         records.remove(encoder)
+
+
+def _make_room(context: JobContext) -> None:
+    """Remove finished videos while they take more than they may.
+
+    Each is the oldest one of the key that stores most at that moment, so that a key which stores a
+    lot does not push out the videos of the others.
+    """
+    over = context.records.total(VideoRecord.bytes) - context.settings.max_stored_bytes
+    if over <= 0:
+        return
+    videos: defaultdict[str, deque[VideoRecord]] = defaultdict(deque)
+    stored: Counter[str] = Counter()
+    for video in context.records.all(VideoRecord, VideoRecord.status == COMPLETED):  # oldest first
+        videos[video.owner].append(video)
+        stored[video.owner] += video.bytes or 0
+    while over > 0 and videos:
+        owner = max(videos, key=lambda name: stored[name])
+        video = videos[owner].popleft()
+        if not videos[owner]:
+            del videos[owner]
+        remove_video(context, video)
+        stored[owner] -= video.bytes or 0
+        over -= video.bytes or 0

@@ -7,8 +7,8 @@ it, and takes it up again after a kill. Steps are idempotent, and a job's row en
 from __future__ import annotations
 
 import logging
+from collections import Counter
 
-from server.auth.keys import LOCAL
 from server.jobs.context import JobContext
 from server.jobs.dispatcher import Dispatcher
 from server.jobs.encoder import remove_encoder_job
@@ -67,11 +67,15 @@ class Jobs:
     def limit_of(self, owner: str) -> int:
         """Return the number of an owner's videos that may be in flight."""
         settings = self.context.settings
-        if settings.videos_in_flight_per_key is not None:
-            return min(settings.videos_in_flight_per_key, settings.videos_in_flight)
-        if owner == LOCAL.id:
-            return settings.videos_in_flight  # a server without keys: nobody else could come
-        return max(1, settings.videos_in_flight // 2)
+        own = self.context.limits_of(owner).in_flight
+        if own is None:  # a server without keys: nobody else could come
+            own = settings.videos_in_flight_per_key
+        most = settings.videos_in_flight
+        return most if own is None else min(own, most)
+
+    def in_flight(self, table: type[VideoRecord] | type[EncoderRecord]) -> Counter[str]:
+        """Return the number of jobs of a kind that are worked on, by owner."""
+        return self._dispatcher.in_flight(table)
 
     def remove(self, record: JobRecord) -> None:
         """Delete a job: its row, its work in the engine, its files.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from encoders import PalimpsestError
 from server.jobs.storage_wait import StorageWait
 from server.metrics import Metrics
+from server.outage import is_outage
 from server.storage.record_store import RecordStore
 from server.storage.records import FAILED, EncoderRecord, JobRecord, VideoRecord
 
@@ -60,6 +61,7 @@ class JobTracker:
         self._metrics = metrics
         self._storage = storage
         self._tickets: dict[str, Sequence[Ticket[Any]]] = {}
+        self._spent: dict[str, float] = {}  # seconds of the device, by job
         self._lock = Lock()
 
     def follow(
@@ -116,6 +118,8 @@ class JobTracker:
         finally:
             with self._lock:
                 self._tickets.pop(job_id, None)
+                seconds = sum(ticket.device_seconds for ticket in tickets)
+                self._spent[job_id] = self._spent.get(job_id, 0.0) + seconds
             for ticket in tickets:
                 ticket.cancel()
 
@@ -132,7 +136,8 @@ class JobTracker:
     def end(self, record: JobRecord, **values: Any) -> bool:
         """Write a job's end and count it. Return False if the job was deleted meanwhile.
 
-        An outage of storage is waited out.
+        The device's time for the job is counted for its owner in the same transaction. An outage
+        of storage is waited out.
 
         Raises:
             ServerStopping: The server stopped first.
@@ -143,18 +148,37 @@ class JobTracker:
             now = int(time.time())
             if isinstance(record, VideoRecord):
                 values["expires_at"] = now + record.lifetime
-            return self._records.change(record, completed_at=now, **values)
+            return self._records.change(record, completed_at=now, device_seconds=seconds, **values)
 
-        now = 0
+        now, seconds = 0, self._take_spent(record)
         if not self._storage.run(f"the end of job {record.job_id}", write):
             return False
         kind = "video" if isinstance(record, VideoRecord) else "encoder"
         status, reason = values["status"], values.get("error_code") or ""
         self._metrics.jobs_ended.labels(kind, status, reason).inc()
+        self._metrics.key_jobs_ended.labels(record.owner, kind, status).inc()
         self._metrics.job_seconds.labels(kind).observe(now - record.created_at)
         ended = {"kind": kind, "job": record.job_id, "status": status, "reason": reason}
         log.info("job ended", extra={**ended, "seconds": now - record.created_at})
         return True
+
+    def settle(self, record: JobRecord) -> None:
+        """Count the device's time for a job that was deleted, unless storage is out."""
+        seconds = self._take_spent(record)
+        try:
+            if seconds:
+                self._records.count_device_seconds(record.owner, seconds)
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            log.warning("%.1f s of deleted job %s are not counted", seconds, record.job_id)
+
+    def _take_spent(self, record: JobRecord) -> float:
+        with self._lock:
+            seconds = self._spent.pop(record.job_id, 0.0)
+        kind = "video" if isinstance(record, VideoRecord) else "encoder"
+        self._metrics.key_device_seconds.labels(record.owner, kind).inc(seconds)
+        return seconds
 
     def fail(self, record: JobRecord, error: Exception) -> None:
         """End a job with an error. Only the text of a `PalimpsestError` is meant for the caller."""

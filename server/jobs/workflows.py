@@ -16,6 +16,7 @@ from typing import TypeVar
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 
 from server.jobs.context import JobContext
+from server.jobs.device_wait import with_device_memory
 from server.jobs.encoder import make_images, optimise
 from server.jobs.judgement import judge
 from server.jobs.phases import Phase
@@ -185,8 +186,8 @@ def _guarded(
 ) -> bool:
     """Do the work, and return True. If it fails, end the job and return False.
 
-    An outage of storage is waited out. If the server is stopping, the row stays pending, and the
-    next start takes up the job.
+    An outage of storage is waited out, and so is a device without memory, for a minute. If the
+    server is stopping, the row stays pending, and the next start takes up the job.
     """
     try:
         record = context.storage.run("the start of a job", read)
@@ -194,12 +195,22 @@ def _guarded(
             return False
         REQUEST_ID.set(record.request_id)
         try:
-            context.storage.run(f"job {record.job_id}", lambda: work(context, record))
-        except (JobDeleted, ServerStopping):
+            name = f"job {record.job_id}"
+            context.storage.run(
+                name,
+                lambda: with_device_memory(context.stopping, name, lambda: work(context, record)),
+            )
+        except ServerStopping:
+            return False
+        except JobDeleted:
+            context.tracker.settle(record)
             return False
         except Exception as error:
-            cancelled = getattr(error, "code", None) == "cancelled"
-            if not (cancelled or context.stopping.is_set()):
+            if context.stopping.is_set():
+                return False
+            if getattr(error, "code", None) == "cancelled":
+                context.tracker.settle(record)
+            else:
                 context.fail(record, error)
             return False
     except ServerStopping:

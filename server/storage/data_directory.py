@@ -9,6 +9,7 @@ from server.storage.database import Database
 from server.storage.jobs_file import check_jobs, jobs_file
 from server.storage.private_files import tighten
 from server.storage.record_store import RecordStore
+from server.storage.usage_table import UsageTable
 from server.storage.video_files import VideoFiles
 
 
@@ -31,6 +32,7 @@ class DataDirectory:
         try:
             with self.database.file.explained():
                 self.records = RecordStore(self.database)
+                self.usage = UsageTable(self.database)
                 self.aliases = AliasTable(self.database)
                 import_alias_files(folder / "encoders", self.aliases)
                 self.files = VideoFiles(folder / "videos")

@@ -42,13 +42,14 @@ class UsageRow(Base):
     day: Mapped[str] = mapped_column(primary_key=True)
     """Day as `2026-11-28`."""
     requests: Mapped[int] = mapped_column(default=0)
-    """Accepted and refused requests that make, change or delete something."""
+    """Requests that make, change or delete something, accepted or refused. Repeats with an
+    Idempotency-Key, malformed requests and those over the limit a minute do not count."""
     videos: Mapped[int] = mapped_column(default=0)
     """Videos accepted."""
     encoders: Mapped[int] = mapped_column(default=0)
-    """Encoders accepted."""
+    """Encoders accepted, to be made or judged."""
     device_seconds: Mapped[float] = mapped_column(default=0.0)
-    """Seconds of the device for videos and encoders that ended."""
+    """Seconds of the device for videos and encoders that ended or were deleted."""
 
 
 class RateRow(Base):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import select
 
 from encoders import PalimpsestError
 from server.storage.database import Database
+from server.storage.key_limits import checked
 from server.storage.key_rows import KeyRow
 
 
@@ -61,6 +62,24 @@ class KeyTable:
                 raise _missing(key_id)
             row.sha256, row.expires_at, row.revoked_at = sha256, expires_at, None
             return row
+
+    def limit(self, key_id: str, changes: Mapping[str, int | None]) -> dict[str, int]:
+        """Change limits of a key, and return those that it has of its own.
+
+        Args:
+            key_id: The key.
+            changes: New values by name; None takes the settings' value again.
+
+        Raises:
+            KeyNotFound: There is no such key.
+            ValidationError: A name is unknown, or a value cannot be used.
+        """
+        with self._database.writing() as session:
+            row = session.get(KeyRow, key_id)
+            if row is None:
+                raise _missing(key_id)
+            row.limits = checked({**row.limits, **changes})
+            return row.limits
 
     def revoke(self, key_id: str) -> None:
         """Refuse a key from now on, until `rotate` gives it a new secret.

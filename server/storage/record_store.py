@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from encoders import AliasExists
-from server.errors import Conflict, QueueFull, Unprocessable
+from encoders import AliasExists, PalimpsestError
+from server.errors import Conflict, Unprocessable
 from server.outage import is_outage
 from server.storage.alias_rows import AliasRow
 from server.storage.database import Database
+from server.storage.key_limits import KEYLESS, Limits
+from server.storage.key_usage import KeyUsage
 from server.storage.notifier import JobNotifier
 from server.storage.records import ANY_REQUEST, PENDING, EncoderRecord, Job, VideoRecord
 
@@ -22,8 +25,9 @@ AnyJob = TypeVar("AnyJob", bound=Job)
 class RecordStore:
     """The tables of jobs. Every method is one short transaction."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
         self._database = database
+        self._clock = clock
         self.notifier = JobNotifier()
         """Notified of every change, by the job's id."""
 
@@ -44,35 +48,43 @@ class RecordStore:
         with self._database.reading() as session:
             return _repeated(session, table, owner, key, digest)
 
-    def accept(self, job: AnyJob, *, limit: int) -> AnyJob:
+    def accept(self, job: AnyJob, *, limit: int, key_limits: Limits = KEYLESS) -> AnyJob:
         """Record a job, or return the job that its idempotency key already stands for.
 
+        One transaction checks the limits, counts what is used, and records the job. A repeat uses
+        nothing. A refused request counts as a request, and as nothing else.
+
+        Args:
+            job: The new row.
+            limit: Jobs of this kind that all keys together may have pending.
+            key_limits: Limits of the job's owner.
+
         Raises:
+            RateLimited: The owner makes too many requests.
+            QuotaExceeded: Another limit of the owner is reached.
             QueueFull: `limit` jobs of this kind are pending.
             Conflict: The id is taken.
             AliasExists: The id of an encoder job is an alias.
             Unprocessable: The idempotency key came with another request.
         """
         table = type(job)
+        refused: PalimpsestError | None = None
         with self._database.writing() as session:
             earlier = _repeated(session, table, job.owner, job.idempotency_key, job.request_hash)
             if earlier is not None:
                 return earlier
-            if session.scalar(select(table.sequence).where(table.id == job.id)) is not None:
-                raise Conflict(
-                    f"{job.id!r} is taken. Choose another id, or delete it first.",
-                    param="id",
-                    code="encoder_exists",
-                )
-            if table is EncoderRecord and session.get(AliasRow, job.id) is not None:
-                raise alias_exists(job.id)
-            pending = select(func.count()).where(table.status.in_(PENDING))
-            if (session.scalar(pending) or 0) >= limit:
-                raise QueueFull(
-                    f"{limit} jobs are waiting already. Try again later.",
-                    headers={"Retry-After": "5"},
-                )
-            session.add(job)
+            usage = KeyUsage(session, job.owner, key_limits, self._clock())
+            try:
+                usage.count_request()
+                _check_id(session, job)
+                usage.check(table, server_limit=limit)
+            except PalimpsestError as error:
+                refused = error  # raised below: the request stays counted
+            else:
+                usage.count_job(table)
+                session.add(job)
+        if refused is not None:
+            raise refused
         return job
 
     def get(self, table: type[AnyJob], *where: ColumnElement[bool]) -> AnyJob | None:
@@ -106,25 +118,28 @@ class RecordStore:
         with self._database.reading() as session:
             return session.scalars(select(table).where(*where).order_by(table.sequence)).all()
 
-    def count(self, table: type[Job], status: str) -> int:
-        """Count the jobs in this status."""
-        with self._database.reading() as session:
-            return session.scalar(select(func.count()).where(table.status == status)) or 0
-
     def total(self, column: InstrumentedAttribute[int | None]) -> int:
         """Return the sum of a column; 0 if there are no rows."""
         with self._database.reading() as session:
             return session.scalar(select(func.sum(column))) or 0
 
-    def change(self, job: Job, **values: Any) -> bool:
+    def change(self, job: Job, *, device_seconds: float = 0.0, **values: Any) -> bool:
         """Write `values` to a pending job.
 
         Return False if it has ended or was deleted, or if a later attempt works on it. Every end of
         a job is written here, so a job ends once.
+
+        Args:
+            job: The job.
+            device_seconds: Time of the device to count for its owner, whatever is returned.
+            values: The columns' new values.
         """
         with self._database.writing() as session:
             done = session.execute(update(type(job)).where(*_still(job)).values(**values))
             changed = bool(done.rowcount)  # pyright: ignore[reportAttributeAccessIssue]
+            if device_seconds:
+                usage = KeyUsage(session, job.owner, KEYLESS, self._clock())
+                usage.count_device_seconds(device_seconds, of_deleted=not changed)
         if changed:
             self.notifier.notify(job.id)
         return changed
@@ -140,6 +155,19 @@ class RecordStore:
             if not is_outage(error):
                 raise
             return True
+
+    def count_device_seconds(self, owner: str, seconds: float) -> None:
+        """Count time of the device for a job that has no row any more."""
+        with self._database.writing() as session:
+            usage = KeyUsage(session, owner, KEYLESS, self._clock())
+            usage.count_device_seconds(seconds, of_deleted=True)
+
+    def pending_by_owner(self, table: type[Job]) -> Sequence[tuple[str, str, int]]:
+        """Return owner, status and number of the pending jobs."""
+        rows = select(table.owner, table.status, func.count()).where(table.status.in_(PENDING))
+        rows = rows.group_by(table.owner, table.status)
+        with self._database.reading() as session:
+            return [(owner, status, count) for owner, status, count in session.execute(rows)]
 
     def is_pending(self, job: Job) -> bool:
         """Return True if the job has neither ended nor been deleted, nor begun a later attempt.
@@ -182,6 +210,19 @@ def _still(job: Job) -> tuple[ColumnElement[bool], ...]:
         table.status.in_(PENDING),
         table.attempt == job.attempt,
     )
+
+
+def _check_id(session: Session, job: Job) -> None:
+    """Raise Conflict or AliasExists if the job's id is taken."""
+    table = type(job)
+    if session.scalar(select(table.sequence).where(table.id == job.id)) is not None:
+        raise Conflict(
+            f"{job.id!r} is taken. Choose another id, or delete it first.",
+            param="id",
+            code="encoder_exists",
+        )
+    if table is EncoderRecord and session.get(AliasRow, job.id) is not None:
+        raise alias_exists(job.id)
 
 
 def _repeated(

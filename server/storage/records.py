@@ -81,7 +81,11 @@ class VideoRecord(Job):
     """A video job, with everything that decides the video's pixels."""
 
     __tablename__ = "videos"
-    __table_args__ = _table(__tablename__)
+    __table_args__ = (
+        # The bytes that an owner stores are summed before each acceptance.
+        Index("ix_videos_stored", "owner", "bytes"),
+        *_table(__tablename__),
+    )
 
     model: Mapped[str]
     prompt: Mapped[str]

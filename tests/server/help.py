@@ -58,23 +58,24 @@ class Client(TestClient):
     """A client of the app behind its guard, set up as in `service.py`."""
 
     def __init__(self, settings: Settings) -> None:
-        app = create_app(settings)
+        keys = LiveKeys(settings.keys_file, lambda: stored_keys(settings.database))
+        app = self.unguarded = create_app(settings, keys)
         self.runtime: Runtime = app.state.runtime
         proxies = TrustedProxies(settings.trusted_proxies)
         guarded = Guard(
             app,
-            keys=LiveKeys(settings.keys_file, lambda: stored_keys(settings.database)),
+            keys=keys,
             max_body_bytes=settings.max_body_bytes,
             max_fields_bytes=settings.max_fields_bytes,
             observe=self.runtime.metrics.observe,
             proxies=proxies,
             allowed_origins=settings.cors_origins,
         )
+        sub_path = SubPath(guarded, root_path=settings.root_path, proxies=proxies)
         super().__init__(
-            CORSMiddleware(
-                SubPath(guarded, root_path=settings.root_path, proxies=proxies),
-                **cors_options(settings),
-            ),
+            CORSMiddleware(sub_path, **cors_options(settings))
+            if settings.cors_origins
+            else sub_path,
             base_url="http://127.0.0.1",
             client=("127.0.0.1", 50000),
             raise_server_exceptions=False,

@@ -249,7 +249,7 @@ def test_nothing_is_read_before_the_key_is_known_or_for_an_unknown_route(
 ) -> None:
     keys = write_keys(tmp_path / "keys.json", boss={"role": "admin"})
     guard = Guard(
-        client.app.__dict__["_app"],
+        client.unguarded,
         keys=LiveKeys(keys, list),
         max_body_bytes=1000,
         observe=lambda *_: None,

@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 from server import lazy_app
 from server.api.app import create_app
 from server.auth.guard import Guard
+from server.auth.live_keys import LiveKeys
 from server.lazy_app import LazyApp
 from server.logs import ROOMS
 from server.settings import Settings
@@ -25,7 +26,10 @@ from tests.server.help import SERVER_TIMEOUT_S, Client, assert_error, settings_f
 def client_of(settings: Settings) -> tuple[LazyApp, TestClient]:
     served = LazyApp(settings)
     guard = Guard(
-        served, keyring=None, max_body_bytes=settings.max_body_bytes, observe=served.observe
+        served,
+        keys=LiveKeys(None, list),
+        max_body_bytes=settings.max_body_bytes,
+        observe=served.observe,
     )
     client = TestClient(guard, base_url="http://127.0.0.1", client=("127.0.0.1", 1))
     return served, client
@@ -36,9 +40,9 @@ def test_every_answer_is_503_until_the_app_is_there(
 ) -> None:
     go = threading.Event()
 
-    def create(settings: Settings) -> FastAPI:
+    def create(settings: Settings, keys: LiveKeys | None) -> FastAPI:
         assert go.wait(SERVER_TIMEOUT_S)
-        return create_app(settings)
+        return create_app(settings, keys)
 
     monkeypatch.setattr(lazy_app, "_create", create)
     served, client = client_of(settings_for(tiny_backbone_dir, tmp_path))

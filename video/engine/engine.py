@@ -10,7 +10,7 @@ steps. An error in a step ends the task it belongs to, never the loop or the res
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from threading import Condition, Event, Thread
 from time import perf_counter
@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from video.engine.observer import Observer
 from video.engine.scheduler import Scheduler
-from video.engine.tasks import GenerationTask, IteratorTask, Task, step_batch, stop_reason
+from video.engine.tasks import (
+    GenerationTask,
+    IteratorTask,
+    Task,
+    seconds_to_wait,
+    step_batch,
+    stop_reason,
+)
 from video.engine.ticket import EngineStopped, OutOfMemory, Ticket
 from video.frames import Frames
 from video.generation_request import GenerationRequest
@@ -29,10 +36,6 @@ if TYPE_CHECKING:  # torch is imported with the models, not with the engine
     from encoders.residency import Residency
     from video.engine.runner import ModelRunner
     from video.models.backbone import Backbone
-
-LOW_PRIORITY_DELAY_S = 0.25
-"""Seconds that the device stays idle, while a request waits for its encoder or its frames, before a
-low-priority task gets a turn. Both mostly take less."""
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -231,7 +234,7 @@ class Engine:
                 if not ended:
                     if batch := self._scheduler.next(idle=idle):
                         return batch
-                    idle = not self._changed.wait(_seconds_to_wait(self._scheduler))
+                    idle = not self._changed.wait(seconds_to_wait(self._scheduler))
             for task, reason in ended:
                 self._end(task, reason)
 
@@ -243,6 +246,8 @@ class Engine:
                 self._tick(batch[0])
             else:
                 step_batch(cast(list[GenerationTask], batch), self._loaded())
+                for task in batch:
+                    task.ticket.charge((perf_counter() - started) / len(batch))
         except OutOfMemory:  # the batch was too large; none has advanced, and the next is smaller
             stepped = False
             with self._changed:
@@ -258,11 +263,15 @@ class Engine:
 
     def _tick(self, task: Task) -> None:
         """Take one task's turn, and end the task if that was its last turn or failed."""
+        started = perf_counter()
+        is_last, failure = False, None
         try:
-            if task.tick(self._loaded()):
-                self._end(task, None)
+            is_last = task.tick(self._loaded())
         except Exception as error:
-            self._end(task, error)
+            failure = error
+        task.ticket.charge(perf_counter() - started)
+        if is_last or failure is not None:
+            self._end(task, failure)
 
     def _end(self, task: Task, failure: Exception | None) -> None:
         """Remove a task. What it holds is freed before its ticket tells that it has ended."""
@@ -286,14 +295,3 @@ class Engine:
             self._end(task, reason)
         if self._runner is not None:
             self._runner.stop()
-
-
-def _seconds_to_wait(tasks: Iterable[Task]) -> float | None:
-    """Return the seconds until the loop must look again without a call; None without tasks."""
-    seconds = [
-        LOW_PRIORITY_DELAY_S
-        if task.deadline is None
-        else min(LOW_PRIORITY_DELAY_S, task.deadline - perf_counter())
-        for task in tasks
-    ]
-    return max(0.0, min(seconds)) if seconds else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -46,10 +46,10 @@ class TurnsByOwner:
         if not self._tasks[owner]:
             del self._tasks[owner]
 
-    def next(self, owners: Collection[str]) -> str:
+    def next(self, owners: Sequence[str]) -> str:
         """Return which of these owners, which have tasks, has the next turn.
 
-        Of owners with equal time, it is the one with the fewest turns.
+        Of owners with equal time, it is the one with the fewest turns; of those, the first.
         """
         first = min(owners, key=lambda owner: (self._of(owner).seconds, self._of(owner).turns))
         self._of(first).turns += 1

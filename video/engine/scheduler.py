@@ -134,7 +134,7 @@ class Scheduler(Generic[W]):
         low_priority = candidates is low
         self._idle &= low_priority
         owners = self._owners[low_priority]
-        owner = owners.next({task.owner for task in candidates})
+        owner = owners.next(list(dict.fromkeys(task.owner for task in candidates)))
         own = [task for task in candidates if task.owner == owner]
         by_age = owners.turns(owner) % self._oldest_every == 0
         # Of tasks with equal work, `min` returns the first: the oldest.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -20,6 +20,10 @@ if TYPE_CHECKING:  # torch is imported with the models, not with the engine
     from video.models.generation_state import GenerationState
 
 log = logging.getLogger(__name__)
+
+LOW_PRIORITY_DELAY_S = 0.25
+"""Seconds that the device stays idle, while a request waits for its encoder or its frames, before a
+low-priority task gets a turn. Both mostly take less."""
 T = TypeVar("T")
 
 
@@ -189,3 +193,14 @@ def stop_reason(task: Task) -> Exception | None:
     if task.deadline is not None and perf_counter() >= task.deadline:
         return DeadlineExceeded("It was not done in the time it was given.")
     return None
+
+
+def seconds_to_wait(tasks: Iterable[Task]) -> float | None:
+    """Return the seconds until the loop must look again without a call; None without tasks."""
+    seconds = [
+        LOW_PRIORITY_DELAY_S
+        if task.deadline is None
+        else min(LOW_PRIORITY_DELAY_S, task.deadline - perf_counter())
+        for task in tasks
+    ]
+    return max(0.0, min(seconds)) if seconds else None

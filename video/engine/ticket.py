@@ -50,6 +50,7 @@ class Ticket(Generic[T]):
         self._progress = 0.0
         self._begun: float | None = None
         self._ended: float | None = None
+        self._device_seconds = 0.0
         self._wake: Callable[[], None] = lambda: None
         self._listeners: list[Callable[[], None]] = []
 
@@ -69,6 +70,11 @@ class Ticket(Generic[T]):
         if self._begun is None:
             return 0.0
         return (perf_counter() if self._ended is None else self._ended) - self._begun
+
+    @property
+    def device_seconds(self) -> float:
+        """Seconds of the loop's turns for this work so far; of a shared step, an equal part."""
+        return self._device_seconds
 
     @property
     def cancel_requested(self) -> bool:
@@ -120,6 +126,10 @@ class Ticket(Generic[T]):
         self._begun = perf_counter() if self._begun is None else self._begun
         self._progress = max(self._progress, progress)
         self._notify()
+
+    def charge(self, seconds: float) -> None:
+        """Add the time of a turn. Called before the work's end is recorded."""
+        self._device_seconds += seconds
 
     def complete(self, result: T) -> None:
         """Record the result."""

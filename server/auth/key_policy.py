@@ -1,0 +1,38 @@
+"""Policy of keys: the limits that hold for each of them."""
+
+from __future__ import annotations
+
+from server.auth.keys import LOCAL, Caller
+from server.auth.live_keys import LiveKeys
+from server.settings import Settings
+from server.storage.key_limits import KEYLESS, Limits, limits_of
+
+
+class KeyPolicy:
+    """The limits of every key: its own ones, and the settings' for the rest.
+
+    Args:
+        keys: The keys that the server accepts; None: it has none.
+        settings: The server's settings.
+    """
+
+    def __init__(self, keys: LiveKeys | None, settings: Settings) -> None:
+        self._keys = keys
+        self._settings = settings
+
+    @property
+    def ids(self) -> set[str]:
+        """The ids of the keys that are accepted now."""
+        return set() if self._keys is None else self._keys.ids
+
+    def of_caller(self, caller: Caller) -> Limits:
+        """Return the limits of the sender of a request."""
+        return KEYLESS if caller is LOCAL else limits_of(caller.limits, self._settings)
+
+    def of_owner(self, owner: str) -> Limits:
+        """Return the limits of a key, by its id. A key that is not known has the settings'."""
+        is_keyed = self._keys is not None and self._keys.is_keyed
+        if owner == LOCAL.id and not is_keyed:
+            return KEYLESS
+        own = {} if self._keys is None else self._keys.limits_of(owner)
+        return limits_of(own, self._settings)
