@@ -119,6 +119,9 @@ def draw_from_document(
                 request.pop(unknown, None)
             if isinstance(request.get("data"), bytes):
                 request["content"] = request.pop("data")
+            # HTTP knows no spaces around a value; httpx refuses them.
+            headers = request.get("headers") or {}
+            request["headers"] = {name: value.strip() for name, value in headers.items()}
             if request.get("files"):  # httpx takes text and bytes only
                 request["files"] = [
                     (name, (file, value if isinstance(value, bytes | str) else str(value)))
@@ -174,7 +177,7 @@ def _drawn(server: Served, document: dict[str, Any], count: int) -> Answers:
             began = perf_counter()
             try:
                 answer = client.request(**request)
-            except (httpx.InvalidURL, UnicodeError, ValueError):
+            except (httpx.InvalidURL, httpx.LocalProtocolError, ValueError):
                 return None  # the client does not send this
             except httpx.TransportError as error:
                 return answers.add(told, "none", f"no answer ({error!r})")

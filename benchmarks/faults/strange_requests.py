@@ -132,7 +132,9 @@ class StrangeRequests:
         if query := draw.choice(QUERIES):
             path += f"?{query}"
         headers = [draw.choice(HEADERS) for _ in range(draw.choice((0, 0, 0, 1, 2)))]
-        kind, body = self._body()
+        kind, body = None, b""
+        if method in ("POST", "PUT", "PATCH") or draw.random() < 0.2:
+            kind, body = self._body()
         if kind is not None:
             headers.append(("Content-Type", kind))
         return StrangeRequest(method, path, tuple(headers), body)
