@@ -22,8 +22,8 @@ _TITLES = {
 
 
 def usage(
-    key: Annotated[
-        str | None, typer.Option(metavar="ID", help="Another key (with an admin's key).")
+    owner: Annotated[
+        str | None, typer.Option(metavar="ID", help="Id of another key (with an admin's key).")
     ] = None,
     every: Annotated[
         bool, typer.Option("--all", help="Every key (with an admin's key): one line each.")
@@ -33,9 +33,9 @@ def usage(
     as_json: AsJson = False,
 ) -> None:
     """Show the limits of a key, what it uses of them now, and what it used on each day."""
-    if every and key is not None:
-        raise CommandFailed("Give --key or --all, not both.")
-    named: dict[str, str] = {} if key is None else {"key": key}
+    if every and owner is not None:
+        raise CommandFailed("Give --owner or --all, not both.")
+    named: dict[str, str] = {} if owner is None else {"key": owner}
     with connect(server) as client:
         answer = client.get(f"/v1/usage{'/keys' if every else ''}", days=days, **named)
     if as_json:

@@ -60,5 +60,5 @@ def test_usage_is_shown_by_key_and_by_day(served: RunningServer) -> None:
     every = palimpsest("usage", "--all", "--days", 2, server=served.url)
     assert every.status == 0
     assert "local" in every.out
-    palimpsest("usage", "--key", "x", "--all", server=served.url).assert_failed("--all")
-    palimpsest("usage", "--key", "nobody", server=served.url).assert_failed("nobody")
+    palimpsest("usage", "--owner", "x", "--all", server=served.url).assert_failed("--all")
+    palimpsest("usage", "--owner", "nobody", server=served.url).assert_failed("nobody")

@@ -11,7 +11,7 @@ import pytest
 
 from server.jobs.context import ServerStopping
 from tests.server.help import SERVER_TIMEOUT_S, Client, assert_error, wait_for
-from video import GenerationRequest
+from video import Engine, GenerationRequest
 
 BODY = {"concept": "pogo", "kind": "character", "settings": {"steps": 3}}
 FAST = {"min_base_rate": 0.0, "max_probes": 2, "judged_videos": 1}
@@ -129,7 +129,9 @@ def test_the_clips_of_the_base_are_made_once_for_all_encoders(make_client: Any) 
         assert len({store.report(name, f"kept-02-{who}.png") for name in names}) == different
 
 
-def test_judged_rounds_are_not_made_again(make_client: Any, tmp_path: Path) -> None:
+def test_judged_rounds_are_not_made_again(
+    make_client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Stop the server after the first round.
 
     The next start continues with the second, and the report has the clips of both.
@@ -152,8 +154,15 @@ def test_judged_rounds_are_not_made_again(make_client: Any, tmp_path: Path) -> N
     assert down.wait(SERVER_TIMEOUT_S)
     before = first.get("/v1/encoders/resumed").json()
     assert before["phase"] == "judging"
+    again: list[GenerationRequest] = []
+    submit = Engine.submit
+
+    def counting_again(engine: Engine, request: GenerationRequest) -> Any:
+        again.append(request)
+        return submit(engine, request)
+
+    monkeypatch.setattr(Engine, "submit", counting_again)  # judging goes on before it is ready
     second: Client = make_client(data_dir=tmp_path)
-    again = counted(second)
     done = wait_for(second, "/v1/encoders/resumed")
     assert (done["status"], done["measures"]["decision"]) == ("published", "clear"), done
     assert (len(asked), len(again)) == (16, 8)

@@ -45,6 +45,7 @@ def test_every_answer_is_503_until_the_app_is_there(
         return create_app(settings, keys)
 
     monkeypatch.setattr(lazy_app, "_create", create)
+    monkeypatch.setattr(lazy_app, "HOLD_S", 0.2)
     served, client = client_of(settings_for(tiny_backbone_dir, tmp_path))
     with client:
         for path in ("/health", "/v1/models", "/nope"):
@@ -74,6 +75,7 @@ def test_a_process_that_cannot_start_ends_itself(
         raise OSError("no room")
 
     monkeypatch.setattr(lazy_app, "_create", create)
+    monkeypatch.setattr(lazy_app, "HOLD_S", 0.2)
     _, client = client_of(Settings(data_dir=tmp_path))
     with client:
         until = time.monotonic() + SERVER_TIMEOUT_S
