@@ -55,8 +55,10 @@ def _refuse_bool(value: Any) -> Any:
 
 
 def _form_bool(value: Any) -> Any:
-    if isinstance(value, bool) or value in ("true", "false"):  # a form has text only
-        return value in (True, "true")
+    # A form has text only. Some generated clients write Python's words.
+    word = value.lower() if isinstance(value, str) else value
+    if isinstance(value, bool) or word in ("true", "false"):
+        return word in (True, "true")
     raise ValueError("must be true or false")
 
 

@@ -19,12 +19,13 @@ import sys, time
 from made.client import AuthenticatedClient
 from made.api.encoders import create_encoder, get_encoder, list_encoders
 from made.api.videos import create_video, get_video, get_video_content
-from made.models import EncoderRequest, EncoderRequestSettingsMethod, VideoRequest
+from made.models import EncoderRequest, VideoRequest
 
 url, file = sys.argv[1:]
 client = AuthenticatedClient(base_url=url, token="none", raise_on_unexpected_status=True)
 
 def wait(look, job):
+    assert hasattr(job, "status"), job
     while job.status in ("queued", "in_progress"):
         time.sleep(0.2)
         job = look.sync(job.id, client=client)
@@ -71,7 +72,9 @@ def test_a_generated_client_makes_an_encoder_and_a_video(
         "  video/mp4: application/octet-stream\n"
         "  image/webp: application/octet-stream\n"
     )
-    with running(quick_backbone_dir, tmp_path / "home", min_forget_rate="0") as server:
+    home = tmp_path / "home"
+    home.mkdir()
+    with running(quick_backbone_dir, home, min_forget_rate="0") as server:
         (tmp_path / "openapi.json").write_text(httpx.get(f"{server.url}/openapi.json").text)
         said = run(
             tmp_path / "generator/bin/openapi-python-client",
