@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.faults.ledger import Ledger, Load
+from benchmarks.faults.ledger import WRONG, Ledger, Load
 from benchmarks.faults.served import Served
 
 _RARE = ("fsync", "rename", "renameat2", "link", "linkat", "unlink", "ftruncate", "mkdir")
@@ -54,7 +54,7 @@ def kills(work: Path, count: int, seed: int = 0) -> dict[str, Any]:
     finally:
         load.stop()
         server.stop()
-    wrong = {name: value for name, value in outcome.items() if name in _WRONG and value}
+    wrong = {name: value for name, value in outcome.items() if name in WRONG and value}
     return {
         "kills": dict(done),
         **outcome,
@@ -62,16 +62,6 @@ def kills(work: Path, count: int, seed: int = 0) -> dict[str, Any]:
         "left over in the data directory": leftovers,
         "H1: nothing lost, failed or doubled": not wrong and not leftovers,
     }
-
-
-_WRONG = (
-    "failed",
-    "not ended",
-    "unknown to the server",
-    "listed twice",
-    "listed but never accepted",
-    "content missing or cut",
-)
 
 
 def _kill(server: Served, kind: str, random_: random.Random) -> str:

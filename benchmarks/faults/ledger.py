@@ -13,6 +13,15 @@ from typing import Any
 import httpx
 
 PENDING = ("queued", "in_progress")
+WRONG = (
+    "failed",
+    "not ended",
+    "unknown to the server",
+    "listed twice",
+    "listed but never accepted",
+    "content missing or cut",
+)
+"""Entries of `Ledger.outcome` that are empty or 0 if nothing was lost."""
 _PAUSE_S = 0.2
 
 

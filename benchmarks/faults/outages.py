@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.faults.ledger import Ledger, Load
+from benchmarks.faults.ledger import WRONG, Ledger, Load
 from benchmarks.faults.served import Served, call, served
 
 DRAIN_S = 600.0
@@ -50,17 +50,7 @@ def _one(home: Path, outage: Outage, seconds: float) -> dict[str, Any]:
         same
         and after.status_code == 200
         and outcome["accepted"] > 0
-        and not any(
-            outcome[name]
-            for name in (
-                "failed",
-                "not ended",
-                "unknown to the server",
-                "listed twice",
-                "listed but never accepted",
-                "content missing or cut",
-            )
-        )
+        and not any(outcome[name] for name in WRONG)
     )
     return {
         **outcome,

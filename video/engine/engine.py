@@ -30,8 +30,6 @@ from video.engine.ticket import EngineStopped, OutOfMemory, Ticket
 from video.frames import Frames
 from video.generation_request import GenerationRequest
 
-if TYPE_CHECKING:
-    from encoders.residency import Residency
 if TYPE_CHECKING:  # torch is imported with the models, not with the engine
     from encoders.residency import Residency
     from video.engine.runner import ModelRunner
