@@ -146,10 +146,8 @@ class LazyApp(Starlette):
             self._held -= 1
 
     def _end_waits(self) -> None:
-        if self._app is not None:
-            self.runtime.end_waits()
-        elif self._created is not None:  # it is starting, which ends sooner like this
-            self._created.state.runtime.stopping.set()
+        if self._created is not None:  # it may still be starting, which ends sooner like this
+            self._created.state.runtime.end_waits()
 
     def _stop_work(self) -> None:
         if self._app is not None:

@@ -91,8 +91,7 @@ class Runtime:
     def end_waits(self) -> None:
         """Begin to stop: end event streams and waiting requests, and say that the server stops."""
         self.stopping.set()
-        if self._is_locked:
-            self._lock.mark_stopping()
+        self._lock.mark_stopping()
         if self._storage is not None:
             self._storage.records.notifier.close()
 

@@ -6,9 +6,9 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -58,7 +58,9 @@ class DataLock:
         # Not thread-local: the server starts and stops on different threads. Not the soft lock of
         # file systems without flock either: after a kill it would stay locked.
         self._lock = FileLock(self._path, mode=0o600, thread_local=False, fallback_to_soft=False)
-        self._holder = Holder()
+        self._said = Lock()  # the server is told to stop on another thread than it starts on
+        self._holder: Holder | None = None
+        self._is_stopping = False
 
     def take(
         self,
@@ -82,8 +84,9 @@ class DataLock:
             OSError: The lock file cannot be written, or its file system has no locks.
         """
         self._wait(timeout_s, on_wait, cancelled)
-        self._holder = holder or Holder(os.getpid())
-        self._write()
+        with self._said:
+            self._holder = holder or Holder(os.getpid())
+            self._write()
 
     def probe(self, on_wait: Callable[[Holder], None] | None = None) -> None:
         """Check that the lock can be taken; wait and raise as `take` does."""
@@ -91,9 +94,10 @@ class DataLock:
         self.release()
 
     def mark_stopping(self) -> None:
-        """Tell the next server that this one is about to end. The lock must be held."""
-        self._holder = Holder(self._holder.pid, self._holder.url, stopping=True)
-        self._write()
+        """Tell the next server that this one is about to end, now or once it has the lock."""
+        with self._said:
+            self._is_stopping = True
+            self._write()
 
     def holder(self) -> Holder:
         """Return what the lock file says. It may be out of date, unless the lock is held."""
@@ -108,6 +112,8 @@ class DataLock:
 
     def release(self) -> None:
         """Unlock the directory. Does nothing if it is not locked."""
+        with self._said:
+            self._holder = None
         self._lock.release()
 
     def _wait(
@@ -140,7 +146,10 @@ class DataLock:
         return True
 
     def _write(self) -> None:
+        if self._holder is None:  # the file belongs to another server
+            return
+        holder = replace(self._holder, stopping=self._is_stopping)
         try:
-            self._path.write_text(json.dumps(asdict(self._holder)))
+            self._path.write_text(json.dumps(asdict(holder)))
         except OSError:  # a full disk: the directory is locked all the same
             return

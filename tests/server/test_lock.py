@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from server.storage.lock import DataInUse, DataLock
+from server.storage.lock import DataInUse, DataLock, Holder
 
 HOLD = """
 import sys, pathlib
@@ -40,3 +40,15 @@ def test_a_second_server_is_refused_until_the_first_has_ended(
     again.take(timeout_s=0)
     again.release()
     again.release()
+
+
+def test_a_server_that_was_told_to_stop_while_it_started_says_so(tmp_path: Path) -> None:
+    (tmp_path / "server.lock").write_text('{"pid": 7}')
+    lock, reader = DataLock(tmp_path), DataLock(tmp_path)
+    lock.mark_stopping()
+    assert reader.holder() == Holder(7)
+    lock.take(Holder(8, "http://127.0.0.1:3000"))
+    assert reader.holder() == Holder(8, "http://127.0.0.1:3000", stopping=True)
+    lock.release()
+    lock.mark_stopping()
+    assert reader.holder().pid == 8

@@ -135,11 +135,11 @@ def test_a_server_waits_for_one_that_is_stopping_and_says_so(tmp_path: Path) -> 
         port = free_port()
         first = Start(*BENTOML, **environment, port=port)
         stack.callback(first.process.kill)
-        wait_until_locked(tmp_path / "data/server.lock", first.process.pid)
+        wait_until_locked(tmp_path / "data/server.lock", first.process)
         first.process.terminate()
         second = Start(*BENTOML, **environment, port=port)
         stack.callback(second.process.kill)
-        wait_until_locked(tmp_path / "data/server.lock", second.process.pid)
+        wait_until_locked(tmp_path / "data/server.lock", second.process)
         second.process.terminate()
         _, err = second.process.communicate(timeout=SERVER_TIMEOUT_S)
         assert f"Waiting for the server at http://127.0.0.1:{port}" in err.splitlines()[0]
@@ -147,9 +147,10 @@ def test_a_server_waits_for_one_that_is_stopping_and_says_so(tmp_path: Path) -> 
         assert second.process.returncode == 0, err
 
 
-def wait_until_locked(lock: Path, pid: int) -> None:
+def wait_until_locked(lock: Path, server: subprocess.Popen[str]) -> None:
     """Wait until this server holds its data directory."""
     until = time.monotonic() + SERVER_TIMEOUT_S
-    while not (lock.is_file() and f'"pid": {pid},' in lock.read_text()):
+    while not (lock.is_file() and f'"pid": {server.pid},' in lock.read_text()):
         assert time.monotonic() < until
+        assert server.poll() is None, server.communicate()[1]
         time.sleep(0.05)
