@@ -104,8 +104,10 @@ def test_an_error_is_logged_by_every_logger_without_what_it_quotes(
 ) -> None:
     logs.set_up()
     logger = logging.getLogger(name)
-    handled = logger.propagate, logger.handlers
-    logger.propagate, logger.handlers = True, [caplog.handler]
+    # Servers that ran in this process before may have silenced loggers.
+    before = logger.propagate, logger.handlers, logger.disabled, logger.level
+    logger.propagate, logger.handlers, logger.disabled = True, [caplog.handler], False
+    logger.setLevel(logging.ERROR)
     try:
         error = failing(MARK)
         logger.error("it failed", exc_info=error)
@@ -115,7 +117,8 @@ def test_an_error_is_logged_by_every_logger_without_what_it_quotes(
         except ExceptionGroup:
             logger.exception("a group failed")
     finally:
-        logger.propagate, logger.handlers = handled
+        logger.propagate, logger.handlers, logger.disabled = before[:3]
+        logger.setLevel(before[3])
     written = caplog.text
     assert "builtins.KeyError" in written
     assert "ValidationError" in written
