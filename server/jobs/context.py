@@ -74,12 +74,14 @@ class JobContext:
         def write(path: Path, content: bytes) -> None:
             name = f"{path.name} of job {record.job_id}"
             self.storage.run(name, lambda: write_atomically(path, content))
+
+        def on_saved() -> None:
             if record.interruptions:
                 # The job got further than before, so it is not what kills the server.
                 self.records.note(record, interruptions=0)
                 record.interruptions = 0
 
-        return Workspace(self.work_dir, record.job_id, write)
+        return Workspace(self.work_dir, record.job_id, write, on_saved)
 
     def fail(self, record: JobRecord, error: Exception) -> None:
         """End a job with an error, and remove what it left."""

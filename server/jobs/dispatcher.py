@@ -31,6 +31,10 @@ log = logging.getLogger(__name__)
 
 SWEEP_INTERVAL_S = 2.0
 _LOADING_INTERVAL_S = 0.1
+SHARED_INTERRUPTIONS = 3
+"""A video is made alone, with no other video beside it, once the server was killed this often while
+it worked on it: if it is the cause, no other video counts the next kill, and if it is not, it is
+done sooner."""
 MAX_INTERRUPTIONS = 20
 """A job is given up when the server was killed this often while it worked on it, and the job saved
 nothing in between: the job may be the cause."""
@@ -157,6 +161,8 @@ class Dispatcher:
         free = slots - running.total()
         owners = dict(self._queue.owners(table)) if free > 0 else {}
         while free > 0 and owners and not self._context.stopping.is_set():
+            if table is VideoRecord and self._in_flight.has_one_alone():
+                return
             owner = min(
                 owners,
                 key=lambda name: (running[name], self._in_flight.last_start(name), owners[name]),
@@ -167,6 +173,8 @@ class Dispatcher:
             record = self._queue.oldest(table, owner, self._in_flight.not_startable())
             if record is None:
                 del owners[owner]
+            elif _must_be_alone(record) and running.total() > 0:
+                return  # its turn stays until the others have ended
             elif self._start(record):
                 running[owner] += 1
                 free -= 1
@@ -176,7 +184,7 @@ class Dispatcher:
         if not self._context.records.change(record, attempt=record.attempt + 1):
             return False
         record.attempt += 1
-        self._in_flight.add(record)
+        self._in_flight.add(record, alone=_must_be_alone(record))
         try:
             self._workflows.start(record)
         except BaseException:
@@ -191,3 +199,8 @@ class Dispatcher:
             self._in_flight.hold_back(job_id)
         self._in_flight.remove(job_id, attempt)
         self._wake.set()
+
+
+def _must_be_alone(record: JobRecord) -> bool:
+    # An encoder takes long, but saves what it has, and counts from then on.
+    return isinstance(record, VideoRecord) and record.interruptions >= SHARED_INTERRUPTIONS

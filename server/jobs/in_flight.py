@@ -17,6 +17,7 @@ class _Flight:
     table: type[VideoRecord] | type[EncoderRecord]
     owner: str
     attempt: int
+    is_alone: bool
 
 
 class InFlight:
@@ -28,10 +29,11 @@ class InFlight:
         self._last_start: dict[str, float] = {}
         self._failures: dict[str, tuple[int, float]] = {}
 
-    def add(self, record: JobRecord) -> None:
-        """Note that the job's workflow is about to start."""
+    def add(self, record: JobRecord, *, alone: bool = False) -> None:
+        """Note that the job's workflow is about to start, and whether no other may start now."""
         with self._lock:
-            self._flights[record.job_id] = _Flight(type(record), record.owner, record.attempt)
+            flight = _Flight(type(record), record.owner, record.attempt, alone)
+            self._flights[record.job_id] = flight
             self._last_start[record.owner] = time.monotonic()
 
     def remove(self, job_id: str, attempt: int) -> None:
@@ -71,6 +73,11 @@ class InFlight:
         """Return the number of jobs of a kind that run, by owner."""
         with self._lock:
             return Counter(f.owner for f in self._flights.values() if f.table is table)
+
+    def has_one_alone(self) -> bool:
+        """Return True while a job runs beside which no other may start."""
+        with self._lock:
+            return any(flight.is_alone for flight in self._flights.values())
 
     def last_start(self, owner: str) -> float:
         """Return the time of the owner's last start on the monotonic clock, or 0."""

@@ -33,6 +33,7 @@ class Workspace:
         work_dir: The folder of all workspaces.
         job_id: The job's id, which the server made, so it is safe as a file name.
         write: Writes a file atomically.
+        on_saved: Called after each result and each checkpoint.
     """
 
     def __init__(
@@ -40,9 +41,11 @@ class Workspace:
         work_dir: Path,
         job_id: str,
         write: Callable[[Path, bytes], None] = write_atomically,
+        on_saved: Callable[[], None] = lambda: None,
     ) -> None:
         self.folder = work_dir / job_id
-        self._write = write
+        self._write_file = write
+        self._on_saved = on_saved
 
     def has_images(self, concept: int) -> bool:
         """Return True if the few-shot images of the job's concept of this number are saved."""
@@ -73,6 +76,7 @@ class Workspace:
         """Save a checkpoint of the optimisation, unless the job's folder is gone by now."""
         if self.folder.is_dir():
             write_atomically(self._checkpoint_path, checkpoint)
+            self._on_saved()
 
     def begin(self) -> None:
         """Make the folder, if there is none yet."""
@@ -138,6 +142,10 @@ class Workspace:
         for folder in gone:
             remove_tree(folder)
         return [folder.name for folder in gone]
+
+    def _write(self, path: Path, content: bytes) -> None:
+        self._write_file(path, content)
+        self._on_saved()
 
     @property
     def _checkpoint_path(self) -> Path:

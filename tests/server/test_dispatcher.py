@@ -82,6 +82,32 @@ def test_a_job_that_lost_its_workflow_is_taken_up_again(client: Client) -> None:
     assert (found.interruptions, found.attempt > 3) == (0, True)
 
 
+def test_a_video_that_was_interrupted_often_is_made_alone(client: Client) -> None:
+    runtime, together = client.runtime, list[set[str]]()
+    engine, often = runtime.loaded.engine, dispatcher.SHARED_INTERRUPTIONS
+    submit = engine.submit
+
+    def noting(*values: Any) -> Any:
+        together.append(set(runtime.jobs.in_flight(VideoRecord)))
+        return submit(*values)
+
+    engine.submit = noting  # type: ignore[method-assign]
+    before, alone, after = {"a", "b", "c"}, {"x", "y"}, {"d", "e"}
+    with device_held(runtime):
+        for name in (*sorted(before), *sorted(alone), *sorted(after)):
+            interruptions = often if name in alone else often - 1
+            runtime.records.accept(row(name, name, interruptions=interruptions), limit=100)
+        runtime.jobs.wake()
+        until(lambda: len(together) == 3, "those before are not started")
+        time.sleep(0.2)
+        assert set(runtime.jobs.in_flight(VideoRecord)) == before
+    for name in before | alone | after:
+        found = VideoRecord.id == name, VideoRecord.status == COMPLETED
+        until(lambda found=found: runtime.records.get(VideoRecord, *found), f"{name} is not done")
+    assert len(together) == 7
+    assert [some for some in together if some & alone] == [{"x"}, {"y"}]
+
+
 def test_a_late_attempt_changes_nothing(tmp_path: Path) -> None:
     records = RecordStore(Database(tmp_path / "records.sqlite"))
     late = records.accept(row("twice"), limit=1)
