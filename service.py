@@ -16,13 +16,14 @@ from server.address import listening_address, url_of
 from server.auth import bind_address
 from server.auth.app_first import AppFirst
 from server.auth.cors import cors_options
-from server.auth.guard import Guard
+from server.auth.guard import PROBES, Guard
 from server.auth.live_keys import LiveKeys
 from server.auth.proxies import TrustedProxies, disable_uvicorns
 from server.auth.sub_path import SubPath
 from server.counters_in_memory import keep_counters_in_memory
 from server.http.connections import ConnectionLimits
 from server.http.install import install
+from server.http.turns import Turns
 from server.lazy_app import LazyApp
 from server.parent_watchdog import announce_parent, die_with_parent
 from server.settings import Settings
@@ -83,6 +84,7 @@ Palimpsest.add_asgi_middleware(
     root_path=settings.root_path,
     proxies=proxies,
 )
+Palimpsest.add_asgi_middleware(Turns, at_once=PROBES)  # pyright: ignore[reportArgumentType]
 Palimpsest.add_asgi_middleware(
     Guard,  # pyright: ignore[reportArgumentType]  # typed as an instance, but the class is needed
     keys=keys,

@@ -41,7 +41,8 @@ PUBLIC_PREFIX = "/static_content/"
 TAKES_IMAGES = frozenset({("POST", "/v1/encoders")})
 """Routes whose forms may be large, for an admin's key."""
 
-NOT_LOGGED = frozenset({"/livez", "/readyz", "/healthz", "/health", "/metrics"})
+PROBES = frozenset({"/livez", "/readyz", "/healthz", "/health"})
+NOT_LOGGED = PROBES | {"/metrics"}
 """Paths that monitoring requests every few seconds."""
 
 _CALLER = "palimpsest.caller"

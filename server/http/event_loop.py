@@ -10,7 +10,7 @@ import asyncio
 import socket
 from typing import Any
 
-_ACCEPTED_AT_ONCE = 4
+_ACCEPTED_AT_ONCE = 16
 
 
 class ServingLoop(asyncio.SelectorEventLoop):
