@@ -20,6 +20,7 @@ from server.auth.guard import Guard
 from server.auth.live_keys import LiveKeys
 from server.auth.proxies import TrustedProxies, disable_uvicorns
 from server.auth.sub_path import SubPath
+from server.counters_in_memory import keep_counters_in_memory
 from server.http.connections import ConnectionLimits
 from server.http.install import install
 from server.lazy_app import LazyApp
@@ -41,6 +42,7 @@ install(
 )
 die_with_parent()
 disable_uvicorns()
+keep_counters_in_memory()
 
 
 @bentoml.service(

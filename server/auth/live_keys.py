@@ -57,7 +57,7 @@ class LiveKeys:
         self._stored: list[Key] = []
         self._read_at: float | None = None
         self._has_had_key = file is not None
-        self._last_error: str | None = None
+        self._error: Exception | None = None
         self._declared, self._made = Keyring(), Keyring()
         self._limits: dict[str, Mapping[str, int]] = {}
         self._refreshing = Lock()  # else an older reading could come after a newer one
@@ -80,13 +80,13 @@ class LiveKeys:
             secret = secret_of(authorization)
         except Unauthorized:
             if self._read_at is None and self._file is None:
-                raise _unreadable() from None  # perhaps no key is needed
+                raise _unreadable(self._error) from None  # perhaps no key is needed
             raise
         found = self._declared.find(secret, now)
         if found is not None:
             return found
         if self._read_at is None or self._clock() - self._read_at > KEPT_S:
-            raise _unreadable()
+            raise _unreadable(self._error)
         found = self._made.find(secret, now)
         if found is None:
             raise Unauthorized("This key is not known here.")
@@ -112,11 +112,11 @@ class LiveKeys:
         try:
             rows = self._read_stored()
         except Exception as error:
-            if str(error) != self._last_error:
+            if str(error) != str(self._error):
                 log.error("%s Those read before stay valid for %d s.", error, KEPT_S)
-            self._last_error = str(error)
+            self._error = error
         else:
-            self._last_error = None
+            self._error = None
             self._read_at = self._clock()
             self._has_had_key |= bool(rows)
             self._stored = [key for row, revoked in rows if not revoked and (key := _key(row))]
@@ -149,11 +149,12 @@ class LiveKeys:
             thread.join()
 
 
-def _unreadable() -> NotReady:
+def _unreadable(error: Exception | None) -> NotReady:
+    code = getattr(error, "code", "storage_unavailable")
+    state = "is damaged" if code == "load_failed" else "is locked or away"
     return NotReady(
-        "The server's keys cannot be read just now: its database is locked, away or damaged. Its "
-        "log says which.",
-        code="storage_unavailable",
+        f"The server's keys cannot be read, since its database {state}. Its log says more.",
+        code=code,
         headers={"Retry-After": "5"},
     )
 

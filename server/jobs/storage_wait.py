@@ -58,14 +58,14 @@ class StorageWait:
                     if not isinstance(error, OSError) or others > _REPEATS_OF_OTHERS:
                         raise
                 if not waited:
-                    log.warning("%s waits: %s", what, brief(error))
+                    log.warning("waiting for storage: %s: %s", what, brief(error))
                 waited = True
                 if self._stopping.wait(pause):
                     raise ServerStopping from error
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
                 continue
             if waited:
-                log.info("%s waits no longer", what)
+                log.info("storage is back: %s", what)
             return result
 
     def is_outage(self, error: Exception) -> bool:

@@ -13,12 +13,23 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from encoders.errors import PalimpsestError
+from server.outage import is_outage
+
 _BUSY_TIMEOUT_S = 0.5
 _COLUMNS = ("id", "sha256", "role", "encoders", "default_encoder", "limits", "expires_at")
 
 
-class KeysUnreadable(Exception):
-    """The database is locked, away or damaged, so its keys cannot be read now."""
+class KeysUnreadable(PalimpsestError):
+    """The database is locked or away, so its keys cannot be read now."""
+
+    code = "storage_unavailable"
+
+
+class KeysDamaged(KeysUnreadable):
+    """The database is damaged, or no database: its keys can be read once it is restored."""
+
+    code = "load_failed"
 
 
 def stored_keys(database: Path) -> Sequence[tuple[dict[str, Any], bool]]:
@@ -31,6 +42,7 @@ def stored_keys(database: Path) -> Sequence[tuple[dict[str, Any], bool]]:
 
     Raises:
         KeysUnreadable: It is there and cannot be read.
+        KeysDamaged: Nor can it be later, as it is.
     """
     if not database.exists():
         return []
@@ -47,7 +59,8 @@ def stored_keys(database: Path) -> Sequence[tuple[dict[str, Any], bool]]:
             connection.close()
         return [(_entry(row), row[-1] is not None) for row in rows]
     except (sqlite3.Error, OSError, ValueError) as error:
-        raise KeysUnreadable(f"The keys in {database} cannot be read: {error}") from error
+        kind = KeysUnreadable if is_outage(error) else KeysDamaged
+        raise kind(f"The keys in {database} cannot be read: {error}") from error
 
 
 def _entry(row: Sequence[Any]) -> dict[str, Any]:

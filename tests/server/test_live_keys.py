@@ -121,8 +121,9 @@ def test_a_locked_database_locks_nobody_out_and_no_key_lives_for_ever(tmp_path: 
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("PRAGMA journal_mode=DELETE")
     holder.execute("BEGIN EXCLUSIVE")
-    with pytest.raises(KeysUnreadable):
+    with pytest.raises(KeysUnreadable) as away:
         stored_keys(path)
+    assert away.value.code == "storage_unavailable"
     clock.now += KEPT_S - 1
     server.refresh()
     assert server.caller(["Bearer secret-acme"]).id == "acme"
@@ -142,8 +143,10 @@ def test_a_database_that_cannot_be_read_keeps_everybody_out(tmp_path: Path, cont
     path.write_bytes(content)
     server = live(path)
     assert server.is_keyed
-    with pytest.raises(NotReady):
-        server.caller(["Bearer x"])
+    for header in ([], ["Bearer x"]):
+        with pytest.raises(NotReady, match="is damaged") as raised:
+            server.caller(header)
+        assert raised.value.reported_code == "load_failed"
     path.unlink()
     server.refresh()
     assert not server.is_keyed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import resource
 import shutil
 import sqlite3
@@ -168,7 +169,8 @@ def test_a_finished_clip_is_kept_until_it_can_be_stored(
         disturbance = outage(client.runtime.settings.data_dir)
         disturbance.__enter__()
     try:
-        until(lambda: f"{video} waits: " in caplog.text, "nothing waits")
+        waiting = re.compile(rf"waiting for storage: .*{video}: ")
+        until(lambda: waiting.search(caplog.text), "nothing waits")
     finally:
         disturbance.__exit__(None, None, None)
     assert wait_for(client, f"/v1/videos/{video}")["status"] == "completed"
