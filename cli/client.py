@@ -86,9 +86,9 @@ class Client:
         """Return the bytes at a path."""
         return self._send("GET", path, params=query).content
 
-    def pages(self, path: str) -> Generator[dict[str, Any]]:
-        """Yield every object of a list, page after page."""
-        query: dict[str, str | int] = {"limit": 100}
+    def pages(self, path: str, **filters: str) -> Generator[dict[str, Any]]:
+        """Yield every object of a list, page after page; `filters` are parameters of the list."""
+        query: dict[str, str | int] = {"limit": 100, **filters}
         while True:
             page = self.get(path, **query)
             yield from page["data"]

@@ -39,5 +39,5 @@ def erase(
     key = "its key is revoked" if answer["key_revoked"] else "the database has no key of this id"
     show.line(
         f"{tenant} is erased: {answer['videos']} videos, {answer['encoder_jobs']} records of "
-        f"encoders; {key}."
+        f"encoders, {answer['deleted_videos']} records of deleted videos; {key}."
     )

@@ -1,4 +1,4 @@
-"""`palimpsest videos`: list, show, follow, download and delete videos."""
+"""`palimpsest videos`: list, show, follow, download and delete videos; list deleted ones."""
 
 from __future__ import annotations
 
@@ -124,6 +124,53 @@ def delete_video(
             raise CommandFailed("Nothing is deleted.")
         answer = client.delete(path)
     show.result(answer) if as_json else show.line(f"{video_id} is deleted.")
+
+
+@app.command("deleted")
+def deleted_videos(
+    video_id: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="One video; left out: all that are kept.")
+    ] = None,
+    owner: Annotated[
+        str | None, typer.Option(metavar="ID", help="Only the videos of this key.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=1, metavar="NUMBER", help="The most videos to list.")
+    ] = 100,
+    server: ServerUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show which key had deleted videos made, and with which encoder (with an admin's key).
+
+    The server keeps a record for PALIMPSEST_DELETED_RECORD_RETENTION_SECONDS, by default none.
+    """
+    if video_id is not None and owner is not None:
+        raise CommandFailed("Give an id or --owner, not both.")
+    filters: dict[str, str] = {} if owner is None else {"owner": owner}
+    path = api_path("deleted-videos")
+    with connect(server) as client:
+        if video_id is not None:
+            found = [client.get(api_path("deleted-videos", video_id))]
+        else:
+            found = list(islice(client.pages(path, **filters), limit))
+    if as_json:
+        show.result(found if video_id is None else found[0])
+        return
+    if not found:
+        show.line("There are no records of deleted videos.")
+        return
+    rows = show.plain_table("id", "key", "status", "model", "encoder's digest", "made", "deleted")
+    for video in found:
+        rows.add_row(
+            video["id"],
+            video["owner"],
+            video["status"],
+            video["model"],
+            video["encoder_digest"] or "",
+            show.local_time(video["created_at"]),
+            show.local_time(video["deleted_at"]),
+        )
+    show.table(rows)
 
 
 def _state(video: dict[str, Any]) -> str:

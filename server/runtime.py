@@ -263,6 +263,7 @@ class Runtime:
             loaded=self.loaded_or_none,
             wait_loaded=self.wait_loaded,
             usage=storage.usage,
+            deleted_videos=storage.deleted_videos,
             limits_of=self.key_policy.of_owner,
         )
         jobs = Jobs(context, JobQueue(storage.database))

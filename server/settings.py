@@ -146,6 +146,12 @@ class Settings(BaseSettings):
     prompt_retention_seconds: NonNegativeInt | None = None
     """Time from a video's end until its prompts are taken out of its record; None: they stay for as
     long as the video."""
+    deleted_record_retention_seconds: NonNegativeInt = 0
+    """Time from a video's deletion until the record of who had it made, and with which encoder, is
+    removed; 0 keeps none. The record has no prompt."""
+    picture_retention_seconds: NonNegativeInt = 0
+    """Time from the end of an encoder's job until the pictures that a client sent for it are
+    removed; 0: they go when the job ends."""
     max_video_lifetime_seconds: PositiveInt = 30 * 86_400
     max_stored_bytes: PositiveInt = 20 << 30
     """When finished videos take more, the oldest of the key that stores most are removed early."""

@@ -13,6 +13,7 @@ from encoders.version import VERSION
 from server import errors
 from server.api import (
     aliases,
+    deleted_videos,
     encoders,
     generate,
     health,
@@ -38,6 +39,7 @@ unlearned encoders: `starter:no-pogo`. Errors look like
 ROUTES = (
     videos,
     video_content,
+    deleted_videos,
     generate,
     encoders,
     judgements,

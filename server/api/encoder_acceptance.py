@@ -202,14 +202,14 @@ def check_images_allowed(settings: UnlearnSettings, concepts: Sequence[Concept])
 def _save_images(
     workspace: Workspace, files: Sequence[bytes], backbone: Backbone, settings: Settings
 ) -> None:
-    """Decode the images at the model's own size, and save them for the job's first concept."""
+    """Decode the images at the model's own size, and save them in the job's workspace."""
     pictures = images.decode(
         list(files),
         width=backbone.capabilities.native_width,
         height=backbone.capabilities.native_height,
         max_pixels=settings.max_image_pixels,
     )
-    workspace.save_images(0, pictures)
+    workspace.save_pictures(pictures)
 
 
 def _free_id(request: EncoderRequest, runtime: Runtime) -> str:
@@ -234,7 +234,7 @@ def _free_id(request: EncoderRequest, runtime: Runtime) -> str:
             param="id",
         )
     if published is not None:  # its encoder was removed by other means than this server
-        runtime.records.remove(published)
+        runtime.jobs.remove(published)
     return encoder_id
 
 

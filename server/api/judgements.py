@@ -101,7 +101,7 @@ def _accept(
         )
     check_known(card.concepts, judge_of(loaded))
     if record is not None:  # of an earlier job that failed
-        runtime.records.remove(record)
+        runtime.jobs.remove(record)
     accept_within_limits(
         runtime,
         caller,

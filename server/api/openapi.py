@@ -105,8 +105,9 @@ def _complete(document: dict[str, Any]) -> dict[str, Any]:
     request = schemas["EncoderRequest"]
     fields = {**request["properties"], "images": _FILES}
     schemas[_ENCODER_FORM] = {**request, "title": _ENCODER_FORM, "properties": fields}
-    for name, pattern in (("Video", _VIDEO_ID), ("EncoderObject", _ENCODER_ID)):
-        schemas[name]["properties"]["id"]["pattern"] = pattern
+    for name in ("Video", "DeletedVideo"):
+        schemas[name]["properties"]["id"]["pattern"] = _VIDEO_ID
+    schemas["EncoderObject"]["properties"]["id"]["pattern"] = _ENCODER_ID
     document["components"]["securitySchemes"] = {"key": _KEY}
     document["security"] = [{"key": []}]
     document["paths"].update(PROBES)

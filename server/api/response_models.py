@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Generic, Literal, TypeVar
 
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 from encoders import Concept
 from server.api.usage_models import Usage
@@ -57,6 +57,58 @@ class Video(BaseModel):
     """True if the request's prompt or negative prompt was longer than the model reads, and was
     cut, as `truncate` allows; `prompt` is the text that was read."""
     error: JobError | None
+
+
+class DeletedVideo(BaseModel):
+    """Record of a deleted video: who had it made and how, without its prompts."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "video_0123456789abcdef0123456789abcdef",
+                    "object": "deleted_video",
+                    "owner": "studio",
+                    "model": "starter:no-pogo",
+                    "encoder": "no-pogo",
+                    "encoder_digest": "sha256:" + "0123456789abcdef" * 4,
+                    "seed": 7,
+                    "steps": 8,
+                    "guidance": 5.0,
+                    "frames": 4,
+                    "fps": 8,
+                    "seconds": "0.5",
+                    "size": "256x256",
+                    "status": "completed",
+                    "created_at": 1795860000,
+                    "completed_at": 1795860004,
+                    "deleted_at": 1795863600,
+                }
+            ]
+        }
+    )
+
+    id: str
+    """The video's id, which its mp4 names."""
+    object: Literal["deleted_video"] = "deleted_video"
+    owner: str
+    """Id of the key that had it made."""
+    model: str
+    encoder: str | None
+    """Id of its encoder, null for the base."""
+    encoder_digest: str | None
+    seed: int
+    steps: int
+    guidance: float
+    frames: int
+    fps: int
+    seconds: str
+    size: str
+    status: Literal["queued", "in_progress", "completed", "failed"]
+    """State of the video when it was deleted."""
+    created_at: int
+    completed_at: int | None
+    deleted_at: int
 
 
 class EncoderObject(BaseModel):
@@ -114,7 +166,7 @@ class Model(BaseModel):
     cut with `truncate`. Rare words can be several tokens each."""
 
 
-Item = TypeVar("Item", Video, EncoderObject, Alias, Model, Usage)
+Item = TypeVar("Item", Video, DeletedVideo, EncoderObject, Alias, Model, Usage)
 
 
 class Page(BaseModel, Generic[Item]):
@@ -147,6 +199,8 @@ class Erased(BaseModel):
     """Videos that were removed, with their files and records."""
     encoder_jobs: int
     """Records of encoders that were removed. Published encoders stay."""
+    deleted_videos: int
+    """Records that were kept of videos deleted earlier."""
     key_revoked: bool
     """True if the database has a key of this id, which is revoked now."""
 

@@ -53,5 +53,6 @@ def erase_tenant(request: Request, tenant: str) -> Erased:
         id=tenant,
         videos=counts.videos,
         encoder_jobs=counts.encoder_jobs,
+        deleted_videos=counts.deleted_videos,
         key_revoked=revoked,
     )

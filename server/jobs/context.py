@@ -21,6 +21,7 @@ from server.loaded import Loaded
 from server.outage import brief, is_outage
 from server.settings import Settings
 from server.storage.alias_table import AliasTable
+from server.storage.deleted_video_table import DeletedVideoTable
 from server.storage.key_limits import Limits
 from server.storage.record_store import RecordStore
 from server.storage.records import EncoderRecord, JobRecord
@@ -56,6 +57,7 @@ class JobContext:
     wait_loaded: Callable[[], Loaded]
     """Waits for the models. Raises ServerStopping if the server stops first."""
     usage: UsageTable
+    deleted_videos: DeletedVideoTable
     limits_of: Callable[[str], Limits]
     """Returns the limits of a key, by its id."""
     phase_times: PhaseTimes = field(default_factory=PhaseTimes)
@@ -89,18 +91,37 @@ class JobContext:
         if isinstance(record, EncoderRecord):
             self.discard(record)
 
-    def discard(self, record: EncoderRecord) -> None:
+    def discard(self, record: EncoderRecord, *, with_pictures: bool = False) -> None:
         """Remove what an encoder job left: its workspace and its staged encoder.
 
         The housekeeping removes what cannot be removed just now.
+
+        Args:
+            record: The job.
+            with_pictures: True to remove the pictures that a client sent too, as when the job is
+                deleted. Those of a job that has ended stay for `picture_retention_seconds`.
         """
-        Workspace(self.work_dir, record.job_id).discard()
+        workspace = Workspace(self.work_dir, record.job_id)
+        if with_pictures or not self.settings.picture_retention_seconds:
+            workspace.discard()
+        else:
+            workspace.discard_all_but_pictures()
         try:
             self.delete_staged(record)
         except Exception as error:
             if not is_outage(error):
                 raise
             log.warning("the draft of %s stays for now: %s", record.job_id, brief(error))
+
+    def has_kept_pictures(self, record: EncoderRecord, now: float) -> bool:
+        """Return True if pictures of a client are kept for a job that has ended, and not yet due.
+
+        Args:
+            record: The job, as it is in the database.
+            now: Unix seconds.
+        """
+        until = (record.completed_at or 0) + self.settings.picture_retention_seconds
+        return now < until and Workspace(self.work_dir, record.job_id).has_pictures()
 
     def delete_staged(self, record: EncoderRecord) -> None:
         """Remove the job's staged encoder, if there is one.

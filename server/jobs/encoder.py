@@ -115,7 +115,7 @@ def remove_encoder_job(context: JobContext, record: EncoderRecord) -> None:
     context.records.remove(record)
     if record.status in PENDING:
         context.tracker.cancel(record)
-    context.discard(record)
+    context.discard(record, with_pictures=True)
 
 
 def _settings(record: EncoderRecord) -> UnlearnSettings:

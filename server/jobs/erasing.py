@@ -20,10 +20,12 @@ class ErasedCounts:
 
     videos: int
     encoder_jobs: int
+    deleted_videos: int
+    """Records of videos that were deleted earlier."""
 
 
 def erase(context: JobContext, database: Database, owner: str) -> ErasedCounts:
-    """Remove a tenant's videos with their files, its records, its usage.
+    """Remove a tenant's videos with their files, its pictures, its records, its usage.
 
     Jobs that are under way are cancelled. Published encoders stay: they are the operator's. The
     database is rewritten, so that the bytes of what was removed are not in it any more. The key has
@@ -31,12 +33,13 @@ def erase(context: JobContext, database: Database, owner: str) -> ErasedCounts:
     """
     videos = context.records.all(VideoRecord, VideoRecord.owner == owner)
     for video in videos:
-        remove_video(context, video)
+        remove_video(context, video, without_record=True)
     encoders = context.records.all(EncoderRecord, EncoderRecord.owner == owner)
     for encoder in encoders:
         remove_encoder_job(context, encoder)
+    deleted = context.deleted_videos.erase(owner)
     with database.writing() as session:
         session.execute(delete(UsageRow).where(UsageRow.owner == owner))
         session.execute(delete(RateRow).where(RateRow.owner == owner))
     database.scrub()
-    return ErasedCounts(len(videos), len(encoders))
+    return ErasedCounts(len(videos), len(encoders), deleted)

@@ -1,7 +1,8 @@
 """Housekeeping: removes what is due, so that no data grows without bound.
 
-Due are videos past their deadline or expiry, videos that the disk has no room for, failed encoder
-jobs, DBOS's rows of ended workflows, and what killed servers left (`server.jobs.leftovers`).
+Due are videos past their deadline or expiry, videos that the disk has no room for, records of
+deleted videos, failed encoder jobs, DBOS's rows of ended workflows, and what killed servers left
+(`server.jobs.leftovers`).
 """
 
 from __future__ import annotations
@@ -88,12 +89,16 @@ def sweep(context: JobContext, now: float) -> None:
     if settings.prompt_retention_seconds is not None:
         records.forget_prompts(int(now) - settings.prompt_retention_seconds)
     _make_room(context)
+    context.deleted_videos.sweep(int(now) - settings.deleted_record_retention_seconds)
     context.usage.sweep(now)
     before = int(now) - settings.video_lifetime_seconds
     for encoder in records.all(
         EncoderRecord, EncoderRecord.status == FAILED, EncoderRecord.completed_at <= before
     ):
-        records.remove(encoder)
+        # Its row is how deleting it and erasing its owner find its pictures.
+        if not context.has_kept_pictures(encoder, now):
+            records.remove(encoder)
+            context.workspace(encoder).discard()
 
 
 def _make_room(context: JobContext) -> None:

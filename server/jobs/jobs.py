@@ -7,17 +7,19 @@ it, and takes it up again after a kill. Steps are idempotent, and a job's row en
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 
 from server.jobs.context import JobContext
 from server.jobs.dispatcher import Dispatcher
 from server.jobs.encoder import remove_encoder_job
 from server.jobs.housekeeping import Housekeeping
+from server.jobs.leftovers import sweep_workspaces
 from server.jobs.video import remove_video
 from server.jobs.workspace import Workspace
 from server.outage import brief, is_outage
 from server.storage.job_queue import JobQueue
-from server.storage.records import PENDING, EncoderRecord, JobRecord, VideoRecord
+from server.storage.records import EncoderRecord, JobRecord, VideoRecord
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +44,7 @@ class Jobs:
         """Start work on unfinished jobs, and on what is accepted from now on."""
         try:
             # No request is being accepted yet, so no workspace is too young to be a leftover.
-            encoders = self.context.records.all(EncoderRecord, EncoderRecord.status.in_(PENDING))
-            Workspace.sweep(self.context.work_dir, {record.job_id for record in encoders})
+            sweep_workspaces(self.context, now=time.time())
         except Exception as error:
             if not (is_outage(error) or isinstance(error, OSError)):
                 raise

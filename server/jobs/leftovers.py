@@ -9,9 +9,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from encoders.atomic_files import drafts, is_older, remove_tree
+from encoders.atomic_files import drafts, is_older, make_folder, remove_tree
 from server.jobs.context import JobContext
-from server.jobs.workspace import Workspace
 from server.storage.records import PENDING, PUBLISHED, EncoderRecord, VideoRecord
 
 if TYPE_CHECKING:
@@ -60,9 +59,7 @@ class Leftovers:
             "videos",
             context.files.sweep(lambda: {one.id for one in records.all(VideoRecord)}, before),
         )
-        pending = records.all(EncoderRecord, EncoderRecord.status.in_(PENDING))
-        jobs = {record.job_id for record in pending}
-        _noted("workspaces", Workspace.sweep(context.work_dir, jobs, before))
+        _noted("workspaces", sweep_workspaces(context, now=now, before=before))
         gone = [
             path
             for folder in context.settings.data_dir.iterdir()
@@ -87,6 +84,40 @@ class Leftovers:
             return 0.0
 
 
+def sweep_workspaces(context: JobContext, *, now: float, before: float = float("inf")) -> list[str]:
+    """Remove the workspaces of jobs that ended or were deleted, and return their names.
+
+    A job that ends or is deleted while the server is down cannot discard its own. Pictures that a
+    client sent stay for `picture_retention_seconds` after the job's end.
+
+    Args:
+        context: The server's.
+        now: Unix seconds.
+        before: Unix seconds. A folder without a job that was written to later is kept: pictures
+            are saved before their job is recorded.
+    """
+    make_folder(context.work_dir)
+    # Listed first: the job of a folder that is made from now on may not be recorded yet.
+    folders = list(context.work_dir.iterdir())
+    names = [folder.name for folder in folders]
+    found = context.records.all(EncoderRecord, EncoderRecord.job_id.in_(names))
+    jobs = {record.job_id: record for record in found}
+    gone: list[str] = []
+    for folder in folders:
+        job = jobs.get(folder.name)
+        if job is None:
+            if not is_older(folder, before):
+                continue
+        elif job.status in PENDING:
+            continue
+        elif context.has_kept_pictures(job, now):
+            context.workspace(job).discard_all_but_pictures()
+            continue
+        remove_tree(folder)
+        gone.append(folder.name)
+    return gone
+
+
 def free_ids_of_lost_encoders(context: JobContext, loaded: Loaded) -> None:
     """Remove the records of published encoders that are not in the store any more.
 
@@ -101,6 +132,7 @@ def free_ids_of_lost_encoders(context: JobContext, loaded: Loaded) -> None:
         if record.id not in stored:
             log.warning("encoder %s is not in the store any more: its record goes", record.id)
             context.records.remove(record)
+            context.workspace(record).discard()
 
 
 def _noted(what: str, removed: list[str]) -> None:

@@ -89,15 +89,20 @@ def encode_clip(
     }
 
 
-def remove_video(context: JobContext, record: VideoRecord) -> None:
+def remove_video(context: JobContext, record: VideoRecord, *, without_record: bool = False) -> None:
     """Delete a video: its row, its work in the engine, its files.
 
     Files that cannot be removed just now are removed by the housekeeping.
 
+    Args:
+        context: The server's.
+        record: The video.
+        without_record: True to keep no record of the deleted video, whatever the settings say.
+
     Raises:
         Exception: The row could not be deleted. Then nothing was.
     """
-    context.records.remove(record)
+    context.records.remove(record, without_record=without_record)
     if record.status in PENDING:
         context.tracker.cancel(record)
     context.files.delete(record.id)

@@ -8,14 +8,15 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.atomic_files import is_older, make_folder, remove_tree, write_atomically
+from encoders.atomic_files import make_folder, remove_tree, write_atomically
 
 if TYPE_CHECKING:
     from video.frames import Frames
@@ -48,18 +49,29 @@ class Workspace:
         self._on_saved = on_saved
 
     def has_images(self, concept: int) -> bool:
-        """Return True if the few-shot images of the job's concept of this number are saved."""
-        return self._images_path(concept).exists()
+        """Return True if the few-shot images of the job's concept of this number are there."""
+        return self._images_path(concept).exists() or (concept == 0 and self.has_pictures())
 
     def save_images(self, concept: int, images: Images) -> None:
-        """Save the few-shot images of one concept."""
-        content = io.BytesIO()
-        np.save(content, images, allow_pickle=False)
-        self._write(self._images_path(concept), content.getvalue())
+        """Save the few-shot images that the server made of one concept."""
+        self._write(self._images_path(concept), _as_bytes(images))
 
     def load_images(self, concept: int) -> Images:
-        """Load the few-shot images of one concept."""
-        return np.load(self._images_path(concept), allow_pickle=False)
+        """Load the few-shot images of one concept: a client's pictures, or those made."""
+        is_sent = concept == 0 and self.has_pictures()
+        path = self._pictures_path if is_sent else self._images_path(concept)
+        return np.load(path, allow_pickle=False)
+
+    def has_pictures(self) -> bool:
+        """Return True if a client sent pictures of the job's first concept."""
+        return self._pictures_path.exists()
+
+    def save_pictures(self, pictures: Images) -> None:
+        """Save the pictures that a client sent of the job's first concept.
+
+        They are apart from images that the server made, since they may stay after the job's end.
+        """
+        self._write(self._pictures_path, _as_bytes(pictures))
 
     def has_checkpoint(self) -> bool:
         """Return True if the optimisation has begun, and left a checkpoint."""
@@ -119,33 +131,26 @@ class Workspace:
         """Remove the folder, if there is one."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    @staticmethod
-    def sweep(
-        work_dir: Path, job_ids: Collection[str], older_than: float = float("inf")
-    ) -> list[str]:
-        """Remove the workspaces of all jobs but these, and return their names.
+    def discard_all_but_pictures(self) -> None:
+        """Remove everything but the pictures that a client sent; without any, the folder too.
 
-        Jobs that end or are deleted while the server is down cannot discard their own.
-
-        Args:
-            work_dir: The folder of all workspaces.
-            job_ids: The jobs that are pending.
-            older_than: Unix seconds. A folder that was written to later is kept: images are saved
-                before their job is recorded.
+        It writes nothing, so it cannot bring back what is removed at the same time.
         """
-        make_folder(work_dir)
-        gone = [
-            folder
-            for folder in work_dir.iterdir()
-            if folder.name not in job_ids and is_older(folder, older_than)
-        ]
-        for folder in gone:
-            remove_tree(folder)
-        return [folder.name for folder in gone]
+        if not self.has_pictures():
+            self.discard()
+            return
+        with suppress(FileNotFoundError):
+            for path in self.folder.iterdir():
+                if path != self._pictures_path:
+                    remove_tree(path)
 
     def _write(self, path: Path, content: bytes) -> None:
         self._write_file(path, content)
         self._on_saved()
+
+    @property
+    def _pictures_path(self) -> Path:
+        return self.folder / "pictures.npy"
 
     @property
     def _checkpoint_path(self) -> Path:
@@ -164,3 +169,9 @@ class Workspace:
 
     def _pair_path(self, name: str) -> Path:
         return self.folder / "shown" / f"{name}.npz"
+
+
+def _as_bytes(images: Images) -> bytes:
+    content = io.BytesIO()
+    np.save(content, images, allow_pickle=False)
+    return content.getvalue()

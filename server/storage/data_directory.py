@@ -6,6 +6,7 @@ from server.settings import Settings
 from server.storage.alias_files import import_alias_files
 from server.storage.alias_table import AliasTable
 from server.storage.database import Database
+from server.storage.deleted_video_table import DeletedVideoTable
 from server.storage.jobs_file import check_jobs, jobs_file
 from server.storage.private_files import tighten
 from server.storage.record_store import RecordStore
@@ -31,7 +32,11 @@ class DataDirectory:
         self.database = Database(settings.database, jobs=self.jobs_file.path)
         try:
             with self.database.file.explained():
-                self.records = RecordStore(self.database)
+                self.records = RecordStore(
+                    self.database,
+                    records_deleted_videos=settings.deleted_record_retention_seconds > 0,
+                )
+                self.deleted_videos = DeletedVideoTable(self.database)
                 self.usage = UsageTable(self.database)
                 self.aliases = AliasTable(self.database)
                 import_alias_files(folder / "encoders", self.aliases)

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import Session
 
 from server.storage.alias_rows import AliasRow
+from server.storage.deleted_video_rows import DeletedVideoRow
 from server.storage.key_rows import KeyRow, RateRow, UsageRow
 from server.storage.records import EncoderRecord, VideoRecord
 from server.storage.schema import Base
@@ -29,7 +30,15 @@ _REMEDY = (
     "restore it from a backup (docs/OPERATIONS.md), or set PALIMPSEST_DATA_DIR to a new directory"
 )
 
-TABLES: tuple[type[Base], ...] = (VideoRecord, EncoderRecord, KeyRow, UsageRow, RateRow, AliasRow)
+TABLES: tuple[type[Base], ...] = (
+    VideoRecord,
+    EncoderRecord,
+    DeletedVideoRow,
+    KeyRow,
+    UsageRow,
+    RateRow,
+    AliasRow,
+)
 """Every table. Naming them here declares them in `Base.metadata`."""
 
 

@@ -14,6 +14,7 @@ from server.errors import Conflict, Unprocessable
 from server.outage import is_outage
 from server.storage.alias_rows import AliasRow
 from server.storage.database import Database
+from server.storage.deleted_video_rows import DeletedVideoRow
 from server.storage.key_limits import KEYLESS, Limits
 from server.storage.key_usage import KeyUsage
 from server.storage.notifier import JobNotifier
@@ -23,11 +24,24 @@ AnyJob = TypeVar("AnyJob", bound=Job)
 
 
 class RecordStore:
-    """The tables of jobs. Every method is one short transaction."""
+    """The tables of jobs. Every method is one short transaction.
 
-    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+    Args:
+        database: The database.
+        clock: Returns the time in Unix seconds.
+        records_deleted_videos: True to write a row to `deleted_videos` for each deleted video.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Callable[[], float] = time.time,
+        *,
+        records_deleted_videos: bool = False,
+    ) -> None:
         self._database = database
         self._clock = clock
+        self._records_deleted_videos = records_deleted_videos
         self.notifier = JobNotifier()
         """Notified of every change, by the job's id."""
 
@@ -194,9 +208,19 @@ class RecordStore:
             )
             return int(done.rowcount)  # pyright: ignore[reportAttributeAccessIssue]
 
-    def remove(self, job: Job) -> None:
-        """Delete the row. Its idempotency key can be used again."""
+    def remove(self, job: Job, *, without_record: bool = False) -> None:
+        """Delete the row. Its idempotency key can be used again.
+
+        Args:
+            job: The job.
+            without_record: True to write nothing about a deleted video, whatever the settings say.
+        """
         with self._database.writing() as session:
+            if isinstance(job, VideoRecord) and self._records_deleted_videos and not without_record:
+                # The caller's copy may be of an earlier state, or the row deleted already.
+                video = session.get(VideoRecord, job.sequence)
+                if video is not None:
+                    session.add(DeletedVideoRow.of(video, int(self._clock())))
             session.execute(delete(type(job)).where(type(job).sequence == job.sequence))
         self.notifier.notify(job.id)
 

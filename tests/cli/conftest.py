@@ -38,6 +38,7 @@ def served(
     home = tmp_path_factory.mktemp("served")
     keys = write_keys(home / "keys.json", boss={"role": "admin"})
     changes = {"max_probes": 1, "judged_videos": 1, "min_base_rate": 0.0}
+    changes["deleted_record_retention_seconds"] = 1000
     app = create_app(settings_for(quick_backbone_dir, home / "data", **changes))
     runtime = app.state.runtime
     door = {"max_body_bytes": 1 << 20, "observe": runtime.metrics.observe}

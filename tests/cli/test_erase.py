@@ -13,7 +13,8 @@ def test_a_tenant_is_erased_and_nobody_without_being_asked(served: RunningServer
     done = palimpsest("erase", "local", "--yes", server=served.url)
     assert (done.status, done.err) == (0, "")
     assert done.out == (
-        "local is erased: 1 videos, 0 records of encoders; the database has no key of this id.\n"
+        "local is erased: 1 videos, 0 records of encoders, 0 records of deleted videos; "
+        "the database has no key of this id.\n"
     )
     assert served.get("/v1/videos")["data"] == []
     told = palimpsest("erase", "nobody", "--yes", "--json", server=served.url).json

@@ -89,6 +89,24 @@ def test_a_video_is_deleted_after_a_yes(served: RunningServer) -> None:
         missing.assert_failed("There is no video", asked)
 
 
+def test_an_admin_lists_deleted_videos(served: RunningServer) -> None:
+    asked = served.client.post("/v1/videos", json=QUICK).json()
+    served.client.delete(f"/v1/videos/{asked['id']}").raise_for_status()
+    listed = palimpsest("videos", "deleted", server=served.url)
+    assert (listed.status, listed.err) == (0, "")
+    [row] = [row for row in listed.out.splitlines() if asked["id"] in row]
+    assert "local" in row
+    assert asked["model"] in row
+    assert "a meadow" not in listed.out
+    record = served.get(f"/v1/deleted-videos/{asked['id']}")
+    assert record in palimpsest("videos", "deleted", "--json", server=served.url).json
+    one = palimpsest("videos", "deleted", asked["id"], "--json", server=served.url)
+    assert one.json == record
+    none = palimpsest("videos", "deleted", "--owner", "nobody", server=served.url)
+    assert none.out == "There are no records of deleted videos.\n"
+    palimpsest("videos", "deleted", "video_x", server=served.url).assert_failed("video_x")
+
+
 def test_an_id_is_no_path_and_a_server_is_needed(served: RunningServer) -> None:
     odd = palimpsest("videos", "show", "../encoders", server=served.url)
     assert odd.status == 1

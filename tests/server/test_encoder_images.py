@@ -64,6 +64,10 @@ def test_uploaded_images_take_the_place_of_made_ones(client: Client) -> None:
     done = wait_for(client, "/v1/encoders/uploaded")
     assert done["status"] == "published", done
     assert (done["settings"]["steps"], done["settings"]["images"]) == (2, [3])
+    until = time.monotonic() + 30
+    while list(client.runtime.jobs.context.work_dir.iterdir()):  # pictures go with the job
+        assert time.monotonic() < until
+        time.sleep(0.02)
 
 
 def test_images_are_made_for_ascent_and_refused_for_redirect(

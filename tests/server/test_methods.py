@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import time
 from pathlib import Path
 
 import pytest
 from fastapi.routing import APIRoute
 
 from server.api.app import ROUTES
+from server.storage.deleted_video_rows import DeletedVideoRow
+from server.storage.records import VideoRecord
 from tests.server.conftest import MakeClient
 from tests.server.help import Client, assert_error, bearer, publish, settings_for, write_keys
 
@@ -28,7 +31,7 @@ def url_of(path: str, video_id: str) -> str:
 
 @pytest.fixture(scope="module")
 def client(make_client: MakeClient) -> Client:
-    client = make_client()
+    client = make_client(deleted_record_retention_seconds=1000)
     publish(client.runtime, "no-pogo", report={"report.html": b"<p>", "x.mp4": b"clip"})
     assert client.put("/v1/aliases/current", json={"encoder": "no-pogo"}).is_success
     return client
@@ -36,9 +39,14 @@ def client(make_client: MakeClient) -> Client:
 
 @pytest.fixture(scope="module")
 def video_id(client: Client) -> str:
+    """Make a video, with the record that it would leave if it were deleted."""
     answer = client.post("/v1/videos/sync", json={"prompt": "a meadow"})
     assert answer.status_code == 200, answer.text
-    return answer.headers["x-video-id"]
+    name = answer.headers["x-video-id"]
+    with client.runtime.database.writing() as session:
+        video = session.query(VideoRecord).filter_by(id=name).one()
+        session.add(DeletedVideoRow.of(video, int(time.time())))
+    return name
 
 
 def test_head_answers_as_get_does_without_a_body(client: Client, video_id: str) -> None:
