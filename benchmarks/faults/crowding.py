@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import socket
 import time
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from statistics import median
-from threading import Event, Thread
 from time import perf_counter
 from typing import Any
 
 from benchmarks.faults.bodies import BODIES
 from benchmarks.faults.keys import write_keys
 from benchmarks.faults.served import Served, asked, call, resident_mib, served, wait_ended
+from benchmarks.faults.watch import OTHER, Watch, get, watching
 
 LIVE_S = 1.0
 """Seconds within which `/livez` has to answer."""
@@ -27,19 +24,6 @@ SLOWER = 2.0
 FOLLOWERS = "event streams"
 _MIB = 1 << 20
 _LONG = {"prompt": "a teapot", "steps": 100, "frames": 8}
-
-
-@dataclass
-class Watch:
-    """Times and failures of others' requests while the server was crowded."""
-
-    live_s: list[float] = field(default_factory=list[float])
-    """Seconds of each `/livez`."""
-    other_s: list[float] = field(default_factory=list[float])
-    """Seconds of each request of another key."""
-    failed: list[str] = field(default_factory=list[str])
-    peak_mib: int = 0
-    """Largest resident memory of the worker."""
 
 
 def crowding(work: Path, connections: int) -> dict[str, Any]:
@@ -60,7 +44,7 @@ def crowding(work: Path, connections: int) -> dict[str, Any]:
         before = resident_mib(_worker(server))
         for name, prepare in _attacks(server, connections).items():
             attack = prepare()
-            with watching(server) as watch:
+            with watching(server.url, _worker(server).pid) as watch:
                 detail = attack()
             expected = busy if name == FOLLOWERS else usual
             found[name] = {**_judged(watch, expected, before), "detail": detail}
@@ -68,7 +52,7 @@ def crowding(work: Path, connections: int) -> dict[str, Any]:
         accepted = call(
             server.url, "POST", "/v1/videos", {"prompt": "pogo", "steps": 8}, key="secret-modest"
         ).json()["id"]
-        with watching(server) as watch:
+        with watching(server.url, _worker(server).pid) as watch:
             detail = _idle(server, connections, b"")
         state = wait_ended(server, accepted, "modest")["status"]
         judged = _judged(watch, busy, before)
@@ -158,42 +142,6 @@ def _followers(server: Served, count: int) -> str:
     return f"{followed} followed, {told} told of the deletion, {refused} refused with 429"
 
 
-@contextmanager
-def watching(server: Served) -> Generator[Watch]:
-    """Ask as another key, several times a second, while the block runs."""
-    watch, over = Watch(), Event()
-
-    def timed(path: str, seconds: list[float]) -> None:
-        while not over.is_set():
-            began = perf_counter()
-            try:
-                status = _get(server, path)
-                seconds.append(perf_counter() - began)
-                if status != 200:
-                    watch.failed.append(f"{path}: {status}")
-            except OSError as error:
-                seconds.append(perf_counter() - began)
-                watch.failed.append(f"{path}: {error!r}")
-            worker = server.worker()
-            if worker is not None:
-                watch.peak_mib = max(watch.peak_mib, resident_mib(worker))
-            over.wait(0.1)
-
-    threads = [
-        Thread(target=timed, args=("/livez", watch.live_s)),
-        Thread(target=timed, args=("/v1/models", watch.other_s)),
-    ]
-    for thread in threads:
-        thread.start()
-    try:
-        yield watch
-        time.sleep(1)  # what was sent may still be read
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
-
-
 def _judged(watch: Watch, usual: float, before: int) -> dict[str, Any]:
     others = median(watch.other_s)
     return {
@@ -213,7 +161,7 @@ def _usual(server: Served) -> float:
     seconds: list[float] = []
     for _ in range(50):
         began = perf_counter()
-        _get(server, "/v1/models")
+        get(server.url, OTHER)
         seconds.append(perf_counter() - began)
     return median(seconds)
 
@@ -226,18 +174,6 @@ def _usual_while_making(server: Served) -> float:
     usual = _usual(server)
     asked(server, "DELETE", f"/v1/videos/{video}", "greedy")
     return usual
-
-
-def _get(server: Served, path: str) -> int:
-    """Get a path on a new connection, as the key `modest`; return the status."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-    try:
-        connection.request("GET", path, headers={"Authorization": "Bearer secret-modest"})
-        answer = connection.getresponse()
-        answer.read()
-        return answer.status
-    finally:
-        connection.close()
 
 
 def _worker(server: Served) -> Any:
