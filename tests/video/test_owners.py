@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -49,6 +50,32 @@ def test_who_shares_a_batch_is_in_it_before_the_owner_of_many() -> None:
     names = [job.name for _ in range(10) for job in _turn(scheduler)]
     # The longest of all, and nevertheless in every batch but the first, which is the oldest's.
     assert names.count("one") == 9
+
+
+@pytest.mark.parametrize(
+    ("seconds", "in_batch"),
+    [
+        (lambda n: 0.9 * n + 0.1, 2),  # a CPU: two take the time of two turns
+        (lambda n: 1.0, 8),  # a GPU that is not full: the others cost nothing
+        (lambda n: 0.75 + 0.25 * n, 4),
+    ],
+)
+def test_a_shared_step_takes_no_longer_than_the_turns_of_all_owners(
+    seconds: Callable[[int], float], in_batch: int
+) -> None:
+    scheduler = of(*[Job("many", 10**6, owner="greedy") for _ in range(64)], at_most=8)
+    sizes = scheduler._sizes  # pyright: ignore[reportPrivateUsage]
+    for count in (1, 2, 4, 8):
+        sizes.record(0, count, seconds(count))
+    scheduler.add(Job("one", 40, owner="modest"))
+    batches = list[list[str]]()
+    for _ in range(40):
+        batch = scheduler.next()
+        scheduler.spent(batch, seconds(len(batch)), stepped=True)
+        batches.append([job.name for job in batch])
+    own = [batch for batch in batches if batch[0] == "one"]
+    assert len(own) >= 38
+    assert {len(batch) for batch in own} == {in_batch}
 
 
 def test_going_away_and_coming_back_gains_nothing() -> None:

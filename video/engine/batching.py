@@ -33,6 +33,15 @@ class _Shape:
     seconds_at_limit: float | None = None  # of the last step of `limit`, if not compared yet
     ratios: list[float] = field(default_factory=list[float])
     """Seconds per request in a step of twice the limit, divided by those in a step of the limit."""
+    seconds: dict[int, float] = field(default_factory=dict[int, float])
+    """Seconds of the last step of each size."""
+
+    def estimate(self, count: int) -> float:
+        """Return the seconds of a step of so many, or more if that size was not measured."""
+        smaller = max((size for size in self.seconds if size <= count), default=0)
+        if smaller:
+            return self.seconds[smaller] * count / smaller
+        return self.seconds[min(self.seconds)]
 
     def judge(self, limit: int, *, settled: bool) -> None:
         self.limit, self.settled = limit, settled
@@ -61,11 +70,32 @@ class BatchSizes:
         )
         return double if measures_double else known.limit
 
+    def fair(self, shape: Hashable, count: int, own: int, owners: int) -> int:
+        """Return how many of a batch fit into the time that is its owner's fair share.
+
+        A step of the owner's own requests alone would take t, and with `owners` owners that take
+        turns it gets one in `owners` × t. A batch with the others' requests may take as long.
+
+        Args:
+            shape: shape of all requests.
+            count: requests of the batch.
+            own: those of the owner whose turn it is, at least 1.
+            owners: owners with work.
+        """
+        known = self._shapes.get(shape)
+        if known is None:
+            return count
+        most = owners * known.estimate(own)
+        while count > own and known.estimate(count) > most:
+            count -= 1
+        return count
+
     def record(self, shape: Hashable, count: int, seconds: float) -> None:
         """Record the seconds of a step of `count` requests of one shape."""
         known = self._shapes.setdefault(shape, _Shape())
         is_first = count not in known.warm
         known.warm.add(count)
+        known.seconds[count] = seconds
         if known.settled:
             known.steps_since += 1
             if known.steps_since >= REMEASURE_STEPS:

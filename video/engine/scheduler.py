@@ -15,7 +15,8 @@ overtake long ones and equal ones finish one after the other. Every `oldest_ever
 the oldest task, so that none starves.
 
 *Together*: a task shares its step with others of its shape, whatever step each is at and whoever
-owns them, as long as a larger batch has proved worth it (`BatchSizes`).
+owns them, as long as a larger batch has proved worth it, and takes no longer than the turns of all
+owners would (`BatchSizes`).
 """
 
 from __future__ import annotations
@@ -160,8 +161,15 @@ class Scheduler(Generic[W]):
     def _batch(self, first: W, candidates: Sequence[W]) -> list[W]:
         """Return a batch with `first`; or a task that must begin before it can join the batch."""
         others = [task for task in candidates if task is not first and task.shape == first.shape]
+        ready = sorted(
+            (task for task in others if task.phase == "step"),
+            key=lambda task: (task.owner != first.owner, task.remaining),
+        )
         limit = self._sizes.limit(first.shape, 1 + len(others))
-        ready = sorted((t for t in others if t.phase == "step"), key=lambda task: task.remaining)
+        owners = len({task.owner for task in candidates})
+        if owners > 1:
+            own = 1 + sum(task.owner == first.owner for task in others)
+            limit = self._sizes.fair(first.shape, limit, min(own, limit), owners)
         if 1 + len(ready) < limit:
             for task in others:
                 if task.phase == "begin":
