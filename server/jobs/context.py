@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,16 +26,17 @@ from server.storage.record_store import RecordStore
 from server.storage.records import EncoderRecord, JobRecord
 from server.storage.usage_table import UsageTable
 from server.storage.video_files import VideoFiles
+from video.engine.fair_pool import FairPool
 
 log = logging.getLogger(__name__)
 
 __all__ = ["JobContext", "ServerStopping"]
 
 
-def _encode_pool() -> ThreadPoolExecutor:
+def _encode_pool() -> FairPool:
     # Encoding a clip takes a core and memory for its frames, so no more run at a time than there
     # are cores, however many videos are done at once.
-    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="encode")
+    return FairPool(os.cpu_count() or 1, "encode")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class JobContext:
     """Returns the limits of a key, by its id."""
     phase_times: PhaseTimes = field(default_factory=PhaseTimes)
     """Times of encoders' phases, for their progress."""
-    encode_pool: ThreadPoolExecutor = field(default_factory=_encode_pool)
+    encode_pool: FairPool = field(default_factory=_encode_pool)
     """Threads that encode finished clips."""
 
     @property

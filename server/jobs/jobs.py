@@ -59,7 +59,7 @@ class Jobs:
         """
         self._dispatcher.stop(STOP_TIMEOUT_S)
         self._housekeeping.stop(1.0)
-        self.context.encode_pool.shutdown(wait=False, cancel_futures=True)
+        self.context.encode_pool.shutdown(wait=False)
 
     def wake(self) -> None:
         """Start accepted jobs now, where there is room. Without it they start a little later."""

@@ -44,7 +44,9 @@ def _encoded(context: JobContext, record: VideoRecord) -> tuple[dict[Variant, by
     metadata = provenance(record, context.wait_loaded().backbone)
 
     def encode() -> dict[Variant, bytes]:
-        return context.encode_pool.submit(encode_clip, ticket.result(), record, metadata).result()
+        frames = ticket.result()
+        pool = context.encode_pool
+        return pool.submit(record.owner, encode_clip, frames, record, metadata).result()
 
     # It needs a temporary file.
     contents = context.storage.run(f"the encoding of video {record.id}", encode)

@@ -7,6 +7,7 @@ there is a database. So this reads the table as it is, and never creates or chan
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,6 +38,8 @@ def stored_keys(database: Path) -> Sequence[tuple[dict[str, Any], bool]]:
 
     A database that does not exist, or that is older than keys, has none.
 
+    A link to a file that is away is no database without keys: the file may come back.
+
     Args:
         database: The database's file.
 
@@ -44,8 +47,10 @@ def stored_keys(database: Path) -> Sequence[tuple[dict[str, Any], bool]]:
         KeysUnreadable: It is there and cannot be read.
         KeysDamaged: Nor can it be later, as it is.
     """
-    if not database.exists():
+    if not os.path.lexists(database):
         return []
+    if not database.is_file():  # SQLite would wait for ever for the other end of a pipe
+        raise KeysDamaged(f"The keys cannot be read: {database} is no file, or a link to none.")
     try:
         uri = f"file:{quote(str(database.absolute()))}?mode=ro"
         connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_TIMEOUT_S)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sqlite3
 import time
 from collections.abc import Generator
@@ -19,7 +20,7 @@ from server.errors import NotReady, Unauthorized
 from server.storage.database import Database
 from server.storage.key_rows import KeyRow
 from server.storage.key_table import KeyExists, KeyNotFound, KeyTable
-from server.storage.stored_keys import KeysUnreadable, stored_keys
+from server.storage.stored_keys import KeysDamaged, KeysUnreadable, stored_keys
 from tests.server.help import Client, assert_error, bearer, write_keys
 
 NEVER = 1 << 40
@@ -220,3 +221,21 @@ def test_a_running_server_notices_keys_within_two_seconds(client: Client) -> Non
         keys.revoke("boss")
         becomes(401, bearer("secret-boss"))
         assert_error(client.get("/v1/videos"), 401, code="invalid_api_key")
+
+
+def test_what_is_no_file_is_damaged_and_never_a_database_without_keys(tmp_path: Path) -> None:
+    pipe, folder, loop = tmp_path / "pipe", tmp_path / "folder", tmp_path / "loop"
+    dangling = tmp_path / "dangling"
+    os.mkfifo(pipe)
+    folder.mkdir()
+    loop.symlink_to(loop)
+    dangling.symlink_to(tmp_path / "unmounted" / "records.sqlite")
+    for path in (pipe, folder, loop, dangling):
+        with pytest.raises(KeysDamaged, match=path.name):
+            stored_keys(path)
+        assert live(path).is_keyed
+    with table(tmp_path / "records.sqlite") as keys:
+        keys.add(row("acme"))
+    (tmp_path / "unmounted").mkdir()
+    (tmp_path / "records.sqlite").rename(tmp_path / "unmounted" / "records.sqlite")
+    assert [entry["id"] for entry, _ in stored_keys(dangling)] == ["acme"]

@@ -70,22 +70,19 @@ class BatchSizes:
         )
         return double if measures_double else known.limit
 
-    def fair(self, shape: Hashable, count: int, own: int, owners: int) -> int:
-        """Return how many of a batch fit into the time that is its owner's fair share.
-
-        A step of the owner's own requests alone would take t, and with `owners` owners that take
-        turns it gets one in `owners` × t. A batch with the others' requests may take as long.
+    def within(self, shape: Hashable, count: int, own: int, times: float) -> int:
+        """Return how many of a batch take at most `times` as long as its first `own` alone.
 
         Args:
             shape: shape of all requests.
             count: requests of the batch.
-            own: those of the owner whose turn it is, at least 1.
-            owners: owners with work.
+            own: those that are in it anyhow, at least 1.
+            times: 1 or more.
         """
         known = self._shapes.get(shape)
         if known is None:
             return count
-        most = owners * known.estimate(own)
+        most = times * known.estimate(own)
         while count > own and known.estimate(count) > most:
             count -= 1
         return count

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from time import perf_counter
 from typing import TypeVar
 
@@ -11,6 +11,7 @@ import torch
 
 from encoders.residency import Residency
 from video.engine.encoder_loader import EncoderLease, EncoderLoader
+from video.engine.fair_pool import FairPool
 from video.engine.observer import Observer
 from video.engine.ticket import OutOfMemory
 from video.frames import Frames
@@ -37,12 +38,12 @@ class ModelRunner:
         self.denoise_seconds = 0.0
         self._encoder_loader = EncoderLoader(residency)
         self._embeddings = EmbeddingCache()
-        self._decoder = ThreadPoolExecutor(1, thread_name_prefix="decode")
+        self._decoder = FairPool(1, "decode")
 
     def stop(self) -> None:
         """Cancel what has not started, and end the threads once the rest has finished."""
         self._encoder_loader.stop()
-        self._decoder.shutdown(wait=True, cancel_futures=True)
+        self._decoder.shutdown(wait=True)
 
     def hold(self, request: GenerationRequest) -> Future[EncoderLease]:
         """Start to load a request's encoder; see `EncoderLoader.hold`."""
@@ -90,8 +91,8 @@ class ModelRunner:
         self.steps += len(batch)
         self.observer.stepped(seconds, len(batch))
 
-    def decode_beside(self, state: GenerationState) -> Future[Frames | None]:
-        """Decode a request's frames in another thread, once its steps are done.
+    def decode_beside(self, owner: str, state: GenerationState) -> Future[Frames | None]:
+        """Decode an owner's frames in another thread, once the request's steps are done.
 
         Returns:
             A future of the frames; of None if the backbone cannot decode beside steps or memory
@@ -101,7 +102,7 @@ class ModelRunner:
             cannot: Future[Frames | None] = Future()
             cannot.set_result(None)
             return cannot
-        return self._decoder.submit(self._try_to_decode, state)
+        return self._decoder.submit(owner, self._try_to_decode, state)
 
     def decode(self, state: GenerationState) -> Frames:
         """Decode a request's frames now, while no step is taken. Raises OutOfMemory."""

@@ -15,8 +15,8 @@ overtake long ones and equal ones finish one after the other. Every `oldest_ever
 the oldest task, so that none starves.
 
 *Together*: a task shares its step with others of its shape, whatever step each is at and whoever
-owns them, as long as a larger batch has proved worth it, and takes no longer than the turns of all
-owners would (`BatchSizes`).
+owns them, as long as a larger batch has proved worth it (`BatchSizes`), and its owner is not kept
+waiting for others by more than its turns would.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Generic, Literal, Protocol, TypeVar
 
-from video.engine.batching import BatchSizes
+from video.engine.batching import MIN_GAIN, BatchSizes
 from video.engine.owners import TurnsByOwner
 
 WINDOW = 60.0
@@ -161,17 +161,37 @@ class Scheduler(Generic[W]):
     def _batch(self, first: W, candidates: Sequence[W]) -> list[W]:
         """Return a batch with `first`; or a task that must begin before it can join the batch."""
         others = [task for task in candidates if task is not first and task.shape == first.shape]
-        ready = sorted(
-            (task for task in others if task.phase == "step"),
-            key=lambda task: (task.owner != first.owner, task.remaining),
-        )
         limit = self._sizes.limit(first.shape, 1 + len(others))
-        owners = len({task.owner for task in candidates})
-        if owners > 1:
-            own = 1 + sum(task.owner == first.owner for task in others)
-            limit = self._sizes.fair(first.shape, limit, min(own, limit), owners)
+        ready = sorted((t for t in others if t.phase == "step"), key=lambda task: task.remaining)
+        if any(task.owner != first.owner for task in candidates):
+            ready, limit = self._fair(first, ready, candidates, limit)
         if 1 + len(ready) < limit:
             for task in others:
                 if task.phase == "begin":
                     return [task]
         return [first, *ready[: limit - 1]]
+
+    def _fair(
+        self, first: W, ready: list[W], candidates: Sequence[W], limit: int
+    ) -> tuple[list[W], int]:
+        """Choose which tasks of other owners may share a step of `first`.
+
+        Those of owners that had no more time than its owner may, as long as the step takes no
+        longer than the turns of all owners would. Others only if that costs hardly any time.
+
+        Returns:
+            The tasks, and how many the batch may have.
+        """
+        had = self._owners[first.low_priority].seconds
+        own = [task for task in ready if task.owner == first.owner]
+        level = [
+            task
+            for task in ready
+            if task.owner != first.owner and had(task.owner) <= had(first.owner)
+        ]
+        ahead = [task for task in ready if had(task.owner) > had(first.owner)]
+        least = min(1 + len(own), limit)
+        owners = len({task.owner for task in candidates})
+        shared = self._sizes.within(first.shape, min(limit, least + len(level)), least, owners)
+        free = self._sizes.within(first.shape, limit, least, 1 + MIN_GAIN)
+        return [*own, *level, *ahead], max(shared, free)

@@ -95,7 +95,7 @@ class GenerationTask:
         elif self._state.steps_done < self._state.steps:
             step_batch([self], runner)
         elif self._frames is None:
-            self._frames = runner.decode_beside(self._state)
+            self._frames = runner.decode_beside(self.owner, self._state)
             self._frames.add_done_callback(lambda _: self._wake())
         else:
             frames = self._frames.result()
