@@ -44,11 +44,6 @@ def place_of(request: Request) -> AbstractContextManager[None]:
     return runtime_of(request).followers.place(caller_of(request).id, most=most)
 
 
-def has_ended(job: Video | EncoderObject) -> bool:
-    """Return True if the job will not change any more."""
-    return job.status not in PENDING
-
-
 async def events(
     followers: Followers, job_id: str, caller: Caller, look: Callable[[], Followed]
 ) -> AsyncIterator[ServerSentEvent]:
@@ -57,14 +52,25 @@ async def events(
     If the job is deleted, the last event is `deleted`. If the server stops, it is `stopping`, with
     the time after which an EventSource connects again by itself.
     """
+
+    def look_for_all() -> ServerSentEvent:
+        # One text for all who follow the job: making it takes longer than sending it.
+        now = look()
+        return ServerSentEvent(event=now.status, raw_data=now.model_dump_json())
+
     try:
-        async for now in followers.follow(job_id, caller.id, look, has_ended):
-            yield ServerSentEvent(event=now.status, data=now)
+        async for now in followers.follow(job_id, caller.id, look_for_all, _is_last):
+            yield now
     except (NotFound, EncoderNotFound):
         yield ServerSentEvent(event="deleted", data=None)
     except Stopping:
         # A browser's EventSource drops an event without data.
         yield ServerSentEvent(event="stopping", data={"code": "stopping"}, retry=RECONNECT_MS)
+
+
+def _is_last(event: ServerSentEvent) -> bool:
+    """Return True if the job will not change any more."""
+    return event.event not in PENDING
 
 
 async def cancelled_with_caller(request: Request, answer: Awaitable[Answer]) -> Answer:

@@ -10,19 +10,23 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Collection
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-BEGUN_AT_ONCE = 4
-"""Requests that begin in one round of the event loop; a round of them takes some milliseconds."""
-
-_Waiting = deque[asyncio.Future[None]]
+MOST = 8
+"""Requests that are looked at, at a time. Each takes some milliseconds of the event loop."""
+LONGEST_S = 0.1
+"""Time after which a request makes room for the next: it waits for something slow."""
+BODY_S = 0.01
+"""The same for a request that waits for its body, or for its client's end."""
 
 
 class Turns:
-    """ASGI middleware that lets a few requests begin in each round of the loop, by caller in turn.
+    """ASGI middleware that looks at a few requests at a time, by caller in turn.
 
-    A caller is told by its Authorization header, and without one by its address. It need not be
-    true here: whoever invents keys is refused when its turn comes.
+    A request makes room for the next when its answer begins, or after a while (`LONGEST_S`,
+    `BODY_S`). In each round of the loop one begins, so that connections are taken meanwhile. A
+    caller is told by its Authorization header, and without one by its address. It need not be true
+    here: whoever invents keys is refused when its turn comes.
 
     Args:
         app: the service.
@@ -32,41 +36,73 @@ class Turns:
     def __init__(self, app: ASGIApp, *, at_once: Collection[str]) -> None:
         self._app = app
         self._at_once = at_once
-        self._waiting: OrderedDict[object, _Waiting] = OrderedDict()
-        self._begun = 0
-        self._has_next_round = False
+        self._waiting: OrderedDict[object, deque[asyncio.Future[None]]] = OrderedDict()
+        self._now = 0
+        self._begins_next: asyncio.Handle | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in self._at_once:
-            await self._turn(_caller(scope))
-        await self._app(scope, receive, send)
-
-    async def _turn(self, caller: object) -> None:
-        """Wait until the request may begin."""
-        loop = asyncio.get_running_loop()
-        if not self._has_next_round:
-            self._has_next_round = True
-            loop.call_soon(self._next_round, loop)
-        if self._begun < BEGUN_AT_ONCE and not self._waiting:
-            self._begun += 1
+        if scope["type"] != "http" or scope["path"] in self._at_once:
+            await self._app(scope, receive, send)
             return
-        turn = loop.create_future()
-        self._waiting.setdefault(caller, deque()).append(turn)
-        await turn
+        await self._wait(_caller(scope))
+        has_room = True
 
-    def _next_round(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._begun = 0
-        while self._waiting and self._begun < BEGUN_AT_ONCE:
+        def make_room() -> None:
+            nonlocal has_room
+            if has_room:
+                has_room = False
+                latest.cancel()
+                self._now -= 1
+                self._begin_soon()
+
+        async def receiving() -> Message:
+            slow = loop.call_later(BODY_S, make_room)
+            try:
+                return await receive()
+            finally:
+                slow.cancel()
+
+        async def sending(message: Message) -> None:
+            make_room()
+            await send(message)
+
+        loop = asyncio.get_running_loop()
+        latest = loop.call_later(LONGEST_S, make_room)
+        try:
+            await self._app(scope, receiving, sending)
+        finally:
+            make_room()
+
+    async def _wait(self, caller: object) -> None:
+        """Wait until a request of this caller may begin."""
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(caller, deque()).append(turn)
+        self._begin_soon()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():  # it had its turn a moment ago
+                self._now -= 1
+                self._begin_soon()
+            raise
+
+    def _begin_soon(self) -> None:
+        if self._begins_next is None and self._waiting and self._now < MOST:
+            self._begins_next = asyncio.get_running_loop().call_soon(self._begin)
+
+    def _begin(self) -> None:
+        """Let the next request begin, and another in the next round of the loop."""
+        self._begins_next = None
+        while self._waiting:
             caller, waiting = self._waiting.popitem(last=False)
             turn = waiting.popleft()
             if waiting:
                 self._waiting[caller] = waiting
             if not turn.done():  # else the request was cancelled
+                self._now += 1
                 turn.set_result(None)
-                self._begun += 1
-        self._has_next_round = self._begun > 0
-        if self._has_next_round:
-            loop.call_soon(self._next_round, loop)
+                break
+        self._begin_soon()
 
 
 def _caller(scope: Scope) -> object:

@@ -18,9 +18,9 @@ from server.storage.notifier import JobNotifier
 
 State = TypeVar("State")
 
-_PAUSE_S = 0.002
+_PAUSE_S = 0.004
 """Least time between two reads, for each follower: many get fewer of the states in between."""
-_MOST_PAUSE_S = 1.0
+_MOST_PAUSE_S = 2.0
 _TOLD_AT_ONCE = 16
 _BREATH_S = 0.01
 """Followers told in one go, and the time that other requests have before the next ones are."""

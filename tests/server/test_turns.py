@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-from server.http.turns import BEGUN_AT_ONCE, Turns
+from server.http.turns import LONGEST_S, MOST, Turns
 
 
 def scope_of(name: str, path: str = "/v1/videos", client: str = "192.0.2.1") -> dict[str, Any]:
@@ -17,70 +18,89 @@ def scope_of(name: str, path: str = "/v1/videos", client: str = "192.0.2.1") -> 
 
 
 class App:
-    """An app that notes the requests in the order in which they begin."""
+    """An app that notes its requests as they begin, and lets each wait as its path says."""
 
     def __init__(self) -> None:
         self.begun = list[str]()
-        self.turns = Turns(self._note, at_once={"/livez"})
+        self.over = asyncio.Event()
+        self.turns = Turns(self._answer, at_once={"/livez"})
 
-    async def _note(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.begun.append(scope["name"] or scope["path"])
+        if scope["path"] == "/reads":
+            await receive()
+        elif scope["path"] == "/streams":
+            await send({"type": "http.response.start"})
+            await self.over.wait()
+        elif scope["path"] == "/slow":
+            await self.over.wait()
+
+    async def _receive(self) -> Message:
+        await self.over.wait()
+        return {}
+
+    async def _send(self, message: Message) -> None: ...
 
     def request(self, scope: dict[str, Any]) -> asyncio.Task[None]:
-        return asyncio.create_task(self.turns(scope, _never, _never_send))
+        return asyncio.create_task(self.turns(scope, self._receive, self._send))
 
 
-async def _never() -> Any:
-    raise AssertionError
-
-
-async def _never_send(message: Any) -> None:
-    raise AssertionError
+def run(coroutine: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(coroutine, 20))
 
 
 @pytest.mark.parametrize("by_address", [False, True])
-def test_another_caller_s_request_does_not_wait_for_a_burst(by_address: bool) -> None:
-    async def burst() -> list[str]:
-        app = App()
-        names = ["greedy"] * 200 + ["modest"]
+@pytest.mark.parametrize("path", ["/v1/videos", "/reads", "/streams"])
+def test_another_caller_s_request_does_not_wait_for_a_burst(by_address: bool, path: str) -> None:
+    async def burst() -> None:
+        app, names = App(), ["greedy"] * 200 + ["modest"]
+        scopes = [scope_of(name, path) for name in names]
         if by_address:
-            scopes = [scope_of("", client=name) | {"name": name} for name in names]
-        else:
-            scopes = [scope_of(name) for name in names]
-        await asyncio.gather(*map(app.request, scopes))
-        assert len(app.begun) == 201
-        return app.begun
+            scopes = [scope_of("", path, client=name) | {"name": name} for name in names]
+        tasks = [app.request(scope) for scope in scopes]
+        while len(app.begun) < 201:
+            await asyncio.sleep(0)
+        assert app.begun.index("modest") <= 2
+        app.over.set()
+        await asyncio.gather(*tasks)
 
-    begun = asyncio.run(burst())
-    assert begun.index("modest") <= 2 * BEGUN_AT_ONCE
+    run(burst())
 
 
-def test_few_requests_begin_in_a_round_and_probes_do_not_wait() -> None:
+def test_one_begins_in_a_round_and_few_are_looked_at_and_probes_do_not_wait() -> None:
     async def burst() -> None:
         app = App()
-        tasks = [app.request(scope_of("greedy")) for _ in range(40)]
-        await asyncio.sleep(0)
-        assert len(app.begun) == BEGUN_AT_ONCE
+        tasks = [app.request(scope_of("greedy", "/slow")) for _ in range(3 * MOST)]
+        for _ in range(2):
+            await asyncio.sleep(0)
+        assert len(app.begun) <= 1
         probe = app.request(scope_of("", "/livez"))
         await asyncio.sleep(0)
         assert probe.done()
-        assert len(app.begun) < 40
+        await asyncio.sleep(LONGEST_S / 3)
+        assert app.begun.count("greedy") == MOST
+        await asyncio.sleep(3 * LONGEST_S)
+        assert app.begun.count("greedy") == 3 * MOST, "slow ones make room after a while"
+        app.over.set()
         await asyncio.gather(*tasks)
-        assert len(app.begun) == 41
 
-    asyncio.run(burst())
+    run(burst())
 
 
-def test_requests_that_are_cancelled_take_no_turn() -> None:
+def test_requests_that_are_cancelled_or_fail_keep_no_place() -> None:
     async def burst() -> None:
         app = App()
-        tasks = [app.request(scope_of("gone")) for _ in range(40)]
-        await asyncio.sleep(0)
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait_for(app.request(scope_of("modest")), 5)
-        assert app.begun.count("gone") == BEGUN_AT_ONCE
-        await asyncio.wait_for(app.request(scope_of("later")), 5)
-        assert app.begun[-1] == "later"
+        for rounds in range(4):
+            tasks = [app.request(scope_of("gone", "/slow")) for _ in range(3 * MOST)]
+            for _ in range(rounds * 4):
+                await asyncio.sleep(0)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        tasks = [app.request(scope_of("later", "/slow")) for _ in range(MOST)]
+        await asyncio.sleep(LONGEST_S / 3)
+        assert app.begun.count("later") == MOST
+        app.over.set()
+        await asyncio.gather(*tasks)
 
-    asyncio.run(burst())
+    run(burst())
