@@ -29,7 +29,7 @@ class FaultSizes:
     pictures: int = 20
     every: int = 1
     queued: int = 1000
-    rounds: int = 5
+    rounds: int = 9
 
 
 COARSE = FaultSizes(

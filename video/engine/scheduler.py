@@ -27,6 +27,8 @@ from typing import Generic, Literal, Protocol, TypeVar
 from video.engine.batching import MIN_GAIN, BatchSizes
 from video.engine.owners import TurnsByOwner
 
+SHORT = 3.0
+"""Longest step while several owners have work, in steps of one request: the others wait for it."""
 WINDOW = 60.0
 """Seconds of the device's time over which low-priority tasks are owed their share."""
 
@@ -164,34 +166,33 @@ class Scheduler(Generic[W]):
         limit = self._sizes.limit(first.shape, 1 + len(others))
         ready = sorted((t for t in others if t.phase == "step"), key=lambda task: task.remaining)
         if any(task.owner != first.owner for task in candidates):
-            ready, limit = self._fair(first, ready, candidates, limit)
+            limit = self._sizes.within(first.shape, limit, 1, SHORT)
+            return self._shared(first, ready, candidates, limit)
         if 1 + len(ready) < limit:
             for task in others:
                 if task.phase == "begin":
                     return [task]
         return [first, *ready[: limit - 1]]
 
-    def _fair(
-        self, first: W, ready: list[W], candidates: Sequence[W], limit: int
-    ) -> tuple[list[W], int]:
-        """Choose which tasks of other owners may share a step of `first`.
+    def _shared(self, first: W, ready: list[W], candidates: Sequence[W], limit: int) -> list[W]:
+        """Return a batch with `first` that is fair to all owners.
 
-        Those of owners that had no more time than its owner may, as long as the step takes no
-        longer than the turns of all owners would. Others only if that costs hardly any time.
-
-        Returns:
-            The tasks, and how many the batch may have.
+        Tasks of owners that had no more time than its owner may join, as long as the step takes no
+        longer than the turns of all owners would; others only if that costs hardly any time. And
+        each other owner gets a place of those that would go to more tasks of the first one.
         """
         had = self._owners[first.low_priority].seconds
         own = [task for task in ready if task.owner == first.owner]
-        level = [
-            task
-            for task in ready
-            if task.owner != first.owner and had(task.owner) <= had(first.owner)
-        ]
-        ahead = [task for task in ready if had(task.owner) > had(first.owner)]
-        least = min(1 + len(own), limit)
+        guests = [task for task in ready if task.owner != first.owner]
+        guests.sort(key=lambda task: had(task.owner) > had(first.owner))
+        level = sum(had(task.owner) <= had(first.owner) for task in guests)
         owners = len({task.owner for task in candidates})
-        shared = self._sizes.within(first.shape, min(limit, least + len(level)), least, owners)
+        least = min(1 + len(own), limit)
+        fair = self._sizes.within(first.shape, min(limit, least + level), least, owners)
         free = self._sizes.within(first.shape, limit, least, 1 + MIN_GAIN)
-        return [*own, *level, *ahead], max(shared, free)
+        batch = [first, *own, *guests][: max(fair, free)]
+        for guest in {task.owner: task for task in reversed(guests)}.values():
+            is_left_out = guest.owner not in {task.owner for task in batch}
+            if is_left_out and len(batch) > 1 and batch[-1].owner == first.owner:
+                batch = [first, guest, *batch[1:-1]]
+        return batch
