@@ -30,7 +30,7 @@ class Turns:
 
     Args:
         app: the service.
-        at_once: paths whose requests do not wait: probes.
+        at_once: paths that are read without waiting: probes.
     """
 
     def __init__(self, app: ASGIApp, *, at_once: Collection[str]) -> None:
@@ -41,37 +41,47 @@ class Turns:
         self._begins_next: asyncio.Handle | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in self._at_once:
+        if scope["type"] != "http" or self._is_probe(scope):
             await self._app(scope, receive, send)
             return
-        await self._wait(_caller(scope))
-        has_room = True
+        caller, loop = _caller(scope), asyncio.get_running_loop()
+        has_place, latest = False, loop.call_later(0, lambda: None)
 
         def make_room() -> None:
-            nonlocal has_room
-            if has_room:
-                has_room = False
+            nonlocal has_place
+            if has_place:
+                has_place = False
                 latest.cancel()
                 self._now -= 1
                 self._begin_soon()
 
+        async def take_place() -> None:
+            nonlocal has_place, latest
+            if not has_place:
+                await self._wait(caller)
+                has_place, latest = True, loop.call_later(LONGEST_S, make_room)
+
         async def receiving() -> Message:
             slow = loop.call_later(BODY_S, make_room)
             try:
-                return await receive()
+                message = await receive()
             finally:
                 slow.cancel()
+            await take_place()  # a thousand bodies, or clients' ends, can arrive at once too
+            return message
 
         async def sending(message: Message) -> None:
             make_room()
             await send(message)
 
-        loop = asyncio.get_running_loop()
-        latest = loop.call_later(LONGEST_S, make_room)
+        await take_place()
         try:
             await self._app(scope, receiving, sending)
         finally:
             make_room()
+
+    def _is_probe(self, scope: Scope) -> bool:
+        return scope["path"] in self._at_once and scope["method"] in ("GET", "HEAD")
 
     async def _wait(self, caller: object) -> None:
         """Wait until a request of this caller may begin."""

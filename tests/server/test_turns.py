@@ -14,14 +14,15 @@ from server.http.turns import LONGEST_S, MOST, Turns
 
 def scope_of(name: str, path: str = "/v1/videos", client: str = "192.0.2.1") -> dict[str, Any]:
     headers = [(b"authorization", f"Bearer {name}".encode())] if name else []
-    return {"type": "http", "path": path, "headers": headers, "client": (client, 1), "name": name}
+    values = {"path": path, "headers": headers, "client": (client, 1), "name": name}
+    return {"type": "http", "method": "GET", **values}
 
 
 class App:
     """An app that notes its requests as they begin, and lets each wait as its path says."""
 
     def __init__(self) -> None:
-        self.begun = list[str]()
+        self.begun, self.ended = list[str](), list[str]()
         self.over = asyncio.Event()
         self.turns = Turns(self._answer, at_once={"/livez"})
 
@@ -29,6 +30,7 @@ class App:
         self.begun.append(scope["name"] or scope["path"])
         if scope["path"] == "/reads":
             await receive()
+            self.ended.append(scope["name"])
         elif scope["path"] == "/streams":
             await send({"type": "http.response.start"})
             await self.over.wait()
@@ -75,14 +77,34 @@ def test_one_begins_in_a_round_and_few_are_looked_at_and_probes_do_not_wait() ->
             await asyncio.sleep(0)
         assert len(app.begun) <= 1
         probe = app.request(scope_of("", "/livez"))
+        upload = app.request(scope_of("greedy", "/livez") | {"method": "POST"})
         await asyncio.sleep(0)
-        assert probe.done()
+        assert (probe.done(), upload.done()) == (True, False)
         await asyncio.sleep(LONGEST_S / 3)
         assert app.begun.count("greedy") == MOST
         await asyncio.sleep(3 * LONGEST_S)
-        assert app.begun.count("greedy") == 3 * MOST, "slow ones make room after a while"
+        assert app.begun.count("greedy") == 3 * MOST + 1, "slow ones make room after a while"
         app.over.set()
         await asyncio.gather(*tasks)
+
+    run(burst())
+
+
+def test_bodies_that_end_together_are_looked_at_by_turns_too() -> None:
+    async def burst() -> None:
+        app = App()
+        names = ["greedy"] * 100 + ["modest"]
+        tasks = [app.request(scope_of(name, "/reads")) for name in names]
+        while len(app.begun) < 101:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        app.over.set()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert 0 < len(app.ended) <= 20
+        assert "modest" in app.ended
+        await asyncio.gather(*tasks)
+        assert len(app.ended) == 101
 
     run(burst())
 
