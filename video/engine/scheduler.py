@@ -8,7 +8,8 @@ seconds. Alone, either priority gets everything. A moment in which a normal task
 encoder or its frames is not spare: both are ready soon, and a low-priority turn would delay it.
 
 *Between owners of one priority*: the owner that had the least of the device's time is first
-(`TurnsByOwner`), so that one with many tasks delays one with few by a turn, not by all its tasks.
+(`TurnsByOwner`), and keeps its turn for a moment. So one with many tasks delays one with few by a
+turn, not by all its tasks.
 
 *Within an owner*: the task with the shortest remaining work is first, so that short requests
 overtake long ones and equal ones finish one after the other. Every `oldest_every`-th turn goes to
@@ -29,6 +30,8 @@ from video.engine.owners import TurnsByOwner
 
 SHORT = 3.0
 """Longest step while several owners have work, in steps of one request: the others wait for it."""
+SLICE = 2.0
+"""Seconds for which an owner keeps its turn."""
 WINDOW = 60.0
 """Seconds of the device's time over which low-priority tasks are owed their share."""
 
@@ -94,7 +97,7 @@ class Scheduler(Generic[W]):
         self._oldest_every = oldest_every
         self._sizes = sizes or BatchSizes()
         self._tasks: list[W] = []  # in the order of arrival
-        self._owners = {False: TurnsByOwner(), True: TurnsByOwner()}  # by low_priority
+        self._owners = {low: TurnsByOwner(SLICE) for low in (False, True)}  # by low_priority
         self._credit = 0.0  # seconds that low-priority tasks are owed
         self._idle = False
 
@@ -167,30 +170,24 @@ class Scheduler(Generic[W]):
         ready = sorted((t for t in others if t.phase == "step"), key=lambda task: task.remaining)
         if any(task.owner != first.owner for task in candidates):
             limit = self._sizes.within(first.shape, limit, 1, SHORT)
-            return self._shared(first, ready, candidates, limit)
+            return self._shared(first, ready, limit)
         if 1 + len(ready) < limit:
             for task in others:
                 if task.phase == "begin":
                     return [task]
         return [first, *ready[: limit - 1]]
 
-    def _shared(self, first: W, ready: list[W], candidates: Sequence[W], limit: int) -> list[W]:
+    def _shared(self, first: W, ready: list[W], limit: int) -> list[W]:
         """Return a batch with `first` that is fair to all owners.
 
-        Tasks of owners that had no more time than its owner may join, as long as the step takes no
-        longer than the turns of all owners would; others only if that costs hardly any time. And
-        each other owner gets a place of those that would go to more tasks of the first one.
+        Tasks of others may join its owner's if that costs hardly any time. And each other owner
+        gets a place of those that would go to more tasks of the first one.
         """
-        had = self._owners[first.low_priority].seconds
         own = [task for task in ready if task.owner == first.owner]
         guests = [task for task in ready if task.owner != first.owner]
-        guests.sort(key=lambda task: had(task.owner) > had(first.owner))
-        level = sum(had(task.owner) <= had(first.owner) for task in guests)
-        owners = len({task.owner for task in candidates})
         least = min(1 + len(own), limit)
-        fair = self._sizes.within(first.shape, min(limit, least + level), least, owners)
         free = self._sizes.within(first.shape, limit, least, 1 + MIN_GAIN)
-        batch = [first, *own, *guests][: max(fair, free)]
+        batch = [first, *own, *guests][:free]
         for guest in {task.owner: task for task in reversed(guests)}.values():
             is_left_out = guest.owner not in {task.owner for task in batch}
             if is_left_out and len(batch) > 1 and batch[-1].owner == first.owner:
