@@ -113,62 +113,6 @@ def test_a_suspect_beside_a_long_video_keeps_nobody_waiting(client: Client) -> N
         until(lambda name=name: is_completed(client, name), f"{name} is not done")
 
 
-def test_after_a_start_suspects_are_made_first_and_alone(
-    make_client: MakeClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    often, beside = dispatcher.SHARED_INTERRUPTIONS, list[tuple[str, set[str]]]()
-    tickets, submit = dict[str, Ticket[Any]](), Engine.submit
-
-    def noting(engine: Engine, request: GenerationRequest) -> Any:
-        now = {name for name, ticket in tickets.items() if ticket.state in ("queued", "running")}
-        beside.append((request.owner, now))
-        tickets[request.owner] = submit(engine, request)
-        return tickets[request.owner]
-
-    monkeypatch.setattr(Engine, "submit", noting)
-    counts = {"a": 0, "x": often, "b": often - 1, "y": often + 1, "c": 0}
-    left_behind(
-        tmp_path, [row(name, name, interruptions=n, steps=20) for name, n in counts.items()]
-    )
-    client = make_client(data_dir=tmp_path)
-    for name in counts:
-        until(lambda name=name: is_completed(client, name), f"{name} is not done")
-    assert beside[:2] == [("x", set()), ("y", set())]
-    assert [name for name, others in beside[2:] if others & {"x", "y"}] == []
-    assert {name for name, _ in beside[2:]} == {"a", "b", "c"}
-
-
-@pytest.mark.parametrize(("alone_s", "suspects_s"), [(0.3, 100.0), (100.0, 1.0)])
-def test_others_wait_for_suspects_for_a_bounded_time(
-    make_client: MakeClient,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    alone_s: float,
-    suspects_s: float,
-) -> None:
-    monkeypatch.setattr(dispatcher, "ALONE_S", alone_s)
-    monkeypatch.setattr(dispatcher, "SUSPECTS_S", suspects_s)
-    monkeypatch.setattr(dispatcher, "SWEEP_INTERVAL_S", 0.2)  # it looks up as often
-    often, suspects = dispatcher.SHARED_INTERRUPTIONS, ["x1", "x2", "x3"]
-    over, submit = Event(), Engine.submit
-
-    def long(engine: Engine, request: GenerationRequest) -> Any:
-        assert request.owner not in suspects or over.wait(SERVER_TIMEOUT_S)
-        return submit(engine, request)
-
-    monkeypatch.setattr(Engine, "submit", long)
-    rows = [row(name, name, interruptions=often) for name in suspects]
-    left_behind(tmp_path, [*rows, row("other", "other")])
-    client = make_client(data_dir=tmp_path)
-    try:
-        until(lambda: is_completed(client, "other"), "it waits for the suspects")
-        assert not [name for name in suspects if is_completed(client, name)]
-    finally:
-        over.set()
-    for name in suspects:
-        until(lambda name=name: is_completed(client, name), f"{name} is not done")
-
-
 def test_a_late_attempt_changes_nothing(tmp_path: Path) -> None:
     records = RecordStore(Database(tmp_path / "records.sqlite"))
     late = records.accept(row("twice"), limit=1)
@@ -225,6 +169,60 @@ def test_keys_take_turns_whatever_one_has_queued(make_client: MakeClient, tmp_pa
         wait_for(client, f"/v1/videos/{name}", key=f"secret-{key}")
     assert sorted(owners[:4]) == ["greedy", "greedy", "modest", "modest"]
     assert len(owners) == 7
+
+
+def test_after_a_start_suspects_are_made_first_and_alone(
+    make_client: MakeClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    often, beside = dispatcher.SHARED_INTERRUPTIONS, list[tuple[str, set[str]]]()
+    tickets, submit = dict[str, Ticket[Any]](), Engine.submit
+
+    def noting(engine: Engine, request: GenerationRequest) -> Any:
+        now = {name for name, ticket in tickets.items() if ticket.state in ("queued", "running")}
+        beside.append((request.owner, now))
+        tickets[request.owner] = submit(engine, request)
+        return tickets[request.owner]
+
+    monkeypatch.setattr(Engine, "submit", noting)
+    counts = {"a": 0, "x": often, "b": often - 1, "y": often + 1, "c": 0}
+    left_behind(tmp_path, [row(name, name, interruptions=n) for name, n in counts.items()])
+    client = make_client(data_dir=tmp_path)
+    for name in counts:
+        until(lambda name=name: is_completed(client, name), f"{name} is not done")
+    assert beside[:2] == [("x", set()), ("y", set())]
+    assert [name for name, others in beside[2:] if others & {"x", "y"}] == []
+    assert {name for name, _ in beside[2:]} == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize(("alone_s", "suspects_s"), [(0.3, 100.0), (100.0, 1.0)])
+def test_others_wait_for_suspects_for_a_bounded_time(
+    make_client: MakeClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    alone_s: float,
+    suspects_s: float,
+) -> None:
+    monkeypatch.setattr(dispatcher, "ALONE_S", alone_s)
+    monkeypatch.setattr(dispatcher, "SUSPECTS_S", suspects_s)
+    monkeypatch.setattr(dispatcher, "SWEEP_INTERVAL_S", 0.2)  # it looks up as often
+    often, suspects = dispatcher.SHARED_INTERRUPTIONS, ["x1", "x2", "x3"]
+    over, submit = Event(), Engine.submit
+
+    def long(engine: Engine, request: GenerationRequest) -> Any:
+        assert request.owner not in suspects or over.wait(SERVER_TIMEOUT_S)
+        return submit(engine, request)
+
+    monkeypatch.setattr(Engine, "submit", long)
+    rows = [row(name, name, interruptions=often) for name in suspects]
+    left_behind(tmp_path, [*rows, row("other", "other")])
+    client = make_client(data_dir=tmp_path)
+    try:
+        until(lambda: is_completed(client, "other"), "it waits for the suspects")
+        assert not [name for name in suspects if is_completed(client, name)]
+    finally:
+        over.set()
+    for name in suspects:
+        until(lambda name=name: is_completed(client, name), f"{name} is not done")
 
 
 def test_only_a_kill_is_an_interruption_and_the_last_one_fails_the_job(
