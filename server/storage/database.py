@@ -20,7 +20,7 @@ from server.storage.key_rows import KeyRow, RateRow, UsageRow
 from server.storage.records import EncoderRecord, VideoRecord
 from server.storage.schema import Base
 from server.storage.sqlite_file import DatabaseUnusable, SqliteFile
-from server.storage.upgrade import check_records, upgrade
+from server.storage.upgrade import check_records, create, upgrade
 
 BUSY_TIMEOUT_S = 5
 """Time that a transaction waits for another process to release the database's lock, and for the
@@ -94,7 +94,9 @@ class Database:
         # a writer that waits for it holds no connection that a reader could use.
         self._turn = Lock()
         with self.file.explained():
-            if state != "current":
+            if state == "new":
+                create(self._writer)
+            elif state == "earlier":
                 upgrade(self._writer)
 
     def close(self) -> None:
