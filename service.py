@@ -20,6 +20,7 @@ from server.auth.guard import PROBES, Guard
 from server.auth.live_keys import LiveKeys
 from server.auth.proxies import TrustedProxies, disable_uvicorns
 from server.auth.sub_path import SubPath
+from server.auth.turn_names import TurnNames
 from server.counters_in_memory import keep_counters_in_memory
 from server.http.connections import ConnectionLimits
 from server.http.install import install
@@ -85,7 +86,11 @@ Palimpsest.add_asgi_middleware(
     root_path=settings.root_path,
     proxies=proxies,
 )
-Palimpsest.add_asgi_middleware(Turns, at_once=PROBES)  # pyright: ignore[reportArgumentType]
+Palimpsest.add_asgi_middleware(
+    Turns,  # pyright: ignore[reportArgumentType]
+    at_once=PROBES,
+    caller_of=TurnNames(keys, proxies),
+)
 Palimpsest.add_asgi_middleware(
     Guard,  # pyright: ignore[reportArgumentType]  # typed as an instance, but the class is needed
     keys=keys,

@@ -92,6 +92,13 @@ class LiveKeys:
             raise Unauthorized("This key is not known here.")
         return found
 
+    def known_id(self, authorization: Sequence[str]) -> str | None:
+        """Return the id of the key in these Authorization headers; None if it is not accepted."""
+        try:
+            return self.caller(authorization).id
+        except (Unauthorized, NotReady):
+            return None
+
     @property
     def ids(self) -> set[str]:
         """The ids of the keys that are accepted, expired ones too."""
