@@ -21,7 +21,7 @@ State = TypeVar("State")
 _PAUSE_S = 0.004
 """Least time between two reads, for each follower: many get fewer of the states in between."""
 _MOST_PAUSE_S = 2.0
-_TOLD_AT_ONCE = 16
+_TOLD_AT_ONCE = 8
 _BREATH_S = 0.01
 """Followers told in one go, and the time that other requests have before the next ones are."""
 
