@@ -10,6 +10,7 @@ from unlearn.report.model import PAGE_VERSION, REPORT_HTML, REPORT_JSON, Report
 
 if TYPE_CHECKING:
     from encoders.store import EncoderStore
+    from server.api.visibility import Visibility
 
 
 class ReportView:
@@ -20,13 +21,13 @@ class ReportView:
     Args:
         store: The published encoders.
         encoder_id: The encoder.
-        reduced: True to leave out the base's pictures and the parent's id.
+        visibility: What the reader may see; of the rest nothing is in any form of the report.
     """
 
-    def __init__(self, store: EncoderStore, encoder_id: str, *, reduced: bool = False) -> None:
+    def __init__(self, store: EncoderStore, encoder_id: str, visibility: Visibility) -> None:
         self._store = store
         self._encoder_id = encoder_id
-        self._reduced = reduced
+        self._visibility = visibility
 
     @cached_property
     def report(self) -> Report:
@@ -39,7 +40,11 @@ class ReportView:
                 "know; only format=html and format=json are there.",
                 param="encoder_id",
             ) from error
-        return report.reduced() if self._reduced else report
+        parent = report.card.parent
+        return report.reduced(
+            base=not self._visibility.sees_base,
+            parent=parent is not None and not self._visibility.sees(parent),
+        )
 
     def page(self) -> bytes:
         """Return the page as one file.
@@ -50,10 +55,10 @@ class ReportView:
         try:
             report = self.report
         except ReportNotFound:
-            if self._reduced:
+            if not self._visibility.sees_all:
                 raise
             return stored
-        if report.page_version == PAGE_VERSION and not self._reduced:
+        if report.page_version == PAGE_VERSION and not report.is_reduced:
             return stored
         from unlearn.report.page import render_page
         from unlearn.report.stored_pictures import stored_pictures
@@ -62,7 +67,7 @@ class ReportView:
 
     def json(self) -> bytes:
         """Return the report as JSON."""
-        if self._reduced:
+        if not self._visibility.sees_all and self.report.is_reduced:
             return self.report.model_dump_json(indent=2).encode()
         return self._stored_json
 
@@ -74,7 +79,7 @@ class ReportView:
 
     def file(self, name: str) -> bytes:
         """Return a clip or still."""
-        if self._reduced and name not in self.report.files:
+        if not self._visibility.sees_all and name not in self.report.files:
             raise ReportNotFound(
                 f"The report of encoder {self._encoder_id!r} has no file {name[:80]!r}.",
                 param="file",

@@ -1,7 +1,8 @@
 """Routes of `/v1/encoders/{encoder_id}/report`: the evidence for a decision about an encoder.
 
 A key that may use the encoder may read its report. To any other key both look absent (404). A key
-that may not use the base sees the encoder's clips only, and no id of a parent.
+that may not use the base sees the encoder's clips only; one that may not use the parent, no id of
+it (`server.api.visibility`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from encoders import ReportNotFound
 from server.api.encoders import VisibleEncoder
 from server.api.report_view import ReportView
 from server.api.response_models import EncoderObject
-from server.auth.access import may_use_base
+from server.api.visibility import visibility_of
 from server.auth.guard import caller_of
 from server.errors import Conflict
 from server.runtime import runtime_of
@@ -91,8 +92,8 @@ def _view(request: Request, encoder: EncoderObject) -> ReportView:
             headers={"x-should-retry": "false"},
         )
     runtime = runtime_of(request)
-    sees_all = runtime.settings.full_reports or may_use_base(caller_of(request))
-    return ReportView(runtime.loaded.store, encoder.id, reduced=not sees_all)
+    visibility = visibility_of(runtime, caller_of(request))
+    return ReportView(runtime.loaded.store, encoder.id, visibility)
 
 
 def _answer(request: Request, data: bytes, kind: str, headers: dict[str, str]) -> Response:
