@@ -35,6 +35,7 @@ from server.storage.job_queue import JobQueue
 from server.storage.lock import DataInUse, DataLock, Holder
 from server.storage.record_store import RecordStore
 from server.storage.sqlite_file import SqliteFile, StorageAway
+from server.storage.stored_folders import folders_of
 from server.storage.video_files import VideoFiles
 from server.unknown_variables import unknown_variables
 
@@ -251,7 +252,8 @@ class Runtime:
         return True
 
     def _start_jobs(self, storage: DataDirectory) -> None:
-        patience = StorageWait(self.stopping, self.settings.data_dir)
+        data_dir = self.settings.data_dir
+        patience = StorageWait(self.stopping, data_dir, folders_of(data_dir))
         context = JobContext(
             settings=self.settings,
             records=storage.records,

@@ -216,6 +216,7 @@ def delete_encoder(request: Request, encoder_id: str) -> Deleted:
     if not may_use(caller, encoder_id, runtime.aliases):
         raise EncoderNotFound(f"There is no encoder {encoder_id[:80]!r}.", param="encoder_id")
     record = runtime.records.get(EncoderRecord, EncoderRecord.id == encoder_id)
+    store.has(encoder_id)  # raises if the store is away: then nothing is deleted
     if record is not None:
         runtime.jobs.remove(record)
     try:
