@@ -35,7 +35,6 @@ from server.storage.job_queue import JobQueue
 from server.storage.lock import DataInUse, DataLock, Holder
 from server.storage.record_store import RecordStore
 from server.storage.sqlite_file import SqliteFile, StorageAway
-from server.storage.stored_folders import folders_of
 from server.storage.video_files import VideoFiles
 from server.unknown_variables import unknown_variables
 
@@ -236,6 +235,7 @@ class Runtime:
             if self._load_thread.ident is None:
                 self._load_thread.start()
             try:
+                storage.database.admit(self.key_policy.admit_file, self.key_policy.admit_use)
                 self._start_jobs(storage)
             except Exception:
                 storage.close()
@@ -244,23 +244,22 @@ class Runtime:
             raise
         except Exception as error:
             if str(error) != str(self.storage_error):
-                is_explained = isinstance(error, PalimpsestError)  # then a traceback buries it
-                log.error("%s", error, exc_info=None if is_explained else error)
+                trace = None if isinstance(error, PalimpsestError) else error  # it buries the text
+                log.error("%s", error, exc_info=trace)
             self.storage_error = error
             return False
         self.storage_error = None
         return True
 
     def _start_jobs(self, storage: DataDirectory) -> None:
-        data_dir = self.settings.data_dir
-        patience = StorageWait(self.stopping, data_dir, folders_of(data_dir))
+        wait = StorageWait(self.stopping, self.settings.data_dir, storage.folders)
         context = JobContext(
             settings=self.settings,
             records=storage.records,
             aliases=storage.aliases,
             files=storage.files,
-            tracker=JobTracker(storage.records, self.metrics, patience),
-            storage=patience,
+            tracker=JobTracker(storage.records, self.metrics, wait),
+            storage=wait,
             stopping=self.stopping,
             loaded=self.loaded_or_none,
             wait_loaded=self.wait_loaded,
@@ -289,11 +288,9 @@ class Runtime:
             if self.stopping.is_set():
                 loaded.engine.stop()
             self._loaded = loaded
-        except PalimpsestError as error:  # the message says what to do; a traceback would bury it
-            log.error("the model could not be loaded: %s", error)
-            self.load_error = error
         except Exception as error:
-            log.exception("the model could not be loaded")
+            trace = None if isinstance(error, PalimpsestError) else error  # it buries what to do
+            log.error("the model could not be loaded: %s", error, exc_info=trace)
             self.load_error = error
 
 

@@ -27,6 +27,8 @@ class DataDirectory:
     def __init__(self, settings: Settings) -> None:
         folder = settings.data_dir
         tighten(folder)
+        self.folders = stored_folders.folders_of(folder)
+        """The folders that have markers."""
         self.jobs_file = jobs_file(folder / "jobs.sqlite")
         """DBOS's database."""
         check_jobs(self.jobs_file)
