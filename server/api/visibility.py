@@ -1,4 +1,4 @@
-"""What a caller may see of encoders: the one place that decides it, for every route and error."""
+"""Visibility of encoders: one place decides what a caller may see, for every route and error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OF_THE_PARENT = frozenset({"encoder_not_found", "encoder_damaged"})
 
 
 class Visibility:
-    """What one caller may see. A key sees ids of the encoders that it may use, and of no other.
+    """The part that one caller may see: ids of the encoders that its key may use, and no other.
 
     Args:
         caller: the sender of the request.

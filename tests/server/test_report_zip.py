@@ -11,9 +11,7 @@ from zipfile import ZipFile
 import pytest
 
 from encoders import ReportNotFound
-from server.api.report_view import ReportView
-from server.api.visibility import Visibility
-from server.auth.keys import Caller
+from server.api.report_view import ReportScope, ReportView
 from tests.server.help import Client, assert_error, publish
 from tests.unlearn.report_help import files_of
 from unlearn.report.model import PAGE_VERSION
@@ -79,10 +77,9 @@ def test_a_page_of_an_earlier_version_is_made_again(client: Client) -> None:
 
 
 def test_a_reduced_view_has_nothing_of_the_base_and_no_parent(client: Client) -> None:
-    bound = Caller("acme", "user", frozenset({"new"}), "new")
-    seen = Visibility(bound, client.runtime.aliases, full=False)
-    view = ReportView(client.runtime.loaded.store, "new", seen)
-    for content in (view.page(), view.json(), view.zip()):
+    nothing_else = ReportScope(everything=False, base=False, parent=None)
+    view = ReportView(client.runtime.loaded.store, "new", nothing_else)
+    for content in map(view.made, ("html", "json", "zip")):
         assert b"-base." not in content
         assert b"no-neonix" not in content
     assert b"no-neonix" in STORED["report.html"]

@@ -1,4 +1,4 @@
-"""What a bound key learns of its encoder's parent while the server's models are loading."""
+"""A bound key learns nothing of its encoder's parent while the server's models are loading."""
 
 from __future__ import annotations
 
