@@ -28,9 +28,10 @@ def put_alias(request: Request, name: Name, body: AliasRequest) -> Alias:
 
     Videos accepted before keep their encoder.
     """
-    require_admin(caller_of(request))
+    caller = caller_of(request)
+    require_admin(caller)
     runtime = runtime_of(request)
-    with explained(runtime.records, body.encoder):
+    with explained(runtime, caller, body.encoder):
         runtime.aliases.point(name, body.encoder, runtime.loaded.store)
     return Alias(id=name, encoder=body.encoder)
 

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from server.drain import Stopping
@@ -137,7 +139,8 @@ class Followers:
                 changed.clear()
                 closed = notifier.closed
                 try:
-                    group.state = await loop.run_in_executor(self._pool, group.look)
+                    look = partial(copy_context().run, group.look)  # as the request that began it
+                    group.state = await loop.run_in_executor(self._pool, look)
                     group.known = True
                     group.over = group.has_ended(group.state)
                     if closed and not group.over:
