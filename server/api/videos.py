@@ -119,7 +119,7 @@ async def finished(runtime: Runtime, record: VideoRecord) -> VideoRecord:
         raise stopped_waiting(record) from None
     except asyncio.CancelledError:
         if not runtime.stopping.is_set():  # else the connection was closed by the server
-            runtime.jobs.remove(record)
+            runtime.jobs.abandon(record)
         raise
     if last.status == FAILED:
         message = f"Video {last.id} failed: {last.error_message}"
