@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -24,13 +23,13 @@ from server.api.request_parsing import check, idempotency_key, read_fields, requ
 from server.api.response_models import Deleted, Page, Video
 from server.api.unfinished import explained
 from server.api.video_parameters import parameters_of
+from server.api.waiting import errors_of_accepted, finished
 from server.auth.access import choose, encoder_named
 from server.auth.guard import caller_of
 from server.auth.keys import Caller
-from server.drain import Stopping
-from server.errors import InvalidRequest, JobFailed, NotFound
+from server.errors import InvalidRequest, NotFound
 from server.runtime import Runtime, runtime_of
-from server.storage.records import FAILED, PENDING, VideoRecord
+from server.storage.records import PENDING, VideoRecord
 
 router = APIRouter(prefix="/v1/videos", tags=["videos"])
 
@@ -90,55 +89,6 @@ def accept(runtime: Runtime, caller: Caller, request: VideoRequest, key: str | N
     )
 
 
-async def finished(runtime: Runtime, record: VideoRecord) -> VideoRecord:
-    """Wait until the video is completed, and return its record. If cancelled, delete the video.
-
-    Raises:
-        JobFailed: the video failed, or it was deleted.
-        Stopping: the server stops first. The video stays accepted.
-    """
-
-    def look() -> VideoRecord:
-        now = runtime.records.get(VideoRecord, VideoRecord.id == record.id)
-        if now is None:
-            raise JobFailed(
-                f"Video {record.id} was deleted.",
-                code="video_deleted",
-                headers={"x-should-retry": "false"},
-            )
-        return now
-
-    last = record
-    try:
-        # Apart from those who follow the video: they look at another object.
-        async for now in runtime.followers.follow(
-            record.id, f"{record.owner} waiting", look, lambda now: now.status not in PENDING
-        ):
-            last = now
-    except Stopping:
-        raise stopped_waiting(record) from None
-    except asyncio.CancelledError:
-        if not runtime.stopping.is_set():  # else the connection was closed by the server
-            runtime.jobs.abandon(record)
-        raise
-    if last.status == FAILED:
-        message = f"Video {last.id} failed: {last.error_message}"
-        # A repeat would make another video, and most likely fail in the same way.
-        raise JobFailed(message, code=last.error_code, headers={"x-should-retry": "false"})
-    return last
-
-
-def stopped_waiting(record: VideoRecord) -> Stopping:
-    """Return the error for a caller whose video will be made after the server's restart."""
-    error = Stopping(
-        f"The server is stopping. Video {record.id} stays accepted, and is made after the restart: "
-        f"ask for it at /v1/videos/{record.id}."
-    )
-    # A client's library that retries would make a second video.
-    error.headers |= {"x-video-id": record.id, "x-should-retry": "false"}
-    return error
-
-
 def video_object(record: VideoRecord) -> Video:
     """Return the record as a client sees it."""
     return Video.model_validate(
@@ -190,18 +140,20 @@ async def answer_with_video(request: Request) -> Response:
         PalimpsestError: the request was refused, or the video failed or was deleted.
     """
     runtime = runtime_of(request)
-    try:
-        with place_of(request):
-            accepted = await _accepted(request)
-            record = await cancelled_with_caller(request, finished(runtime, accepted))
-    except CallerGone:
-        return Response(status_code=_CLIENT_CLOSED_REQUEST)
+    with place_of(request):
+        accepted = await _accepted(request)
+        try:
+            with errors_of_accepted(accepted):
+                record = await cancelled_with_caller(request, finished(runtime, accepted))
+        except CallerGone:
+            return Response(status_code=_CLIENT_CLOSED_REQUEST)
     headers = {
         "x-video-id": record.id,
         "x-model": record.model,
         "x-inference-time-s": f"{record.inference_seconds:.3f}",
     }
-    return await run_in_threadpool(video_file, request, runtime.files, record, headers=headers)
+    with errors_of_accepted(record):
+        return await run_in_threadpool(video_file, request, runtime.files, record, headers=headers)
 
 
 async def _accepted(request: Request) -> VideoRecord:

@@ -6,21 +6,26 @@ Every write of a job's progress would otherwise cost a read of the database for 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Generic, TypeVar
 
 from server.drain import Stopping
 from server.errors import TooManyStreams
+from server.outage import brief, is_outage
 from server.storage.notifier import JobNotifier
 
+log = logging.getLogger(__name__)
 State = TypeVar("State")
 
 _PAUSE_S = 0.004
 """Least time between two reads, for each follower: many get fewer of the states in between."""
 _MOST_PAUSE_S = 2.0
+_OUTAGE_PAUSE_S = 0.1
+"""Time before the next look while storage is out; doubled up to `_MOST_PAUSE_S`."""
 _TOLD_AT_ONCE = 16
 _BREATH_S = 0.01
 """Followers told in one go, and the time that other requests have before the next ones are."""
@@ -89,6 +94,8 @@ class Followers:
     ) -> AsyncGenerator[State]:
         """Yield the job's state now, and again after changes; a slow follower gets the latest.
 
+        An outage of storage is waited out: it says nothing about the job.
+
         Args:
             job_id: the row's id.
             key: id of the caller's key: what it may see is the same for all its requests.
@@ -97,7 +104,7 @@ class Followers:
 
         Raises:
             Stopping: the server stops before the job has ended.
-            Exception: what `look` raised, for every follower.
+            Exception: what `look` raised, for every follower, if it is no outage.
         """
         name = (job_id, key)
         group = self._groups.get(name)
@@ -132,6 +139,7 @@ class Followers:
     async def _read(self, job_id: str, group: _Group[Any]) -> None:
         loop = asyncio.get_running_loop()
         notifier = self._notifier()
+        outage_pause = _OUTAGE_PAUSE_S
         with notifier.listening(job_id) as changed:
             while not group.over:
                 changed.clear()
@@ -142,8 +150,17 @@ class Followers:
                     group.over = group.has_ended(group.state)
                     if closed and not group.over:
                         raise Stopping
+                    outage_pause = _OUTAGE_PAUSE_S
                 except Exception as error:
-                    group.error, group.over, group.known = error, True, True
+                    if is_outage(error) and not closed:
+                        if outage_pause == _OUTAGE_PAUSE_S:
+                            log.warning("following %s waits for storage: %s", job_id, brief(error))
+                        with suppress(TimeoutError):
+                            await asyncio.wait_for(changed.wait(), outage_pause)
+                        outage_pause = min(2 * outage_pause, _MOST_PAUSE_S)
+                        continue
+                    group.error = Stopping() if is_outage(error) else error
+                    group.over = group.known = True
                 await group.tell()
                 if not group.over:
                     await changed.wait()
