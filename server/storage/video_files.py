@@ -36,7 +36,8 @@ class VideoFiles:
         """Open a variant for reading. It stays readable if the video is deleted meanwhile.
 
         Raises:
-            OSError: The file is gone, or cannot be read.
+            FileNotFoundError: The file is gone.
+            OSError: It cannot be read.
         """
         return self.path(video_id, variant).open("rb")
 
