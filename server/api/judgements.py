@@ -12,7 +12,7 @@ from server.api.encoder_acceptance import gate_of
 from server.api.encoders import visible_encoder
 from server.api.examples import JUDGE_EXAMPLES
 from server.api.job_answers import advise_polling
-from server.api.limits import accept_within_limits
+from server.api.limits import accept_within_limits, write
 from server.api.openapi import request_body
 from server.api.request_models import JudgeRequest
 from server.api.request_parsing import (
@@ -53,7 +53,7 @@ async def judge_encoder(request: Request, response: Response, encoder_id: str) -
     checked = check(JudgeRequest, fields)
     key = idempotency_key(request)
     runtime = runtime_of(request)
-    await run_in_threadpool(_accept, runtime, caller, encoder_id, checked, key)
+    await write(request, _accept, runtime, caller, encoder_id, checked, key)
     advise_polling(response)
     return await run_in_threadpool(visible_encoder, request, encoder_id)
 

@@ -16,7 +16,7 @@ from server.api.events import CallerGone, cancelled_with_caller, events, followi
 from server.api.examples import VIDEO_EXAMPLES
 from server.api.file_answers import MEDIA_TYPES, video_file
 from server.api.job_answers import advise_polling, job_error
-from server.api.limits import COUNTED, accept_within_limits
+from server.api.limits import COUNTED, accept_within_limits, write
 from server.api.openapi import request_body
 from server.api.request_models import VideoRequest
 from server.api.request_parsing import check, idempotency_key, read_fields, request_hash
@@ -159,8 +159,13 @@ async def answer_with_video(request: Request) -> Response:
 async def _accepted(request: Request) -> VideoRecord:
     fields = await read_fields(request, max_files=1)
     checked = check(VideoRequest, fields)
-    return await run_in_threadpool(
-        accept, runtime_of(request), caller_of(request), checked, idempotency_key(request)
+    return await write(
+        request,
+        accept,
+        runtime_of(request),
+        caller_of(request),
+        checked,
+        idempotency_key(request),
     )
 
 
@@ -228,7 +233,7 @@ async def follow_video(request: Request, record: OwnVideo) -> AsyncIterator[Serv
 
 
 @router.delete("/{video_id}", summary="Delete a video, or cancel it", dependencies=[COUNTED])
-def delete_video(request: Request, record: OwnVideo) -> Deleted:
+async def delete_video(request: Request, record: OwnVideo) -> Deleted:
     """Remove the video for good. One that is being made stops within a step."""
-    runtime_of(request).jobs.remove(record)
+    await write(request, runtime_of(request).jobs.remove, record)
     return Deleted(id=record.id, object="video.deleted")

@@ -12,6 +12,7 @@ from server.storage.private_files import tighten
 from server.storage.record_store import RecordStore
 from server.storage.usage_table import UsageTable
 from server.storage.video_files import VideoFiles
+from server.storage.writes import Writes
 
 
 class DataDirectory:
@@ -40,6 +41,7 @@ class DataDirectory:
                 self.usage = UsageTable(self.database)
                 self.aliases = AliasTable(self.database)
                 import_alias_files(folder / "encoders", self.aliases)
+                self.writes = Writes(lambda: self.database.is_locked)
                 self.files = VideoFiles(folder / "videos")
                 for name in ("encoders", "drafts", "base-clips"):
                     (folder / name).mkdir(exist_ok=True)
