@@ -19,10 +19,18 @@ Arguments, Result = ParamSpec("Arguments"), TypeVar("Result")
 AnyRecord = TypeVar("AnyRecord", VideoRecord, EncoderRecord)
 
 
-def accept_within_limits(runtime: Runtime, caller: Caller, record: AnyRecord) -> AnyRecord:
+def accept_within_limits(
+    runtime: Runtime, caller: Caller, record: AnyRecord, replaced: AnyRecord | None = None
+) -> AnyRecord:
     """Record a job of this caller, within its limits and the server's, and start it.
 
     Returns the job that the record's idempotency key already stands for, if there is one.
+
+    Args:
+        runtime: the server.
+        caller: the job's owner.
+        record: the new job.
+        replaced: an ended job of the same id, whose row is deleted if the new one is recorded.
 
     Raises:
         PalimpsestError: a limit is reached, or the id is taken, as `RecordStore.accept` says.
@@ -34,6 +42,7 @@ def accept_within_limits(runtime: Runtime, caller: Caller, record: AnyRecord) ->
             record,
             limit=settings.max_queued_videos if is_video else settings.max_queued_encoders,
             key_limits=runtime.key_policy.of_caller(caller),
+            replaced=replaced,
         )
     runtime.jobs.wake()
     return accepted

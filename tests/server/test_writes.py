@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,33 +114,38 @@ def test_one_key_holds_a_part_of_the_threads_and_waits_in_a_limited_number() -> 
 
 def test_while_it_is_known_to_be_locked_one_write_at_a_time_finds_out() -> None:
     async def test() -> None:
-        is_locked, over, begun = False, threading.Event(), list[str]()
-        writes = Writes(lambda: is_locked)
+        is_locked, begun = False, list[str]()
+        writes, over = Writes(lambda: is_locked), defaultdict[str, threading.Event](threading.Event)
 
         def hold(name: str) -> None:
             begun.append(name)
-            assert over.wait(30)
+            assert over[name].wait(30)
 
-        def holding(name: str) -> asyncio.Task[None]:
-            return asyncio.create_task(writes.run("a", lambda: hold(name)))
+        async def holding(*names: str) -> list[asyncio.Task[None]]:
+            tasks = [asyncio.create_task(writes.run("a", partial(hold, name))) for name in names]
+            while begun[-len(names) :] != list(names):
+                await asyncio.sleep(0.01)
+            return tasks
 
-        first = [holding(str(number)) for number in range(AT_ONCE_OF_KEY)]
-        waits = holding("waits")
-        while len(begun) < AT_ONCE_OF_KEY:
-            await asyncio.sleep(0.01)
+        async def refused(write: Awaitable[None]) -> bool:
+            with pytest.raises(StorageUnavailable):
+                await write
+            return True
+
+        first = [(await holding(str(number)))[0] for number in range(AT_ONCE_OF_KEY)]
+        waits = asyncio.create_task(writes.run("a", partial(hold, "waits")))
+        await asyncio.sleep(0.05)
         is_locked = True
-        with pytest.raises(StorageUnavailable):
-            await writes.run("b", lambda: begun.append("b"))
-        over.set()
+        assert await refused(writes.run("b", partial(hold, "b")))
+        over["0"].set()
+        assert await refused(waits)
+        for number in range(AT_ONCE_OF_KEY):
+            over[str(number)].set()
         await asyncio.gather(*first)
-        over.clear()
-        while "waits" not in begun and not waits.done():
-            await asyncio.sleep(0.01)
-        with pytest.raises(StorageUnavailable):
-            await writes.run("b", lambda: begun.append("b"))
-        over.set()
-        await asyncio.gather(waits, return_exceptions=True)
-        assert await writes.run("b", lambda: "alone") == "alone"
-        assert "b" not in begun
+        [finds_out] = await holding("finds out")
+        assert await refused(writes.run("b", partial(hold, "b")))
+        over["finds out"].set()
+        await finds_out
+        assert not {"b", "waits"} & set(begun)
 
     run(test)
