@@ -187,13 +187,13 @@ async def follow_encoder(
 ) -> AsyncIterator[ServerSentEvent]:
     """Send the encoder as a server-sent event at once, and after every change until its end.
 
-    An event's name is the encoder's status. If it is deleted, the last event is `deleted`.
+    An event's name is the encoder's status. If it is deleted, the last event is `deleted`;
+    if the key is revoked or expires, it is `unauthorized`.
     """
     if request.method == "HEAD":
         return  # the headers are the answer
-    followers, caller = runtime_of(request).followers, caller_of(request)
     look = partial(visible_encoder, request, encoder.id)
-    async for event in events(followers, encoder.id, caller, look):
+    async for event in events(request, encoder.id, look):
         yield event
 
 

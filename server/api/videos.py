@@ -144,7 +144,7 @@ async def answer_with_video(request: Request) -> Response:
         accepted = await _accepted(request)
         try:
             with errors_of_accepted(accepted):
-                record = await cancelled_with_caller(request, finished(runtime, accepted))
+                record = await cancelled_with_caller(request, finished(runtime, accepted, request))
         except CallerGone:
             return Response(status_code=_CLIENT_CLOSED_REQUEST)
     headers = {
@@ -220,15 +220,13 @@ def get_video(record: OwnVideo, response: Response) -> Video:
 async def follow_video(request: Request, record: OwnVideo) -> AsyncIterator[ServerSentEvent]:
     """Send the video as a server-sent event at once, and after every change until its end.
 
-    An event's name is the video's status. For a video that is deleted the last one is `deleted`.
+    An event's name is the video's status. For a video that is deleted the last one is `deleted`,
+    for a key that is revoked or expires `unauthorized`.
     """
     if request.method == "HEAD":
         return  # the headers are the answer
-    followers, caller = runtime_of(request).followers, caller_of(request)
     video = record.id
-    async for event in events(
-        followers, video, caller, lambda: video_object(own_video(request, video))
-    ):
+    async for event in events(request, video, lambda: video_object(own_video(request, video))):
         yield event
 
 

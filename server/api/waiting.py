@@ -7,8 +7,11 @@ import logging
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from fastapi import Request
+
 from encoders import PalimpsestError
 from server.api.events import CallerGone
+from server.auth.guard import check_key
 from server.drain import Stopping
 from server.errors import ApiError, JobFailed, StorageUnavailable
 from server.outage import brief, is_outage
@@ -18,10 +21,18 @@ from server.storage.records import FAILED, PENDING, VideoRecord
 log = logging.getLogger(__name__)
 
 
-async def finished(runtime: Runtime, record: VideoRecord) -> VideoRecord:
+async def finished(
+    runtime: Runtime, record: VideoRecord, request: Request | None = None
+) -> VideoRecord:
     """Wait until the video is completed, and return its record. If cancelled, delete the video.
 
+    Args:
+        runtime: the server.
+        record: the accepted video.
+        request: the request that waits; None is never refused.
+
     Raises:
+        Unauthorized: the request's key was revoked, or has expired. The video stays accepted.
         JobFailed: the video failed, or it was deleted.
         Stopping: the server stops first. The video stays accepted.
     """
@@ -36,7 +47,11 @@ async def finished(runtime: Runtime, record: VideoRecord) -> VideoRecord:
     try:
         # Apart from those who follow the video: they look at another object.
         async for now in runtime.followers.follow(
-            record.id, f"{record.owner} waiting", look, lambda now: now.status not in PENDING
+            record.id,
+            f"{record.owner} waiting",
+            look,
+            lambda now: now.status not in PENDING,
+            lambda: None if request is None else check_key(request),
         ):
             last = now
     except asyncio.CancelledError:

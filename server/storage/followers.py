@@ -26,6 +26,8 @@ _PAUSE_S = 0.004
 _MOST_PAUSE_S = 2.0
 _OUTAGE_PAUSE_S = 0.1
 """Time before the next look while storage is out; doubled up to `_MOST_PAUSE_S`."""
+CHECK_S = 2.0
+"""Longest time between two checks that a follower may still follow."""
 _TOLD_AT_ONCE = 16
 _BREATH_S = 0.01
 """Followers told in one go, and the time that other requests have before the next ones are."""
@@ -91,6 +93,7 @@ class Followers:
         key: str,
         look: Callable[[], State],
         has_ended: Callable[[State], bool],
+        check: Callable[[], None] = lambda: None,
     ) -> AsyncGenerator[State]:
         """Yield the job's state now, and again after changes; a slow follower gets the latest.
 
@@ -101,6 +104,8 @@ class Followers:
             key: id of the caller's key: what it may see is the same for all its requests.
             look: returns the state; may block briefly. One follower's is used for all.
             has_ended: tells if a state is the last one.
+            check: raises an error once this follower may not follow any more, which ends it within
+                `CHECK_S`. It must not block.
 
         Raises:
             Stopping: the server stops before the job has ended.
@@ -117,7 +122,7 @@ class Followers:
         try:
             while True:
                 if not group.known:
-                    await told.wait()
+                    await _told(told, check)
                 told.clear()
                 if group.error is not None:
                     raise group.error
@@ -127,7 +132,7 @@ class Followers:
                     yield now
                 if group.over and group.state is now:
                     return
-                await told.wait()
+                await _told(told, check)
         finally:
             del group.followers[told]
             if not group.followers:
@@ -165,6 +170,15 @@ class Followers:
                 if not group.over:
                     await changed.wait()
                     await asyncio.sleep(min(_MOST_PAUSE_S, _PAUSE_S * len(group.followers)))
+
+
+async def _told(told: asyncio.Event, check: Callable[[], None]) -> None:
+    """Wait until the follower is told something. Raise the error of `check`."""
+    while not told.is_set():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CHECK_S):
+                await told.wait()
+        check()
 
 
 class _Group(Generic[State]):

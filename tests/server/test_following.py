@@ -10,15 +10,17 @@ from typing import Any
 
 import httpx
 
-from tests.server.help import Client, assert_error, device_held, publish
+from tests.server.help import Client, assert_error, bearer, device_held, publish
 from video import clip
 
 QUICK = {"prompt": "pogo in a meadow", "steps": 8, "frames": 4, "seed": 1}
 
 
-def follow(client: Client | httpx.Client, path: str) -> list[tuple[str, Any]]:
+def follow(
+    client: Client | httpx.Client, path: str, key: str | None = None
+) -> list[tuple[str, Any]]:
     """Return names and data of all events until the server ends the stream."""
-    with client.stream("GET", path) as answer:
+    with client.stream("GET", path, headers=bearer(key)) as answer:
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith("text/event-stream")
         text = "".join(answer.iter_text())
