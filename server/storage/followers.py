@@ -116,14 +116,14 @@ class Followers:
         if group is None or group.over:
             group = self._groups[name] = _Group(look, has_ended)
             group.reader = asyncio.create_task(self._read(job_id, group))
-        told = asyncio.Event()
-        group.followers[told] = None
+        follower = _Follower(check)
+        group.followers[follower] = None
         last: State | None = None
         try:
             while True:
                 if not group.known:
-                    await _told(told, check)
-                told.clear()
+                    await follower.wait()
+                follower.told.clear()
                 if group.error is not None:
                     raise group.error
                 now: State = group.state
@@ -132,9 +132,9 @@ class Followers:
                     yield now
                 if group.over and group.state is now:
                     return
-                await _told(told, check)
+                await follower.wait()
         finally:
-            del group.followers[told]
+            del group.followers[follower]
             if not group.followers:
                 if self._groups.get(name) is group:
                     del self._groups[name]
@@ -172,13 +172,26 @@ class Followers:
                     await asyncio.sleep(min(_MOST_PAUSE_S, _PAUSE_S * len(group.followers)))
 
 
-async def _told(told: asyncio.Event, check: Callable[[], None]) -> None:
-    """Wait until the follower is told something. Raise the error of `check`."""
-    while not told.is_set():
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CHECK_S):
-                await told.wait()
-        check()
+class _Follower:
+    """One of those who follow a job."""
+
+    def __init__(self, check: Callable[[], None]) -> None:
+        self.told = asyncio.Event()
+        self._check = check
+        self._clock = asyncio.get_running_loop().time
+        self._check_at = self._clock() + CHECK_S
+
+    async def wait(self) -> None:
+        """Wait until the follower is told something. Raise the error of its check, when due."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(self._check_at):
+                    await self.told.wait()
+            if self._clock() >= self._check_at:
+                self._check_at = self._clock() + CHECK_S
+                self._check()
+            if self.told.is_set():
+                return
 
 
 class _Group(Generic[State]):
@@ -187,7 +200,7 @@ class _Group(Generic[State]):
     def __init__(self, look: Callable[[], State], has_ended: Callable[[State], bool]) -> None:
         self.look = look
         self.has_ended = has_ended
-        self.followers: dict[asyncio.Event, None] = {}
+        self.followers: dict[_Follower, None] = {}
         self.reader: asyncio.Task[None] | None = None
         self.state: Any = None
         self.known = False
@@ -198,7 +211,7 @@ class _Group(Generic[State]):
 
     async def tell(self) -> None:
         """Wake the followers, a few at a time."""
-        for number, told in enumerate(list(self.followers), start=1):
-            told.set()
+        for number, follower in enumerate(list(self.followers), start=1):
+            follower.told.set()
             if number % _TOLD_AT_ONCE == 0:
                 await asyncio.sleep(_BREATH_S)

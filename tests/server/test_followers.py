@@ -10,7 +10,7 @@ from itertools import count
 import pytest
 
 from server.drain import Stopping
-from server.errors import NotFound, TooManyStreams
+from server.errors import NotFound, TooManyStreams, Unauthorized
 from server.storage.followers import Followers
 from server.storage.notifier import JobNotifier
 
@@ -98,6 +98,32 @@ def test_an_outage_of_storage_is_waited_out_and_ends_with_the_servers_stop() -> 
         notifier.close()
         with pytest.raises(Stopping):
             await waiting
+
+    run(test)
+
+
+def test_a_follower_that_may_not_follow_any_more_ends_alone() -> None:
+    async def test(followers: Followers, notifier: JobNotifier, job: Job) -> None:
+        def check() -> None:
+            raise Unauthorized("revoked")
+
+        async def busy() -> None:
+            while True:  # a follower that is told something all the time is checked too
+                job.state = (job.state + 1) % 9
+                notifier.notify("job")
+                await asyncio.sleep(0.01)
+
+        others = asyncio.create_task(states(followers, job))
+        progress = asyncio.create_task(busy())
+        ended = followers.follow("job", "acme", job.look, lambda now: now == 9, check)
+        with pytest.raises(Unauthorized):
+            async for _ in ended:
+                pass
+        assert not others.done()
+        progress.cancel()
+        job.state = 9
+        notifier.notify("job")
+        assert (await others)[-1] == 9
 
     run(test)
 
