@@ -16,7 +16,7 @@ from server.api.encoder_acceptance import accept
 from server.api.events import events, following
 from server.api.examples import ENCODER_EXAMPLES
 from server.api.job_answers import advise_polling, job_error
-from server.api.limits import COUNTED
+from server.api.limits import COUNTED, write
 from server.api.openapi import request_body
 from server.api.request_models import EncoderRequest
 from server.api.request_parsing import (
@@ -107,7 +107,7 @@ async def create_encoder(request: Request, response: Response) -> EncoderObject:
     json_fields(fields, "settings", "gate")
     checked = check(EncoderRequest, fields)
     key = idempotency_key(request)
-    record = await run_in_threadpool(accept, runtime, caller, checked, files, key)
+    record = await write(request, accept, runtime, caller, checked, files, key)
     advise_polling(response)
     return await run_in_threadpool(_object_of, runtime, caller, record)
 
@@ -190,13 +190,13 @@ async def follow_encoder(
 ) -> AsyncIterator[ServerSentEvent]:
     """Send the encoder as a server-sent event at once, and after every change until its end.
 
-    An event's name is the encoder's status. If it is deleted, the last event is `deleted`.
+    An event's name is the encoder's status. If it is deleted, the last event is `deleted`;
+    if the key is revoked or expires, it is `unauthorized`.
     """
     if request.method == "HEAD":
         return  # the headers are the answer
-    followers, caller = runtime_of(request).followers, caller_of(request)
     look = partial(visible_encoder, request, encoder.id)
-    async for event in events(followers, encoder.id, caller, look):
+    async for event in events(request, encoder.id, look):
         yield event
 
 
@@ -205,13 +205,18 @@ async def follow_encoder(
     summary="Delete an encoder, or cancel it (an admin's key)",
     dependencies=[COUNTED],
 )
-def delete_encoder(request: Request, encoder_id: str) -> Deleted:
+async def delete_encoder(request: Request, encoder_id: str) -> Deleted:
     """Delete the encoder and its report, or cancel its job. A damaged encoder can be deleted too.
 
     Videos that were accepted with it and not made yet will fail; they never use another encoder.
     """
-    caller, runtime = caller_of(request), runtime_of(request)
+    caller = caller_of(request)
     require_admin(caller)
+    await write(request, _delete, runtime_of(request), caller, encoder_id)
+    return Deleted(id=encoder_id, object="encoder.deleted")
+
+
+def _delete(runtime: Runtime, caller: Caller, encoder_id: str) -> None:
     store = runtime.loaded.store
     if not may_use(caller, encoder_id, runtime.aliases):
         raise EncoderNotFound(f"There is no encoder {encoder_id[:80]!r}.", param="encoder_id")
@@ -225,7 +230,6 @@ def delete_encoder(request: Request, encoder_id: str) -> Deleted:
         if record is None:
             error.param = "encoder_id"
             raise
-    return Deleted(id=encoder_id, object="encoder.deleted")
 
 
 def _object_of(runtime: Runtime, caller: Caller, record: EncoderRecord) -> EncoderObject:

@@ -66,6 +66,7 @@ def video_file(
 
     Raises:
         NotFound: the video was deleted, or its time is over.
+        OSError: the file cannot be read just now.
     """
     try:
         file = files.open(record.id, variant)

@@ -12,6 +12,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -24,7 +25,7 @@ from server.auth.keys import LOCAL, Caller
 from server.auth.live_keys import WITHOUT_KEY, LiveKeys
 from server.auth.proxies import TrustedProxies
 from server.auth.request_ids import request_id_of, traceparent_of
-from server.errors import Forbidden, error_body, error_response
+from server.errors import Forbidden, NotReady, error_body, error_response
 from server.http.body_limits import BodyLimits
 from server.http.request_body import RequestBody
 from server.logs import REQUEST_ID, TRACE_ID
@@ -184,6 +185,17 @@ def caller_of(connection: HTTPConnection) -> Caller:
     if not isinstance(caller, Caller):
         raise Forbidden("The request did not come through the server's guard.")
     return caller
+
+
+def check_key(connection: HTTPConnection) -> None:
+    """Raise Unauthorized if the key of a request that goes on was revoked, or has expired.
+
+    While the keys cannot be read, the request may go on.
+    """
+    keys = connection.scope.get(_KEYS)
+    if isinstance(keys, LiveKeys) and keys.is_keyed:
+        with suppress(NotReady):
+            keys.caller(Headers(scope=connection.scope).getlist("authorization"))
 
 
 def refresh_keys(connection: HTTPConnection) -> None:

@@ -13,6 +13,7 @@ from server.storage.private_files import tighten
 from server.storage.record_store import RecordStore
 from server.storage.usage_table import UsageTable
 from server.storage.video_files import VideoFiles
+from server.storage.writes import Writes
 
 
 class DataDirectory:
@@ -44,6 +45,7 @@ class DataDirectory:
                 self.aliases = AliasTable(self.database)
                 stored_folders.prepare(folder)
                 import_alias_files(folder / "encoders", self.aliases)
+                self.writes = Writes(lambda: self.database.is_locked)
                 self.files = VideoFiles(folder / "videos", is_marked=True)
                 (folder / "base-clips").mkdir(exist_ok=True)
         except Exception:

@@ -97,6 +97,8 @@ class Database:
         # SQLite lets waiting writers sleep and try again. A lock of our own wakes them at once, and
         # a writer that waits for it holds no connection that a reader could use.
         self._turn = Lock()
+        self.is_locked = False
+        """True once a writer did not get the lock in time, until one gets it."""
         with self.file.explained():
             if state == "new":
                 create(self._writer)
@@ -157,10 +159,15 @@ class Database:
             DatabaseBusy: Other writers had their turns for longer than `BUSY_TIMEOUT_S`.
         """
         if not self._turn.acquire(timeout=BUSY_TIMEOUT_S):
+            self.is_locked = True
             raise DatabaseBusy(f"the database was busy for {BUSY_TIMEOUT_S} s")
         try:
             with Session(self._writer, expire_on_commit=False) as session, session.begin():
                 yield session
+            self.is_locked = False
+        except Exception as error:
+            self.is_locked = self.is_locked or _is_busy(error)
+            raise
         finally:
             self._turn.release()
 
@@ -188,6 +195,11 @@ def _inode(path: Path) -> int | None:
         return os.stat(path).st_ino
     except FileNotFoundError:
         return None
+
+
+def _is_busy(error: Exception) -> bool:
+    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0)
+    return code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _configure(connection: Any, record: Any) -> None:
