@@ -73,9 +73,8 @@ class TurnsByOwner:
         Of owners with equal time, it is the one with the fewest turns; of those, the first.
         """
         self._raise_level(owners)
-        if self._served in owners and self._left_s > 0 and self._tasks[self._served] == 1:
-            first = self._served
-        else:
+        first = self._served
+        if first is None or first not in owners or self._left_s <= 0 or self._tasks[first] > 1:
             first = min(owners, key=lambda owner: (self._of(owner).seconds, self._of(owner).turns))
             self._served, self._left_s = first, self._slice_s
         self._of(first).turns += 1
