@@ -15,7 +15,8 @@ from server.errors import QueueFull, QuotaExceeded, RateLimited
 from server.runtime import Runtime, runtime_of
 from server.storage.records import EncoderRecord, VideoRecord
 
-Arguments, Result = ParamSpec("Arguments"), TypeVar("Result")
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 AnyRecord = TypeVar("AnyRecord", VideoRecord, EncoderRecord)
 
 
