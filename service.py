@@ -20,12 +20,13 @@ from server.auth.guard import PROBES, Guard
 from server.auth.live_keys import LiveKeys
 from server.auth.proxies import TrustedProxies, disable_uvicorns
 from server.auth.sub_path import SubPath
+from server.auth.turn_names import TurnNames
 from server.counters_in_memory import keep_counters_in_memory
 from server.http.connections import ConnectionLimits
 from server.http.install import install
 from server.http.turns import Turns
 from server.lazy_app import LazyApp
-from server.parent_watchdog import announce_parent, die_with_parent
+from server.parent_watchdog import announce_parent, announced_parent, die_with_parent
 from server.settings import Settings
 from server.start_checks import check_address, check_data_dir, one_line, say_waiting
 from server.storage.private_files import UMASK
@@ -36,11 +37,12 @@ with one_line():
     settings = Settings()
     keys = LiveKeys(settings.keys_file, lambda: stored_keys(settings.database))
 app = LazyApp(settings, keys)
-install(
-    ConnectionLimits(
-        most=settings.max_connections, most_per_address=settings.max_connections_per_address
+if announced_parent() is not None:  # a worker: the parent serves nothing, and starts sooner
+    install(
+        ConnectionLimits(
+            most=settings.max_connections, most_per_address=settings.max_connections_per_address
+        )
     )
-)
 die_with_parent()
 disable_uvicorns()
 keep_counters_in_memory()
@@ -84,7 +86,11 @@ Palimpsest.add_asgi_middleware(
     root_path=settings.root_path,
     proxies=proxies,
 )
-Palimpsest.add_asgi_middleware(Turns, at_once=PROBES)  # pyright: ignore[reportArgumentType]
+Palimpsest.add_asgi_middleware(
+    Turns,  # pyright: ignore[reportArgumentType]
+    at_once=PROBES,
+    caller_of=TurnNames(keys, proxies),
+)
 Palimpsest.add_asgi_middleware(
     Guard,  # pyright: ignore[reportArgumentType]  # typed as an instance, but the class is needed
     keys=keys,

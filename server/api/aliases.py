@@ -13,6 +13,7 @@ from server.api.response_models import Alias, Deleted, Page
 from server.api.unfinished import explained
 from server.auth.access import is_listed, require_admin
 from server.auth.guard import caller_of
+from server.auth.keys import Caller
 from server.runtime import Runtime, runtime_of
 
 router = APIRouter(prefix="/v1/aliases", tags=["aliases"])
@@ -28,13 +29,14 @@ async def put_alias(request: Request, name: Name, body: AliasRequest) -> Alias:
 
     Videos accepted before keep their encoder.
     """
-    require_admin(caller_of(request))
-    await write(request, _point, runtime_of(request), name, body.encoder)
+    caller = caller_of(request)
+    require_admin(caller)
+    await write(request, _point, runtime_of(request), caller, name, body.encoder)
     return Alias(id=name, encoder=body.encoder)
 
 
-def _point(runtime: Runtime, name: str, encoder: str) -> None:
-    with explained(runtime.records, encoder):
+def _point(runtime: Runtime, caller: Caller, name: str, encoder: str) -> None:
+    with explained(runtime, caller, encoder):
         runtime.aliases.point(name, encoder, runtime.loaded.store)
 
 

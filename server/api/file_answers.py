@@ -70,7 +70,7 @@ def video_file(
     """
     try:
         file = files.open(record.id, variant)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:  # others are outages
         raise NotFound(f"The files of video {record.id} are gone.", code="content_gone") from error
     name = f"{record.id}{os.path.splitext(FILE_NAMES[variant])[1]}"
     tag = f'"{record.id}-{variant}"'  # a video is made once, so its name is its version

@@ -69,7 +69,7 @@ def accept(runtime: Runtime, caller: Caller, request: VideoRequest, key: str | N
             param="expires_after",
         )
     named = encoder_named(backbone.name, request.model, request.encoder)
-    with explained(runtime.records, named or caller.default_encoder):
+    with explained(runtime, caller, named or caller.default_encoder):
         encoder = choose(caller, store, runtime.aliases, backbone, request.model, request.encoder)
     return accept_within_limits(
         runtime,

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from encoders.errors import PalimpsestError
 from server.auth import local_requests
 from server.auth.keys import LOCAL, Caller
-from server.auth.live_keys import LiveKeys
+from server.auth.live_keys import WITHOUT_KEY, LiveKeys
 from server.auth.proxies import TrustedProxies
 from server.auth.request_ids import request_id_of, traceparent_of
 from server.errors import Forbidden, NotReady, error_body, error_response
@@ -98,6 +98,7 @@ class Guard:
         headers = Headers(scope=scope)
         ids = {"x-request-id": request_id_of(headers)}
         REQUEST_ID.set(ids["x-request-id"])
+        WITHOUT_KEY.set(False)
         traceparent = traceparent_of(headers)
         TRACE_ID.set(traceparent and traceparent.split("-")[1])
         if traceparent is not None:
@@ -122,6 +123,7 @@ class Guard:
         if not self._keys.is_keyed:
             local_requests.check(scope, forwarded, self._allowed_origins)
             scope[_CALLER] = LOCAL
+            WITHOUT_KEY.set(True)
         elif not _is_public(scope["path"]):
             scope[_CALLER] = self._keys.caller(Headers(scope=scope).getlist("authorization"))
 

@@ -1,7 +1,8 @@
 """The open connections of one process: how many there may be, and which one goes for a new one.
 
 A connection that waits for its client costs the client nothing. So it is closed after a while, and
-earlier if others need its place: whoever opens many locks out nobody.
+earlier if others need its place: whoever opens many locks out nobody. The same goes for a client
+that takes its answer slowly.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
-from ipaddress import ip_address
 from typing import Protocol
+
+from server.http.clients import client_of, is_local
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +26,8 @@ _RESERVED_DESCRIPTORS = 40
 _FEWEST = 8
 """Connections that are allowed however few descriptors there are."""
 _TICK_S = 0.5
+_CHECKED_AT_ONCE, _BREATH_S = 20, 0.005
+"""Connections checked in one go, and the seconds that requests have before the next ones are."""
 
 
 class Stage(IntEnum):
@@ -33,9 +37,11 @@ class Stage(IntEnum):
     """No request, or the headers of one are not complete."""
     READING = 1
     """The body is not complete."""
-    ANSWERING = 2
+    SLOW = 2
+    """The client takes the answer slowly."""
+    ANSWERING = 3
     """The server has the request: such a connection is never closed for another one."""
-    CLOSING = 3
+    CLOSING = 4
 
 
 class Connection(Protocol):
@@ -67,13 +73,20 @@ class ConnectionLimits:
     most: int = 2000
     """Connections of the process; fewer if it may not open as many files."""
     most_per_address: int = 200
-    """Connections of one client's address; loopback has no limit, since a proxy may be there."""
+    """Connections of one client: an IPv4 address, or an IPv6 network of 64 bits. Loopback has no
+    limit, since a proxy may be there."""
     head_seconds: float = 10.0
     """Time for a request's headers, from the connection or from their first byte."""
     linger_seconds: float = 2.0
     """Time for which the rest of a refused body is thrown away, so that the client reads why."""
     stalled_seconds: float = 60.0
-    """Time after which an answer is given up of which the client takes nothing."""
+    """Time after which an answer is given up of which the client takes less than the least."""
+    least_bytes_per_second: int = 1 << 10
+    """Least rate at which an answer has to be taken while there is more of it."""
+    slow_seconds: float = 10.0
+    """Time after which a client that takes an answer slowly gives way to new ones."""
+    slow_bytes_per_second: int = 16 << 10
+    """Rate below which a client is slow."""
 
 
 class Connections:
@@ -81,8 +94,8 @@ class Connections:
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
-        self._open: dict[Connection, None] = {}
-        self._by_address: Counter[str] = Counter()
+        self._open: dict[Connection, str] = {}  # with the client's name
+        self._by_client: Counter[str] = Counter()
         self._ticking: asyncio.TimerHandle | None = None
         self.most = limits.most
         """Connections that are allowed now."""
@@ -95,7 +108,7 @@ class Connections:
         _raise_descriptors(self.limits.most + 1024)
         self._measure()
         log.info(
-            "up to %d connections at a time, %d from one address; TLS, limits of requests a second "
+            "up to %d connections at a time, %d from one client; TLS, limits of requests a second "
             "and floods of connections are a proxy's part (docs/OPERATIONS.md)",
             self.most,
             self.limits.most_per_address,
@@ -105,34 +118,35 @@ class Connections:
         """Register a connection, and end others that wait if there are too many.
 
         Returns:
-            False if there is no place: all the others are being answered.
+            False if there is no place: all the others are being answered, and take their answers.
         """
-        self._open[connection] = None
-        self._by_address[connection.address] += 1
+        client = client_of(connection.address)
+        self._open[connection] = client
+        self._by_client[client] += 1
         if self._ticking is None:
             self._tick(asyncio.get_running_loop())
-        if not _is_local(connection.address):
-            over = self._by_address[connection.address] - self.limits.most_per_address
-            if over > 0 and not self._end_one(connection, connection.address):
+        if not is_local(connection.address):
+            over = self._by_client[client] - self.limits.most_per_address
+            if over > 0 and not self._end_one(connection, client):
                 return False
         return len(self._open) <= self.most or self._end_one(connection, None)
 
     def leave(self, connection: Connection) -> None:
         """Remove a connection that is closed."""
-        if connection in self._open:
-            del self._open[connection]
-            self._by_address[connection.address] -= 1
-            if not self._by_address[connection.address]:
-                del self._by_address[connection.address]
+        client = self._open.pop(connection, None)
+        if client is not None:
+            self._by_client[client] -= 1
+            if not self._by_client[client]:
+                del self._by_client[client]
 
-    def _end_one(self, newcomer: Connection, address: str | None) -> bool:
-        """End the connection that has waited longest, of this address or of any."""
+    def _end_one(self, newcomer: Connection, client: str | None) -> bool:
+        """End the connection that has waited longest, of this client or of any."""
         waiting = (
             other
-            for other in self._open
+            for other, name in self._open.items()
             if other is not newcomer
             and other.stage < Stage.ANSWERING
-            and (address is None or other.address == address)
+            and (client is None or name == client)
         )
         oldest = min(waiting, key=lambda other: (other.stage, other.since), default=None)
         if oldest is None:
@@ -142,10 +156,17 @@ class Connections:
         return True
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._check(loop, list(self._open))
+
+    def _check(self, loop: asyncio.AbstractEventLoop, connections: list[Connection]) -> None:
+        """Check connections, a few at a time: the time of a thousand can be over at once."""
         now = loop.time()
-        for connection in list(self._open):
-            connection.check(now)
-        if self._open:
+        for connection in connections[:_CHECKED_AT_ONCE]:
+            if connection in self._open:
+                connection.check(now)
+        if left := connections[_CHECKED_AT_ONCE:]:
+            self._ticking = loop.call_later(_BREATH_S, self._check, loop, left)
+        elif self._open:
             self._measure()
             self._ticking = loop.call_later(_TICK_S, self._tick, loop)
         else:
@@ -174,10 +195,3 @@ def _raise_descriptors(wanted: int) -> None:
         with suppress(OSError, ValueError):
             most = wanted if hard == unlimited else min(wanted, hard)
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-
-
-def _is_local(address: str) -> bool:
-    try:
-        return ip_address(address).is_loopback
-    except ValueError:
-        return True  # a Unix socket

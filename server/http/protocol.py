@@ -10,6 +10,9 @@ import asyncio
 import json
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
+from fcntl import ioctl
+from termios import TIOCOUTQ
 from typing import Any, ClassVar, cast
 
 import h11
@@ -17,6 +20,7 @@ from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol, Request
 
 from server.errors import error_body
 from server.http.connections import ConnectionLimits, Connections, Stage
+from server.http.pace import Pace
 from server.http.parser import HEAD_BYTES, BoundedParser
 
 _READ_BYTES = 64 << 10
@@ -37,8 +41,6 @@ class BoundedHttpProtocol(H11Protocol):
         self.address = ""
         self.since = self.loop.time()
         self._has_head_bytes = False
-        self._taken = 0
-        self._taken_since = self.since
 
     # What the register asks for
 
@@ -46,27 +48,28 @@ class BoundedHttpProtocol(H11Protocol):
     def stage(self) -> Stage:
         """The stage that the connection is in."""
         if self.transport.is_closing():
-            return Stage.CLOSING
+            return Stage.SLOW if self._wire.is_slow else Stage.CLOSING
         request = self._request
         if request is None or request.response_complete:
             return Stage.WAITING
         if request.more_body and not request.response_started:
             return Stage.READING
-        return Stage.ANSWERING
+        return Stage.SLOW if self._wire.is_slow else Stage.ANSWERING
 
     def check(self, now: float) -> None:
         """Close the connection if its time is over."""
-        limits, stage = self.register.limits, self.stage
-        if stage is Stage.CLOSING:
+        limits = self.register.limits
+        self._wire.note(now)
+        if self.transport.is_closing():
             if now - self.since > limits.linger_seconds:
-                self._wire.end(now, limits.stalled_seconds)
-        elif stage is Stage.WAITING:
+                self._wire.end()
+        elif self.stage is Stage.WAITING:
             # A connection that is kept after an answer has uvicorn's timer until it sends a byte.
             if self.timeout_keep_alive_task is None and now - self.since > limits.head_seconds:
                 if self._has_head_bytes:
                     self._refuse(408, "The request's headers did not arrive in time.")
                 self.end()
-        elif self._wire.is_stalled(now, limits.stalled_seconds):
+        elif self._wire.is_stalled:
             self.end()
 
     def end(self) -> None:
@@ -171,8 +174,9 @@ class Wire:
         self._owner = owner
         self._is_lingering = False
         self._written = 0
-        self._taken = 0
-        self._taken_at = owner.loop.time()
+        limits = owner.register.limits
+        self._least = Pace(limits.least_bytes_per_second, limits.stalled_seconds)
+        self._usual = Pace(limits.slow_bytes_per_second, limits.slow_seconds)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -210,15 +214,38 @@ class Wire:
         self._is_lingering = True
         self._transport.abort()
 
-    def is_stalled(self, now: float, seconds: float) -> bool:
-        """Return True if the client has taken nothing for so long, though there is something."""
-        waiting = self._transport.get_write_buffer_size()
-        taken = self._written - waiting
-        if not waiting or taken > self._taken:
-            self._taken, self._taken_at = taken, now
-        return now - self._taken_at > seconds
+    @property
+    def is_stalled(self) -> bool:
+        """True if the client takes so little of what there is that it is given up."""
+        return self._least.is_behind
 
-    def end(self, now: float, seconds: float) -> None:
+    @property
+    def is_slow(self) -> bool:
+        """True if the client takes so little of what there is that it gives way to others."""
+        return self._usual.is_behind
+
+    def note(self, now: float) -> None:
+        """Note what the client has taken until now."""
+        waiting = self._transport.get_write_buffer_size()
+        if not waiting:
+            self._least.rest()
+            self._usual.rest()
+            return
+        taken = self._written - waiting - self._unacknowledged()
+        self._least.note(taken, now)
+        self._usual.note(taken, now)
+
+    def end(self) -> None:
         """End a closing connection, unless the client is still taking the answer."""
-        if not self._transport.get_write_buffer_size() or self.is_stalled(now, seconds):
+        if not self._transport.get_write_buffer_size() or self.is_stalled:
             self._transport.abort()
+
+    def _unacknowledged(self) -> int:
+        """Return the bytes that the system holds for the client.
+
+        It takes more from us only once a good part of them is gone, which can be megabytes.
+        """
+        count = bytearray(4)
+        with suppress(OSError):  # a system without it; what it holds then counts as taken
+            ioctl(self._transport.get_extra_info("socket").fileno(), TIOCOUTQ, count)
+        return int.from_bytes(count, sys.byteorder)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Hashable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,19 +24,26 @@ class Turns:
     """ASGI middleware that looks at a few requests at a time, by caller in turn.
 
     A request makes room for the next when its answer begins, or after a while (`LONGEST_S`,
-    `BODY_S`). In each round of the loop one begins, so that connections are taken meanwhile. A
-    caller is told by its Authorization header, and without one by its address. It need not be true
-    here: whoever invents keys is refused when its turn comes.
+    `BODY_S`). In each round of the loop one begins, so that connections are taken meanwhile.
 
     Args:
         app: the service.
         at_once: paths that are read without waiting: probes.
+        caller_of: returns the name of a request's caller. It is called before the request's turn,
+            so it must be quick, and no client may be able to choose the name.
     """
 
-    def __init__(self, app: ASGIApp, *, at_once: Collection[str]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        at_once: Collection[str],
+        caller_of: Callable[[Scope], Hashable],
+    ) -> None:
         self._app = app
         self._at_once = at_once
-        self._waiting: OrderedDict[object, deque[asyncio.Future[None]]] = OrderedDict()
+        self._caller_of = caller_of
+        self._waiting: OrderedDict[Hashable, deque[asyncio.Future[None]]] = OrderedDict()
         self._now = 0
         self._begins_next: asyncio.Handle | None = None
 
@@ -44,7 +51,7 @@ class Turns:
         if scope["type"] != "http" or self._is_probe(scope):
             await self._app(scope, receive, send)
             return
-        caller, loop = _caller(scope), asyncio.get_running_loop()
+        caller, loop = self._caller_of(scope), asyncio.get_running_loop()
         has_place, latest = False, loop.call_later(0, lambda: None)
 
         def make_room() -> None:
@@ -83,7 +90,7 @@ class Turns:
     def _is_probe(self, scope: Scope) -> bool:
         return scope["path"] in self._at_once and scope["method"] in ("GET", "HEAD")
 
-    async def _wait(self, caller: object) -> None:
+    async def _wait(self, caller: Hashable) -> None:
         """Wait until a request of this caller may begin."""
         turn = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(caller, deque()).append(turn)
@@ -113,11 +120,3 @@ class Turns:
                 turn.set_result(None)
                 break
         self._begin_soon()
-
-
-def _caller(scope: Scope) -> object:
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            return value
-    client = scope.get("client")
-    return client[0] if client else None

@@ -32,9 +32,14 @@ log = logging.getLogger(__name__)
 SWEEP_INTERVAL_S = 2.0
 _LOADING_INTERVAL_S = 0.1
 SHARED_INTERRUPTIONS = 3
-"""A video is made alone, with no other video beside it, once the server was killed this often while
-it worked on it: if it is the cause, no other video counts the next kill, and if it is not, it is
-done sooner."""
+"""A video is a suspect once the server was killed this often while it worked on it. After a start
+suspects are made first, one at a time and with no other video beside them: if one is the cause, no
+other video counts the next kill, and if it is not, it is done."""
+SUSPECTS_S = 120.0
+"""Longest time after a start for which other videos wait for suspects. Those that are left then
+start like any other."""
+ALONE_S = 30.0
+"""Longest time for which a video is made alone; then the next one starts beside it."""
 MAX_INTERRUPTIONS = 20
 """A job is given up when the server was killed this often while it worked on it, and the job saved
 nothing in between: the job may be the cause."""
@@ -66,6 +71,7 @@ class Dispatcher:
         self._wake = Event()
         self._thread = Thread(target=self._run, name="palimpsest-dispatcher", daemon=True)
         self._recovered = False
+        self._suspects_until: float | None = None  # until the first video can be started
         self._swept = -SWEEP_INTERVAL_S
 
     def start(self) -> None:
@@ -112,7 +118,10 @@ class Dispatcher:
                 if self._context.loaded() is None:
                     pause = _LOADING_INTERVAL_S
                 else:
-                    self._top_up(VideoRecord, self._context.settings.videos_in_flight)
+                    slots = self._context.settings.videos_in_flight
+                    self._start_suspects(slots)
+                    if not self._in_flight.has_one_alone():
+                        self._top_up(VideoRecord, slots)
                     # One encoder at a time: each takes the device's spare time for a minute.
                     self._top_up(EncoderRecord, 1)
                 troubled = False
@@ -155,14 +164,35 @@ class Dispatcher:
             record, status=QUEUED, attempt=record.attempt + 1, **values
         )
 
+    def _start_suspects(self, slots: int) -> None:
+        """Start suspects after a start of the server: alone, the oldest first."""
+        if self._suspects_until is None:
+            self._suspects_until = time.monotonic() + SUSPECTS_S
+        while not self._in_flight.has_one_alone():
+            left_s = self._suspects_until - time.monotonic()
+            record = self._next_suspect(slots) if left_s > 0 else None
+            if record is None:
+                self._suspects_until = 0.0
+                return
+            self._start(record, alone_s=min(ALONE_S, left_s))
+
+    def _next_suspect(self, slots: int) -> VideoRecord | None:
+        """Return the oldest suspect that may start, or None."""
+        running = self._in_flight.by_owner(VideoRecord)
+        besides = self._in_flight.not_startable()
+        while running.total() < slots and not self._context.stopping.is_set():
+            record = self._queue.interrupted(SHARED_INTERRUPTIONS, besides)
+            if record is None or running[record.owner] < self._limit_of(record.owner):
+                return record
+            besides.add(record.id)
+        return None
+
     def _top_up(self, table: type[VideoRecord] | type[EncoderRecord], slots: int) -> None:
         """Start queued jobs of one kind, while there are slots: by owner, then by age."""
         running = self._in_flight.by_owner(table)
         free = slots - running.total()
         owners = dict(self._queue.owners(table)) if free > 0 else {}
         while free > 0 and owners and not self._context.stopping.is_set():
-            if table is VideoRecord and self._in_flight.has_one_alone():
-                return
             owner = min(
                 owners,
                 key=lambda name: (running[name], self._in_flight.last_start(name), owners[name]),
@@ -173,18 +203,16 @@ class Dispatcher:
             record = self._queue.oldest(table, owner, self._in_flight.not_startable())
             if record is None:
                 del owners[owner]
-            elif _must_be_alone(record) and running.total() > 0:
-                return  # its turn stays until the others have ended
             elif self._start(record):
                 running[owner] += 1
                 free -= 1
 
-    def _start(self, record: JobRecord) -> bool:
+    def _start(self, record: JobRecord, *, alone_s: float = 0.0) -> bool:
         """Start a new attempt. Return False if the job has ended or was deleted just now."""
         if not self._context.records.change(record, attempt=record.attempt + 1):
             return False
         record.attempt += 1
-        self._in_flight.add(record, alone=_must_be_alone(record))
+        self._in_flight.add(record, alone_s=alone_s)
         try:
             self._workflows.start(record)
         except BaseException:
@@ -199,8 +227,3 @@ class Dispatcher:
             self._in_flight.hold_back(job_id)
         self._in_flight.remove(job_id, attempt)
         self._wake.set()
-
-
-def _must_be_alone(record: JobRecord) -> bool:
-    # An encoder takes long, but saves what it has, and counts from then on.
-    return isinstance(record, VideoRecord) and record.interruptions >= SHARED_INTERRUPTIONS

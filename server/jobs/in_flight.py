@@ -17,7 +17,7 @@ class _Flight:
     table: type[VideoRecord] | type[EncoderRecord]
     owner: str
     attempt: int
-    is_alone: bool
+    alone_until: float
 
 
 class InFlight:
@@ -29,12 +29,18 @@ class InFlight:
         self._last_start: dict[str, float] = {}
         self._failures: dict[str, tuple[int, float]] = {}
 
-    def add(self, record: JobRecord, *, alone: bool = False) -> None:
-        """Note that the job's workflow is about to start, and whether no other may start now."""
+    def add(self, record: JobRecord, *, alone_s: float = 0.0) -> None:
+        """Note that the job's workflow is about to start.
+
+        Args:
+            record: The job.
+            alone_s: Seconds for which no other may start beside it.
+        """
         with self._lock:
-            flight = _Flight(type(record), record.owner, record.attempt, alone)
+            now = time.monotonic()
+            flight = _Flight(type(record), record.owner, record.attempt, now + alone_s)
             self._flights[record.job_id] = flight
-            self._last_start[record.owner] = time.monotonic()
+            self._last_start[record.owner] = now
 
     def remove(self, job_id: str, attempt: int) -> None:
         """Note that the workflow of this attempt has ended. A later attempt stays."""
@@ -76,8 +82,9 @@ class InFlight:
 
     def has_one_alone(self) -> bool:
         """Return True while a job runs beside which no other may start."""
+        now = time.monotonic()
         with self._lock:
-            return any(flight.is_alone for flight in self._flights.values())
+            return any(flight.alone_until > now for flight in self._flights.values())
 
     def last_start(self, owner: str) -> float:
         """Return the time of the owner's last start on the monotonic clock, or 0."""

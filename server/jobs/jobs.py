@@ -109,4 +109,4 @@ class Jobs:
 
         Its writes do not wait for storage: the request is refused instead.
         """
-        return Workspace(self.context.work_dir, record.job_id)
+        return self.context.new_workspace(record)

@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from server.drain import Stopping
@@ -28,7 +30,7 @@ _OUTAGE_PAUSE_S = 0.1
 """Time before the next look while storage is out; doubled up to `_MOST_PAUSE_S`."""
 CHECK_S = 2.0
 """Longest time between two checks that a follower may still follow."""
-_TOLD_AT_ONCE = 16
+_TOLD_AT_ONCE = 8
 _BREATH_S = 0.01
 """Followers told in one go, and the time that other requests have before the next ones are."""
 
@@ -150,7 +152,8 @@ class Followers:
                 changed.clear()
                 closed = notifier.closed
                 try:
-                    group.state = await loop.run_in_executor(self._pool, group.look)
+                    look = partial(copy_context().run, group.look)  # as the request that began it
+                    group.state = await loop.run_in_executor(self._pool, look)
                     group.known = True
                     group.over = group.has_ended(group.state)
                     if closed and not group.over:

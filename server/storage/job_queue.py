@@ -70,6 +70,21 @@ class JobQueue:
         with self._database.reading() as session:
             return session.scalars(rows).first()
 
+    def interrupted(self, times: int, besides: Collection[str]) -> VideoRecord | None:
+        """Return the oldest queued video that was interrupted so often, or more, or None.
+
+        Its id is not in `besides`. All queued rows are read.
+        """
+        table = VideoRecord
+        rows = (
+            select(table)
+            .where(table.status == QUEUED, table.interruptions >= times, table.id.not_in(besides))
+            .order_by(table.sequence)
+            .limit(1)
+        )
+        with self._database.reading() as session:
+            return session.scalars(rows).first()
+
     def put_back(self) -> None:
         """Queue every row that is worked on, as a new attempt. The earlier attempt ends."""
         with self._database.writing() as session:

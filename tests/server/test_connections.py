@@ -25,7 +25,7 @@ RELEASE = threading.Event()
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer `/big` with 64 MB, `/read` with the body's length, everything else with its path."""
+    """Answer with 64 MB, the body's length, or the path. `/v1/quiet` is never over."""
     assert scope["type"] == "http"
     start = {"type": "http.response.start", "status": 200, "headers": []}
     if scope["path"] == "/v1/big":
@@ -35,6 +35,11 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.body", "body": b""})
         return
     content = scope["path"].encode()
+    if scope["path"] == "/v1/quiet":
+        await send(start)
+        await send({"type": "http.response.body", "body": content, "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
     if scope["path"] == "/v1/read":
         content = str(len((await receive())["body"])).encode()
     await send(start)
@@ -271,7 +276,7 @@ def test_connections_that_are_answered_stay_and_new_ones_are_told() -> None:
 
 
 def test_one_address_has_a_limit_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.http.connections._is_local", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr("server.http.connections.is_local", lambda address: address == "127.0.0.1")
     with serving(most=50, most_per_address=5, head_seconds=600) as served:
         strange = [served.open(source="127.0.0.2") for _ in range(10)]
         local = [served.open() for _ in range(10)]

@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ from server.storage.records import COMPLETED, FAILED, IN_PROGRESS, QUEUED, Video
 from tests.server.conftest import MakeClient
 from tests.server.help import SERVER_TIMEOUT_S, Client, bearer, device_held, wait_for, write_keys
 from video import GenerationRequest
+from video.engine.engine import Engine
+from video.engine.ticket import Ticket
 
 QUICK = {"prompt": "pogo in a meadow", "steps": 1, "frames": 1, "seed": 1}
 
@@ -62,6 +65,20 @@ def begun(client: Client) -> list[str]:
     return owners
 
 
+def is_completed(client: Client, name: str) -> bool:
+    done = VideoRecord.id == name, VideoRecord.status == COMPLETED
+    return client.runtime.records.get(VideoRecord, *done) is not None
+
+
+def left_behind(data: Path, rows: list[VideoRecord]) -> None:
+    """Leave queued rows in a data directory, as an earlier process does."""
+    database = Database(data / "records.sqlite")
+    records = RecordStore(database)
+    for record in rows:
+        records.accept(record, limit=100)
+    database.close()
+
+
 @pytest.fixture(scope="module")
 def client(make_client: MakeClient) -> Client:
     return make_client()
@@ -82,30 +99,74 @@ def test_a_job_that_lost_its_workflow_is_taken_up_again(client: Client) -> None:
     assert (found.interruptions, found.attempt > 3) == (0, True)
 
 
-def test_a_video_that_was_interrupted_often_is_made_alone(client: Client) -> None:
-    runtime, together = client.runtime, list[set[str]]()
-    engine, often = runtime.loaded.engine, dispatcher.SHARED_INTERRUPTIONS
-    submit = engine.submit
-
-    def noting(*values: Any) -> Any:
-        together.append(set(runtime.jobs.in_flight(VideoRecord)))
-        return submit(*values)
-
-    engine.submit = noting  # type: ignore[method-assign]
-    before, alone, after = {"a", "b", "c"}, {"x", "y"}, {"d", "e"}
+def test_a_suspect_beside_a_long_video_keeps_nobody_waiting(client: Client) -> None:
+    runtime = client.runtime
+    runtime.records.accept(row("settled"), limit=100)
+    wait_for(client, "/v1/videos/settled")  # the start is over
+    often = dispatcher.SHARED_INTERRUPTIONS
     with device_held(runtime):
-        for name in (*sorted(before), *sorted(alone), *sorted(after)):
-            interruptions = often if name in alone else often - 1
-            runtime.records.accept(row(name, name, interruptions=interruptions), limit=100)
+        for name, count in {"long": 0, "suspect": often, "suspect2": often, "third": 0}.items():
+            runtime.records.accept(row(name, name, interruptions=count), limit=100)
         runtime.jobs.wake()
-        until(lambda: len(together) == 3, "those before are not started")
-        time.sleep(0.2)
-        assert set(runtime.jobs.in_flight(VideoRecord)) == before
-    for name in before | alone | after:
-        found = VideoRecord.id == name, VideoRecord.status == COMPLETED
-        until(lambda found=found: runtime.records.get(VideoRecord, *found), f"{name} is not done")
-    assert len(together) == 7
-    assert [some for some in together if some & alone] == [{"x"}, {"y"}]
+        until(lambda: runtime.jobs.in_flight(VideoRecord).total() == 4, "they wait")
+    for name in ("long", "suspect", "suspect2", "third"):
+        until(lambda name=name: is_completed(client, name), f"{name} is not done")
+
+
+def test_after_a_start_suspects_are_made_first_and_alone(
+    make_client: MakeClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    often, beside = dispatcher.SHARED_INTERRUPTIONS, list[tuple[str, set[str]]]()
+    tickets, submit = dict[str, Ticket[Any]](), Engine.submit
+
+    def noting(engine: Engine, request: GenerationRequest) -> Any:
+        now = {name for name, ticket in tickets.items() if ticket.state in ("queued", "running")}
+        beside.append((request.owner, now))
+        tickets[request.owner] = submit(engine, request)
+        return tickets[request.owner]
+
+    monkeypatch.setattr(Engine, "submit", noting)
+    counts = {"a": 0, "x": often, "b": often - 1, "y": often + 1, "c": 0}
+    left_behind(
+        tmp_path, [row(name, name, interruptions=n, steps=20) for name, n in counts.items()]
+    )
+    client = make_client(data_dir=tmp_path)
+    for name in counts:
+        until(lambda name=name: is_completed(client, name), f"{name} is not done")
+    assert beside[:2] == [("x", set()), ("y", set())]
+    assert [name for name, others in beside[2:] if others & {"x", "y"}] == []
+    assert {name for name, _ in beside[2:]} == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize(("alone_s", "suspects_s"), [(0.3, 100.0), (100.0, 1.0)])
+def test_others_wait_for_suspects_for_a_bounded_time(
+    make_client: MakeClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    alone_s: float,
+    suspects_s: float,
+) -> None:
+    monkeypatch.setattr(dispatcher, "ALONE_S", alone_s)
+    monkeypatch.setattr(dispatcher, "SUSPECTS_S", suspects_s)
+    monkeypatch.setattr(dispatcher, "SWEEP_INTERVAL_S", 0.2)  # it looks up as often
+    often, suspects = dispatcher.SHARED_INTERRUPTIONS, ["x1", "x2", "x3"]
+    over, submit = Event(), Engine.submit
+
+    def long(engine: Engine, request: GenerationRequest) -> Any:
+        assert request.owner not in suspects or over.wait(SERVER_TIMEOUT_S)
+        return submit(engine, request)
+
+    monkeypatch.setattr(Engine, "submit", long)
+    rows = [row(name, name, interruptions=often) for name in suspects]
+    left_behind(tmp_path, [*rows, row("other", "other")])
+    client = make_client(data_dir=tmp_path)
+    try:
+        until(lambda: is_completed(client, "other"), "it waits for the suspects")
+        assert not [name for name in suspects if is_completed(client, name)]
+    finally:
+        over.set()
+    for name in suspects:
+        until(lambda name=name: is_completed(client, name), f"{name} is not done")
 
 
 def test_a_late_attempt_changes_nothing(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.video.test_scheduler import Job, of, run
+from video.engine.owners import MOST_DEBT_S, TurnsByOwner
 from video.engine.scheduler import Scheduler
 
 
@@ -89,6 +90,54 @@ def test_going_away_and_coming_back_gains_nothing() -> None:
             scheduler.add(coming)
         turns.update(run(scheduler, 1))
     assert turns["coming"] * 10.0 == pytest.approx(turns["steady"], rel=0.1)
+
+
+def test_time_that_nobody_else_wanted_is_no_debt() -> None:
+    scheduler = of(Job("both", 5, owner="a"), Job("both", 5, owner="b"))
+    run(scheduler)
+    scheduler.add(Job("alone", 3600, owner="a"))
+    run(scheduler)
+    scheduler.add(Job("b", 10**6, owner="b"))
+    scheduler.add(Job("a", 10**6, owner="a"))
+    assert run(scheduler, 20).count("a") == 10
+
+
+def test_a_task_that_cannot_run_saves_up_no_time() -> None:
+    waiting = Job("waiting", 10**6, owner="a", phase="waiting")
+    scheduler = of(waiting, Job("able", 10**6, owner="b"))
+    run(scheduler, 3600)
+    waiting.phase = "step"
+    assert run(scheduler, 20).count("able") == 10
+
+
+SETS = st.sets(st.sampled_from("abc"))
+PERIODS = st.tuples(SETS, SETS, st.booleans(), st.sampled_from([1, 2, 400]))
+"""Owners with tasks, those of them that wait, if the others are guests of each turn, and turns."""
+
+
+@given(st.lists(PERIODS, max_size=6), st.sampled_from([0.0, 2.0]))
+def test_a_wait_is_bounded_whatever_happened_before(
+    periods: list[tuple[set[str], set[str], bool, int]], slice_s: float
+) -> None:
+    owners, present = TurnsByOwner(slice_s), set[str]()
+    for having, waiting, as_guests, count in [*periods, (set("abc"), set[str](), False, 0)]:
+        for owner in sorted(present - having):
+            owners.leave(owner)
+        for owner in sorted(having - present):
+            owners.arrive(owner)
+        present = having
+        able = sorted(having - waiting)
+        for _ in range(count if able else 0):
+            first = owners.next(able)
+            for owner in able if as_guests else [first]:
+                owners.spent(owner, 1.0 if owner == first else 3.0)
+    first_turns = dict[str, int]()
+    for turn in range(200):
+        first = owners.next(list("abc"))
+        first_turns.setdefault(first, turn)
+        owners.spent(first, 1.0)
+    assert len(first_turns) == 3
+    assert max(first_turns.values()) <= 2 * (MOST_DEBT_S + slice_s + 2)
 
 
 @given(st.lists(st.integers(1, 30), min_size=2, max_size=6))
