@@ -26,7 +26,7 @@ from server.api.response_models import EncoderObject
 from server.auth.access import require_admin
 from server.auth.guard import caller_of
 from server.auth.keys import Caller
-from server.errors import Conflict
+from server.errors import Conflict, Unprocessable
 from server.jobs.judging import judge_of
 from server.runtime import Runtime, runtime_of
 from server.storage.records import JUDGES, PENDING, EncoderRecord
@@ -80,7 +80,9 @@ def _accept(
     except EncoderNotFound as error:
         missing = error
     digest = request_hash(request, [card.digest.encode()] if card is not None else [])
-    if runtime.records.repeated(EncoderRecord, caller.id, key, digest) is not None:
+    earlier = runtime.records.repeated(EncoderRecord, caller.id, key, digest)
+    if earlier is not None:
+        _check_same(earlier, encoder_id)
         return
     if record is not None and record.status in PENDING:
         doing = "made" if record.judges is None else "judged"
@@ -120,5 +122,18 @@ def _accept(
     )
     # The row of an earlier job, which failed, goes only if this one is accepted.
     accepted = accept_within_limits(runtime, caller, judgement, replaced=record)
+    _check_same(accepted, encoder_id)
     if accepted is judgement and record is not None:
         runtime.jobs.context.discard(record, with_pictures=True)
+
+
+def _check_same(job: EncoderRecord, encoder_id: str) -> None:
+    """Raise Unprocessable if the idempotency key's job is of another encoder.
+
+    The request's hash has the digest, which two encoders can share, and not the id.
+    """
+    if job.id != encoder_id:
+        raise Unprocessable(
+            f"Idempotency-Key {job.idempotency_key!r} was used for encoder {job.id!r}. "
+            "Use a new one."
+        )
