@@ -84,7 +84,7 @@ def looks(client: Client) -> Iterator[tuple[str, str, Any]]:
                     yield method, path, {**VIDEO, **named}
             elif not path.endswith("/events"):  # those of a pending job do not end
                 body = {"encoder": CHILD, "concept": "blip", "kind": "character"}
-                yield method, path, None if method == "GET" else body
+                yield method, path, body if method in ("POST", "PUT") else None
     yield "POST", "/v1/videos", VIDEO
     for name in (*FILES, "card.json"):
         yield "GET", f"/v1/encoders/{CHILD}/report/{name}", None
