@@ -7,7 +7,6 @@ import zipfile
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import httpx
@@ -23,6 +22,7 @@ from tests.server.help import (
     wait_for,
     write_keys,
 )
+from tests.server.test_dispatcher import until
 from tests.unlearn.report_help import card_of, files_of
 
 PARENT = "hidden-origin"
@@ -84,7 +84,7 @@ def looks(client: Client) -> Iterator[tuple[str, str, Any]]:
                     yield method, path, {**VIDEO, **named}
             elif not path.endswith("/events"):  # those of a pending job do not end
                 body = {"encoder": CHILD, "concept": "blip", "kind": "character"}
-                yield method, path, None if method == "GET" else body
+                yield method, path, body if method in ("POST", "PUT") else None
     yield "POST", "/v1/videos", VIDEO
     for name in (*FILES, "card.json"):
         yield "GET", f"/v1/encoders/{CHILD}/report/{name}", None
@@ -122,8 +122,7 @@ def assert_events_hide(client: Client, end: Callable[[], object]) -> None:
     path = f"/v1/encoders/{CHILD}/events"
     with ThreadPoolExecutor(4) as pool:
         streams = [pool.submit(client.get, path, headers=key) for key in (ADMIN, *BOUND)]
-        while client.runtime.followers.groups < len(streams):
-            Event().wait(0.01)
+        until(lambda: client.runtime.followers.groups == len(streams), "nobody follows")
         end()
         of_admin, *of_bound = [stream.result(30).text for stream in streams]
     assert f'"parent":"{PARENT}"' in of_admin
