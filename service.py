@@ -26,7 +26,7 @@ from server.http.connections import ConnectionLimits
 from server.http.install import install
 from server.http.turns import Turns
 from server.lazy_app import LazyApp
-from server.parent_watchdog import announce_parent, die_with_parent
+from server.parent_watchdog import announce_parent, announced_parent, die_with_parent
 from server.settings import Settings
 from server.start_checks import check_address, check_data_dir, one_line, say_waiting
 from server.storage.private_files import UMASK
@@ -37,11 +37,12 @@ with one_line():
     settings = Settings()
     keys = LiveKeys(settings.keys_file, lambda: stored_keys(settings.database))
 app = LazyApp(settings, keys)
-install(
-    ConnectionLimits(
-        most=settings.max_connections, most_per_address=settings.max_connections_per_address
+if announced_parent() is not None:  # a worker: the parent serves nothing, and starts sooner
+    install(
+        ConnectionLimits(
+            most=settings.max_connections, most_per_address=settings.max_connections_per_address
+        )
     )
-)
 die_with_parent()
 disable_uvicorns()
 keep_counters_in_memory()

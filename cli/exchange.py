@@ -127,9 +127,13 @@ def _store(*, must_exist: bool) -> EncoderStore:
     if must_exist and not folder.is_dir():
         raise CommandFailed(f"There are no encoders in {folder}: is PALIMPSEST_DATA_DIR right?")
     from encoders.store import EncoderStore
+    from server.storage.stored_folders import was_made
 
-    with private():
-        return EncoderStore(folder)
+    try:
+        with private():
+            return EncoderStore(folder, is_marked=was_made(folder))
+    except OSError as error:
+        raise CommandFailed(f"{folder} cannot be used: {error.strerror}.") from error
 
 
 def _base(backbone: str | None) -> TextEncoder:

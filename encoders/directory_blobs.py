@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from encoders.atomic_files import (
     draft_path,
@@ -20,10 +21,13 @@ from encoders.atomic_files import (
     write_synced,
 )
 from encoders.blob_store import BlobInfo, BlobStore, NotABlob, TooLarge
+from encoders.folder_marker import check_marked
 
 _NOT_LOCKED = {errno.EWOULDBLOCK, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
 _NO_FILE = {errno.ELOOP, errno.ENXIO}
 """Errors of opening a link to itself, or a socket."""
+T = TypeVar("T")
+
 _TRIES = 10
 """Attempts at a write whose folder is removed meanwhile: a deleter removes the empty ones."""
 
@@ -33,11 +37,20 @@ class DirectoryBlobs(BlobStore):
 
     A file is written under a hidden name beside its place, synced, and renamed or linked to it.
     Then its folder is synced, and every folder between that and the directory.
+
+    Args:
+        root: The directory.
+        is_marked: True for a directory that has a marker (`encoders.folder_marker`). It is not
+            created, and if it is away, calls raise OSError: nothing is taken for absent.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, is_marked: bool = False) -> None:
         self._root = root.resolve()
-        make_folder(self._root)
+        self._is_marked = is_marked
+        if is_marked:
+            check_marked(self._root)
+        else:
+            make_folder(self._root)
 
     def put_all(self, blobs: Mapping[str, bytes]) -> None:
         places = {path: self._root / path for path in blobs}
@@ -55,6 +68,9 @@ class DirectoryBlobs(BlobStore):
         return True
 
     def read(self, path: str, max_bytes: int) -> bytes | None:
+        return self._found(lambda: self._read(path, max_bytes))
+
+    def _read(self, path: str, max_bytes: int) -> bytes | None:
         try:
             # Without O_NONBLOCK a pipe in the file's place would wait for its writer.
             descriptor = os.open(self._root / path, os.O_RDONLY | os.O_NONBLOCK)
@@ -76,7 +92,7 @@ class DirectoryBlobs(BlobStore):
             os.close(descriptor)
 
     def exists(self, path: str) -> bool:
-        return os.path.lexists(self._root / path)
+        return bool(self._found(lambda: os.path.lexists(self._root / path)))
 
     def version(self, path: str) -> tuple[int, ...] | None:
         try:
@@ -105,11 +121,24 @@ class DirectoryBlobs(BlobStore):
                 yield from self._info(path)
 
     def subfolders(self, folder: str) -> list[str]:
+        return self._found(lambda: self._subfolders(folder))
+
+    def _subfolders(self, folder: str) -> list[str]:
         try:
             with os.scandir(self._root / folder) as entries:
                 return sorted(entry.name for entry in entries if entry.is_dir())
         except FileNotFoundError:
             return []
+
+    def _found(self, look: Callable[[], T]) -> T:
+        """Return what `look` returns. It may be nothing only while the directory is there."""
+        found = look()
+        if not found and self._is_marked:
+            check_marked(self._root)
+            found = look()  # the directory may have come back in between
+            if not found:
+                check_marked(self._root)
+        return found
 
     @contextmanager
     def writing(self) -> Generator[None]:
@@ -127,6 +156,8 @@ class DirectoryBlobs(BlobStore):
 
         False if it is locked by another, or on a file system that has no locks.
         """
+        if self._is_marked:
+            check_marked(self._root)
         descriptor = os.open(self._root, os.O_RDONLY)
         try:
             try:
@@ -143,6 +174,8 @@ class DirectoryBlobs(BlobStore):
     def _write(self, place: Path, data: bytes, publish: Callable[[Path, Path], None]) -> None:
         """Write a file beside its place, sync it, and give it its name by `publish`."""
         for attempt in range(_TRIES):
+            if self._is_marked:  # or the blob would be written where the directory is to come back
+                check_marked(self._root)
             make_folder(place.parent)
             draft = draft_path(place)
             try:

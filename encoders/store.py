@@ -45,12 +45,18 @@ class EncoderStore:
     Args:
         location: A directory (created if absent) or a URL such as `s3://bucket/prefix`.
         max_overrides_bytes: Largest overrides file that is written or read.
+        is_marked: True for a directory with a marker (`encoders.folder_marker`). While it is away,
+            every method raises OSError, and no encoder is taken for absent.
     """
 
     def __init__(
-        self, location: str | Path, *, max_overrides_bytes: int = MAX_OVERRIDES_BYTES
+        self,
+        location: str | Path,
+        *,
+        max_overrides_bytes: int = MAX_OVERRIDES_BYTES,
+        is_marked: bool = False,
     ) -> None:
-        self._blobs = open_blobs(location)
+        self._blobs = open_blobs(location, is_marked=is_marked)
         self._max_overrides_bytes = max_overrides_bytes
         self._cards = CardCache(self._blobs.version)
 
@@ -138,6 +144,10 @@ class EncoderStore:
             self._blobs.put_all(files)
             if not self._blobs.create(layout.judgement_path(card), judgement.to_json()):
                 raise _judged(card.id)
+
+    def has(self, encoder_id: str) -> bool:
+        """Return True if something is published under this id, a damaged encoder included."""
+        return self._blobs.exists(layout.card_path(check_id(encoder_id)))
 
     def ids(self) -> list[str]:
         """Return the ids under which something is published, damaged encoders included."""

@@ -155,16 +155,18 @@ class NotReady(ApiError):
 
 
 class StorageUnavailable(ApiError):
-    """The disk or the database cannot be used just now; nothing was accepted."""
+    """The disk or the database cannot be used just now; the usual message: nothing was changed."""
 
     status = 503
     code = "storage_unavailable"
 
-    def __init__(self) -> None:
-        super().__init__(
-            "The server's storage cannot be used just now. Nothing was changed; try again.",
-            headers={"Retry-After": "5"},
-        )
+    def __init__(
+        self,
+        message: str = (
+            "The server's storage cannot be used just now. Nothing was changed; try again."
+        ),
+    ) -> None:
+        super().__init__(message, headers={"Retry-After": "5"})
 
 
 # Codes of the rooms below, which do not know HTTP. A failed job may report one too.

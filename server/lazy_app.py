@@ -23,7 +23,6 @@ from encoders import PalimpsestError
 from server import logs
 from server.drain import Drain, Stopping
 from server.errors import NotReady, error_response
-from server.http.protocol import BoundedHttpProtocol
 from server.parent_watchdog import announced_parent
 from server.settings import Settings
 from server.supervision import end_with_parent
@@ -102,6 +101,9 @@ class LazyApp(Starlette):
 
     @asynccontextmanager
     async def _alive(self, _: Starlette) -> AsyncGenerator[None]:
+        # Not at the top: BentoML's parent process imports this too, and serves nothing.
+        from server.http.protocol import BoundedHttpProtocol
+
         logs.set_up()
         BoundedHttpProtocol.register.announce()
         self.drain.install()

@@ -37,8 +37,8 @@ def load(settings: Settings, observer: Observer) -> Loaded:
     if settings.dtype != "auto":
         dtype = getattr(torch, settings.dtype)
     log.info("loading %s for %s", settings.backbone, _said(settings.device, device, dtype))
-    store = EncoderStore(settings.data_dir / "encoders")
-    staging = StagingStore(store, settings.data_dir / "drafts")
+    store = EncoderStore(settings.data_dir / "encoders", is_marked=True)
+    staging = StagingStore(store, settings.data_dir / "drafts", is_marked=True)
 
     def backbone() -> Backbone:
         return load_backbone(

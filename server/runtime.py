@@ -235,6 +235,7 @@ class Runtime:
             if self._load_thread.ident is None:
                 self._load_thread.start()
             try:
+                storage.database.admit(self.key_policy.admit_file, self.key_policy.admit_use)
                 self._start_jobs(storage)
             except Exception:
                 storage.close()
@@ -243,22 +244,22 @@ class Runtime:
             raise
         except Exception as error:
             if str(error) != str(self.storage_error):
-                is_explained = isinstance(error, PalimpsestError)  # then a traceback buries it
-                log.error("%s", error, exc_info=None if is_explained else error)
+                trace = None if isinstance(error, PalimpsestError) else error  # it buries the text
+                log.error("%s", error, exc_info=trace)
             self.storage_error = error
             return False
         self.storage_error = None
         return True
 
     def _start_jobs(self, storage: DataDirectory) -> None:
-        patience = StorageWait(self.stopping, self.settings.data_dir)
+        wait = StorageWait(self.stopping, self.settings.data_dir, storage.folders)
         context = JobContext(
             settings=self.settings,
             records=storage.records,
             aliases=storage.aliases,
             files=storage.files,
-            tracker=JobTracker(storage.records, self.metrics, patience),
-            storage=patience,
+            tracker=JobTracker(storage.records, self.metrics, wait),
+            storage=wait,
             stopping=self.stopping,
             loaded=self.loaded_or_none,
             wait_loaded=self.wait_loaded,
@@ -287,11 +288,9 @@ class Runtime:
             if self.stopping.is_set():
                 loaded.engine.stop()
             self._loaded = loaded
-        except PalimpsestError as error:  # the message says what to do; a traceback would bury it
-            log.error("the model could not be loaded: %s", error)
-            self.load_error = error
         except Exception as error:
-            log.exception("the model could not be loaded")
+            trace = None if isinstance(error, PalimpsestError) else error  # it buries what to do
+            log.error("the model could not be loaded: %s", error, exc_info=trace)
             self.load_error = error
 
 

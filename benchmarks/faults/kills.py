@@ -14,6 +14,7 @@ import psutil
 
 from benchmarks.faults.ledger import WRONG, Ledger, Load
 from benchmarks.faults.served import Served
+from encoders.folder_marker import MARKER
 
 _RARE = ("fsync", "rename", "renameat2", "link", "linkat", "unlink", "ftruncate", "mkdir")
 _OFTEN = ("pwrite64", "fdatasync", "write")
@@ -103,5 +104,6 @@ def _leftovers(data: Path) -> list[str]:
         if "#" in path.name or path.name.startswith(".tmp")
     ]
     for folder in ("making", "drafts", "videos/.unfinished"):
-        found += [p.relative_to(data).as_posix() for p in (data / folder).glob("*") if p.is_file()]
+        files = [p for p in (data / folder).glob("*") if p.is_file() and p.name != MARKER]
+        found += [path.relative_to(data).as_posix() for path in files]
     return found

@@ -7,13 +7,14 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 
 from encoders import AliasNotFound
-from server.api.limits import COUNTED
+from server.api.limits import COUNTED, write
 from server.api.request_models import AliasRequest, NewId
 from server.api.response_models import Alias, Deleted, Page
 from server.api.unfinished import explained
 from server.auth.access import is_listed, require_admin
 from server.auth.guard import caller_of
-from server.runtime import runtime_of
+from server.auth.keys import Caller
+from server.runtime import Runtime, runtime_of
 
 router = APIRouter(prefix="/v1/aliases", tags=["aliases"])
 
@@ -23,16 +24,20 @@ Name = Annotated[NewId, Path(description="The alias")]
 @router.put(
     "/{name}", summary="Point an alias to an encoder (an admin's key)", dependencies=[COUNTED]
 )
-def put_alias(request: Request, name: Name, body: AliasRequest) -> Alias:
+async def put_alias(request: Request, name: Name, body: AliasRequest) -> Alias:
     """Create the alias, or point it elsewhere.
 
     Videos accepted before keep their encoder.
     """
-    require_admin(caller_of(request))
-    runtime = runtime_of(request)
-    with explained(runtime.records, body.encoder):
-        runtime.aliases.point(name, body.encoder, runtime.loaded.store)
+    caller = caller_of(request)
+    require_admin(caller)
+    await write(request, _point, runtime_of(request), caller, name, body.encoder)
     return Alias(id=name, encoder=body.encoder)
+
+
+def _point(runtime: Runtime, caller: Caller, name: str, encoder: str) -> None:
+    with explained(runtime, caller, encoder):
+        runtime.aliases.point(name, encoder, runtime.loaded.store)
 
 
 @router.get("", summary="List aliases")
@@ -58,8 +63,8 @@ def get_alias(request: Request, name: Name) -> Alias:
 
 
 @router.delete("/{name}", summary="Delete an alias (an admin's key)", dependencies=[COUNTED])
-def delete_alias(request: Request, name: Name) -> Deleted:
+async def delete_alias(request: Request, name: Name) -> Deleted:
     """Delete the alias. The encoder it points to stays."""
     require_admin(caller_of(request))
-    runtime_of(request).aliases.delete(name)
+    await write(request, runtime_of(request).aliases.delete, name)
     return Deleted(id=name, object="alias.deleted")

@@ -28,6 +28,7 @@ from server.api import (
 )
 from server.api.openapi import DocumentedApp, operation_id
 from server.api.response_models import ErrorAnswer
+from server.api.shared_work import SharedWork
 from server.auth.live_keys import LiveKeys
 from server.runtime import Runtime
 from server.settings import Settings
@@ -68,7 +69,10 @@ def create_app(settings: Settings, keys: LiveKeys | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         await run_in_threadpool(runtime.start)
+        # A page or a zip takes seconds of a core, and a zip up to 256 MiB.
+        work = app.state.report_work = SharedWork(1, "report")
         yield
+        work.shutdown()
         await run_in_threadpool(runtime.stop)
 
     app = DocumentedApp(

@@ -68,7 +68,7 @@ def accept(
         return earlier
     loaded = runtime.loaded
     wanted = request.wanted()
-    with explained(runtime.records, request.parent):
+    with explained(runtime, caller, request.parent):
         parent = parent_of(request, loaded, runtime.aliases)
     settings = checked_settings(request, loaded, runtime.settings)
     check_concepts(wanted, loaded.backbone)

@@ -16,7 +16,7 @@ from server.api.encoder_acceptance import accept
 from server.api.events import events, following
 from server.api.examples import ENCODER_EXAMPLES
 from server.api.job_answers import advise_polling, job_error
-from server.api.limits import COUNTED
+from server.api.limits import COUNTED, write
 from server.api.openapi import request_body
 from server.api.request_models import EncoderRequest
 from server.api.request_parsing import (
@@ -27,6 +27,7 @@ from server.api.request_parsing import (
     text_lists,
 )
 from server.api.response_models import Deleted, EncoderObject, Page
+from server.api.visibility import visibility_of
 from server.auth.access import is_listed, may_use, require_admin, visible_cards
 from server.auth.guard import caller_of
 from server.auth.keys import Caller
@@ -106,9 +107,9 @@ async def create_encoder(request: Request, response: Response) -> EncoderObject:
     json_fields(fields, "settings", "gate")
     checked = check(EncoderRequest, fields)
     key = idempotency_key(request)
-    record = await run_in_threadpool(accept, runtime, caller, checked, files, key)
+    record = await write(request, accept, runtime, caller, checked, files, key)
     advise_polling(response)
-    return await run_in_threadpool(_object_of, runtime, record)
+    return await run_in_threadpool(_object_of, runtime, caller, record)
 
 
 @router.get("", summary="List encoders")
@@ -134,8 +135,9 @@ def list_encoders(
             raise NotFound(f"There is no encoder {after[:80]!r}.", param="after")
         start = ids.index(after) + 1
     end = start + limit
+    visibility = visibility_of(runtime, caller)
     page = [
-        _as_seen(runtime, caller, encoder_object(encoder.record, encoder.card))
+        visibility.encoder(encoder_object(encoder.record, encoder.card))
         for encoder in found[start:end]
     ]
     return Page[EncoderObject].of(page, has_more=len(found) > end)
@@ -150,15 +152,16 @@ def visible_encoder(request: Request, encoder_id: str) -> EncoderObject:
             EncoderRecord, EncoderRecord.id == encoder_id, EncoderRecord.status != PUBLISHED
         )
         if making is not None and making.judges is None:
-            return encoder_object(making, None)
+            return visibility_of(runtime, caller).encoder(encoder_object(making, None))
     store = runtime.loaded.store
     if may_use(caller, encoder_id, runtime.aliases):
+        visibility = visibility_of(runtime, caller)
         record = runtime.records.get(EncoderRecord, EncoderRecord.id == encoder_id)
         try:
-            return _as_seen(runtime, caller, encoder_object(record, store.card(encoder_id)))
+            return visibility.encoder(encoder_object(record, store.card(encoder_id)))
         except EncoderNotFound:
             if record is not None and record.status != PUBLISHED and record.judges is None:
-                return _as_seen(runtime, caller, encoder_object(record, None))
+                return visibility.encoder(encoder_object(record, None))
     raise EncoderNotFound(f"There is no encoder {encoder_id[:80]!r}.", param="encoder_id")
 
 
@@ -187,13 +190,13 @@ async def follow_encoder(
 ) -> AsyncIterator[ServerSentEvent]:
     """Send the encoder as a server-sent event at once, and after every change until its end.
 
-    An event's name is the encoder's status. If it is deleted, the last event is `deleted`.
+    An event's name is the encoder's status. If it is deleted, the last event is `deleted`;
+    if the key is revoked or expires, it is `unauthorized`.
     """
     if request.method == "HEAD":
         return  # the headers are the answer
-    followers, caller = runtime_of(request).followers, caller_of(request)
     look = partial(visible_encoder, request, encoder.id)
-    async for event in events(followers, encoder.id, caller, look):
+    async for event in events(request, encoder.id, look):
         yield event
 
 
@@ -202,17 +205,23 @@ async def follow_encoder(
     summary="Delete an encoder, or cancel it (an admin's key)",
     dependencies=[COUNTED],
 )
-def delete_encoder(request: Request, encoder_id: str) -> Deleted:
+async def delete_encoder(request: Request, encoder_id: str) -> Deleted:
     """Delete the encoder and its report, or cancel its job. A damaged encoder can be deleted too.
 
     Videos that were accepted with it and not made yet will fail; they never use another encoder.
     """
-    caller, runtime = caller_of(request), runtime_of(request)
+    caller = caller_of(request)
     require_admin(caller)
+    await write(request, _delete, runtime_of(request), caller, encoder_id)
+    return Deleted(id=encoder_id, object="encoder.deleted")
+
+
+def _delete(runtime: Runtime, caller: Caller, encoder_id: str) -> None:
     store = runtime.loaded.store
     if not may_use(caller, encoder_id, runtime.aliases):
         raise EncoderNotFound(f"There is no encoder {encoder_id[:80]!r}.", param="encoder_id")
     record = runtime.records.get(EncoderRecord, EncoderRecord.id == encoder_id)
+    store.has(encoder_id)  # raises if the store is away: then nothing is deleted
     if record is not None:
         runtime.jobs.remove(record)
     try:
@@ -221,27 +230,11 @@ def delete_encoder(request: Request, encoder_id: str) -> Deleted:
         if record is None:
             error.param = "encoder_id"
             raise
-    return Deleted(id=encoder_id, object="encoder.deleted")
 
 
-def _as_seen(runtime: Runtime, caller: Caller, encoder: EncoderObject) -> EncoderObject:
-    """Return the encoder without its parent's id, unless the caller may use the parent."""
-    parent = encoder.parent
-    if parent is None or runtime.settings.full_reports:
-        return encoder
-    if may_use(caller, parent, runtime.aliases):
-        return encoder
-    error = encoder.error
-    if error is not None and parent in error.message:
-        message = "The encoder that it was to be trained from cannot be used."
-        error = error.model_copy(update={"message": message})
-    return encoder.model_copy(update={"parent": None, "error": error})
-
-
-def _object_of(runtime: Runtime, record: EncoderRecord) -> EncoderObject:
-    if record.status == PUBLISHED:
-        return encoder_object(record, runtime.loaded.store.card(record.id))
-    return encoder_object(record, None)
+def _object_of(runtime: Runtime, caller: Caller, record: EncoderRecord) -> EncoderObject:
+    card = runtime.loaded.store.card(record.id) if record.status == PUBLISHED else None
+    return visibility_of(runtime, caller).encoder(encoder_object(record, card))
 
 
 class _Visible(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import TypeVar
 
 from fastapi import Request
@@ -12,13 +13,11 @@ from fastapi.sse import ServerSentEvent
 
 from encoders import EncoderNotFound
 from server.api.response_models import EncoderObject, Video
-from server.auth.guard import caller_of
-from server.auth.keys import Caller
+from server.auth.guard import caller_of, check_key
 from server.drain import Stopping
-from server.errors import NotFound
+from server.errors import NotFound, Unauthorized
 from server.http.protocol import BoundedHttpProtocol
 from server.runtime import runtime_of
-from server.storage.followers import Followers
 from server.storage.records import PENDING
 
 RECONNECT_MS = 5000
@@ -45,13 +44,15 @@ def place_of(request: Request) -> AbstractContextManager[None]:
 
 
 async def events(
-    followers: Followers, job_id: str, caller: Caller, look: Callable[[], Followed]
+    request: Request, job_id: str, look: Callable[[], Followed]
 ) -> AsyncIterator[ServerSentEvent]:
     """Yield a job's states, now and after changes, as events named by the job's status.
 
-    If the job is deleted, the last event is `deleted`. If the server stops, it is `stopping`, with
-    the time after which an EventSource connects again by itself.
+    If the job is deleted, the last event is `deleted`. If the request's key is revoked or expires,
+    it is `unauthorized`. If the server stops, it is `stopping`, with the time after which an
+    EventSource connects again by itself.
     """
+    followers, caller = runtime_of(request).followers, caller_of(request)
 
     def look_for_all() -> ServerSentEvent:
         # One text for all who follow the job: making it takes longer than sending it.
@@ -59,10 +60,14 @@ async def events(
         return ServerSentEvent(event=now.status, raw_data=now.model_dump_json())
 
     try:
-        async for now in followers.follow(job_id, caller.id, look_for_all, _is_last):
+        async for now in followers.follow(
+            job_id, caller.id, look_for_all, _is_last, partial(check_key, request)
+        ):
             yield now
     except (NotFound, EncoderNotFound):
         yield ServerSentEvent(event="deleted", data=None)
+    except Unauthorized as error:
+        yield ServerSentEvent(event="unauthorized", data={"code": error.reported_code})
     except Stopping:
         # A browser's EventSource drops an event without data.
         yield ServerSentEvent(event="stopping", data={"code": "stopping"}, retry=RECONNECT_MS)

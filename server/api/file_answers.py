@@ -66,10 +66,11 @@ def video_file(
 
     Raises:
         NotFound: the video was deleted, or its time is over.
+        OSError: the file cannot be read just now.
     """
     try:
         file = files.open(record.id, variant)
-    except OSError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:  # others are outages
         raise NotFound(f"The files of video {record.id} are gone.", code="content_gone") from error
     name = f"{record.id}{os.path.splitext(FILE_NAMES[variant])[1]}"
     tag = f'"{record.id}-{variant}"'  # a video is made once, so its name is its version

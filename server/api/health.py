@@ -28,8 +28,9 @@ class Health(BaseModel):
 
 
 @router.get("/health", summary="Ready, or why not")
-def health(request: Request) -> Health:
+async def health(request: Request) -> Health:
     """Answer 503 unless the server takes work: code `loading`, `load_failed` or `stopping`."""
+    # On the event loop, which it does not hold: a probe must not wait for a thread.
     runtime = runtime_of(request)
     if runtime.stopping.is_set():
         raise Stopping

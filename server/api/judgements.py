@@ -12,7 +12,7 @@ from server.api.encoder_acceptance import gate_of
 from server.api.encoders import visible_encoder
 from server.api.examples import JUDGE_EXAMPLES
 from server.api.job_answers import advise_polling
-from server.api.limits import accept_within_limits
+from server.api.limits import accept_within_limits, write
 from server.api.openapi import request_body
 from server.api.request_models import JudgeRequest
 from server.api.request_parsing import (
@@ -26,7 +26,7 @@ from server.api.response_models import EncoderObject
 from server.auth.access import require_admin
 from server.auth.guard import caller_of
 from server.auth.keys import Caller
-from server.errors import Conflict
+from server.errors import Conflict, Unprocessable
 from server.jobs.judging import judge_of
 from server.runtime import Runtime, runtime_of
 from server.storage.records import JUDGES, PENDING, EncoderRecord
@@ -53,7 +53,7 @@ async def judge_encoder(request: Request, response: Response, encoder_id: str) -
     checked = check(JudgeRequest, fields)
     key = idempotency_key(request)
     runtime = runtime_of(request)
-    await run_in_threadpool(_accept, runtime, caller, encoder_id, checked, key)
+    await write(request, _accept, runtime, caller, encoder_id, checked, key)
     advise_polling(response)
     return await run_in_threadpool(visible_encoder, request, encoder_id)
 
@@ -61,9 +61,10 @@ async def judge_encoder(request: Request, response: Response, encoder_id: str) -
 def _accept(
     runtime: Runtime, caller: Caller, encoder_id: str, request: JudgeRequest, key: str | None
 ) -> None:
-    """Check the request, record it and start its job.
+    """Check the request, record it and start its job. A repeat of a request changes nothing.
 
     Raises:
+        Unprocessable: The idempotency key came with another request.
         EncoderNotFound: No published encoder has this id.
         EncoderJudged: It has measures.
         Conflict: It is being made or judged.
@@ -73,20 +74,27 @@ def _accept(
 
     loaded = runtime.loaded
     record = runtime.records.get(EncoderRecord, EncoderRecord.id == encoder_id)
+    card, missing = None, None
+    try:
+        card = loaded.store.card(encoder_id)
+    except EncoderNotFound as error:
+        missing = error
+    digest = request_hash(request, [card.digest.encode()] if card is not None else [])
+    earlier = runtime.records.repeated(EncoderRecord, caller.id, key, digest)
+    if earlier is not None:
+        _check_same(earlier, encoder_id)
+        return
     if record is not None and record.status in PENDING:
-        if key is not None and (record.owner, record.idempotency_key) == (caller.id, key):
-            return
         doing = "made" if record.judges is None else "judged"
         raise Conflict(
             f"Encoder {encoder_id!r} is being {doing}: wait until that has ended.",
             param="encoder_id",
             code="encoder_not_ready",
         )
-    try:
-        card = loaded.store.card(encoder_id)
-    except EncoderNotFound as error:
-        error.param = "encoder_id"
-        raise
+    if card is None:
+        assert missing is not None
+        missing.param = "encoder_id"
+        raise missing
     if card.measures:
         raise EncoderJudged(
             f"Encoder {encoder_id!r} is judged already, and an encoder is judged once.",
@@ -100,21 +108,32 @@ def _accept(
             param="encoder_id",
         )
     check_known(card.concepts, judge_of(loaded))
-    if record is not None:  # of an earlier job that failed
-        runtime.jobs.remove(record)
-    accept_within_limits(
-        runtime,
-        caller,
-        EncoderRecord(
-            id=card.id,
-            job_id=f"encoder_{uuid.uuid4().hex}",
-            owner=caller.id,
-            idempotency_key=key,
-            request_hash=request_hash(request, [card.digest.encode()]),
-            concepts=[concept.model_dump(mode="json") for concept in card.concepts],
-            parent=None,
-            parent_digest=None,
-            settings={JUDGES: card.digest},
-            gate=gate_of(request, runtime.settings),
-        ),
+    judgement = EncoderRecord(
+        id=card.id,
+        job_id=f"encoder_{uuid.uuid4().hex}",
+        owner=caller.id,
+        idempotency_key=key,
+        request_hash=digest,
+        concepts=[concept.model_dump(mode="json") for concept in card.concepts],
+        parent=None,
+        parent_digest=None,
+        settings={JUDGES: card.digest},
+        gate=gate_of(request, runtime.settings),
     )
+    # The row of an earlier job, which failed, goes only if this one is accepted.
+    accepted = accept_within_limits(runtime, caller, judgement, replaced=record)
+    _check_same(accepted, encoder_id)
+    if accepted is judgement and record is not None:
+        runtime.jobs.context.discard(record, with_pictures=True)
+
+
+def _check_same(job: EncoderRecord, encoder_id: str) -> None:
+    """Raise Unprocessable if the idempotency key's job is of another encoder.
+
+    The request's hash has the digest, which two encoders can share, and not the id.
+    """
+    if job.id != encoder_id:
+        raise Unprocessable(
+            f"Idempotency-Key {job.idempotency_key!r} was used for encoder {job.id!r}. "
+            "Use a new one."
+        )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from encoders import InvalidId, ReportNotFound
 from unlearn.report.model import PAGE_VERSION, REPORT_HTML, REPORT_JSON, Report
@@ -11,22 +12,36 @@ from unlearn.report.model import PAGE_VERSION, REPORT_HTML, REPORT_JSON, Report
 if TYPE_CHECKING:
     from encoders.store import EncoderStore
 
+Format = Literal["html", "json", "zip"]
+
+
+@dataclass(frozen=True)
+class ReportScope:
+    """The part of an encoder's report that a reader may see: the same for many readers."""
+
+    everything: bool
+    """True if nothing is hidden."""
+    base: bool
+    """True if the base's pictures are shown."""
+    parent: str | None
+    """Id of the encoder's parent, if the reader may learn it. Any other id is hidden."""
+
 
 class ReportView:
-    """The report of one published encoder, whole or reduced.
+    """The report of one published encoder, as far as its reader may see it.
 
     Its methods raise ReportNotFound for what is not stored, or what the reader may not see.
 
     Args:
         store: The published encoders.
         encoder_id: The encoder.
-        reduced: True to leave out the base's pictures and the parent's id.
+        scope: What the reader may see; of the rest nothing is in any form of the report.
     """
 
-    def __init__(self, store: EncoderStore, encoder_id: str, *, reduced: bool = False) -> None:
+    def __init__(self, store: EncoderStore, encoder_id: str, scope: ReportScope) -> None:
         self._store = store
         self._encoder_id = encoder_id
-        self._reduced = reduced
+        self._scope = scope
 
     @cached_property
     def report(self) -> Report:
@@ -39,42 +54,46 @@ class ReportView:
                 "know; only format=html and format=json are there.",
                 param="encoder_id",
             ) from error
-        return report.reduced() if self._reduced else report
+        if self._scope.everything:
+            return report
+        parent = report.card.parent
+        return report.reduced(
+            base=not self._scope.base, parent=parent is not None and parent != self._scope.parent
+        )
 
-    def page(self) -> bytes:
-        """Return the page as one file.
-
-        It is the stored one, unless an earlier version made that, or the reader may not see it all.
-        """
-        stored = self._top(REPORT_HTML)
-        try:
-            report = self.report
-        except ReportNotFound:
-            if self._reduced:
+    def stored(self, form: Format) -> bytes | None:
+        """Return a form of the report if it is stored as this reader may see it; else None."""
+        if form == "html":
+            stored = self._top(REPORT_HTML)
+            try:
+                report = self.report
+            except ReportNotFound:
+                if self._scope.everything:
+                    return stored
                 raise
-            return stored
-        if report.page_version == PAGE_VERSION and not self._reduced:
-            return stored
+            is_current = report.page_version == PAGE_VERSION and not report.is_reduced
+            return stored if is_current else None
+        return self._stored_json if form == "json" and self._scope.everything else None
+
+    def made(self, form: Format) -> bytes:
+        """Make a form of the report. A page or a zip can take seconds. Raises BundleTooLarge."""
+        if form == "json":
+            is_reduced = self.report.is_reduced
+            return (
+                self.report.model_dump_json(indent=2).encode() if is_reduced else self._stored_json
+            )
+        if form == "zip":
+            from unlearn.report.bundle import bundle
+
+            return bundle(self.report, self.file)
         from unlearn.report.page import render_page
         from unlearn.report.stored_pictures import stored_pictures
 
-        return render_page(report, stored_pictures(report, self.file)).encode()
-
-    def json(self) -> bytes:
-        """Return the report as JSON."""
-        if self._reduced:
-            return self.report.model_dump_json(indent=2).encode()
-        return self._stored_json
-
-    def zip(self) -> bytes:
-        """Return the zip. Raises BundleTooLarge."""
-        from unlearn.report.bundle import bundle
-
-        return bundle(self.report, self.file)
+        return render_page(self.report, stored_pictures(self.report, self.file)).encode()
 
     def file(self, name: str) -> bytes:
         """Return a clip or still."""
-        if self._reduced and name not in self.report.files:
+        if not self._scope.everything and name not in self.report.files:
             raise ReportNotFound(
                 f"The report of encoder {self._encoder_id!r} has no file {name[:80]!r}.",
                 param="file",

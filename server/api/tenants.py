@@ -5,12 +5,12 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 
 from encoders import check_id
-from server.api.limits import COUNTED
+from server.api.limits import COUNTED, write
 from server.api.response_models import Erased
 from server.auth import keys_file
 from server.auth.access import require_admin
 from server.auth.guard import caller_of, refresh_keys
-from server.auth.keys import LOCAL
+from server.auth.keys import LOCAL, Caller
 from server.errors import Conflict
 from server.jobs.erasing import erase
 from server.runtime import runtime_of
@@ -20,7 +20,7 @@ router = APIRouter(prefix="/v1/tenants", tags=["tenants"])
 
 
 @router.delete("/{tenant}", summary="Erase a tenant (an admin's key)", dependencies=[COUNTED])
-def erase_tenant(request: Request, tenant: str) -> Erased:
+async def erase_tenant(request: Request, tenant: str) -> Erased:
     """Revoke the tenant's key, and remove its videos, files, records and usage for good.
 
     Encoders stay. The tenant is the id of a key. A second call removes what was accepted while the
@@ -29,6 +29,10 @@ def erase_tenant(request: Request, tenant: str) -> Erased:
     caller = caller_of(request)
     require_admin(caller)
     check_id(tenant, param="tenant")
+    return await write(request, _erase, request, caller, tenant)
+
+
+def _erase(request: Request, caller: Caller, tenant: str) -> Erased:
     runtime = runtime_of(request)
     if tenant in keys_file.ids_in(runtime.settings.keys_file):
         raise Conflict(

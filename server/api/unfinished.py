@@ -6,20 +6,24 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from encoders import EncoderNotFound
+from server.api.job_answers import job_error
+from server.api.visibility import visibility_of
+from server.auth.keys import Caller
 from server.errors import Conflict
-from server.storage.record_store import RecordStore
+from server.runtime import Runtime
 from server.storage.records import FAILED, PENDING, PUBLISHED, EncoderRecord
 
 
 @contextmanager
-def explained(records: RecordStore, name: str | None) -> Generator[None]:
+def explained(runtime: Runtime, caller: Caller, name: str | None) -> Generator[None]:
     """Say more about an encoder that is not found inside the `with` block.
 
     Use it only where the caller is known to be allowed to name the encoder: the error tells that
-    there is a job.
+    there is a job. Of other encoders it tells what the caller may see.
 
     Args:
-        records: The jobs.
+        runtime: The server.
+        caller: The sender of the request.
         name: The encoder that the request names.
 
     Raises:
@@ -29,7 +33,7 @@ def explained(records: RecordStore, name: str | None) -> Generator[None]:
     try:
         yield
     except EncoderNotFound as error:
-        record = name and records.get(EncoderRecord, EncoderRecord.id == name)
+        record = name and runtime.records.get(EncoderRecord, EncoderRecord.id == name)
         if not record or record.status == PUBLISHED:  # another name was not found
             raise
         if record.status in PENDING:
@@ -41,7 +45,9 @@ def explained(records: RecordStore, name: str | None) -> Generator[None]:
                 headers={"x-should-retry": "false"},  # it takes longer than a client's retries
             ) from error
         assert record.status == FAILED
+        reason = visibility_of(runtime, caller).error(job_error(record), record.parent)
         raise EncoderNotFound(
-            f"There is no encoder {name!r}: it could not be made. {record.error_message}",
+            f"There is no encoder {name!r}: it could not be made. "
+            + (reason.message if reason is not None else ""),
             param=error.param,
         ) from error

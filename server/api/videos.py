@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -17,20 +16,20 @@ from server.api.events import CallerGone, cancelled_with_caller, events, followi
 from server.api.examples import VIDEO_EXAMPLES
 from server.api.file_answers import MEDIA_TYPES, video_file
 from server.api.job_answers import advise_polling, job_error
-from server.api.limits import COUNTED, accept_within_limits
+from server.api.limits import COUNTED, accept_within_limits, write
 from server.api.openapi import request_body
 from server.api.request_models import VideoRequest
 from server.api.request_parsing import check, idempotency_key, read_fields, request_hash
 from server.api.response_models import Deleted, Page, Video
 from server.api.unfinished import explained
 from server.api.video_parameters import parameters_of
+from server.api.waiting import errors_of_accepted, finished
 from server.auth.access import choose, encoder_named
 from server.auth.guard import caller_of
 from server.auth.keys import Caller
-from server.drain import Stopping
-from server.errors import InvalidRequest, JobFailed, NotFound
+from server.errors import InvalidRequest, NotFound
 from server.runtime import Runtime, runtime_of
-from server.storage.records import FAILED, PENDING, VideoRecord
+from server.storage.records import PENDING, VideoRecord
 
 router = APIRouter(prefix="/v1/videos", tags=["videos"])
 
@@ -70,7 +69,7 @@ def accept(runtime: Runtime, caller: Caller, request: VideoRequest, key: str | N
             param="expires_after",
         )
     named = encoder_named(backbone.name, request.model, request.encoder)
-    with explained(runtime.records, named or caller.default_encoder):
+    with explained(runtime, caller, named or caller.default_encoder):
         encoder = choose(caller, store, runtime.aliases, backbone, request.model, request.encoder)
     return accept_within_limits(
         runtime,
@@ -88,55 +87,6 @@ def accept(runtime: Runtime, caller: Caller, request: VideoRequest, key: str | N
             **asdict(parameters),
         ),
     )
-
-
-async def finished(runtime: Runtime, record: VideoRecord) -> VideoRecord:
-    """Wait until the video is completed, and return its record. If cancelled, delete the video.
-
-    Raises:
-        JobFailed: the video failed, or it was deleted.
-        Stopping: the server stops first. The video stays accepted.
-    """
-
-    def look() -> VideoRecord:
-        now = runtime.records.get(VideoRecord, VideoRecord.id == record.id)
-        if now is None:
-            raise JobFailed(
-                f"Video {record.id} was deleted.",
-                code="video_deleted",
-                headers={"x-should-retry": "false"},
-            )
-        return now
-
-    last = record
-    try:
-        # Apart from those who follow the video: they look at another object.
-        async for now in runtime.followers.follow(
-            record.id, f"{record.owner} waiting", look, lambda now: now.status not in PENDING
-        ):
-            last = now
-    except Stopping:
-        raise stopped_waiting(record) from None
-    except asyncio.CancelledError:
-        if not runtime.stopping.is_set():  # else the connection was closed by the server
-            runtime.jobs.remove(record)
-        raise
-    if last.status == FAILED:
-        message = f"Video {last.id} failed: {last.error_message}"
-        # A repeat would make another video, and most likely fail in the same way.
-        raise JobFailed(message, code=last.error_code, headers={"x-should-retry": "false"})
-    return last
-
-
-def stopped_waiting(record: VideoRecord) -> Stopping:
-    """Return the error for a caller whose video will be made after the server's restart."""
-    error = Stopping(
-        f"The server is stopping. Video {record.id} stays accepted, and is made after the restart: "
-        f"ask for it at /v1/videos/{record.id}."
-    )
-    # A client's library that retries would make a second video.
-    error.headers |= {"x-video-id": record.id, "x-should-retry": "false"}
-    return error
 
 
 def video_object(record: VideoRecord) -> Video:
@@ -190,25 +140,32 @@ async def answer_with_video(request: Request) -> Response:
         PalimpsestError: the request was refused, or the video failed or was deleted.
     """
     runtime = runtime_of(request)
-    try:
-        with place_of(request):
-            accepted = await _accepted(request)
-            record = await cancelled_with_caller(request, finished(runtime, accepted))
-    except CallerGone:
-        return Response(status_code=_CLIENT_CLOSED_REQUEST)
+    with place_of(request):
+        accepted = await _accepted(request)
+        try:
+            with errors_of_accepted(accepted):
+                record = await cancelled_with_caller(request, finished(runtime, accepted, request))
+        except CallerGone:
+            return Response(status_code=_CLIENT_CLOSED_REQUEST)
     headers = {
         "x-video-id": record.id,
         "x-model": record.model,
         "x-inference-time-s": f"{record.inference_seconds:.3f}",
     }
-    return await run_in_threadpool(video_file, request, runtime.files, record, headers=headers)
+    with errors_of_accepted(record):
+        return await run_in_threadpool(video_file, request, runtime.files, record, headers=headers)
 
 
 async def _accepted(request: Request) -> VideoRecord:
     fields = await read_fields(request, max_files=1)
     checked = check(VideoRequest, fields)
-    return await run_in_threadpool(
-        accept, runtime_of(request), caller_of(request), checked, idempotency_key(request)
+    return await write(
+        request,
+        accept,
+        runtime_of(request),
+        caller_of(request),
+        checked,
+        idempotency_key(request),
     )
 
 
@@ -263,20 +220,18 @@ def get_video(record: OwnVideo, response: Response) -> Video:
 async def follow_video(request: Request, record: OwnVideo) -> AsyncIterator[ServerSentEvent]:
     """Send the video as a server-sent event at once, and after every change until its end.
 
-    An event's name is the video's status. For a video that is deleted the last one is `deleted`.
+    An event's name is the video's status. For a video that is deleted the last one is `deleted`,
+    for a key that is revoked or expires `unauthorized`.
     """
     if request.method == "HEAD":
         return  # the headers are the answer
-    followers, caller = runtime_of(request).followers, caller_of(request)
     video = record.id
-    async for event in events(
-        followers, video, caller, lambda: video_object(own_video(request, video))
-    ):
+    async for event in events(request, video, lambda: video_object(own_video(request, video))):
         yield event
 
 
 @router.delete("/{video_id}", summary="Delete a video, or cancel it", dependencies=[COUNTED])
-def delete_video(request: Request, record: OwnVideo) -> Deleted:
+async def delete_video(request: Request, record: OwnVideo) -> Deleted:
     """Remove the video for good. One that is being made stops within a step."""
-    runtime_of(request).jobs.remove(record)
+    await write(request, runtime_of(request).jobs.remove, record)
     return Deleted(id=record.id, object="video.deleted")

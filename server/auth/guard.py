@@ -12,6 +12,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -21,10 +22,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from encoders.errors import PalimpsestError
 from server.auth import local_requests
 from server.auth.keys import LOCAL, Caller
-from server.auth.live_keys import LiveKeys
+from server.auth.live_keys import WITHOUT_KEY, LiveKeys
 from server.auth.proxies import TrustedProxies
 from server.auth.request_ids import request_id_of, traceparent_of
-from server.errors import Forbidden, error_body, error_response
+from server.errors import Forbidden, NotReady, error_body, error_response
 from server.http.body_limits import BodyLimits
 from server.http.request_body import RequestBody
 from server.logs import REQUEST_ID, TRACE_ID
@@ -97,6 +98,7 @@ class Guard:
         headers = Headers(scope=scope)
         ids = {"x-request-id": request_id_of(headers)}
         REQUEST_ID.set(ids["x-request-id"])
+        WITHOUT_KEY.set(False)
         traceparent = traceparent_of(headers)
         TRACE_ID.set(traceparent and traceparent.split("-")[1])
         if traceparent is not None:
@@ -121,6 +123,7 @@ class Guard:
         if not self._keys.is_keyed:
             local_requests.check(scope, forwarded, self._allowed_origins)
             scope[_CALLER] = LOCAL
+            WITHOUT_KEY.set(True)
         elif not _is_public(scope["path"]):
             scope[_CALLER] = self._keys.caller(Headers(scope=scope).getlist("authorization"))
 
@@ -182,6 +185,17 @@ def caller_of(connection: HTTPConnection) -> Caller:
     if not isinstance(caller, Caller):
         raise Forbidden("The request did not come through the server's guard.")
     return caller
+
+
+def check_key(connection: HTTPConnection) -> None:
+    """Raise Unauthorized if the key of a request that goes on was revoked, or has expired.
+
+    While the keys cannot be read, the request may go on.
+    """
+    keys = connection.scope.get(_KEYS)
+    if isinstance(keys, LiveKeys) and keys.is_keyed:
+        with suppress(NotReady):
+            keys.caller(Headers(scope=connection.scope).getlist("authorization"))
 
 
 def refresh_keys(connection: HTTPConnection) -> None:

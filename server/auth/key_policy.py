@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 from server.auth.keys import LOCAL, Caller
-from server.auth.live_keys import LiveKeys
+from server.auth.live_keys import WITHOUT_KEY, LiveKeys
+from server.errors import Unauthorized
 from server.settings import Settings
 from server.storage.key_limits import KEYLESS, Limits, limits_of
+from server.storage.stored_keys import keys_in
 
 
 class KeyPolicy:
@@ -24,6 +28,26 @@ class KeyPolicy:
     def ids(self) -> set[str]:
         """The ids of the keys that are accepted now."""
         return set() if self._keys is None else self._keys.ids
+
+    def admit_file(self, connection: sqlite3.Connection) -> None:
+        """Take the keys of a database's file before anything else is read from it.
+
+        Raises:
+            Exception: They cannot be read.
+        """
+        if self._keys is not None:
+            self._keys.adopt(lambda: keys_in(connection))
+
+    def admit_use(self) -> None:
+        """Refuse the database to a request that came before the server had a key, and without one.
+
+        Raises:
+            Unauthorized: This is the thread of such a request.
+        """
+        if WITHOUT_KEY.get() and self._keys is not None and self._keys.is_keyed:
+            raise Unauthorized(
+                "This server has keys by now: send yours as 'Authorization: Bearer <key>'."
+            )
 
     def of_caller(self, caller: Caller) -> Limits:
         """Return the limits of the sender of a request."""

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any
@@ -23,6 +24,8 @@ from server.errors import NotReady, Unauthorized
 log = logging.getLogger(__name__)
 
 REFRESH_INTERVAL_S = 1.0
+WITHOUT_KEY: ContextVar[bool] = ContextVar("without_key", default=False)
+"""True in the context of a request that was let in without a key, since none was needed then."""
 KEPT_S = 300.0
 """Time for which the database's keys stay valid while it cannot be read. A key that was revoked
 meanwhile is accepted for no longer."""
@@ -108,6 +111,16 @@ class LiveKeys:
         """Return the limits that a key has of its own; none for a key that is not known."""
         return self._limits.get(key_id, {})
 
+    def adopt(self, read: Stored) -> None:
+        """Take the keys of a database that is about to be used, in place of those read before.
+
+        Raises:
+            Exception: That of `read`: the database must not be used.
+        """
+        with self._refreshing:
+            self._take(read())
+            self._combine()
+
     def refresh(self) -> None:
         """Read the file if it has changed, and the database. Keys that cannot be read stay."""
         with self._refreshing:
@@ -123,10 +136,16 @@ class LiveKeys:
                 log.error("%s Those read before stay valid for %d s.", error, KEPT_S)
             self._error = error
         else:
-            self._error = None
-            self._read_at = self._clock()
-            self._has_had_key |= bool(rows)
-            self._stored = [key for row, revoked in rows if not revoked and (key := _key(row))]
+            self._take(rows)
+        self._combine()
+
+    def _take(self, rows: Sequence[tuple[Mapping[str, Any], bool]]) -> None:
+        self._error = None
+        self._has_had_key |= bool(rows)  # before the next line, which ends that it is not known
+        self._read_at = self._clock()
+        self._stored = [key for row, revoked in rows if not revoked and (key := _key(row))]
+
+    def _combine(self) -> None:
         declared = self._file.keys if self._file is not None else []
         names = {key.id for key in declared}
         self._declared = Keyring(declared)

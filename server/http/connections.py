@@ -26,6 +26,8 @@ _RESERVED_DESCRIPTORS = 40
 _FEWEST = 8
 """Connections that are allowed however few descriptors there are."""
 _TICK_S = 0.5
+_CHECKED_AT_ONCE, _BREATH_S = 20, 0.005
+"""Connections checked in one go, and the seconds that requests have before the next ones are."""
 
 
 class Stage(IntEnum):
@@ -154,10 +156,17 @@ class Connections:
         return True
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._check(loop, list(self._open))
+
+    def _check(self, loop: asyncio.AbstractEventLoop, connections: list[Connection]) -> None:
+        """Check connections, a few at a time: the time of a thousand can be over at once."""
         now = loop.time()
-        for connection in list(self._open):
-            connection.check(now)
-        if self._open:
+        for connection in connections[:_CHECKED_AT_ONCE]:
+            if connection in self._open:
+                connection.check(now)
+        if left := connections[_CHECKED_AT_ONCE:]:
+            self._ticking = loop.call_later(_BREATH_S, self._check, loop, left)
+        elif self._open:
             self._measure()
             self._ticking = loop.call_later(_TICK_S, self._tick, loop)
         else:

@@ -10,7 +10,9 @@ import asyncio
 import socket
 from typing import Any
 
-_ACCEPTED_AT_ONCE = 16
+_ACCEPTED_AT_ONCE = 4
+"""Three times as many may be open for a moment: a connection that gives way is closed two rounds
+after the newcomer was taken. They have to fit into the descriptors that are reserved."""
 
 
 class ServingLoop(asyncio.SelectorEventLoop):

@@ -12,6 +12,7 @@ from threading import Event
 
 from encoders import EncoderNotFound
 from encoders.atomic_files import write_atomically
+from encoders.folder_marker import MARKER, check_marked
 from server.jobs.phase_times import PhaseTimes
 from server.jobs.storage_wait import ServerStopping, StorageWait
 from server.jobs.tracking import JobTracker
@@ -75,7 +76,7 @@ class JobContext:
 
         def write(path: Path, content: bytes) -> None:
             name = f"{path.name} of job {record.job_id}"
-            self.storage.run(name, lambda: write_atomically(path, content))
+            self.storage.run(name, lambda: self._write_result(path, content))
 
         def on_saved() -> None:
             if record.interruptions:
@@ -83,7 +84,23 @@ class JobContext:
                 self.records.note(record, interruptions=0)
                 record.interruptions = 0
 
-        return Workspace(self.work_dir, record.job_id, write, on_saved)
+        return Workspace(self.work_dir, record.job_id, write, on_saved, is_marked=True)
+
+    def new_workspace(self, record: EncoderRecord) -> Workspace:
+        """Return the workspace of an encoder job that is not accepted yet.
+
+        Its writes do not wait for storage: the request is refused instead.
+        """
+        return Workspace(self.work_dir, record.job_id, self._write_result, is_marked=True)
+
+    def workspace_folders(self) -> list[Path]:
+        """Return the folders of all workspaces. Raise OSError if the folder of them is away."""
+        check_marked(self.work_dir)
+        return [path for path in self.work_dir.iterdir() if path.name != MARKER]
+
+    def _write_result(self, path: Path, content: bytes) -> None:
+        check_marked(self.work_dir)  # or it would be written where the folder is to come back
+        write_atomically(path, content)
 
     def fail(self, record: JobRecord, error: Exception) -> None:
         """End a job with an error, and remove what it left."""
@@ -101,17 +118,17 @@ class JobContext:
             with_pictures: True to remove the pictures that a client sent too, as when the job is
                 deleted. Those of a job that has ended stay for `picture_retention_seconds`.
         """
-        workspace = Workspace(self.work_dir, record.job_id)
-        if with_pictures or not self.settings.picture_retention_seconds:
-            workspace.discard()
-        else:
-            workspace.discard_all_but_pictures()
+        workspace = self.new_workspace(record)
         try:
+            if with_pictures or not self.settings.picture_retention_seconds:
+                workspace.discard()
+            else:
+                workspace.discard_all_but_pictures()
             self.delete_staged(record)
         except Exception as error:
             if not is_outage(error):
                 raise
-            log.warning("the draft of %s stays for now: %s", record.job_id, brief(error))
+            log.warning("what %s left stays for now: %s", record.job_id, brief(error))
 
     def has_kept_pictures(self, record: EncoderRecord, now: float) -> bool:
         """Return True if pictures of a client are kept for a job that has ended, and not yet due.
@@ -121,7 +138,7 @@ class JobContext:
             now: Unix seconds.
         """
         until = (record.completed_at or 0) + self.settings.picture_retention_seconds
-        return now < until and Workspace(self.work_dir, record.job_id).has_pictures()
+        return now < until and self.new_workspace(record).has_pictures()
 
     def delete_staged(self, record: EncoderRecord) -> None:
         """Remove the job's staged encoder, if there is one.

@@ -10,6 +10,7 @@ import logging
 import time
 from collections import Counter
 
+from server.jobs.abandoned import AbandonedVideos
 from server.jobs.context import JobContext
 from server.jobs.dispatcher import Dispatcher
 from server.jobs.encoder import remove_encoder_job
@@ -39,6 +40,7 @@ class Jobs:
         self.context = context
         self._dispatcher = Dispatcher(context, queue, self.limit_of)
         self._housekeeping = Housekeeping(context)
+        self._abandoned = AbandonedVideos(context.storage, self.remove)
 
     def start(self) -> None:
         """Start work on unfinished jobs, and on what is accepted from now on."""
@@ -51,6 +53,7 @@ class Jobs:
             log.warning("leftovers stay for now: %s", brief(error))
         self._dispatcher.start()
         self._housekeeping.start()
+        self._abandoned.start()
 
     def stop(self) -> None:
         """Stop within about 5 seconds. `JobContext.stopping` must be set, and the engine stopped.
@@ -59,6 +62,7 @@ class Jobs:
         """
         self._dispatcher.stop(STOP_TIMEOUT_S)
         self._housekeeping.stop(1.0)
+        self._abandoned.stop(1.0)
         self.context.encode_pool.shutdown(wait=False)
 
     def wake(self) -> None:
@@ -93,9 +97,16 @@ class Jobs:
             remove_encoder_job(self.context, record)
         self._dispatcher.wake()
 
+    def abandon(self, record: VideoRecord) -> None:
+        """Delete a video that nobody waits for any more: soon, and after an outage of storage.
+
+        Returns at once. If the server stops first, the next start makes the video.
+        """
+        self._abandoned.add(record)
+
     def workspace(self, record: EncoderRecord) -> Workspace:
         """Return the workspace of an encoder job that is not accepted yet.
 
         Its writes do not wait for storage: the request is refused instead.
         """
-        return Workspace(self.context.work_dir, record.job_id)
+        return self.context.new_workspace(record)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from encoders.atomic_files import drafts, is_older, make_folder, remove_tree
+from encoders.atomic_files import drafts, is_older, remove_tree
 from server.jobs.context import JobContext
 from server.storage.records import PENDING, PUBLISHED, EncoderRecord, VideoRecord
 
@@ -96,9 +96,8 @@ def sweep_workspaces(context: JobContext, *, now: float, before: float = float("
         before: Unix seconds. A folder without a job that was written to later is kept: pictures
             are saved before their job is recorded.
     """
-    make_folder(context.work_dir)
     # Listed first: the job of a folder that is made from now on may not be recorded yet.
-    folders = list(context.work_dir.iterdir())
+    folders = context.workspace_folders()
     names = [folder.name for folder in folders]
     found = context.records.all(EncoderRecord, EncoderRecord.job_id.in_(names))
     jobs = {record.job_id: record for record in found}
@@ -123,9 +122,10 @@ def free_ids_of_lost_encoders(context: JobContext, loaded: Loaded) -> None:
 
     The card is created before the record says `published`, so the encoder was removed since, by
     other means than this server. Without this its id could neither be used nor deleted.
+
+    Raises:
+        OSError: The whole store is away, which says nothing about one encoder.
     """
-    if not (context.settings.data_dir / "encoders").is_dir():
-        return  # the whole store is away, which says nothing about one encoder
     published = context.records.all(EncoderRecord, EncoderRecord.status == PUBLISHED)
     stored = set(loaded.store.ids()) if published else set[str]()
     for record in published:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Event
 from typing import TypeVar
 
 from encoders import EncoderInvalid, EncoderNotFound
+from encoders.folder_marker import is_marked
 from server.outage import brief, is_outage
 
 log = logging.getLogger(__name__)
@@ -30,11 +31,13 @@ class StorageWait:
         stopping: Set when the server stops.
         data_dir: The data directory. If it or its database is away, files that are not found say
             nothing.
+        folders: Folders with a marker (`encoders.folder_marker`), of which the same holds.
     """
 
-    def __init__(self, stopping: Event, data_dir: Path) -> None:
+    def __init__(self, stopping: Event, data_dir: Path, folders: Sequence[Path] = ()) -> None:
         self._stopping = stopping
         self._data_dir = data_dir
+        self._folders = folders
 
     def run(self, what: str, action: Callable[[], T]) -> T:
         """Return the result of `action()`; while storage is out, wait and call it again.
@@ -82,6 +85,8 @@ class StorageWait:
         probe = self._data_dir / ".probe"
         try:
             if not (self._data_dir / "records.sqlite").exists():
+                return False
+            if not all(map(is_marked, self._folders)):
                 return False
             probe.write_bytes(b"\0")
             probe.unlink()

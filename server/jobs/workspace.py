@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoders.atomic_files import make_folder, remove_tree, write_atomically
+from encoders.folder_marker import check_marked
 
 if TYPE_CHECKING:
     from video.frames import Frames
@@ -35,6 +36,8 @@ class Workspace:
         job_id: The job's id, which the server made, so it is safe as a file name.
         write: Writes a file atomically.
         on_saved: Called after each result and each checkpoint.
+        is_marked: True if `work_dir` has a marker (`encoders.folder_marker`). While it is away, no
+            result is taken for absent: OSError is raised.
     """
 
     def __init__(
@@ -43,14 +46,18 @@ class Workspace:
         job_id: str,
         write: Callable[[Path, bytes], None] = write_atomically,
         on_saved: Callable[[], None] = lambda: None,
+        *,
+        is_marked: bool = False,
     ) -> None:
+        self._work_dir = work_dir
+        self._is_marked = is_marked
         self.folder = work_dir / job_id
         self._write_file = write
         self._on_saved = on_saved
 
     def has_images(self, concept: int) -> bool:
         """Return True if the few-shot images of the job's concept of this number are there."""
-        return self._images_path(concept).exists() or (concept == 0 and self.has_pictures())
+        return self._has(self._images_path(concept)) or (concept == 0 and self.has_pictures())
 
     def save_images(self, concept: int, images: Images) -> None:
         """Save the few-shot images that the server made of one concept."""
@@ -64,7 +71,7 @@ class Workspace:
 
     def has_pictures(self) -> bool:
         """Return True if a client sent pictures of the job's first concept."""
-        return self._pictures_path.exists()
+        return self._has(self._pictures_path)
 
     def save_pictures(self, pictures: Images) -> None:
         """Save the pictures that a client sent of the job's first concept.
@@ -75,13 +82,15 @@ class Workspace:
 
     def has_checkpoint(self) -> bool:
         """Return True if the optimisation has begun, and left a checkpoint."""
-        return self._checkpoint_path.exists()
+        return self._has(self._checkpoint_path)
 
     def load_checkpoint(self) -> bytes | None:
         """Return the optimisation's last checkpoint, or None."""
+        if not self.has_checkpoint():
+            return None
         try:
             return self._checkpoint_path.read_bytes()
-        except FileNotFoundError:
+        except FileNotFoundError:  # the job was deleted
             return None
 
     def save_checkpoint(self, checkpoint: bytes) -> None:
@@ -92,11 +101,13 @@ class Workspace:
 
     def begin(self) -> None:
         """Make the folder, if there is none yet."""
+        if self._is_marked:
+            check_marked(self._work_dir)
         make_folder(self.folder)
 
     def has_losses(self) -> bool:
         """Return True if the optimisation is done."""
-        return self._losses_path.exists()
+        return self._has(self._losses_path)
 
     def save_losses(self, losses: Sequence[float]) -> None:
         """Save the loss of every optimisation step. Call it once the encoder is staged."""
@@ -112,7 +123,7 @@ class Workspace:
 
     def load_outcomes(self) -> list[OutcomeRow]:
         """Load the outcomes of all probes so far; none if no round is done."""
-        if not self._outcomes_path.exists():
+        if not self._has(self._outcomes_path):
             return []
         return json.loads(self._outcomes_path.read_bytes())
 
@@ -147,6 +158,11 @@ class Workspace:
     def _write(self, path: Path, content: bytes) -> None:
         self._write_file(path, content)
         self._on_saved()
+
+    def _has(self, path: Path) -> bool:
+        if not path.exists() and self._is_marked:
+            check_marked(self._work_dir)
+        return path.exists()  # the folder may have come back in between
 
     @property
     def _pictures_path(self) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from server.settings import Settings
+from server.storage import stored_folders
 from server.storage.alias_files import import_alias_files
 from server.storage.alias_table import AliasTable
 from server.storage.database import Database
@@ -12,6 +13,7 @@ from server.storage.private_files import tighten
 from server.storage.record_store import RecordStore
 from server.storage.usage_table import UsageTable
 from server.storage.video_files import VideoFiles
+from server.storage.writes import Writes
 
 
 class DataDirectory:
@@ -26,6 +28,8 @@ class DataDirectory:
     def __init__(self, settings: Settings) -> None:
         folder = settings.data_dir
         tighten(folder)
+        self.folders = stored_folders.folders_of(folder)
+        """The folders that have markers."""
         self.jobs_file = jobs_file(folder / "jobs.sqlite")
         """DBOS's database."""
         check_jobs(self.jobs_file)
@@ -39,10 +43,11 @@ class DataDirectory:
                 self.deleted_videos = DeletedVideoTable(self.database)
                 self.usage = UsageTable(self.database)
                 self.aliases = AliasTable(self.database)
+                stored_folders.prepare(folder)
                 import_alias_files(folder / "encoders", self.aliases)
-                self.files = VideoFiles(folder / "videos")
-                for name in ("encoders", "drafts", "base-clips"):
-                    (folder / name).mkdir(exist_ok=True)
+                self.writes = Writes(lambda: self.database.is_locked)
+                self.files = VideoFiles(folder / "videos", is_marked=True)
+                (folder / "base-clips").mkdir(exist_ok=True)
         except Exception:
             self.database.close()
             raise

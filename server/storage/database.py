@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -20,7 +21,7 @@ from server.storage.key_rows import KeyRow, RateRow, UsageRow
 from server.storage.records import EncoderRecord, VideoRecord
 from server.storage.schema import Base
 from server.storage.sqlite_file import DatabaseUnusable, SqliteFile
-from server.storage.upgrade import check_records, upgrade
+from server.storage.upgrade import check_records, create, upgrade
 
 BUSY_TIMEOUT_S = 5
 """Time that a transaction waits for another process to release the database's lock, and for the
@@ -68,6 +69,9 @@ class Database:
             path.parent.mkdir(parents=True, exist_ok=True)
             has_jobs = jobs is not None and jobs.is_file() and jobs.stat().st_size > 0
         self._path = path
+        self._admit_file: Callable[[sqlite3.Connection], None] | None = None
+        self._admit_use: Callable[[], None] | None = None
+        self._admitted: int | None = None
         state = check_records(self.file, has_jobs=has_jobs)
         if state == "earlier" and not may_upgrade:
             raise DatabaseUnusable(
@@ -93,9 +97,29 @@ class Database:
         # SQLite lets waiting writers sleep and try again. A lock of our own wakes them at once, and
         # a writer that waits for it holds no connection that a reader could use.
         self._turn = Lock()
+        self.is_locked = False
+        """True once a writer did not get the lock in time, until one gets it."""
         with self.file.explained():
-            if state != "current":
+            if state == "new":
+                create(self._writer)
+            elif state == "earlier":
                 upgrade(self._writer)
+
+    def admit(self, file: Callable[[sqlite3.Connection], None], use: Callable[[], None]) -> None:
+        """Ask before anything is read from a file, or written to it.
+
+        Args:
+            file: Is called with the first connection to this file, and to any that takes its place
+                later: a database that is restored under a running server.
+            use: Is called before every use, in the thread that uses the database.
+
+        Raises:
+            Exception: That of `file`. Later, an error of the two ends the use that led to it.
+        """
+        self._admit_file, self._admit_use = file, use
+        self._engine.dispose()
+        with self.file.explained(), self.reading() as session:
+            session.connection()
 
     def close(self) -> None:
         """Close every connection."""
@@ -135,20 +159,35 @@ class Database:
             DatabaseBusy: Other writers had their turns for longer than `BUSY_TIMEOUT_S`.
         """
         if not self._turn.acquire(timeout=BUSY_TIMEOUT_S):
+            self.is_locked = True
             raise DatabaseBusy(f"the database was busy for {BUSY_TIMEOUT_S} s")
         try:
             with Session(self._writer, expire_on_commit=False) as session, session.begin():
                 yield session
+            self.is_locked = False
+        except Exception as error:
+            self.is_locked = self.is_locked or _is_busy(error)
+            raise
         finally:
             self._turn.release()
 
     def _remember_file(self, connection: Any, record: Any) -> None:
-        record.info["inode"] = _inode(self._path)
+        inode = record.info["inode"] = _inode(self._path)
+        if self._admit_file is None or inode == self._admitted:
+            return
+        try:
+            self._admit_file(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._admitted = inode
 
     def _check_file(self, connection: Any, record: Any, proxy: Any) -> None:
         # A connection goes on with a file that was moved away, and what it wrote would be lost.
         if record.info["inode"] != _inode(self._path):
             raise DisconnectionError("the database's file was moved")
+        if self._admit_use is not None:
+            self._admit_use()
 
 
 def _inode(path: Path) -> int | None:
@@ -156,6 +195,11 @@ def _inode(path: Path) -> int | None:
         return os.stat(path).st_ino
     except FileNotFoundError:
         return None
+
+
+def _is_busy(error: Exception) -> bool:
+    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0)
+    return code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _configure(connection: Any, record: Any) -> None:

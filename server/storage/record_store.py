@@ -62,7 +62,14 @@ class RecordStore:
         with self._database.reading() as session:
             return _repeated(session, table, owner, key, digest)
 
-    def accept(self, job: AnyJob, *, limit: int, key_limits: Limits = KEYLESS) -> AnyJob:
+    def accept(
+        self,
+        job: AnyJob,
+        *,
+        limit: int,
+        key_limits: Limits = KEYLESS,
+        replaced: AnyJob | None = None,
+    ) -> AnyJob:
         """Record a job, or return the job that its idempotency key already stands for.
 
         One transaction checks the limits, counts what is used, and records the job. A repeat uses
@@ -72,6 +79,8 @@ class RecordStore:
             job: The new row.
             limit: Jobs of this kind that all keys together may have pending.
             key_limits: Limits of the job's owner.
+            replaced: An ended job of the same id, whose row is deleted once the new job is within
+                all limits.
 
         Raises:
             RateLimited: The owner makes too many requests.
@@ -90,12 +99,14 @@ class RecordStore:
             usage = KeyUsage(session, job.owner, key_limits, self._clock())
             try:
                 usage.count_request()
-                _check_id(session, job)
+                _check_id(session, job, replaced)
                 usage.check(table, server_limit=limit)
             except PalimpsestError as error:
                 refused = error  # raised below: the request stays counted
             else:
                 usage.count_job(table)
+                if replaced is not None:
+                    session.execute(delete(table).where(table.sequence == replaced.sequence))
                 session.add(job)
         if refused is not None:
             raise refused
@@ -236,10 +247,11 @@ def _still(job: Job) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _check_id(session: Session, job: Job) -> None:
-    """Raise Conflict or AliasExists if the job's id is taken."""
+def _check_id(session: Session, job: Job, replaced: Job | None) -> None:
+    """Raise Conflict or AliasExists if the job's id is taken, but not by the replaced job."""
     table = type(job)
-    if session.scalar(select(table.sequence).where(table.id == job.id)) is not None:
+    taken = session.scalar(select(table.sequence).where(table.id == job.id))
+    if taken is not None and (replaced is None or taken != replaced.sequence):
         raise Conflict(
             f"{job.id!r} is taken. Choose another id, or delete it first.",
             param="id",

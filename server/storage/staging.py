@@ -17,12 +17,17 @@ class StagingStore(EncoderStore):
     """The store that the device loads from: published encoders first, then staged ones.
 
     Requests are checked against the published store alone, so no request can name a staged encoder.
+
+    Args:
+        published: The published encoders.
+        folder: The folder of the staged ones.
+        is_marked: True if the folder has a marker (`encoders.folder_marker`).
     """
 
-    def __init__(self, published: EncoderStore, folder: Path) -> None:
-        super().__init__(folder)
+    def __init__(self, published: EncoderStore, folder: Path, *, is_marked: bool = False) -> None:
+        super().__init__(folder, is_marked=is_marked)
         self._published = published
-        self._staged = EncoderStore(folder)
+        self._staged = EncoderStore(folder, is_marked=is_marked)
 
     def card(self, encoder_id: str) -> Card:
         """Return the card of the published encoder, or else of the staged one.

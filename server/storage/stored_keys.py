@@ -55,17 +55,27 @@ def stored_keys(database: Path) -> Sequence[tuple[dict[str, Any], bool]]:
         uri = f"file:{quote(str(database.absolute()))}?mode=ro"
         connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_TIMEOUT_S)
         try:
-            has_table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'keys'"
-            if connection.execute(has_table).fetchone() is None:
-                return []
-            query = f"SELECT {', '.join(_COLUMNS)}, revoked_at FROM keys ORDER BY id"
-            rows = connection.execute(query).fetchall()
+            return keys_in(connection)
         finally:
             connection.close()
-        return [(_entry(row), row[-1] is not None) for row in rows]
     except (sqlite3.Error, OSError, ValueError) as error:
         kind = KeysUnreadable if is_outage(error) else KeysDamaged
         raise kind(f"The keys in {database} cannot be read: {error}") from error
+
+
+def keys_in(connection: sqlite3.Connection) -> Sequence[tuple[dict[str, Any], bool]]:
+    """Return every key that an open database has, as `stored_keys` does.
+
+    Raises:
+        sqlite3.Error: They cannot be read.
+        ValueError: They are damaged.
+    """
+    has_table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'keys'"
+    if connection.execute(has_table).fetchone() is None:
+        return []
+    query = f"SELECT {', '.join(_COLUMNS)}, revoked_at FROM keys ORDER BY id"
+    rows = connection.execute(query).fetchall()
+    return [(_entry(row), row[-1] is not None) for row in rows]
 
 
 def _entry(row: Sequence[Any]) -> dict[str, Any]:

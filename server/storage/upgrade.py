@@ -7,10 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from server.storage.schema import Base
 from server.storage.sqlite_file import DatabaseUnusable, SqliteFile, lacking
@@ -60,21 +57,48 @@ def check_records(file: SqliteFile, *, has_jobs: bool) -> State:
             raise file.unusable("is not a database of Palimpsest")
         return "earlier"
     revision = file.value(f"SELECT version_num FROM {_VERSION_TABLE}")
-    script = ScriptDirectory(str(_MIGRATIONS))
-    if revision not in {known.revision for known in script.walk_revisions()}:
+    known = revisions()
+    if revision not in known:
         if lacking(tables, dict(_FIRST)) is not None:
             raise file.unusable("is not a database of Palimpsest")
         raise DatabaseUnusable(
             f"{file.path} was written by a newer version of Palimpsest (revision {revision!r}): "
             "install that version or a later one, or restore the backup made before its upgrade."
         )
-    if revision != script.get_current_head():
+    if revision != known[-1]:
         return "earlier"
     wanted = {table.name: table.columns.keys() for table in Base.metadata.sorted_tables}
     missing = lacking(tables, dict(wanted))
     if missing is not None:
         raise file.unusable(f"is damaged ({missing} is missing)")
     return "current"
+
+
+def revisions() -> list[str]:
+    """Return the ids of all revisions, the latest last: the numbers of the files' names."""
+    files = (_MIGRATIONS / "versions").glob("v[0-9]*_*.py")
+    return sorted(file.name[1:].partition("_")[0] for file in files)
+
+
+def create(writer: Engine) -> None:
+    """Create this version's tables in an empty database.
+
+    The result is that of all revisions, without Alembic, which takes a third of a second to import.
+
+    Args:
+        writer: The engine whose transactions take the database's lock when they begin.
+    """
+    with writer.begin() as connection:
+        Base.metadata.create_all(connection)
+        connection.execute(
+            text(
+                f"CREATE TABLE {_VERSION_TABLE} (version_num VARCHAR(32) NOT NULL, "
+                "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+            )
+        )
+        connection.execute(
+            text(f"INSERT INTO {_VERSION_TABLE} VALUES (:latest)"), {"latest": revisions()[-1]}
+        )
 
 
 def upgrade(writer: Engine) -> None:
@@ -85,6 +109,10 @@ def upgrade(writer: Engine) -> None:
     Args:
         writer: The engine whose transactions take the database's lock when they begin.
     """
+    # Not at the top: only an earlier version's data needs it.
+    from alembic import command
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     with writer.begin() as connection:

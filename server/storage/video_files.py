@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from encoders.atomic_files import is_older, make_folder, remove_tree, sync, write_synced
+from encoders.folder_marker import MARKER, check_marked
 
 Variant = Literal["video", "thumbnail", "spritesheet"]
 
@@ -20,10 +21,18 @@ FILE_NAMES: Mapping[Variant, str] = {
 
 
 class VideoFiles:
-    """The folder of finished videos. The server makes the ids, so they are safe as file names."""
+    """The folder of finished videos. The server makes the ids, so they are safe as file names.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: The folder.
+        is_marked: True if it has a marker (`encoders.folder_marker`). While it is away, nothing is
+            written or swept, and no file is taken for absent: OSError is raised.
+    """
+
+    def __init__(self, folder: Path, *, is_marked: bool = False) -> None:
         self._folder = folder
+        self._is_marked = is_marked
+        self._check_there()
         self._unfinished = folder / ".unfinished"
         shutil.rmtree(self._unfinished, ignore_errors=True)  # left by a killed server
         make_folder(self._unfinished)
@@ -36,9 +45,15 @@ class VideoFiles:
         """Open a variant for reading. It stays readable if the video is deleted meanwhile.
 
         Raises:
-            OSError: The file is gone, or cannot be read.
+            FileNotFoundError: The file is gone.
+            OSError: It cannot be read just now.
         """
-        return self.path(video_id, variant).open("rb")
+        path = self.path(video_id, variant)
+        try:
+            return path.open("rb")
+        except (FileNotFoundError, NotADirectoryError):
+            self._check_there()
+            return path.open("rb")  # the folder may have come back in between
 
     def write(self, video_id: str, contents: Mapping[Variant, bytes]) -> None:
         """Store a video's files, in place of those of an earlier attempt.
@@ -48,6 +63,7 @@ class VideoFiles:
         Raises:
             OSError: The files could not be written.
         """
+        self._check_there()  # or they would be written where the folder is to come back
         self._unfinished.mkdir(exist_ok=True)  # somebody may have tidied up
         draft = self._unfinished / uuid.uuid4().hex
         draft.mkdir()
@@ -63,7 +79,7 @@ class VideoFiles:
 
     def ids(self) -> list[str]:
         """Return the ids of all videos that have files."""
-        return [path.name for path in self._folder.iterdir() if path != self._unfinished]
+        return [path.name for path in self._folders()]
 
     def delete(self, video_id: str) -> None:
         """Remove a video's files, if there are any."""
@@ -77,10 +93,20 @@ class VideoFiles:
                 video is recorded before its files are written, so none is removed too early.
             older_than: Unix seconds. Unfinished files that were written to later are kept.
         """
-        found = [path for path in self._folder.iterdir() if path != self._unfinished]
+        self._check_there()
+        found = self._folders()
         kept = recorded()
         gone = [path for path in found if path.name not in kept]
         gone += [path for path in self._unfinished.iterdir() if is_older(path, older_than)]
         for path in gone:
             remove_tree(path)
         return [path.name for path in gone]
+
+    def _folders(self) -> list[Path]:
+        """Return the folders of all videos."""
+        others = (self._unfinished.name, MARKER)
+        return [path for path in self._folder.iterdir() if path.name not in others]
+
+    def _check_there(self) -> None:
+        if self._is_marked:
+            check_marked(self._folder)

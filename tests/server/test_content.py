@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import threading
 import time
 from collections import Counter
@@ -13,6 +15,7 @@ import pytest
 
 from server.storage.record_store import RecordStore
 from server.storage.records import VideoRecord
+from server.storage.video_files import Variant
 from tests.server.conftest import MakeClient
 from tests.server.help import Client, assert_error, device_held, wait_for
 from video import clip
@@ -157,6 +160,23 @@ def test_a_file_that_goes_between_the_row_and_the_answer_is_absent(
 
     monkeypatch.setattr(RecordStore, "get", get_and_expire)
     assert_error(client.get(url), 404, code="content_gone")
+
+
+@pytest.mark.parametrize("variant", ["video", "thumbnail", "spritesheet"])
+def test_a_file_that_cannot_be_read_just_now_is_not_gone(
+    client: Client, content: str, variant: Variant
+) -> None:
+    url = f"{content}?variant={variant}"
+    before = client.get(url).content
+    path = client.runtime.files.path(content.split("/")[3], variant)
+    aside = path.rename(path.with_suffix(".aside"))
+    assert_error(client.get(url), 404, code="content_gone")
+    os.mknod(path, stat.S_IFSOCK | 0o600)  # a socket cannot be opened: ENXIO
+    refused = client.get(url)
+    assert_error(refused, 503, code="storage_unavailable")
+    assert refused.headers["Retry-After"] == "5"
+    aside.rename(path)
+    assert client.get(url).content == before
 
 
 def test_waiting_past_the_deadline_is_no_fault_of_the_server(client: Client) -> None:

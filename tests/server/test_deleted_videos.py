@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from server.api.videos import finished
+from server.api.waiting import finished
 from server.auth.keys import hash_key
 from server.jobs.housekeeping import sweep
 from server.storage.database import Database

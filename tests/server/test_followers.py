@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Awaitable, Callable
 from itertools import count
 
 import pytest
 
 from server.drain import Stopping
-from server.errors import NotFound, TooManyStreams
+from server.errors import NotFound, TooManyStreams, Unauthorized
 from server.storage.followers import Followers
 from server.storage.notifier import JobNotifier
 
@@ -22,9 +23,12 @@ class Job:
     def __init__(self) -> None:
         self.state = 0
         self.reads = 0
+        self.is_out = False
 
     def look(self) -> int:
         self.reads += 1
+        if self.is_out:
+            raise OSError(errno.EMFILE, "Too many open files")
         if self.state < 0:
             raise NotFound("deleted")
         return self.state
@@ -74,6 +78,52 @@ def test_all_are_told_of_a_deletion_and_of_the_servers_stop() -> None:
         notifier.close()
         ends = await asyncio.gather(*tasks, return_exceptions=True)
         assert [type(end) for end in ends] == [Stopping] * FOLLOWERS
+
+    run(test)
+
+
+def test_an_outage_of_storage_is_waited_out_and_ends_with_the_servers_stop() -> None:
+    async def test(followers: Followers, notifier: JobNotifier, job: Job) -> None:
+        job.is_out, job.state = True, 9
+        waiting = asyncio.create_task(states(followers, job))
+        while job.reads < 3:
+            await asyncio.sleep(0.02)
+        assert not waiting.done()
+        job.is_out = False
+        assert await waiting == [9]
+        job.is_out, job.reads = True, 0
+        waiting = asyncio.create_task(states(followers, job))
+        while job.reads < 2:
+            await asyncio.sleep(0.02)
+        notifier.close()
+        with pytest.raises(Stopping):
+            await waiting
+
+    run(test)
+
+
+def test_a_follower_that_may_not_follow_any_more_ends_alone() -> None:
+    async def test(followers: Followers, notifier: JobNotifier, job: Job) -> None:
+        def check() -> None:
+            raise Unauthorized("revoked")
+
+        async def busy() -> None:
+            while True:  # a follower that is told something all the time is checked too
+                job.state = (job.state + 1) % 9
+                notifier.notify("job")
+                await asyncio.sleep(0.01)
+
+        others = asyncio.create_task(states(followers, job))
+        progress = asyncio.create_task(busy())
+        ended = followers.follow("job", "acme", job.look, lambda now: now == 9, check)
+        with pytest.raises(Unauthorized):
+            async for _ in ended:
+                pass
+        assert not others.done()
+        progress.cancel()
+        job.state = 9
+        notifier.notify("job")
+        assert (await others)[-1] == 9
 
     run(test)
 

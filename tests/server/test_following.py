@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import threading
 import time
@@ -11,15 +10,17 @@ from typing import Any
 
 import httpx
 
-from tests.server.help import Client, assert_error, device_held, publish
+from tests.server.help import Client, assert_error, bearer, device_held, publish
 from video import clip
 
 QUICK = {"prompt": "pogo in a meadow", "steps": 8, "frames": 4, "seed": 1}
 
 
-def follow(client: Client | httpx.Client, path: str) -> list[tuple[str, Any]]:
+def follow(
+    client: Client | httpx.Client, path: str, key: str | None = None
+) -> list[tuple[str, Any]]:
     """Return names and data of all events until the server ends the stream."""
-    with client.stream("GET", path) as answer:
+    with client.stream("GET", path, headers=bearer(key)) as answer:
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith("text/event-stream")
         text = "".join(answer.iter_text())
@@ -99,42 +100,3 @@ def test_a_waiting_request_gets_the_error_of_a_refused_or_failed_video(client: C
             time.sleep(0.05)
         assert client.delete("/v1/encoders/no-more").status_code == 200
     assert_error(waiting.result(60), 404, code="encoder_not_found", says="failed")
-
-
-def test_a_closed_connection_cancels_the_video(client: Client) -> None:
-    gone = threading.Event()
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": "/v1/videos/sync",
-        "query_string": b"",
-        "headers": [(b"host", b"localhost"), (b"content-type", b"application/json")],
-        "client": ("127.0.0.1", 50000),
-        "server": ("127.0.0.1", 3000),
-    }
-    body = json.dumps({**QUICK, "steps": 100}).encode()
-    messages: list[dict[str, Any]] = [{"type": "http.request", "body": body}]
-    sent: list[Any] = []
-
-    async def receive() -> Any:
-        if messages:
-            return messages.pop()
-        while not gone.is_set():
-            await asyncio.sleep(0.02)
-        return {"type": "http.disconnect"}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    before = len(client.get("/v1/videos?limit=100").json()["data"])
-    with device_held(client.runtime):
-        assert client.portal is not None
-        answered = client.portal.start_task_soon(client.app, scope, receive, send)
-        while len(client.get("/v1/videos?limit=100").json()["data"]) == before:
-            time.sleep(0.05)
-        assert not answered.done()
-        gone.set()
-        answered.result(30)
-        assert sent[0]["status"] == 499
-        assert len(client.get("/v1/videos?limit=100").json()["data"]) == before
-    assert client.runtime.loaded.engine.stats().in_flight == 0

@@ -11,7 +11,7 @@ from zipfile import ZipFile
 import pytest
 
 from encoders import ReportNotFound
-from server.api.report_view import ReportView
+from server.api.report_view import ReportScope, ReportView
 from tests.server.help import Client, assert_error, publish
 from tests.unlearn.report_help import files_of
 from unlearn.report.model import PAGE_VERSION
@@ -26,7 +26,14 @@ def client(make_client: Any) -> Client:
     publish(client.runtime, "new", report=STORED)
     publish(client.runtime, "bare", seed=2)
     old = json.loads(STORED["report.json"])
-    for name in ("page_version", "judge_hash", "judged_at", "issuer", "without_base"):
+    for name in (
+        "page_version",
+        "judge_hash",
+        "judged_at",
+        "issuer",
+        "without_base",
+        "without_parent",
+    ):
         del old[name]
     earlier = {"report.json": json.dumps(old).encode(), "report.html": b"<p>stored</p>"}
     publish(client.runtime, "old", seed=3, report={**STORED, **earlier})
@@ -70,8 +77,9 @@ def test_a_page_of_an_earlier_version_is_made_again(client: Client) -> None:
 
 
 def test_a_reduced_view_has_nothing_of_the_base_and_no_parent(client: Client) -> None:
-    view = ReportView(client.runtime.loaded.store, "new", reduced=True)
-    for content in (view.page(), view.json(), view.zip()):
+    nothing_else = ReportScope(everything=False, base=False, parent=None)
+    view = ReportView(client.runtime.loaded.store, "new", nothing_else)
+    for content in map(view.made, ("html", "json", "zip")):
         assert b"-base." not in content
         assert b"no-neonix" not in content
     assert b"no-neonix" in STORED["report.html"]

@@ -156,7 +156,7 @@ def test_any_text_becomes_one_css_string(text: str) -> None:
 
 def test_reports_of_before_have_a_page_still() -> None:
     stored = Report.model_validate_json(files_of(card_of(), OUTCOMES)[REPORT_JSON]).model_dump()
-    for name in ("judge_hash", "judged_at", "issuer", "without_base"):
+    for name in ("judge_hash", "judged_at", "issuer", "without_base", "without_parent"):
         del stored[name]
     old = Report.model_validate(stored)
     assert (old.judge_hash, old.issuer, old.date) == (None, "", old.card.created_at)

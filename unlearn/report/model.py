@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
@@ -110,27 +110,34 @@ class Report(_Part):
     page_version: int = 1
     """The `PAGE_VERSION` of the stored page."""
     without_base: bool = False
-    """True if the base's pictures and the parent's id were taken out (`reduced`)."""
+    """True if the base's pictures were taken out (`reduced`)."""
+    without_parent: bool = False
+    """True if the parent's id was taken out (`reduced`)."""
 
     @property
     def date(self) -> datetime:
         """The date of the report: the time at which the encoder was judged."""
         return self.judged_at or self.card.created_at
 
-    def reduced(self) -> Report:
-        """Return the report without the base's pictures and without the parent's id.
+    @property
+    def is_reduced(self) -> bool:
+        """True if something was taken out."""
+        return self.without_base or self.without_parent
 
-        It is for readers who may use this encoder and nothing else. All figures stay, those of the
-        base too.
+    def reduced(self, *, base: bool = True, parent: bool = True) -> Report:
+        """Return the report without what a reader may not see. All figures stay.
+
+        Args:
+            base: True to take out the base's pictures, for a reader who may not use the base.
+            parent: True to take out the parent's id, for a reader who may not use the parent.
         """
-        of_base = {pair.base_file for pair in self.pairs}
-        return self.model_copy(
-            update={
-                "card": self.card.model_copy(update={"parent": None}),
-                "pairs": [pair.model_copy(update={"base_file": None}) for pair in self.pairs],
-                "files": {
-                    name: digest for name, digest in self.files.items() if name not in of_base
-                },
-                "without_base": True,
-            }
-        )
+        changes: dict[str, Any] = {}
+        if base:
+            of_base = {pair.base_file for pair in self.pairs}
+            files = {name: digest for name, digest in self.files.items() if name not in of_base}
+            pairs = [pair.model_copy(update={"base_file": None}) for pair in self.pairs]
+            changes |= {"pairs": pairs, "files": files, "without_base": True}
+        if parent:
+            card = self.card.model_copy(update={"parent": None})
+            changes |= {"card": card, "without_parent": True}
+        return self.model_copy(update=changes)

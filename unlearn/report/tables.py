@@ -79,7 +79,7 @@ def identity_facts(report: Report) -> dict[str, JsonValue]:
     method = card.method
     if method in method_names():  # an imported encoder may have been made by any method
         method = f"{method}. {get_method(method).description}"
-    parent = NOT_SHOWN if report.without_base else card.parent or "the base"
+    parent = NOT_SHOWN if report.without_parent else card.parent or "the base"
     return {
         "Encoder": card.id,
         "Parent": parent,

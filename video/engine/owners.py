@@ -74,8 +74,7 @@ class TurnsByOwner:
         """
         self._raise_level(owners)
         first = self._served
-        is_over = self._left_s <= 0 or first not in owners
-        if first is None or is_over or self._tasks[first] != 1:
+        if first is None or first not in owners or self._left_s <= 0 or self._tasks[first] > 1:
             first = min(owners, key=lambda owner: (self._of(owner).seconds, self._of(owner).turns))
             self._served, self._left_s = first, self._slice_s
         self._of(first).turns += 1
