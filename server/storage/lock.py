@@ -20,6 +20,8 @@ LOCK_TIMEOUT_S = 10.0
 GRACE_S = 2.0
 """Time that any other holder gets: it may have been killed or told to stop a moment before."""
 _POLL_S = 0.1
+_FILE_BYTES = 512
+"""Least size of the lock file. Each content replaces the one before as a whole."""
 
 
 class DataInUse(PalimpsestError):
@@ -123,10 +125,11 @@ class DataLock:
         cancelled: Event | None,
     ) -> None:
         began = time.monotonic()
-        told = False
+        told = is_stopping = False
         while not self._try():
             other = self.holder()
-            limit = timeout_s if other.stopping else min(timeout_s, GRACE_S)
+            is_stopping |= other.stopping
+            limit = timeout_s if is_stopping else min(timeout_s, GRACE_S)
             if time.monotonic() - began >= limit or (cancelled is not None and cancelled.is_set()):
                 ask = f"use it (--server {other.url})" if other.url else "use that one"
                 raise DataInUse(
@@ -149,7 +152,11 @@ class DataLock:
         if self._holder is None:  # the file belongs to another server
             return
         holder = replace(self._holder, stopping=self._is_stopping)
+        content = json.dumps(asdict(holder)).ljust(_FILE_BYTES)
         try:
-            self._path.write_text(json.dumps(asdict(holder)))
+            # One write in place: a server that reads it meanwhile must not find it empty.
+            with self._path.open("r+b", buffering=0) as file:
+                file.write(content.encode())
+                file.truncate()
         except OSError:  # a full disk: the directory is locked all the same
             return

@@ -149,7 +149,7 @@ def test_a_server_that_does_not_come_up_is_one_line_and_is_stopped(
 
 @pytest.mark.parametrize(
     ("database", "says"),
-    [("jobs.sqlite", "move this file away"), ("records.sqlite", "database is locked, away or dam")],
+    [("jobs.sqlite", "move this file away"), ("records.sqlite", "database is damaged")],
 )
 def test_a_server_over_a_broken_database_is_one_line_with_the_remedy(
     quick_backbone_dir: Path, tmp_path: Path, database: str, says: str

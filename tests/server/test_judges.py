@@ -9,6 +9,7 @@ import pytest
 
 from server.loading import load
 from server.settings import Settings
+from server.storage import stored_folders
 from tests import tiny
 from tests.server.conftest import MakeClient
 from tests.server.help import assert_error, wait_for
@@ -60,6 +61,7 @@ def test_the_setting_has_priority_over_the_models_own_judge(
 ) -> None:
     monkeypatch.setenv("PALIMPSEST_BACKBONE", str(tiny_backbone_dir))
     monkeypatch.setenv("PALIMPSEST_DATA_DIR", str(tmp_path))
+    stored_folders.prepare(tmp_path)
     judges: list[Judge | None] = []
     for source in ("", str(tiny_clip_dir)):
         monkeypatch.setenv("PALIMPSEST_JUDGE", source)
