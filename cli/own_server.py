@@ -75,7 +75,7 @@ def _reason(client: Client) -> str:
     try:
         client.get(api_path("models"))
     except Refused as error:
-        if "data cannot be used" in str(error) or error.code == "storage_unavailable":
+        if error.code in ("load_failed", "storage_unavailable"):
             return str(error)
     return "The server cannot load its model."
 
