@@ -75,7 +75,7 @@ def _reason(client: Client) -> str:
     try:
         client.get(api_path("models"))
     except Refused as error:
-        if error.code in ("load_failed", "storage_unavailable"):
+        if any(words in str(error) for words in ("data cannot be used", "keys cannot be read")):
             return str(error)
     return "The server cannot load its model."
 
