@@ -23,6 +23,7 @@ SHORTER = {
 """Replacements in the page's program: less work, and a gate that lets the encoder through."""
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(2 * LIMIT_S)
 def test_the_page_goes_from_a_concept_to_an_exported_encoder(tmp_path: Path) -> None:
     blocks = blocks_of(PAGE)
