@@ -84,10 +84,6 @@ class TurnsByOwner:
         """Return the number of turns of which this owner was the first since it arrived."""
         return self._of(owner).turns
 
-    def seconds(self, owner: str) -> float:
-        """Return an owner's time of the device, with the start that it was given."""
-        return self._of(owner).seconds
-
     def spent(self, owner: str, seconds: float) -> None:
         """Charge seconds of the device to an owner."""
         if owner in self._accounts:  # its last task may have left during the turn
