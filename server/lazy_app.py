@@ -23,6 +23,7 @@ from encoders import PalimpsestError
 from server import logs
 from server.drain import Drain, Stopping
 from server.errors import NotReady, error_response
+from server.garbage import collect_nothing_of_the_start
 from server.parent_watchdog import announced_parent
 from server.settings import Settings
 from server.supervision import end_with_parent
@@ -109,9 +110,15 @@ class LazyApp(Starlette):
         self.drain.install()
         ending = asyncio.Event()
         serving = asyncio.create_task(self._serve(ending))
+        starting = asyncio.create_task(collect_nothing_of_the_start(self._has_started))
         yield
+        starting.cancel()
         ending.set()
         await serving
+
+    def _has_started(self) -> bool:
+        """Return True once the models are loaded, or cannot be."""
+        return self._app is not None and (self.runtime.ready or self.runtime.load_error is not None)
 
     async def _serve(self, ending: asyncio.Event) -> None:
         try:

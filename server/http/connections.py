@@ -99,6 +99,8 @@ class Connections:
         self._ticking: asyncio.TimerHandle | None = None
         self.most = limits.most
         """Connections that are allowed now."""
+        self.arrived = 0
+        """Connections that were ever taken."""
 
     def __len__(self) -> int:
         return len(self._open)
@@ -120,6 +122,7 @@ class Connections:
         Returns:
             False if there is no place: all the others are being answered, and take their answers.
         """
+        self.arrived += 1
         client = client_of(connection.address)
         self._open[connection] = client
         self._by_client[client] += 1

@@ -18,3 +18,10 @@ def install(limits: ConnectionLimits) -> None:
         config.HTTP_PROTOCOLS[name] = "server.http.protocol:BoundedHttpProtocol"
     for name in ("auto", "asyncio"):
         config.LOOP_FACTORIES[name] = "server.http.event_loop:loop_factory"
+
+
+def connections_arrived() -> int:
+    """Return the number of connections that this process ever took."""
+    from server.http.protocol import BoundedHttpProtocol  # as above
+
+    return BoundedHttpProtocol.register.arrived

@@ -18,19 +18,24 @@ LONGEST_S = 0.1
 """Time after which a request makes room for the next: it waits for something slow."""
 BODY_S = 0.01
 """The same for a request that waits for its body, or for its client's end."""
+PUT_OFF = 8
+"""Rounds of the loop for which a request waits, at most, while new connections arrive."""
 
 
 class Turns:
     """ASGI middleware that looks at a few requests at a time, by caller in turn.
 
     A request makes room for the next when its answer begins, or after a while (`LONGEST_S`,
-    `BODY_S`). In each round of the loop one begins, so that connections are taken meanwhile.
+    `BODY_S`). In each round of the loop one begins, so that connections are taken meanwhile. While
+    they arrive it is one in several rounds (`PUT_OFF`): a probe is a new connection too, and waits
+    until those before it are taken, which takes much less than to begin their requests.
 
     Args:
         app: the service.
         at_once: paths that are read without waiting: probes.
         caller_of: returns the name of a request's caller. It is called before the request's turn,
             so it must be quick, and no client may be able to choose the name.
+        arrived: returns the number of connections that were ever taken.
     """
 
     def __init__(
@@ -39,10 +44,13 @@ class Turns:
         *,
         at_once: Collection[str],
         caller_of: Callable[[Scope], Hashable],
+        arrived: Callable[[], int],
     ) -> None:
         self._app = app
         self._at_once = at_once
         self._caller_of = caller_of
+        self._arrived = arrived
+        self._arrived_before, self._put_off = 0, 0
         self._waiting: OrderedDict[Hashable, deque[asyncio.Future[None]]] = OrderedDict()
         self._now = 0
         self._begins_next: asyncio.Handle | None = None
@@ -110,6 +118,9 @@ class Turns:
     def _begin(self) -> None:
         """Let the next request begin, and another in the next round of the loop."""
         self._begins_next = None
+        if self._is_put_off():
+            self._begin_soon()
+            return
         while self._waiting:
             caller, waiting = self._waiting.popitem(last=False)
             turn = waiting.popleft()
@@ -120,3 +131,9 @@ class Turns:
                 turn.set_result(None)
                 break
         self._begin_soon()
+
+    def _is_put_off(self) -> bool:
+        """Return True if connections arrived since the last round, but for a few rounds only."""
+        before, self._arrived_before = self._arrived_before, self._arrived()
+        self._put_off = (self._put_off + 1) % PUT_OFF if self._arrived_before > before else 0
+        return self._put_off > 0

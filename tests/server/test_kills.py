@@ -73,7 +73,8 @@ def assert_all_done(server: Server, videos: list[str]) -> None:
     assert wait_for(server.client, f"/v1/videos/{used['id']}")["status"] == "completed"
 
 
-@pytest.mark.parametrize("phase", [pytest.param("optimising", marks=pytest.mark.slow), "judging"])
+@pytest.mark.slow
+@pytest.mark.parametrize("phase", ["optimising", "judging"])
 def test_a_killed_parent_ends_its_worker_and_the_next_start_continues(
     quick_backbone_dir: Path, tmp_path: Path, phase: str
 ) -> None:

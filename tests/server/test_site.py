@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -53,6 +54,7 @@ def test_every_answer_is_503_until_the_app_is_there(
             assert_error(answer, 503, code="loading")
             assert answer.headers["retry-after"] == "2"
         assert not served.ready
+        assert not gc.isenabled(), "no time is spent on garbage during a start"
         go.set()
         wait_ready(client)
         assert served.ready
@@ -61,6 +63,7 @@ def test_every_answer_is_503_until_the_app_is_there(
         runtime = served.runtime
         counted = client.get("/metrics").text
         assert 'route="/v1/models",status="200"} 1.0' in counted
+    assert gc.isenabled()
     assert runtime.stopping.is_set()
 
 

@@ -13,7 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 from server.auth.live_keys import LiveKeys
 from server.auth.proxies import TrustedProxies
 from server.auth.turn_names import TurnNames
-from server.http.turns import LONGEST_S, MOST, Turns
+from server.http.turns import LONGEST_S, MOST, PUT_OFF, Turns
 from tests.server.help import write_keys
 
 NAMES = TurnNames(LiveKeys(None, list), TrustedProxies())
@@ -43,7 +43,10 @@ class App:
     def __init__(self, names: TurnNames = NAMES) -> None:
         self.begun, self.ended = list[str](), list[str]()
         self.over = asyncio.Event()
-        self.turns = Turns(self._answer, at_once={"/livez"}, caller_of=names)
+        self.arrived = 0
+        self.turns = Turns(
+            self._answer, at_once={"/livez"}, caller_of=names, arrived=lambda: self.arrived
+        )
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.begun.append(scope["name"] or scope["path"])
@@ -148,6 +151,22 @@ def test_one_begins_in_a_round_and_few_are_looked_at_and_probes_do_not_wait() ->
         await asyncio.sleep(3 * LONGEST_S)
         assert app.begun.count("greedy") == 3 * MOST + 1, "slow ones make room after a while"
         app.over.set()
+        await asyncio.gather(*tasks)
+
+    run(burst())
+
+
+def test_requests_begin_slowly_while_connections_arrive_and_never_stop() -> None:
+    async def burst() -> None:
+        app = App()
+        tasks = [app.request(scope_of("greedy")) for _ in range(50)]
+        for _ in range(10 * PUT_OFF):
+            app.arrived += 1
+            await asyncio.sleep(0)
+        assert len(app.begun) in (9, 10, 11)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert len(app.begun) == 50
         await asyncio.gather(*tasks)
 
     run(burst())
