@@ -11,13 +11,13 @@ import asyncio
 import logging
 import os
 import resource
-from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Protocol
 
 from server.http.clients import client_of, is_local
+from server.http.stages import ByStage, Stage
 
 log = logging.getLogger(__name__)
 
@@ -28,20 +28,6 @@ _FEWEST = 8
 _TICK_S = 0.5
 _CHECKED_AT_ONCE, _BREATH_S = 20, 0.005
 """Connections checked in one go, and the seconds that requests have before the next ones are."""
-
-
-class Stage(IntEnum):
-    """The stages of a connection, in the order in which it gives way to a new one."""
-
-    WAITING = 0
-    """No request, or the headers of one are not complete."""
-    READING = 1
-    """The body is not complete."""
-    SLOW = 2
-    """The client takes the answer slowly."""
-    ANSWERING = 3
-    """The server has the request: such a connection is never closed for another one."""
-    CLOSING = 4
 
 
 class Connection(Protocol):
@@ -95,7 +81,8 @@ class Connections:
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
         self._open: dict[Connection, str] = {}  # with the client's name
-        self._by_client: Counter[str] = Counter()
+        self._by_client: dict[str, dict[Connection, None]] = {}
+        self._by_stage = ByStage[Connection]()
         self._ticking: asyncio.TimerHandle | None = None
         self.most = limits.most
         """Connections that are allowed now."""
@@ -125,38 +112,41 @@ class Connections:
         self.arrived += 1
         client = client_of(connection.address)
         self._open[connection] = client
-        self._by_client[client] += 1
+        of_client = self._by_client.setdefault(client, {})
+        of_client[connection] = None
+        self.note(connection)
         if self._ticking is None:
             self._tick(asyncio.get_running_loop())
         if not is_local(connection.address):
-            over = self._by_client[client] - self.limits.most_per_address
-            if over > 0 and not self._end_one(connection, client):
+            over = len(of_client) - self.limits.most_per_address
+            if over > 0 and not self._end_first(connection, sorted(of_client, key=_precedence)):
                 return False
-        return len(self._open) <= self.most or self._end_one(connection, None)
+        return len(self._open) <= self.most or self._end_first(
+            connection, self._by_stage.giving_way()
+        )
+
+    def note(self, connection: Connection) -> None:
+        """Note that a connection may have come to another stage."""
+        if connection in self._open:
+            self._by_stage.note(connection)
 
     def leave(self, connection: Connection) -> None:
         """Remove a connection that is closed."""
         client = self._open.pop(connection, None)
+        self._by_stage.remove(connection)
         if client is not None:
-            self._by_client[client] -= 1
+            del self._by_client[client][connection]
             if not self._by_client[client]:
                 del self._by_client[client]
 
-    def _end_one(self, newcomer: Connection, client: str | None) -> bool:
-        """End the connection that has waited longest, of this client or of any."""
-        waiting = (
-            other
-            for other, name in self._open.items()
-            if other is not newcomer
-            and other.stage < Stage.ANSWERING
-            and (client is None or name == client)
-        )
-        oldest = min(waiting, key=lambda other: (other.stage, other.since), default=None)
-        if oldest is None:
-            return False
-        oldest.end()
-        self.leave(oldest)
-        return True
+    def _end_first(self, newcomer: Connection, others: Iterable[Connection]) -> bool:
+        """End the first of these connections that gives way to a new one."""
+        for other in others:
+            if other is not newcomer and other.stage < Stage.ANSWERING:
+                other.end()
+                self.leave(other)
+                return True
+        return False
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
         self._check(loop, list(self._open))
@@ -167,6 +157,7 @@ class Connections:
         for connection in connections[:_CHECKED_AT_ONCE]:
             if connection in self._open:
                 connection.check(now)
+                self.note(connection)
         if left := connections[_CHECKED_AT_ONCE:]:
             self._ticking = loop.call_later(_BREATH_S, self._check, loop, left)
         elif self._open:
@@ -182,6 +173,10 @@ class Connections:
             return
         left = allowed - max(0, _open_files() - len(self._open)) - _RESERVED_DESCRIPTORS
         self.most = max(_FEWEST, min(self.limits.most, left))
+
+
+def _precedence(connection: Connection) -> tuple[Stage, float]:
+    return connection.stage, connection.since
 
 
 def _open_files() -> int:

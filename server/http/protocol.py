@@ -19,9 +19,10 @@ import h11
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol, RequestResponseCycle
 
 from server.errors import error_body
-from server.http.connections import ConnectionLimits, Connections, Stage
+from server.http.connections import ConnectionLimits, Connections
 from server.http.pace import Pace
 from server.http.parser import HEAD_BYTES, BoundedParser
+from server.http.stages import Stage
 
 _READ_BYTES = 64 << 10
 _SMALL_REST = 64 << 10
@@ -106,6 +107,7 @@ class BoundedHttpProtocol(H11Protocol):
             if self.transport.is_closing():
                 return  # the rest of a refused body
             super().data_received(data[start : start + HEAD_BYTES])
+        self.register.note(self)
 
     def eof_received(self) -> None:
         """Close a connection whose client has sent its last byte, once it is answered."""
@@ -120,6 +122,7 @@ class BoundedHttpProtocol(H11Protocol):
         super().on_response_complete()
         if is_unread and self._declared_length() > _SMALL_REST:
             self.transport.close()
+        self.register.note(self)
 
     def send_400_response(self, msg: str) -> None:
         """Answer what cannot be parsed, in the API's error shape."""

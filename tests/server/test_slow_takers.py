@@ -12,8 +12,9 @@ import httpx
 import pytest
 
 from server.http.clients import client_of, is_local
-from server.http.connections import ConnectionLimits, Connections, Stage
+from server.http.connections import ConnectionLimits, Connections
 from server.http.pace import Pace
+from server.http.stages import Stage
 from tests.server.help import SERVER_TIMEOUT_S
 from tests.server.test_connections import Served, answer_of, read_to, serving
 
