@@ -74,8 +74,9 @@ def accept(
     check_concepts(wanted, loaded.backbone)
     concepts = (*(parent.concepts if parent else ()), *wanted)
     check_known(concepts, judge_of(loaded))
+    encoder_id, lost = _free_id(request, runtime)
     record = EncoderRecord(
-        id=_free_id(request, runtime),
+        id=encoder_id,
         job_id=f"encoder_{uuid.uuid4().hex}",
         owner=caller.id,
         idempotency_key=key,
@@ -95,7 +96,7 @@ def accept(
             workspace.discard()
             raise
     try:
-        accepted = accept_within_limits(runtime, caller, record)
+        accepted = accept_within_limits(runtime, caller, record, replaced=lost)
     except Exception as error:
         # After an outage in the commit nobody knows if there is a row that needs the workspace.
         # The housekeeping removes it if not.
@@ -212,8 +213,10 @@ def _save_images(
     workspace.save_pictures(pictures)
 
 
-def _free_id(request: EncoderRequest, runtime: Runtime) -> str:
-    """Return the requested id, or a new one.
+def _free_id(request: EncoderRequest, runtime: Runtime) -> tuple[str, EncoderRecord | None]:
+    """Return the requested id, or a new one; and the record of a published encoder that is lost.
+
+    An encoder is lost if it was removed by other means than this server. Its id is free.
 
     Raises:
         AliasExists: it is an alias.
@@ -233,9 +236,7 @@ def _free_id(request: EncoderRequest, runtime: Runtime) -> str:
             f"There is an encoder {encoder_id!r} already: choose another id, or delete it first.",
             param="id",
         )
-    if published is not None:  # its encoder was removed by other means than this server
-        runtime.jobs.remove(published)
-    return encoder_id
+    return encoder_id, published
 
 
 def _new_id(concept: str) -> str:

@@ -5,11 +5,13 @@ The gate lets every encoder through, since a random model shows nothing that cou
 
 from __future__ import annotations
 
+import shutil
 import time
 from typing import Any
 
 import pytest
 
+from server.storage.records import EncoderRecord
 from tests.server.help import Client, assert_error, device_held, publish, wait_for
 from video import clip
 
@@ -155,3 +157,20 @@ def test_a_full_encoder_queue_refuses(make_client: Any) -> None:
         assert_error(refused, 429, code="queue_full")
         assert int(refused.headers["retry-after"]) > 0
         assert small.delete("/v1/encoders/a").status_code == 200
+
+
+def test_a_refused_request_leaves_the_record_of_a_lost_encoder(make_client: Any) -> None:
+    small: Client = make_client(**FAST, max_queued_encoders=1)
+    made = small.post("/v1/encoders", json={**BODY, "id": "lost"})
+    assert made.status_code == 200
+    assert wait_for(small, "/v1/encoders/lost")["status"] == "published"
+    shutil.rmtree(small.runtime.settings.data_dir / "encoders" / "encoders" / "lost")
+    with device_held(small.runtime):
+        assert small.post("/v1/encoders", json={**BODY, "id": "a"}).status_code == 200
+        refused = small.post("/v1/encoders", json={**BODY, "id": "lost"})
+        assert_error(refused, 429, code="queue_full")
+        assert small.runtime.records.get(EncoderRecord, EncoderRecord.id == "lost") is not None
+        assert small.delete("/v1/encoders/a").status_code == 200
+    again = small.post("/v1/encoders", json={**BODY, "id": "lost"})
+    assert again.status_code == 200
+    assert wait_for(small, "/v1/encoders/lost")["status"] == "published"
