@@ -144,7 +144,14 @@ class Client:
 
 
 def api_path(*parts: str) -> str:
-    """Return a path below `/v1`, with its parts quoted."""
+    """Return a path below `/v1`, with its parts quoted.
+
+    Raises:
+        CommandFailed: A part cannot be an id: it would change the path.
+    """
+    for part in parts:
+        if part in ("", ".", "..") or "/" in part:
+            raise CommandFailed(f"{part[:80]!r} cannot be an id.")
     return "/".join(["/v1", *(quote(part, safe="") for part in parts)])
 
 

@@ -234,7 +234,8 @@ def validation_error(errors: list[Any]) -> InvalidRequest:
         return InvalidRequest(f"Unknown field {param!r}.", param=param, code="unknown_field")
     if first["type"] == "missing":
         return InvalidRequest(f"{param!r} is required.", param=param, code="missing_field")
-    return InvalidRequest(f"{param}: {message}." if param else message, param=param)
+    message = message.rstrip(".") + "."  # some of our own end in one
+    return InvalidRequest(f"{param}: {message}" if param else message, param=param)
 
 
 def wrong_method(request: Request) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import (
     AfterValidator,
@@ -215,7 +215,8 @@ class EncoderRequest(_Request):
         if self.concepts and (self.concept or self.kind or self.synonyms):
             raise ValueError("give either concept and kind, or concepts, not both")
         if not self.concepts and (self.concept is None or self.kind is None):
-            raise ValueError("concept and kind are needed, or concepts")
+            kinds = ", ".join(get_args(Kind))
+            raise ValueError(f"concept and kind are needed (kind: one of {kinds}), or concepts")
         return self
 
     def wanted(self) -> tuple[Concept, ...]:

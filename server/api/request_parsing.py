@@ -52,6 +52,11 @@ async def read_fields(request: Request, *, max_files: int) -> dict[str, Any]:
         raise InvalidRequest(f"The form cannot be read: {error.detail}.") from error
     except (LookupError, ValueError) as error:  # from the parser, for text that it cannot decode
         raise InvalidRequest("The form cannot be read: it is malformed.") from error
+    if any(name.lstrip().startswith("{") for name in form):
+        raise InvalidRequest(
+            f"The body is JSON, and its Content-Type says {kind}: send application/json (curl: "
+            "-H 'Content-Type: application/json')."
+        )
     fields: dict[str, Any] = {}
     for name, value in form.multi_items():
         _add(fields, name, value)

@@ -92,12 +92,19 @@ def _fitting(
     if request.truncate:
         return kept
     raise InvalidRequest(
-        f"{param} is {tokens} tokens long, start and end included; this model reads {most}, as far "
-        f"as {kept[-40:]!r} ({len(kept)} of {len(text)} characters). Shorten it, or send "
-        "truncate=true to have it cut there.",
+        f"{param} is {tokens} tokens long, start and end included, and this model reads {most}. It "
+        f"would be cut after {_end_of(kept)!r} ({len(kept)} of {len(text)} characters). Shorten "
+        "it, or send truncate=true to have it cut there.",
         param=param,
         code="prompt_too_long",
     )
+
+
+def _end_of(text: str) -> str:
+    """Return the last words of a text, about 40 characters of them."""
+    if len(text) <= 40:
+        return text
+    return "…" + (text[-40:].partition(" ")[2] or text[-40:])
 
 
 def _cut(text: str, backbone: Backbone) -> str:

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
 
 from server.jobs.workspace import Workspace
 
@@ -32,6 +33,8 @@ class Checkpoints:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._written: Future[float] | None = None
         self._next = time.monotonic() + INTERVAL_S
+        self._closing = Lock()
+        self._is_closed = False
 
     def after_step(self, *, now: bool = False) -> None:
         """Take a checkpoint if one is due, or at once if `now`; call it between two steps."""
@@ -45,11 +48,17 @@ class Checkpoints:
             return
         checkpoint = self._make()
         self._next = started + INTERVAL_S
-        if checkpoint is not None:
-            self._written = self._pool.submit(self._write, checkpoint, started)
+        with self._closing:
+            if checkpoint is not None and not self._is_closed:
+                self._written = self._pool.submit(self._write, checkpoint, started)
 
     def close(self) -> None:
-        """Wait until the last checkpoint is written."""
+        """Wait until the last checkpoint is written. Later steps take none.
+
+        The run of a deleted encoder is closed by another thread, and may be in a step.
+        """
+        with self._closing:
+            self._is_closed = True
         self._pool.shutdown()
 
     def _write(self, checkpoint: bytes, started: float) -> float:

@@ -60,8 +60,9 @@ class StorageWait:
                     others += 1
                     if not isinstance(error, OSError) or others > _REPEATS_OF_OTHERS:
                         raise
-                if not waited:
-                    log.warning("waiting for storage: %s: %s", what, brief(error))
+                if not waited and not self._stopping.is_set():
+                    awaited = "a restart" if _is_of_engine(error) else "storage"
+                    log.warning("waiting for %s: %s: %s", awaited, what, brief(error))
                 waited = True
                 if self._stopping.wait(pause):
                     raise ServerStopping from error
@@ -76,7 +77,7 @@ class StorageWait:
 
         An engine that has stopped is one too: its jobs wait for the restart that repairs it.
         """
-        if is_outage(error) or getattr(error, "code", None) == "engine_stopped":
+        if is_outage(error) or _is_of_engine(error):
             return True
         not_found = isinstance(error, OSError | EncoderNotFound | EncoderInvalid)
         return not_found and not self._is_there()
@@ -93,3 +94,7 @@ class StorageWait:
         except OSError:
             return False
         return True
+
+
+def _is_of_engine(error: Exception) -> bool:
+    return getattr(error, "code", None) == "engine_stopped"

@@ -57,6 +57,13 @@ def test_a_video_is_downloaded_under_its_own_name_and_no_file_is_lost(
     assert Path(f"{video}.mp4").read_bytes() == content
 
 
+@pytest.mark.parametrize("odd", ["..", ".", "", "a/b?x=1", "../encoders"])
+@pytest.mark.parametrize("command", ["show", "get"])
+def test_what_cannot_be_an_id_is_refused(served: RunningServer, command: str, odd: str) -> None:
+    refused = palimpsest("videos", command, odd, server=served.url)
+    refused.assert_failed("cannot be an id")
+
+
 def test_following_ends_with_the_video_and_stopping_to_follow_does_not_end_it(
     served: RunningServer,
 ) -> None:

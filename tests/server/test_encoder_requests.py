@@ -91,3 +91,9 @@ def test_a_refusal_names_the_field(
     answer = client.post("/v1/encoders", json={**BODY, **fields})
     assert_error(answer, 400)
     assert str(answer.json()["error"]["param"]).startswith(param)
+    assert not answer.json()["error"]["message"].endswith("..")
+
+
+def test_a_missing_kind_is_refused_with_all_kinds(client: Client) -> None:
+    answer = client.post("/v1/encoders", json={"concept": "pogo"})
+    assert_error(answer, 400, says="object, character, style, person, motion")

@@ -218,3 +218,12 @@ def test_checkpoints_are_written_beside_the_run(tmp_path: Path) -> None:
     late.after_step(now=True)
     late.close()
     assert not workspace.folder.exists()  # a deleted job's folder does not come back
+
+
+def test_a_step_after_the_run_was_closed_takes_no_checkpoint(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path, "encoder_1")
+    workspace.begin()
+    checkpoints = Checkpoints(workspace, lambda: b"state")
+    checkpoints.close()  # the encoder was deleted, while its run was in a step
+    checkpoints.after_step(now=True)
+    assert workspace.load_checkpoint() is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import pytest
@@ -74,6 +76,20 @@ def test_a_refusal_names_the_field_and_the_limits(
     answer = client.post("/v1/videos", json={**QUICK, **fields})
     assert_error(answer, 400, says=says)
     assert answer.json()["error"]["param"] == param
+
+
+def test_json_that_is_sent_as_a_form_is_told_so(client: Client) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}  # curl's -d says this by itself
+    for path in ("/v1/videos", "/v1/encoders"):
+        answer = client.post(path, content=json.dumps(QUICK).encode(), headers=form)
+        assert_error(answer, 400, says="-H 'Content-Type: application/json'")
+
+
+def test_a_prompt_that_is_too_long_says_where_it_would_be_cut(client: Client) -> None:
+    long = "a small red house beside two old trees and " * 20
+    error = client.post("/v1/videos", json={**QUICK, "prompt": long}).json()["error"]
+    [end] = re.findall(r"after '…([^']*)'", error["message"])
+    assert f" {end}" in long
 
 
 def test_a_file_is_refused_wherever_it_is_sent(client: Client) -> None:

@@ -121,6 +121,14 @@ def test_a_path_is_never_the_name_of_an_installed_judge(
         load_judge(source, book)
 
 
+def test_a_name_that_no_judge_has_is_refused_with_those_there_are(
+    install: Install, book: PromptBook
+) -> None:
+    install(JUDGE)
+    with pytest.raises(JudgeInvalid, match=r"no judge 'color'\. Installed are: .*owner/name"):
+        load_judge("color", book)
+
+
 @pytest.mark.parametrize(
     ("source", "attribute", "says"),
     [

@@ -25,6 +25,7 @@ from video.models.prompt_book import PromptBook
 
 GROUP = "palimpsest.judges"
 """The entry-point group in which packages name their judges."""
+_SEPARATORS = frozenset("/\\")
 
 
 def load_judge(source: Path | str, book: PromptBook) -> Judge:
@@ -40,7 +41,8 @@ def load_judge(source: Path | str, book: PromptBook) -> Judge:
         book: the prompts of the model whose frames the judge will see.
 
     Raises:
-        JudgeInvalid: `source` is none of these, or cannot be used.
+        JudgeInvalid: `source` is none of these, or cannot be used. An id on the Hub is of the form
+            owner/name.
     """
     directory = Path(source)
     if directory.is_dir():
@@ -49,6 +51,12 @@ def load_judge(source: Path | str, book: PromptBook) -> Judge:
             return ClassifierJudge.load(directory)
     elif isinstance(source, str) and (entry := _entry_point(source)):
         return _from_entry_point(entry, book)
+    elif isinstance(source, str) and not _SEPARATORS.intersection(source):
+        known = ", ".join(sorted({entry.name for entry in entry_points(group=GROUP)})) or "none"
+        raise JudgeInvalid(
+            f"There is no judge {source!r}. Installed are: {known}. Or name a directory, or a CLIP "
+            "on the Hub as owner/name."
+        )
     # transformers' CLIP takes a second to import, and only a CLIP needs it.
     from unlearn.judges.clip import ClipJudge
 
@@ -61,7 +69,7 @@ def _entry_point(name: str) -> EntryPoint | None:
     Raises:
         JudgeInvalid: several packages have one.
     """
-    if "/" in name or "\\" in name:
+    if _SEPARATORS.intersection(name):
         return None
     found = tuple(entry_points(group=GROUP, name=name))
     if len(found) > 1:
