@@ -48,7 +48,7 @@ Backbone = Annotated[
 ]
 MinForgetRate = Annotated[
     float | None,
-    typer.Option(min=0, max=1, help="It must be gone from this share of clips."),
+    typer.Option(min=0, max=1, help="It must be gone from this share of what is judged."),
 ]
 MaxRetainDrop = Annotated[
     float | None,
@@ -56,9 +56,9 @@ MaxRetainDrop = Annotated[
 ]
 MinBaseRate = Annotated[
     float | None,
-    typer.Option(min=0, max=1, help="The base must show it in this share of clips."),
+    typer.Option(min=0, max=1, help="The base must show it in this share of what is judged."),
 ]
 MaxProbes = Annotated[
     int | None,
-    typer.Option(min=1, max=200, help="The most clips of it that are judged, and of others."),
+    typer.Option(min=1, max=200, help="The most that are judged of it, and of others."),
 ]

@@ -146,7 +146,7 @@ def _percent(share: float) -> str:
 
 
 def rate(measures: dict[str, Any], name: str) -> str:
-    """Format one of an encoder's rates: empty if it was not measured, a dash if of no clips."""
+    """Format one of an encoder's rates: empty if it was not measured, a dash if nothing was judged."""
     if f"{name}_rate" not in measures:
         return ""
     return _percent(measures[f"{name}_rate"]) if measures[f"{name}_n"] else "–"
@@ -157,7 +157,7 @@ def measures_table(encoder: dict[str, Any]) -> Table | None:
     measures, gate = encoder["measures"], encoder["gate"]
     if "concepts" not in measures:
         return None
-    found = plain_table("", "rate", "95 % interval", "clips", "needed")
+    found = plain_table("", "rate", "95 % interval", "judged", "needed")
     for row in _rows(measures, gate):
         found.add_row(*row)
     return found

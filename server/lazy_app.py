@@ -110,11 +110,16 @@ class LazyApp(Starlette):
         self.drain.install()
         ending = asyncio.Event()
         serving = asyncio.create_task(self._serve(ending))
-        starting = asyncio.create_task(collect_nothing_of_the_start(self._has_started))
+        starting = asyncio.create_task(self._start())
         yield
         starting.cancel()
         ending.set()
         await serving
+
+    async def _start(self) -> None:
+        await collect_nothing_of_the_start(self._has_started)
+        if self.ready:
+            log.info("ready")
 
     def _has_started(self) -> bool:
         """Return True once the models are loaded, or cannot be."""

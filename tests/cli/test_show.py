@@ -29,7 +29,7 @@ def test_the_measures_are_shown_with_what_was_needed(capsys: pytest.CaptureFixtu
     assert table is not None
     show.table(table)
     rows = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert rows[0] == "rate 95 % interval clips needed"
+    assert rows[0] == "rate 95 % interval judged needed"
     assert rows[2:] == [
         "pogo: shown by the base 75 % 8 ≥ 50 %",
         "pogo: gone 83.3 % 44 to 97 % 6 ≥ 90 %",
