@@ -146,7 +146,7 @@ def _percent(share: float) -> str:
 
 
 def rate(measures: dict[str, Any], name: str) -> str:
-    """Format one of an encoder's rates: empty if it was not measured, a dash if nothing was judged."""
+    """Format one of an encoder's rates: empty if it was not measured, a dash if of nothing."""
     if f"{name}_rate" not in measures:
         return ""
     return _percent(measures[f"{name}_rate"]) if measures[f"{name}_n"] else "–"
