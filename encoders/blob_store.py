@@ -22,7 +22,7 @@ class TooLarge(Exception):
 
 
 class NotABlob(Exception):
-    """Error: there is a folder, a pipe or a device in a blob's place."""
+    """Error: there is a link, a folder, a pipe or a device in a blob's place."""
 
 
 class BlobInfo(NamedTuple):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import stat
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -22,10 +21,9 @@ from encoders.atomic_files import (
 )
 from encoders.blob_store import BlobInfo, BlobStore, NotABlob, TooLarge
 from encoders.folder_marker import check_marked
+from encoders.plain_files import NotAFile, open_plain
 
 _NOT_LOCKED = {errno.EWOULDBLOCK, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
-_NO_FILE = {errno.ELOOP, errno.ENXIO}
-"""Errors of opening a link to itself, or a socket."""
 T = TypeVar("T")
 
 _TRIES = 10
@@ -72,31 +70,23 @@ class DirectoryBlobs(BlobStore):
 
     def _read(self, path: str, max_bytes: int) -> bytes | None:
         try:
-            # Without O_NONBLOCK a pipe in the file's place would wait for its writer.
-            descriptor = os.open(self._root / path, os.O_RDONLY | os.O_NONBLOCK)
+            descriptor = open_plain(self._root, path)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except OSError as error:
-            if error.errno in _NO_FILE:
-                raise NotABlob from error
-            raise
-        try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise NotABlob
-            if status.st_size > max_bytes:
-                raise TooLarge(status.st_size)
-            with open(descriptor, "rb", closefd=False) as file:
-                return file.read()
-        finally:
-            os.close(descriptor)
+        except NotAFile as error:
+            raise NotABlob from error
+        with open(descriptor, "rb") as file:
+            size = os.fstat(descriptor).st_size
+            if size > max_bytes:
+                raise TooLarge(size)
+            return file.read()
 
     def exists(self, path: str) -> bool:
         return bool(self._found(lambda: os.path.lexists(self._root / path)))
 
     def version(self, path: str) -> tuple[int, ...] | None:
         try:
-            status = os.stat(self._root / path)
+            status = os.lstat(self._root / path)  # no link is read
         except (FileNotFoundError, NotADirectoryError):
             return None
         return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

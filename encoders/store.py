@@ -228,7 +228,7 @@ class EncoderStore:
             data = self._blobs.read(path, _MAX_REPORT_BYTES)
         except (TooLarge, NotABlob):
             data = None
-        if data is None:
+        if not data:  # no file of a report is empty
             raise ReportNotFound(
                 f"Encoder {encoder_id!r} has no report file {name!r}.", param="name"
             )

@@ -6,14 +6,17 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
 
-from encoders import AliasNotFound
+from encoders import AliasNotFound, EncoderNotFound
+from server.api.examples import ALIAS_EXAMPLES
 from server.api.limits import COUNTED, write
+from server.api.openapi import request_body
 from server.api.request_models import AliasRequest, NewId
+from server.api.request_parsing import check, read_fields
 from server.api.response_models import Alias, Deleted, Page
 from server.api.unfinished import explained
 from server.auth.access import is_listed, require_admin
 from server.auth.guard import caller_of
-from server.auth.keys import Caller
+from server.auth.keys import BASE, Caller
 from server.runtime import Runtime, runtime_of
 
 router = APIRouter(prefix="/v1/aliases", tags=["aliases"])
@@ -22,20 +25,30 @@ Name = Annotated[NewId, Path(description="The alias")]
 
 
 @router.put(
-    "/{name}", summary="Point an alias to an encoder (an admin's key)", dependencies=[COUNTED]
+    "/{name}",
+    summary="Point an alias to an encoder (an admin's key)",
+    openapi_extra=request_body(AliasRequest, ALIAS_EXAMPLES, is_idempotent=True),
+    dependencies=[COUNTED],
 )
-async def put_alias(request: Request, name: Name, body: AliasRequest) -> Alias:
+async def put_alias(request: Request, name: Name) -> Alias:
     """Create the alias, or point it elsewhere.
 
     Videos accepted before keep their encoder.
     """
     caller = caller_of(request)
     require_admin(caller)
+    body = check(AliasRequest, await read_fields(request, max_files=0))
     await write(request, _point, runtime_of(request), caller, name, body.encoder)
     return Alias(id=name, encoder=body.encoder)
 
 
 def _point(runtime: Runtime, caller: Caller, name: str, encoder: str) -> None:
+    if encoder == BASE:
+        raise EncoderNotFound(
+            f"{BASE!r} is the model without an encoder: an alias points to a published encoder "
+            "only.",
+            param="encoder",
+        )
     with explained(runtime, caller, encoder):
         runtime.aliases.point(name, encoder, runtime.loaded.store)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pydantic import JsonValue
-
 VIDEO_EXAMPLES = {
     "A prompt is enough": {"prompt": "pogo bouncing in a meadow"},
     "Every choice made": {
@@ -35,4 +33,4 @@ ENCODER_EXAMPLES = {
 
 JUDGE_EXAMPLES = {"With the server's gate": {}, "With fewer probes": {"gate": {"max_probes": 16}}}
 
-ALIAS_EXAMPLES: list[JsonValue] = [{"encoder": "no-pogo"}]
+ALIAS_EXAMPLES = {"Point to an encoder": {"encoder": "no-pogo"}}

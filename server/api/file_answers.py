@@ -13,6 +13,7 @@ from fastapi import Request, Response
 from fastapi.responses import FileResponse
 from starlette.types import Receive, Scope, Send
 
+from server.api.byte_ranges import parse_ranges
 from server.api.conditional import has_current
 from server.errors import NotFound
 from server.storage.records import VideoRecord
@@ -39,6 +40,10 @@ class OpenFileResponse(FileResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self._file:
             await super().__call__(scope, receive, send)
+
+    @classmethod
+    def _parse_range_header(cls, http_range: str, file_size: int) -> list[tuple[int, int]]:
+        return parse_ranges(http_range, file_size)
 
     @asynccontextmanager
     async def _open_file(self) -> AsyncGenerator[anyio.AsyncFile[bytes]]:
@@ -70,7 +75,7 @@ def video_file(
     """
     try:
         file = files.open(record.id, variant)
-    except (FileNotFoundError, NotADirectoryError) as error:  # others are outages
+    except FileNotFoundError as error:  # others are outages
         raise NotFound(f"The files of video {record.id} are gone.", code="content_gone") from error
     name = f"{record.id}{os.path.splitext(FILE_NAMES[variant])[1]}"
     tag = f'"{record.id}-{variant}"'  # a video is made once, so its name is its version

@@ -51,12 +51,15 @@ _FILES = {
 }
 
 
-def request_body(model: type[BaseModel], examples: dict[str, Any]) -> dict[str, Any]:
+def request_body(
+    model: type[BaseModel], examples: dict[str, Any], *, is_idempotent: bool = False
+) -> dict[str, Any]:
     """Return the `openapi_extra` of a route that takes `model` as JSON or as a form.
 
     Args:
         model: the body's fields.
         examples: bodies by what they show; the first is a form's example too.
+        is_idempotent: True for a route that takes no Idempotency-Key, since repeats change nothing.
     """
     _BODIES[model.__name__] = model
     as_json = {"$ref": _REF_TEMPLATE.format(model=model.__name__)}
@@ -70,7 +73,7 @@ def request_body(model: type[BaseModel], examples: dict[str, Any]) -> dict[str, 
     }
     return {
         "requestBody": {"required": True, "content": content},
-        "parameters": [_IDEMPOTENCY_KEY],
+        "parameters": [] if is_idempotent else [_IDEMPOTENCY_KEY],
     }
 
 

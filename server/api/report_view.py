@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from typing import TYPE_CHECKING, Literal
+
+from pydantic_core import from_json
 
 from encoders import InvalidId, ReportNotFound
 from unlearn.report.model import PAGE_VERSION, REPORT_HTML, REPORT_JSON, Report
@@ -99,14 +103,41 @@ class ReportView:
                 param="file",
             )
         try:
-            return self._store.report(self._encoder_id, name)
+            content = self._store.report(self._encoder_id, name)
         except (ReportNotFound, InvalidId) as error:
             error.param = "file"
             raise
+        written = self._digests.get(name)
+        if written is not None and written != f"sha256:{sha256(content).hexdigest()}":
+            raise ReportNotFound(
+                f"The file {name!r} of encoder {self._encoder_id!r}'s report is damaged: it is not "
+                "what was written.",
+                param="file",
+            )
+        return content
+
+    @cached_property
+    def _digests(self) -> Mapping[str, str]:
+        """Digests of the report's files, as far as the report can be read."""
+        try:
+            return self.report.files
+        except ReportNotFound:
+            return {}
 
     @cached_property
     def _stored_json(self) -> bytes:
-        return self._top(REPORT_JSON)
+        stored = self._top(REPORT_JSON)
+        try:
+            is_report = isinstance(from_json(stored), dict)
+        except ValueError:
+            is_report = False
+        if not is_report:
+            raise ReportNotFound(
+                f"The report of encoder {self._encoder_id!r} is damaged: report.json is no JSON "
+                "object.",
+                param="encoder_id",
+            )
+        return stored
 
     def _top(self, name: str) -> bytes:
         """Return report.json or report.html; without them there is no report."""

@@ -22,7 +22,6 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from encoders import Concept, EncoderId, Kind
-from server.api.examples import ALIAS_EXAMPLES
 from server.auth.keys import BASE
 from server.settings import Probes, Rate
 from unlearn.settings import UnlearnSettings
@@ -236,7 +235,5 @@ class JudgeRequest(_Request):
 
 class AliasRequest(_Request):
     """Body of `PUT /v1/aliases/{name}`."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": ALIAS_EXAMPLES})
 
     encoder: EncoderId

@@ -37,7 +37,15 @@ class AliasTable:
             InvalidId: `name` cannot be an alias.
         """
         check_id(name, param="name")
-        store.card(encoder_id)
+        try:
+            store.card(encoder_id)
+        except EncoderNotFound as error:
+            if self.target(encoder_id) is None:
+                raise
+            raise EncoderNotFound(
+                f"{encoder_id!r} is an alias: an alias points to a published encoder only.",
+                param="encoder",
+            ) from error
         if _is_published(name, store):
             raise EncoderExists(
                 f"{name!r} is an encoder's id: an alias needs a name of its own.", param="name"

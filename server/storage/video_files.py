@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import uuid
 from collections.abc import Callable, Collection, Mapping
@@ -10,6 +12,8 @@ from typing import BinaryIO, Literal
 
 from encoders.atomic_files import is_older, make_folder, remove_tree, sync, write_synced
 from encoders.folder_marker import MARKER, check_marked
+from encoders.plain_files import NotAFile, open_plain
+from server.storage.whole_media import is_whole
 
 Variant = Literal["video", "thumbnail", "spritesheet"]
 
@@ -45,15 +49,29 @@ class VideoFiles:
         """Open a variant for reading. It stays readable if the video is deleted meanwhile.
 
         Raises:
-            FileNotFoundError: The file is gone.
+            FileNotFoundError: The file is gone, was cut off, or something else is in its place.
             OSError: It cannot be read just now.
         """
-        path = self.path(video_id, variant)
         try:
-            return path.open("rb")
-        except (FileNotFoundError, NotADirectoryError):
+            return self._open(video_id, variant)
+        except FileNotFoundError:
             self._check_there()
-            return path.open("rb")  # the folder may have come back in between
+            return self._open(video_id, variant)  # the folder may have come back in between
+
+    def _open(self, video_id: str, variant: Variant) -> BinaryIO:
+        path = self.path(video_id, variant)
+        gone = FileNotFoundError(errno.ENOENT, "no whole file of a video", str(path))
+        try:
+            descriptor = open_plain(self._folder, f"{video_id}/{path.name}")
+        except (FileNotFoundError, NotADirectoryError, NotAFile) as error:
+            raise gone from error
+        try:
+            if not is_whole(descriptor, path.suffix):
+                raise gone
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return open(path, "rb", opener=lambda *_: descriptor)
 
     def write(self, video_id: str, contents: Mapping[Variant, bytes]) -> None:
         """Store a video's files, in place of those of an earlier attempt.
@@ -83,7 +101,7 @@ class VideoFiles:
 
     def delete(self, video_id: str) -> None:
         """Remove a video's files, if there are any."""
-        shutil.rmtree(self._folder / video_id, ignore_errors=True)
+        remove_tree(self._folder / video_id)
 
     def sweep(self, recorded: Callable[[], Collection[str]], older_than: float) -> list[str]:
         """Remove the files of videos that have no record, and unfinished ones; return their names.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import pickle
+import stat
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
 
-from encoders import EncoderInvalid, overrides_file
+from encoders import EncoderDamaged, EncoderInvalid, overrides_file
+from encoders.atomic_files import remove_tree
 from encoders.digest import fingerprint
 from encoders.store import EncoderStore
 
@@ -164,3 +167,31 @@ def test_a_card_that_points_elsewhere_is_refused(
     assert_refused(published, "belongs to encoder 'someone-else'")
     path.write_bytes(make_encoder(digest=fingerprint({})).card.to_json())
     assert_refused(published, "are missing")
+
+
+def test_nothing_but_a_file_is_read_as_a_blob(
+    published: EncoderStore, overrides_path: Path, tmp_path: Path
+) -> None:
+    card = tmp_path / "store/encoders/no-pogo/card.json"
+    for path, says in ((overrides_path, "are no file"), (card, "something else")):
+        whole = path.rename(tmp_path / path.name)
+        puts: list[Callable[[], object]] = [
+            lambda path=path, whole=whole: path.symlink_to(whole),
+            lambda path=path: path.symlink_to(path),
+            lambda path=path: os.mkfifo(path),
+            lambda path=path: os.mknod(path, stat.S_IFSOCK | 0o600),
+            lambda path=path: path.mkdir(),
+        ]
+        for put in puts:
+            put()
+            with pytest.raises((EncoderInvalid, EncoderDamaged), match=says):
+                published.load("no-pogo")
+            remove_tree(path)
+        whole.rename(path)
+    published.load("no-pogo")
+    folder = card.parent.rename(tmp_path / "moved")
+    card.parent.symlink_to(folder)
+    reopened = EncoderStore(tmp_path / "store")
+    with pytest.raises(EncoderDamaged, match="something else"):
+        reopened.card("no-pogo")
+    assert reopened.cards() == []

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+from collections.abc import Callable
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from encoders.layout import overrides_path
+from encoders.atomic_files import remove_tree
+from encoders.layout import overrides_path, report_path
 from tests.server.help import (
     Client,
     assert_error,
@@ -172,6 +176,46 @@ def test_an_encoder_without_a_report_says_so(made: Client) -> None:
         assert_error(missing, 404, code="report_not_found", says="imported")
     assert_error(made.get("/v1/encoders/nobody/report"), 404, code="encoder_not_found")
     assert made.head("/v1/encoders/imported/report").status_code == 404
+
+
+def test_a_report_that_was_damaged_or_replaced_is_not_sent(made: Client, tmp_path: Path) -> None:
+    publish(made.runtime, "broken", report=files_of(card_of(id="broken")))
+    url = "/v1/encoders/broken/report"
+    card = made.runtime.loaded.store.card("broken")
+    clip = "forgotten-01-base.mp4"
+    for name, address in (
+        ("report.json", f"{url}?format=json"),
+        ("report.html", url),
+        (clip, f"{url}/{clip}"),
+    ):
+        path = made.runtime.settings.data_dir / "encoders" / report_path(card, name)
+        whole = path.read_bytes()
+        assert made.get(address).content == whole
+        other = tmp_path / name
+        other.write_bytes(whole)
+        puts: dict[str, Callable[[], object]] = {
+            "link": lambda path=path, other=other: path.symlink_to(other),
+            "pipe": lambda path=path: os.mkfifo(path),
+            "folder": lambda path=path: path.mkdir(),
+            "empty": lambda path=path: path.touch(),
+        }
+        if name != "report.html":
+            puts["cut"] = lambda path=path, whole=whole: path.write_bytes(whole[:-9])
+            puts["garbage"] = lambda path=path: path.write_bytes(b"root:x:0:0")
+        for what, put in puts.items():
+            remove_tree(path)
+            put()
+            refused = made.get(address)
+            assert refused.status_code == 404, (name, what)
+            assert_error(refused, 404, code="report_not_found", says="broken")
+        remove_tree(path)
+        path.write_bytes(whole)
+        assert made.get(address).content == whole
+    folder = path.parent
+    moved = folder.rename(tmp_path / "moved")
+    folder.symlink_to(moved)
+    for address in (url, f"{url}?format=json", f"{url}/{clip}", f"{url}?format=zip"):
+        assert_error(made.get(address), 404, code="report_not_found")
 
 
 def test_an_encoder_that_is_being_made_has_no_report_yet(made: Client) -> None:
