@@ -30,7 +30,7 @@ class Stage(IntEnum):
 
 
 class Staged(Protocol):
-    """What has a stage."""
+    """An object that has a stage."""
 
     @property
     def stage(self) -> Stage:

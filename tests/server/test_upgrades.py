@@ -12,7 +12,7 @@ from encoders.store import EncoderStore
 from tests.server.help import Client, download, settings_for, wait_for, wait_ready
 
 SOME = {SCHEMAS[3]}
-"""That of `make test`: the first one with a published encoder. `test_migrations` upgrades all."""
+"""Schema of `make test`: the first one with a published encoder. `test_migrations` upgrades all."""
 
 
 @pytest.mark.parametrize(
