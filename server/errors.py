@@ -181,6 +181,8 @@ _STATUS_OF_CODE = {
     "video_deleted": 404,
     "deadline_exceeded": 409,
     "encoder_invalid": 400,
+    "load_failed": 503,
+    "storage_unavailable": 503,
 }
 # Codes for answers of the framework, which have a status only.
 _CODE_OF_STATUS = {

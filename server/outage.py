@@ -10,6 +10,8 @@ import errno
 import re
 import sqlite3
 
+from encoders.errors import PalimpsestError
+
 _ERRNOS = frozenset(
     {
         errno.ENOSPC,
@@ -45,6 +47,12 @@ _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 _REMOTE = re.compile(r"HTTP error|error sending request|5\d\d [A-Z]|after \d+ retries")
 
 
+class StorageFault(PalimpsestError):
+    """Error: the storage cannot be used now. It may be once somebody has put it right."""
+
+    code = "storage_unavailable"
+
+
 def is_outage(error: BaseException) -> bool:
     """Return True if the error, or the one that it was raised from, is an outage of storage."""
     seen: set[int] = set()  # an error that was raised by two threads can be its own cause
@@ -64,6 +72,8 @@ def brief(error: BaseException) -> str:
 
 
 def _is_outage_itself(error: BaseException) -> bool:
+    if isinstance(error, StorageFault):
+        return True
     if isinstance(error, OSError):
         return isinstance(error, ConnectionError | TimeoutError) or error.errno in _ERRNOS
     if isinstance(error, sqlite3.Error):

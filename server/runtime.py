@@ -34,8 +34,9 @@ from server.storage.followers import Followers
 from server.storage.job_queue import JobQueue
 from server.storage.lock import DataInUse, DataLock, Holder
 from server.storage.record_store import RecordStore
-from server.storage.sqlite_file import SqliteFile, StorageAway
+from server.storage.sqlite_file import SqliteFile
 from server.storage.video_files import VideoFiles
+from server.storage_refusals import refusal
 from server.unknown_variables import unknown_variables
 
 log = logging.getLogger(__name__)
@@ -54,8 +55,7 @@ class Runtime:
         self.metrics = Metrics()
         self.load_error: Exception | None = None
         """The error with which loading the models failed."""
-        self.storage_error: Exception | None = None
-        """The reason why the storage is not open: what is wrong with it, and what to do."""
+        self._open_error: Exception | None = None
         self.stopping = Event()
         self.followers = Followers(
             lambda: self.records.notifier,
@@ -131,7 +131,7 @@ class Runtime:
             NotReady: It cannot be used, or not yet.
         """
         if self._storage is None:
-            raise self._not_open()
+            raise refusal(self.storage_error)
         return self._storage
 
     @property
@@ -158,14 +158,20 @@ class Runtime:
     def jobs(self) -> Jobs:
         """The jobs; raises NotReady like `storage`."""
         if self._jobs is None:
-            raise self._not_open()
+            raise refusal(self.storage_error)
         return self._jobs
 
     @property
     def ready(self) -> bool:
-        """True while the models are loaded, the engine runs, and nobody has told it to stop."""
+        """True while the models and the storage can be used, and nobody has told it to stop."""
         is_loaded = self._jobs is not None and self.loaded_or_none() is not None
-        return is_loaded and not self.stopping.is_set()
+        return is_loaded and self.storage_error is None and not self.stopping.is_set()
+
+    @property
+    def storage_error(self) -> Exception | None:
+        """The reason why the storage cannot be used: what is wrong with it, and what to do."""
+        opened = self._storage
+        return self._open_error if opened is None else opened.database.health.error
 
     @property
     def loaded(self) -> Loaded:
@@ -180,7 +186,7 @@ class Runtime:
         if self._loaded is not None and self.stopping.is_set():
             return self._loaded  # reads are answered to the end, and take no step
         if self._storage is None:
-            raise self._not_open()
+            raise refusal(self.storage_error)
         if self.load_error is not None:
             raise NotReady(f"The model could not be loaded: {self.load_error}")
         if self._loaded is not None:
@@ -203,13 +209,6 @@ class Runtime:
             if self.stopping.wait(0.1):
                 raise ServerStopping
         return self._loaded
-
-    def _not_open(self) -> NotReady:
-        error = self.storage_error
-        if error is None or isinstance(error, StorageAway):
-            message = str(error or "The server is starting.")
-            return NotReady(message, code="loading", headers={"Retry-After": "2"})
-        return NotReady(f"The server's data cannot be used: {error}", code="load_failed")
 
     def _keep_opening(self) -> None:
         """Open the storage as soon as it can be used, and start what works on it."""
@@ -243,12 +242,12 @@ class Runtime:
         except DataInUse:
             raise
         except Exception as error:
-            if str(error) != str(self.storage_error):
+            if str(error) != str(self._open_error):
                 trace = None if isinstance(error, PalimpsestError) else error  # it buries the text
                 log.error("%s", error, exc_info=trace)
-            self.storage_error = error
+            self._open_error = error
             return False
-        self.storage_error = None
+        self._open_error = None
         return True
 
     def _start_jobs(self, storage: DataDirectory) -> None:
@@ -276,6 +275,7 @@ class Runtime:
                 jobs.stop()
             raise
         self._jobs, self._storage = jobs, storage
+        storage.database.health.start()
         state = StateCollector(storage.records, self.loaded_or_none, jobs.in_flight)
         self.metrics.registry.register(state)
 

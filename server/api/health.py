@@ -16,7 +16,7 @@ from server.auth.guard import caller_of
 from server.drain import Stopping
 from server.errors import NotReady
 from server.runtime import runtime_of
-from server.storage.sqlite_file import StorageAway
+from server.storage_refusals import health_refusal
 
 router = APIRouter(tags=["operation"])
 
@@ -35,10 +35,8 @@ async def health(request: Request) -> Health:
     if runtime.stopping.is_set():
         raise Stopping
     error = runtime.storage_error
-    if isinstance(error, StorageAway):
-        raise NotReady("The server waits for its storage; see its log.", code="loading")
     if error is not None:
-        raise NotReady("The server's data cannot be used; see its log.", code="load_failed")
+        raise health_refusal(error)
     if runtime.load_error is not None:
         # No key is needed here, and the error may hold paths: it is in the log only.
         raise NotReady("The model could not be loaded; see the server's log.", code="load_failed")

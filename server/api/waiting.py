@@ -14,7 +14,7 @@ from server.api.events import CallerGone
 from server.auth.guard import check_key
 from server.drain import Stopping
 from server.errors import ApiError, JobFailed, StorageUnavailable
-from server.outage import brief, is_outage
+from server.outage import StorageFault, brief, is_outage
 from server.runtime import Runtime
 from server.storage.records import FAILED, PENDING, VideoRecord
 
@@ -92,7 +92,7 @@ def _told(record: VideoRecord, error: Exception) -> PalimpsestError:
     stays = f"Video {record.id} stays accepted: ask for it at /v1/videos/{record.id}."
     if isinstance(error, Stopping):
         return Stopping(f"The server is stopping. {stays} It is made after the restart.")
-    if isinstance(error, PalimpsestError):
+    if isinstance(error, PalimpsestError) and not isinstance(error, StorageFault):
         return error
     if is_outage(error):
         log.warning("waiting for %s met an outage: %s", record.id, brief(error))

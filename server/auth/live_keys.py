@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from server.auth.keys import Caller, Key, Keyring, secret_of
 from server.auth.keys_file import KeysFile
 from server.errors import NotReady, Unauthorized
+from server.storage.stored_keys import KeysAbsent
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +32,9 @@ KEPT_S = 300.0
 meanwhile is accepted for no longer."""
 
 Stored = Callable[[], Sequence[tuple[Mapping[str, Any], bool]]]
-"""Returns every key in the database, each with True if it was revoked. Any error means that they
-cannot be read now."""
+"""Returns every key in the database, each with True if it was revoked. `KeysAbsent` means that it
+has none, unless it had some before: then they are lost. Any other error means that they cannot be
+read now."""
 
 
 class LiveKeys:
@@ -60,6 +62,7 @@ class LiveKeys:
         self._stored: list[Key] = []
         self._read_at: float | None = None
         self._has_had_key = file is not None
+        self._has_had_stored = False
         self._error: Exception | None = None
         self._declared, self._made = Keyring(), Keyring()
         self._limits: dict[str, Mapping[str, int]] = {}
@@ -118,7 +121,7 @@ class LiveKeys:
             Exception: That of `read`: the database must not be used.
         """
         with self._refreshing:
-            self._take(read())
+            self._take(self._rows(read))
             self._combine()
 
     def refresh(self) -> None:
@@ -130,7 +133,7 @@ class LiveKeys:
         if self._file is not None:
             self._file.refresh()
         try:
-            rows = self._read_stored()
+            rows = self._rows(self._read_stored)
         except Exception as error:
             if str(error) != str(self._error):
                 log.error("%s Those read before stay valid for %d s.", error, KEPT_S)
@@ -139,8 +142,17 @@ class LiveKeys:
             self._take(rows)
         self._combine()
 
+    def _rows(self, read: Stored) -> Sequence[tuple[Mapping[str, Any], bool]]:
+        try:
+            return read()
+        except KeysAbsent:
+            if self._has_had_stored:
+                raise  # no key is ever deleted, so these were lost with the database
+            return []
+
     def _take(self, rows: Sequence[tuple[Mapping[str, Any], bool]]) -> None:
         self._error = None
+        self._has_had_stored |= bool(rows)
         self._has_had_key |= bool(rows)  # before the next line, which ends that it is not known
         self._read_at = self._clock()
         self._stored = [key for row, revoked in rows if not revoked and (key := _key(row))]

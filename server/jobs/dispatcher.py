@@ -26,6 +26,7 @@ from server.storage.records import (
     JobRecord,
     VideoRecord,
 )
+from server.storage.sqlite_file import DatabaseUnusable
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +131,7 @@ class Dispatcher:
             except Exception as error:
                 if not is_outage(error):
                     log.exception("jobs cannot be started just now")
-                elif not troubled:
+                elif not troubled and not isinstance(error, DatabaseUnusable):  # that is logged
                     log.warning("storage cannot be used, so no job is started: %s", brief(error))
                 troubled = True
             self._wake.wait(pause)

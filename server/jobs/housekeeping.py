@@ -21,6 +21,7 @@ from server.jobs.video import remove_video
 from server.jobs.workflows import Workflows
 from server.outage import brief, is_outage
 from server.storage.records import COMPLETED, FAILED, QUEUED, EncoderRecord, VideoRecord
+from server.storage.sqlite_file import DatabaseUnusable
 from video.engine.ticket import DeadlineExceeded
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class Housekeeping:
     def __init__(self, context: JobContext) -> None:
         self._context = context
         self._leftovers = Leftovers(context)
+        self._waits = False
         self._thread = Thread(target=self._run, name="palimpsest-housekeeping", daemon=True)
 
     def start(self) -> None:
@@ -54,24 +56,31 @@ class Housekeeping:
     def _run(self) -> None:
         while not self._context.stopping.is_set():
             now = time.time()
-            self._try(sweep, self._context, now)
-            self._try(self._sweep_leftovers, now)
-            self._try(Workflows.delete_ended, now - WORKFLOWS_KEPT_S)
+            troubles = [
+                self._try(sweep, self._context, now),
+                self._try(self._sweep_leftovers, now),
+                self._try(Workflows.delete_ended, now - WORKFLOWS_KEPT_S),
+            ]
+            self._waits = any(troubles)
             self._context.stopping.wait(SWEEP_INTERVAL_S)
 
     def _sweep_leftovers(self, now: float) -> None:
         self._leftovers.sweep(now=now)
 
-    def _try(self, part: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+    def _try(self, part: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Do a part of the sweep. Return True if it has to wait for the storage."""
         try:
             part(*args, **kwargs)
         except ServerStopping:
-            return
+            return False
         except Exception as error:
             if is_outage(error):
-                log.warning("housekeeping waits for storage: %s", brief(error))
-            else:
-                log.exception("housekeeping failed; the next sweep tries again")
+                # One line an outage; that of a damaged database is logged already.
+                if not self._waits and not isinstance(error, DatabaseUnusable):
+                    log.warning("housekeeping waits for storage: %s", brief(error))
+                return True
+            log.exception("housekeeping failed; the next sweep tries again")
+        return False
 
 
 def sweep(context: JobContext, now: float) -> None:

@@ -12,10 +12,11 @@ from threading import Lock
 from typing import Any
 
 from sqlalchemy import Connection, create_engine, event
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.orm import Session
 
 from server.storage.alias_rows import AliasRow
+from server.storage.database_health import DatabaseHealth
 from server.storage.deleted_video_rows import DeletedVideoRow
 from server.storage.key_rows import KeyRow, RateRow, UsageRow
 from server.storage.records import EncoderRecord, VideoRecord
@@ -97,6 +98,8 @@ class Database:
         # SQLite lets waiting writers sleep and try again. A lock of our own wakes them at once, and
         # a writer that waits for it holds no connection that a reader could use.
         self._turn = Lock()
+        self.health = DatabaseHealth(self.file, [t.__tablename__ for t in TABLES], self._let_go)
+        """The state of the file while it is used."""
         self.is_locked = False
         """True once a writer did not get the lock in time, until one gets it."""
         with self.file.explained():
@@ -123,6 +126,7 @@ class Database:
 
     def close(self) -> None:
         """Close every connection."""
+        self.health.stop()
         self._engine.dispose()
 
     def scrub(self) -> None:
@@ -147,8 +151,12 @@ class Database:
 
     @contextmanager
     def reading(self) -> Generator[Session]:
-        """Yield a session that sees one state of the database, and must not write."""
-        with Session(self._engine, expire_on_commit=False) as session:
+        """Yield a session that sees one state of the database, and must not write.
+
+        Raises:
+            DatabaseUnusable: The database was damaged or emptied.
+        """
+        with self._told_of_damage(), Session(self._engine, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
@@ -157,7 +165,12 @@ class Database:
 
         Raises:
             DatabaseBusy: Other writers had their turns for longer than `BUSY_TIMEOUT_S`.
+            DatabaseUnusable: The database was damaged or emptied.
         """
+        with self._told_of_damage():
+            yield from self._writing()
+
+    def _writing(self) -> Generator[Session]:
         if not self._turn.acquire(timeout=BUSY_TIMEOUT_S):
             self.is_locked = True
             raise DatabaseBusy(f"the database was busy for {BUSY_TIMEOUT_S} s")
@@ -170,6 +183,23 @@ class Database:
             raise
         finally:
             self._turn.release()
+
+    @contextmanager
+    def _told_of_damage(self) -> Generator[None]:
+        """Refuse the use of a damaged file, and raise the damage that an error comes from."""
+        self.health.require()
+        try:
+            yield
+        except (DBAPIError, sqlite3.Error) as error:
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            damage = self.health.explained(cause) if isinstance(cause, sqlite3.Error) else None
+            if damage is None:
+                raise
+            raise damage from error
+
+    def _let_go(self) -> None:
+        self._admitted = None  # the file may have other keys when it is used again
+        self._engine.dispose()
 
     def _remember_file(self, connection: Any, record: Any) -> None:
         inode = record.info["inode"] = _inode(self._path)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
+import stat
 from collections.abc import Collection, Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from encoders import PalimpsestError
+from server.outage import StorageFault
 
 _AWAY = {
     sqlite3.SQLITE_BUSY,
@@ -34,13 +38,21 @@ _SMALLEST_BYTES = 512
 _COLUMNS = "SELECT name FROM pragma_table_info(?)"
 
 
-class DatabaseUnusable(PalimpsestError):
+class DatabaseUnusable(StorageFault):
     """Error: a database cannot be used until an operator has done something."""
 
     code = "load_failed"
 
 
-class StorageAway(PalimpsestError):
+class DatabaseDamaged(DatabaseUnusable):
+    """Error: the content of the file cannot be used."""
+
+
+class DatabaseUnopenable(DatabaseUnusable):
+    """Error: the process may not open or write the file."""
+
+
+class StorageAway(StorageFault):
     """Error: the storage cannot be used just now: it is full, locked or away. Try again."""
 
     code = "storage_unavailable"
@@ -58,10 +70,14 @@ class SqliteFile:
         self.path = path
         self._remedy = remedy
 
-    def tables(self) -> dict[str, set[str]]:
+    def tables(self, *, in_use: bool = False) -> dict[str, set[str]]:
         """Check that the file can be read and written, and return table → names of its columns.
 
         A file that is absent or empty has no tables.
+
+        Args:
+            in_use: True for a file that a running server has used: it is never created, and its
+                indexes are checked too, which takes longer.
 
         Raises:
             DatabaseUnusable: The file is damaged, no SQLite file, or cannot be opened or written.
@@ -73,9 +89,10 @@ class SqliteFile:
             # SQLite takes a file that is shorter than any database for an empty one.
             if self.path.exists() and 0 < self.path.stat().st_size < _SMALLEST_BYTES:
                 raise self.unusable("is damaged or no SQLite database")
-            with closing(sqlite3.connect(self.path, timeout=_BUSY_TIMEOUT_S)) as connection:
+            with closing(self._connect("rw" if in_use else "rwc")) as connection:
                 connection.isolation_level = None
-                found = connection.execute("PRAGMA quick_check(1)").fetchone()
+                check = "integrity_check" if in_use else "quick_check"
+                found = connection.execute(f"PRAGMA {check}(1)").fetchone()
                 if found != ("ok",):
                     raise self.unusable("is damaged")
                 connection.execute("BEGIN IMMEDIATE")
@@ -89,15 +106,62 @@ class SqliteFile:
                     if not name.startswith("sqlite_")
                 }
 
+    def look(self, wanted: Collection[str]) -> None:
+        """Check that the file of a running server is there, and that its tables can be read.
+
+        This takes less than a millisecond, and finds no damage inside a table.
+
+        Args:
+            wanted: Names of the tables.
+
+        Raises:
+            DatabaseUnusable: The file is damaged, emptied, or lacks a table.
+            StorageAway: It is not there, or cannot be read just now.
+        """
+        self.check_kind()
+        with self.explained(), closing(self._connect("ro")) as connection:
+            names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            there = {name for (name,) in names}
+            for table in wanted:
+                if table not in there:
+                    raise self.unusable(f"is damaged ({table} is missing)")
+                connection.execute(f'SELECT 1 FROM "{table}" LIMIT 1').fetchone()
+
+    def check_kind(self) -> None:
+        """Check that the file of a running server is a file, and not an empty one.
+
+        Raises:
+            DatabaseUnusable: It is none. SQLite would wait for the other end of a pipe for ever.
+            StorageAway: It is not there.
+        """
+        try:
+            found = os.stat(self.path)
+        except OSError as error:
+            raise StorageAway(f"{self.path} is away: {error.strerror}.") from error
+        if not stat.S_ISREG(found.st_mode):
+            raise self.unusable("is not a file")
+        if found.st_size < _SMALLEST_BYTES:
+            raise self.unusable("is damaged or no SQLite database" if found.st_size else "is empty")
+
+    def _connect(self, mode: str) -> sqlite3.Connection:
+        uri = f"file:{quote(str(self.path.absolute()))}?mode={mode}"
+        return sqlite3.connect(uri, uri=True, timeout=_BUSY_TIMEOUT_S)
+
     def value(self, query: str) -> object:
         """Return the first value of a query; None if it has no rows."""
         with self.explained(), closing(sqlite3.connect(self.path)) as connection:
             row = connection.execute(query).fetchone()
         return None if row is None else row[0]
 
-    def unusable(self, fault: str) -> DatabaseUnusable:
+    def damage(self, error: sqlite3.Error) -> DatabaseUnusable | None:
+        """Return the error for a damaged file, if SQLite's error says that it is one."""
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+            return self.unusable(f"is damaged or no SQLite database ({error})")
+        return None
+
+    def unusable(self, fault: str) -> DatabaseDamaged:
         """Return the error for a file whose content cannot be used."""
-        return DatabaseUnusable(f"{self.path} {fault}: {self._remedy}.")
+        return DatabaseDamaged(f"{self.path} {fault}: {self._remedy}.")
 
     @contextmanager
     def explained(self) -> Generator[None]:
@@ -132,7 +196,7 @@ class SqliteFile:
         return self.unusable(f"cannot be used ({cause})")
 
     def _unopenable(self, reason: str) -> DatabaseUnusable:
-        return DatabaseUnusable(
+        return DatabaseUnopenable(
             f"{self.path} cannot be opened for writing ({reason}): give this user the right to "
             "read and write the file and its folder."
         )

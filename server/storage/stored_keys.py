@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from encoders.errors import PalimpsestError
-from server.outage import is_outage
+from server.outage import StorageFault, is_outage
 
 _BUSY_TIMEOUT_S = 0.5
 _COLUMNS = ("id", "sha256", "role", "encoders", "default_encoder", "limits", "expires_at")
 
 
-class KeysUnreadable(PalimpsestError):
+class KeysUnreadable(StorageFault):
     """The database is locked or away, so its keys cannot be read now."""
 
     code = "storage_unavailable"
@@ -33,10 +32,18 @@ class KeysDamaged(KeysUnreadable):
     code = "load_failed"
 
 
+class KeysAbsent(KeysUnreadable):
+    """There is no database: there never was one, or it is away."""
+
+
+class KeyTableAbsent(KeysAbsent):
+    """The database has no table of keys: it never had one, or lost its content."""
+
+    code = "load_failed"
+
+
 def stored_keys(database: Path) -> Sequence[tuple[dict[str, Any], bool]]:
     """Return every key that was ever made, each with True if it was revoked.
-
-    A database that does not exist, or that is older than keys, has none.
 
     A link to a file that is away is no database without keys: the file may come back.
 
@@ -44,11 +51,13 @@ def stored_keys(database: Path) -> Sequence[tuple[dict[str, Any], bool]]:
         database: The database's file.
 
     Raises:
+        KeysAbsent: It does not exist, is empty, or is older than keys (`KeyTableAbsent`): it has
+            none, unless it had some before.
         KeysUnreadable: It is there and cannot be read.
         KeysDamaged: Nor can it be later, as it is.
     """
     if not os.path.lexists(database):
-        return []
+        raise KeysAbsent(f"The keys cannot be read: {database} is away.")
     if not database.is_file():  # SQLite would wait for ever for the other end of a pipe
         raise KeysDamaged(f"The keys cannot be read: {database} is no file, or a link to none.")
     try:
@@ -58,6 +67,8 @@ def stored_keys(database: Path) -> Sequence[tuple[dict[str, Any], bool]]:
             return keys_in(connection)
         finally:
             connection.close()
+    except KeyTableAbsent as error:
+        raise KeyTableAbsent(f"The keys in {database} cannot be read: {error}") from None
     except (sqlite3.Error, OSError, ValueError) as error:
         kind = KeysUnreadable if is_outage(error) else KeysDamaged
         raise kind(f"The keys in {database} cannot be read: {error}") from error
@@ -67,12 +78,13 @@ def keys_in(connection: sqlite3.Connection) -> Sequence[tuple[dict[str, Any], bo
     """Return every key that an open database has, as `stored_keys` does.
 
     Raises:
+        KeyTableAbsent: It has no table of keys.
         sqlite3.Error: They cannot be read.
         ValueError: They are damaged.
     """
     has_table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'keys'"
     if connection.execute(has_table).fetchone() is None:
-        return []
+        raise KeyTableAbsent("the table of keys is missing.")
     query = f"SELECT {', '.join(_COLUMNS)}, revoked_at FROM keys ORDER BY id"
     rows = connection.execute(query).fetchall()
     return [(_entry(row), row[-1] is not None) for row in rows]

@@ -33,12 +33,13 @@ _FIRST: Mapping[str, tuple[str, ...]] = {
 """Columns that every version's tables have had, before there were revisions too."""
 
 
-def check_records(file: SqliteFile, *, has_jobs: bool) -> State:
+def check_records(file: SqliteFile, *, has_jobs: bool, in_use: bool = False) -> State:
     """Check that the file is a database that `upgrade` can bring to this version's tables.
 
     Args:
         file: The database.
         has_jobs: True if DBOS's database beside it holds something.
+        in_use: See `SqliteFile.tables`.
 
     Returns:
         "new" if it has no tables, "earlier" if `upgrade` has to change some, else "current".
@@ -47,7 +48,7 @@ def check_records(file: SqliteFile, *, has_jobs: bool) -> State:
         DatabaseUnusable: It is damaged, another program's, a newer version's, or lost its content.
         StorageAway: It cannot be used just now.
     """
-    tables = file.tables()
+    tables = file.tables(in_use=in_use)
     if not tables:
         if has_jobs:
             raise file.unusable("is absent or empty, although jobs.sqlite beside it is not")

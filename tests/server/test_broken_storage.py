@@ -142,7 +142,9 @@ def test_a_broken_database_that_is_restored_is_opened_without_a_restart(
 def test_a_worker_over_a_broken_database_stays(quick_backbone_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     restore(SCHEMAS[-1], tmp_path / "data")
-    newer(tmp_path / "data" / "records.sqlite")
+    records = tmp_path / "data" / "records.sqlite"
+    sound = records.read_bytes()
+    newer(records)
     server = Server(quick_backbone_dir, tmp_path)
     server.launch()
     try:
@@ -158,7 +160,17 @@ def test_a_worker_over_a_broken_database_stays(quick_backbone_dir: Path, tmp_pat
         assert "load_failed" in _health(server)
         log = server.log.read_text()
         assert log.count("was written by a newer version") == 1
-        assert "Traceback" not in log
+        records.write_bytes(sound)
+        wait_ready(server.client)
+        assert server.client.get("/readyz").status_code == 200
+        records.write_bytes(b"garbage" * 9000)
+        until = time.monotonic() + SERVER_TIMEOUT_S
+        while server.client.get("/readyz").status_code != 503:
+            assert time.monotonic() < until, server.log.read_text()[-4000:]
+            time.sleep(0.05)
+        assert "load_failed" in _health(server)
+        assert_error(server.client.get("/v1/videos"), 503, code="load_failed", says=str(records))
+        assert "Traceback" not in server.log.read_text()
     finally:
         server.stop()
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.faults.broken_databases import run
 from server.auth.keys import hash_key
 from server.auth.live_keys import KEPT_S, LiveKeys
 from server.errors import NotReady, Unauthorized
@@ -151,6 +152,48 @@ def test_a_database_that_cannot_be_read_keeps_everybody_out(tmp_path: Path, cont
     path.unlink()
     server.refresh()
     assert not server.is_keyed
+
+
+@pytest.mark.parametrize("how", ["emptied", "without its table", "another's", "away"])
+def test_keys_that_are_lost_with_the_database_stay_valid_for_a_while(
+    tmp_path: Path, how: str
+) -> None:
+    path, clock = tmp_path / "records.sqlite", Clock()
+    with table(path) as keys:
+        keys.add(row("acme"))
+        keys.add(row("gone"))
+        keys.revoke("gone")
+    server = live(path, clock=clock)
+    sound = path.read_bytes()
+    if how == "emptied":
+        path.write_bytes(b"")
+    elif how == "without its table":
+        run(path, "DROP TABLE keys")
+    else:
+        path.unlink()
+        if how == "another's":
+            run(path, "CREATE TABLE moz_places (id INTEGER)")
+    clock.now += KEPT_S - 1
+    server.refresh()
+    assert server.caller(["Bearer secret-acme"]).id == "acme"
+    with pytest.raises(Unauthorized):
+        server.caller(["Bearer secret-gone"])
+    clock.now += 2
+    server.refresh()
+    with pytest.raises(NotReady) as raised:
+        server.caller(["Bearer secret-acme"])
+    code = "storage_unavailable" if how == "away" else "load_failed"
+    assert raised.value.reported_code == code
+    assert not live(path).is_keyed  # a server that never read keys has none
+    path.write_bytes(sound)
+    server.refresh()
+    assert server.caller(["Bearer secret-acme"]).id == "acme"
+    path.unlink()
+    with table(path):  # a database with a table of keys says that there are none
+        server.refresh()
+    assert server.is_keyed
+    with pytest.raises(Unauthorized):
+        server.caller(["Bearer secret-acme"])
 
 
 def test_a_row_that_is_no_key_is_refused_and_harms_no_other(tmp_path: Path) -> None:
