@@ -51,10 +51,11 @@ def read_settings(**given: object) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "a setting"
+        message = first["msg"].removeprefix("Value error, ").removesuffix(".")
         if name in given:
             option = f"--{name.replace('_', '-')}"
-            raise typer.BadParameter(f"{first['msg']}.", param_hint=option) from error
-        raise CommandFailed(f"{variable(name)} cannot be used: {first['msg']}.") from error
+            raise typer.BadParameter(f"{message}.", param_hint=option) from error
+        raise CommandFailed(f"{variable(name)} cannot be used: {message}.") from error
 
 
 def warn_of_unknown_variables() -> None:

@@ -127,9 +127,11 @@ def _store(*, must_exist: bool) -> EncoderStore:
     if must_exist and not folder.is_dir():
         raise CommandFailed(f"There are no encoders in {folder}: is PALIMPSEST_DATA_DIR right?")
     from encoders.store import EncoderStore
+    from server.storage.owned_names import check_own
     from server.storage.stored_folders import was_made
 
     try:
+        check_own(folder.parent)
         with private():
             return EncoderStore(folder, is_marked=was_made(folder))
     except OSError as error:

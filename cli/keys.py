@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -198,9 +198,11 @@ def _table(data_dir: Path | None, *, create: bool = True) -> Generator[tuple[Set
 
     Raises:
         CommandFailed: There is no database, and `create` is False.
+        ForeignDirectory: The directory is no server's, and not empty.
     """
     from server.storage.database import Database
     from server.storage.key_table import KeyTable
+    from server.storage.owned_names import check_own
     from server.storage.private_files import private
 
     settings = read_settings(**({} if data_dir is None else {"data_dir": data_dir}))
@@ -209,6 +211,8 @@ def _table(data_dir: Path | None, *, create: bool = True) -> Generator[tuple[Set
             f"{settings.data_dir} has no database, so no keys: name the server's directory with "
             "--data-dir, or make a key with `palimpsest keys create`."
         )
+    with suppress(OSError):  # the database says why it cannot be opened
+        check_own(settings.data_dir)
     with private():
         jobs = settings.data_dir / "jobs.sqlite"
         database = Database(settings.database, jobs=jobs, may_upgrade=False)

@@ -17,6 +17,13 @@ def _checked_url(url: str | None) -> str | None:
     return url
 
 
+def given_path(text: str) -> Path:
+    """Return the path that an option names; refuse an empty one, as of an unset variable."""
+    if not text.strip():
+        raise typer.BadParameter("It is empty: name a folder, or leave the option out.")
+    return Path(text)
+
+
 ServerUrl = Annotated[
     str | None,
     typer.Option(
@@ -34,6 +41,7 @@ AsJson = Annotated[
 DataDir = Annotated[
     Path | None,
     typer.Option(
+        parser=given_path,
         metavar="DIRECTORY",
         help="The server's data directory. Left out: PALIMPSEST_DATA_DIR, or `data`.",
     ),

@@ -15,6 +15,7 @@ from cli.configuration import (
     server_environment,
     warn_of_unknown_variables,
 )
+from cli.options import given_path
 
 
 def serve(
@@ -46,7 +47,11 @@ def serve(
     port: Annotated[int | None, typer.Option(help="The port. [default: 3000]")] = None,
     data_dir: Annotated[
         Path | None,
-        typer.Option(metavar="DIRECTORY", help="Where all that is kept lies. [default: data]"),
+        typer.Option(
+            parser=given_path,
+            metavar="DIRECTORY",
+            help="Where all that is kept lies. [default: data]",
+        ),
     ] = None,
 ) -> None:
     """Start the server. It runs until Ctrl-C.

@@ -13,11 +13,10 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
-_DRAFT = re.compile(r"\..+-[0-9a-f]{8}")
-_OBSTORE_DRAFT = re.compile(r".+#\d+")
+_DRAFT = re.compile(r"\.(.+)-[0-9a-f]{8}")
+_OBSTORE_DRAFT = re.compile(r"(.+)#\d+")
 """Names under which obstore wrote before this module did; a killed server may have left some."""
 
 
@@ -47,7 +46,13 @@ def draft_path(path: Path) -> Path:
 
 def is_draft(name: str) -> bool:
     """Return True for the name of a file or folder that was not finished."""
-    return bool(_DRAFT.fullmatch(name) or _OBSTORE_DRAFT.fullmatch(name))
+    return finished_name(name) is not None
+
+
+def finished_name(name: str) -> str | None:
+    """Return the name that an unfinished file or folder was to get; None if this is none."""
+    draft = _DRAFT.fullmatch(name) or _OBSTORE_DRAFT.fullmatch(name)
+    return draft[1] if draft else None
 
 
 def write_synced(path: Path, content: bytes) -> None:
@@ -113,14 +118,6 @@ def sync(path: Path) -> None:
             raise
     finally:
         os.close(descriptor)
-
-
-def drafts(folder: Path) -> Iterator[Path]:
-    """Yield the unfinished files and folders in a folder, at any depth."""
-    for parent, folders, files in os.walk(folder):
-        found = [name for name in (*folders, *files) if is_draft(name)]
-        folders[:] = [name for name in folders if name not in found]
-        yield from (Path(parent, name) for name in found)
 
 
 def is_older(path: Path, time: float) -> bool:

@@ -11,11 +11,20 @@ Ids and names are checked before they are passed to this module (`encoders.check
 from __future__ import annotations
 
 import re
+from pathlib import PurePosixPath
 
+from encoders.atomic_files import finished_name
 from encoders.card import Card
 from encoders.errors import InvalidId
+from encoders.folder_marker import MARKER
 
 _REPORT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_PATH = re.compile(
+    r"encoders/[^/]+/(card\.json|[0-9a-f]{16}/"
+    rf"(overrides\.safetensors|judgement\.json|report/{_REPORT_NAME.pattern}))"
+)
+_ALIAS_PATH = re.compile(r"aliases/[^/]+")
+"""Paths of aliases, which earlier versions kept as blobs."""
 
 
 def card_path(encoder_id: str) -> str:
@@ -50,3 +59,20 @@ def report_path(card: Card, name: str) -> str:
     if not _REPORT_NAME.fullmatch(name) or ".." in name:
         raise InvalidId(f"{name[:80]!r} cannot be the name of a report file.", param="name")
     return f"{folder(card)}/report/{name}"
+
+
+def is_path(path: str) -> bool:
+    """Return True for a path that this module can have returned."""
+    return _PATH.fullmatch(path) is not None
+
+
+def is_draft_path(path: str) -> bool:
+    """Return True for the path of a blob of the store that was not finished."""
+    place = PurePosixPath(path)
+    name = finished_name(place.name)
+    if not name:
+        return False
+    if str(place.parent) == ".":
+        return name == MARKER
+    finished = str(place.with_name(name))
+    return is_path(finished) or _ALIAS_PATH.fullmatch(finished) is not None

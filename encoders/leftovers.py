@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from encoders import layout
 from encoders.blob_store import BlobStore
 
 
@@ -12,6 +13,8 @@ def remove_leftovers(
     blobs: BlobStore, kept: Callable[[str], tuple[str, ...]], older_than: timedelta
 ) -> list[str]:
     """Remove blobs that belong to no encoder, and return their paths.
+
+    Only those that a store can have written: what has another name is left alone.
 
     Args:
         blobs: The store's.
@@ -21,8 +24,10 @@ def remove_leftovers(
     with blobs.alone(wait=False) as alone:
         before = None if alone else datetime.now(UTC) - older_than
         prefixes: dict[str, tuple[str, ...]] = {}
-        leftovers = list(blobs.drafts(""))
+        leftovers = [item for item in blobs.drafts("") if layout.is_draft_path(item.path)]
         for item in blobs.walk("encoders"):
+            if not layout.is_path(item.path):
+                continue
             encoder_id = item.path.split("/")[1]
             if encoder_id not in prefixes:
                 prefixes[encoder_id] = kept(encoder_id)

@@ -26,7 +26,7 @@ from server.loaded import Loaded
 from server.metrics import Metrics, StateCollector
 from server.parent_watchdog import announced_parent, announced_url
 from server.settings import Settings
-from server.storage import private_files
+from server.storage import owned_names, private_files
 from server.storage.alias_table import AliasTable
 from server.storage.data_directory import DataDirectory
 from server.storage.database import Database
@@ -80,8 +80,10 @@ class Runtime:
         says why, and a thread tries again: the server answers, and is not ready.
 
         Raises:
-            DataInUse: Another server uses the data directory.
+            DataInUse, ForeignDirectory: The data directory is another server's, or none's.
         """
+        with suppress(OSError):  # it may be away just now
+            owned_names.check_own(self.settings.data_dir)
         self._umask = os.umask(private_files.UMASK)
         for sentence in unknown_variables(os.environ):
             log.warning(sentence)
@@ -229,7 +231,6 @@ class Runtime:
                     holder = Holder(announced_parent() or os.getpid(), announced_url())
                     self._lock.take(holder, cancelled=self.stopping)
                     self._is_locked = True
-                    private_files.tighten(self.settings.data_dir)
             storage = DataDirectory(self.settings)
             if self._load_thread.ident is None:
                 self._load_thread.start()

@@ -27,6 +27,15 @@ def _separated(value: object) -> object:
     return value.replace(",", " ").split() if isinstance(value, str) else value
 
 
+def _given(value: object) -> object:
+    """Refuse an empty text, which as a path would be the current folder; return other values."""
+    if isinstance(value, str) and not value.strip():
+        raise ValueError("it is empty: give it a value, or do not set it")
+    return value
+
+
+Text = Annotated[str, BeforeValidator(_given)]
+Location = Annotated[Path, BeforeValidator(_given)]
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s,*]+)$")]
 Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_separated)]
 Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_separated)]
@@ -41,28 +50,28 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="PALIMPSEST_", extra="ignore", frozen=True)
 
-    backbone: str = "starter"
+    backbone: Text = "starter"
     """"starter", the built-in model; or a model's directory, its Hugging Face Hub id
     (`owner/name` or `owner/name@revision`) or `bentoml:<tag>`."""
-    twin: str | None = None
+    twin: Text | None = None
     """Image model that shares the backbone's text encoder, in place of the family's usual one;
     "self": the backbone at one frame."""
     twin_difference: Annotated[float, Field(ge=0)] = 0.0
     """Largest allowed distance of the twin's text encoder from the backbone's, relative to the
     norm of the backbone's."""
-    motion_adapter: str | None = None
+    motion_adapter: Text | None = None
     """AnimateDiff's motion adapter for an image model, in place of the usual one."""
     size: Annotated[str, Field(pattern=r"^[1-9]\d{1,3}x[1-9]\d{1,3}$")] | None = None
     """Width and height that the backbone generates, such as `832x480`, in place of its own."""
     allow_pickle: bool = False
     """Allow pickled weights. Otherwise a backbone's weights must be safetensors."""
-    judge: str | None = None
+    judge: Text | None = None
     """Judge of whether a frame shows a concept: the name of an installed judge, the directory of a
     classifier judge, or a CLIP's directory or Hugging Face Hub id. None: the judge in the
     backbone's `judge/`."""
-    data_dir: Path = Path("data")
+    data_dir: Location = Path("data")
     """Directory of all stored data: encoders, videos, the databases."""
-    keys_file: Path | None = None
+    keys_file: Location | None = None
     """JSON file of hashed keys (`server.auth.keys_file`), read again when it changes. Keys can also
     be in the database (`palimpsest keys`). Without any key the server answers on loopback only."""
 
@@ -88,7 +97,7 @@ class Settings(BaseSettings):
     stop_seconds: Annotated[float, Field(gt=0, le=3600)] = 6.0
     """Seconds after these in which steps under way and open requests may end by themselves."""
 
-    device: str = "auto"
+    device: Text = "auto"
     """"auto": a GPU that torch can use (CUDA or ROCm) if there is one, otherwise "cpu"; or a name
     that torch gives a device, such as "cuda:1"."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"

@@ -55,12 +55,15 @@ def setting_error(error: ValidationError) -> str:
 def check_data_dir(data_dir: Path, *, on_wait: Callable[[Holder], None] | None = None) -> None:
     """Check that a server can use this data directory. It is created if it is absent.
 
+    In one that was never a server's, and is not empty, nothing is changed.
+
     Args:
         data_dir: The directory.
         on_wait: Called if another server that is stopping holds it, before it is waited for.
 
     Raises:
         StartRefused: It cannot be created or written.
+        ForeignDirectory: It is another program's, or a person's.
         DataInUse: Another server holds it.
     """
     try:

@@ -105,6 +105,8 @@ def accept(
         raise
     if accepted is not record:
         workspace.discard()
+    elif lost is not None:
+        runtime.jobs.remove(lost)  # its row is gone; its pictures go too
     return accepted
 
 

@@ -12,7 +12,7 @@ from threading import Event
 
 from encoders import EncoderNotFound
 from encoders.atomic_files import write_atomically
-from encoders.folder_marker import MARKER, check_marked
+from encoders.folder_marker import check_marked
 from server.jobs.phase_times import PhaseTimes
 from server.jobs.storage_wait import ServerStopping, StorageWait
 from server.jobs.tracking import JobTracker
@@ -23,6 +23,7 @@ from server.settings import Settings
 from server.storage.alias_table import AliasTable
 from server.storage.deleted_video_table import DeletedVideoTable
 from server.storage.key_limits import Limits
+from server.storage.owned_names import JOB_ID
 from server.storage.record_store import RecordStore
 from server.storage.records import EncoderRecord, JobRecord
 from server.storage.usage_table import UsageTable
@@ -96,7 +97,7 @@ class JobContext:
     def workspace_folders(self) -> list[Path]:
         """Return the folders of all workspaces. Raise OSError if the folder of them is away."""
         check_marked(self.work_dir)
-        return [path for path in self.work_dir.iterdir() if path.name != MARKER]
+        return [path for path in self.work_dir.iterdir() if JOB_ID.fullmatch(path.name)]
 
     def _write_result(self, path: Path, content: bytes) -> None:
         check_marked(self.work_dir)  # or it would be written where the folder is to come back

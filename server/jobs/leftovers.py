@@ -1,7 +1,8 @@
 """Leftovers of killed servers, and records that disagree with what is stored.
 
 Every leftover is told from work that is going on: by a record that is pending, by a lock on the
-store, or for temporary files by their age. So a sweep may run at any time.
+store, or for temporary files by their age. So a sweep may run at any time. What has another name
+than the server gives (`server.storage.owned_names`) is not its own, and stays.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from encoders.atomic_files import drafts, is_older, remove_tree
+from encoders.atomic_files import is_older, remove_tree
 from server.jobs.context import JobContext
+from server.storage.owned_names import leftover_drafts
 from server.storage.records import PENDING, PUBLISHED, EncoderRecord, VideoRecord
 
 if TYPE_CHECKING:
@@ -20,8 +22,6 @@ log = logging.getLogger(__name__)
 
 INTERVAL_S = 600.0
 """Time between two sweeps: one reads the names of all files and all cards."""
-_STORES = ("encoders", "drafts")
-"""Folders that their stores sweep."""
 _DRAFT_AGE_S = 3600.0
 """Age from which a temporary file of this run is a leftover."""
 
@@ -60,13 +60,8 @@ class Leftovers:
             context.files.sweep(lambda: {one.id for one in records.all(VideoRecord)}, before),
         )
         _noted("workspaces", sweep_workspaces(context, now=now, before=before))
-        gone = [
-            path
-            for folder in context.settings.data_dir.iterdir()
-            if folder.is_dir() and folder.name not in _STORES
-            for path in drafts(folder)
-            if is_older(path, before)
-        ]
+        drafts = leftover_drafts(context.settings.data_dir)
+        gone = [path for path in drafts if is_older(path, before)]
         for path in gone:
             remove_tree(path)
         _noted("temporary files", [path.name for path in gone])

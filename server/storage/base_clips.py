@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from encoders.atomic_files import write_atomically
+from server.storage.owned_names import CLIP_ID
 
 if TYPE_CHECKING:
     from video import GenerationRequest
@@ -73,7 +74,8 @@ class BaseClips:
         self._make_room()
 
     def _make_room(self) -> None:
-        entries = [(path.stat(), path) for path in self._folder.iterdir()]
+        clips = (path for path in self._folder.iterdir() if CLIP_ID.fullmatch(path.name))
+        entries = [(path.stat(), path) for path in clips]
         total = sum(stat.st_size for stat, _ in entries)
         for stat, path in sorted(entries, key=lambda entry: entry[0].st_mtime_ns):
             if total <= self._max_bytes:

@@ -14,6 +14,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from encoders import PalimpsestError
+from server.storage.owned_names import check_own
 
 LOCK_TIMEOUT_S = 10.0
 """Time that a server which is stopping gets to end."""
@@ -82,6 +83,7 @@ class DataLock:
             cancelled: Ends the wait as if the time were over.
 
         Raises:
+            ForeignDirectory: The directory is no server's.
             DataInUse: Another server still holds it.
             OSError: The lock file cannot be written, or its file system has no locks.
         """
@@ -124,6 +126,7 @@ class DataLock:
         on_wait: Callable[[Holder], None] | None,
         cancelled: Event | None,
     ) -> None:
+        check_own(self._data_dir)  # the lock file would make it look like a server's
         began = time.monotonic()
         told = is_stopping = False
         while not self._try():

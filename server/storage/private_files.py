@@ -9,6 +9,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from server.storage.owned_names import owned
+
 log = logging.getLogger(__name__)
 
 UMASK = 0o077
@@ -26,17 +28,15 @@ def private() -> Generator[None]:
 
 
 def tighten(data_dir: Path) -> int:
-    """Take the rights of the group and of others from everything in a data directory.
+    """Take the rights of the group and of others from what the server made in a data directory.
 
-    Earlier versions gave them. Links are left alone, and so is what belongs to another user.
+    Earlier versions gave them. Files with other names than the server's are left alone
+    (`server.storage.owned_names`), and so are links and what belongs to another user.
 
     Returns:
         The number of files and folders that were changed.
     """
-    changed = _tighten(data_dir)
-    for folder, folders, files in os.walk(data_dir):
-        for name in (*folders, *files):
-            changed += _tighten(Path(folder, name))
+    changed = sum(_tighten(path) for path in owned(data_dir))
     if changed:
         log.info("%d files and folders in %s are private from now on", changed, data_dir)
     return changed

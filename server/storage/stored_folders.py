@@ -6,16 +6,13 @@ from pathlib import Path
 
 from encoders.atomic_files import write_atomically
 from encoders.folder_marker import MARKER, is_marked, mark
+from server.storage.owned_names import MADE, MARKED_FOLDERS
 from server.storage.sqlite_file import StorageAway
-
-NAMES = ("videos", "encoders", "drafts", "making")
-MADE = ".folders"
-"""File of the data directory with the names of the folders that were made."""
 
 
 def folders_of(data_dir: Path) -> list[Path]:
     """Return the folders whose content cannot be made again."""
-    return [data_dir / name for name in NAMES]
+    return [data_dir / name for name in MARKED_FOLDERS]
 
 
 def prepare(data_dir: Path) -> None:
@@ -35,8 +32,8 @@ def prepare(data_dir: Path) -> None:
                 f"Mount or restore it. If its content is lost for good, make the folder with an "
                 f"empty file {MARKER} in it."
             )
-    if not made.issuperset(NAMES):
-        write_atomically(data_dir / MADE, "\n".join(NAMES).encode() + b"\n")
+    if not made.issuperset(MARKED_FOLDERS):
+        write_atomically(data_dir / MADE, "\n".join(MARKED_FOLDERS).encode() + b"\n")
 
 
 def was_made(folder: Path) -> bool:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from encoders.atomic_files import is_older, make_folder, remove_tree, sync, write_synced
-from encoders.folder_marker import MARKER, check_marked
+from encoders.folder_marker import check_marked
 from encoders.plain_files import NotAFile, open_plain
+from server.storage.owned_names import DRAFT_ID, UNFINISHED, VIDEO_ID
 from server.storage.whole_media import is_whole
 
 Variant = Literal["video", "thumbnail", "spritesheet"]
@@ -37,9 +38,10 @@ class VideoFiles:
         self._folder = folder
         self._is_marked = is_marked
         self._check_there()
-        self._unfinished = folder / ".unfinished"
-        shutil.rmtree(self._unfinished, ignore_errors=True)  # left by a killed server
+        self._unfinished = folder / UNFINISHED
         make_folder(self._unfinished)
+        for draft in self._drafts():  # left by a killed server
+            remove_tree(draft)
 
     def path(self, video_id: str, variant: Variant) -> Path:
         """Return the path of a variant, which may not exist."""
@@ -106,6 +108,8 @@ class VideoFiles:
     def sweep(self, recorded: Callable[[], Collection[str]], older_than: float) -> list[str]:
         """Remove the files of videos that have no record, and unfinished ones; return their names.
 
+        What has another name than the server gives is left alone.
+
         Args:
             recorded: Returns the ids of all videos. It is called once the folders are listed: a
                 video is recorded before its files are written, so none is removed too early.
@@ -115,15 +119,18 @@ class VideoFiles:
         found = self._folders()
         kept = recorded()
         gone = [path for path in found if path.name not in kept]
-        gone += [path for path in self._unfinished.iterdir() if is_older(path, older_than)]
+        gone += [path for path in self._drafts() if is_older(path, older_than)]
         for path in gone:
             remove_tree(path)
         return [path.name for path in gone]
 
     def _folders(self) -> list[Path]:
         """Return the folders of all videos."""
-        others = (self._unfinished.name, MARKER)
-        return [path for path in self._folder.iterdir() if path.name not in others]
+        return [path for path in self._folder.iterdir() if VIDEO_ID.fullmatch(path.name)]
+
+    def _drafts(self) -> list[Path]:
+        """Return what was not finished, or is being written."""
+        return [path for path in self._unfinished.iterdir() if DRAFT_ID.fullmatch(path.name)]
 
     def _check_there(self) -> None:
         if self._is_marked:

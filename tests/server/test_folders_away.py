@@ -21,9 +21,9 @@ from server.jobs.workspace import Workspace
 from server.outage import is_outage
 from server.settings import Settings
 from server.storage.data_directory import DataDirectory
+from server.storage.owned_names import MARKED_FOLDERS
 from server.storage.records import EncoderRecord
 from server.storage.sqlite_file import StorageAway
-from server.storage.stored_folders import NAMES
 from server.storage.video_files import VideoFiles
 from tests.server.conftest import MakeClient
 from tests.server.help import Client, assert_error, device_held, wait_for
@@ -145,16 +145,16 @@ def test_an_encoder_job_waits(
 
 
 def test_markers_stay_whatever_is_swept(client: Client, data: Path) -> None:
-    for name in NAMES:
+    for name in MARKED_FOLDERS:
         os.utime(data / name / MARKER, (0, 0))
     Leftovers(client.runtime.jobs.context).sweep(time.time())
-    assert [name for name in NAMES if is_marked(data / name)] == list(NAMES)
+    assert [name for name in MARKED_FOLDERS if is_marked(data / name)] == list(MARKED_FOLDERS)
     assert MARKER not in client.runtime.files.ids()
-    assert {(data / name / MARKER).stat().st_mode & 0o777 for name in NAMES} == {0o600}
+    assert {(data / name / MARKER).stat().st_mode & 0o777 for name in MARKED_FOLDERS} == {0o600}
 
 
 @HOW
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MARKED_FOLDERS)
 def test_a_server_does_not_open_without_a_folder_that_it_had(
     name: str, how: str, tmp_path: Path
 ) -> None:

@@ -150,6 +150,7 @@ def old(path: Path, content: bytes = b"left") -> Path:
 
 
 def test_leftovers_go_and_nothing_else_does(client: Client, data: Path) -> None:
+    gone = f"video_{0:032}"
     done = client.post("/v1/videos", json=QUICK).json()["id"]
     assert wait_for(client, f"/v1/videos/{done}")["status"] == "completed"
     card = publish(client.runtime, "stays", report={"a.png": b"a"})
@@ -165,13 +166,15 @@ def test_leftovers_go_and_nothing_else_does(client: Client, data: Path) -> None:
             old(data / "encoders/encoders/half/0123456789abcdef/overrides.safetensors"),
             old(data / "drafts/encoders/ended/card.json"),
             old(data / "drafts/encoders/ended/0123456789abcdef/overrides.safetensors"),
-            old(data / "videos/video_gone/video.mp4"),
-            old(data / "videos/.unfinished/0123/video.mp4"),
-            old(data / "making/encoder_gone/images-0.npy"),
+            old(data / "videos" / gone / "video.mp4"),
+            old(data / "videos/.unfinished" / ("0" * 32) / "video.mp4"),
+            old(data / "making" / f"encoder_{0:032}" / "images-0.npy"),
             old(data / "making" / record.job_id / ".losses.json-0123abcd"),
-            old(data / "base-clips/.0123-0123abcd"),
+            old(data / f"base-clips/.{0:064}-0123abcd"),
         ]
-        young = data / "making/encoder_soon/images-0.npy"  # its job is accepted in a moment
+        young = (
+            data / "making" / f"encoder_{1:032}" / "images-0.npy"
+        )  # its job is accepted in a moment
         young.parent.mkdir()
         young.write_bytes(b"images")
         own = old(data / "making" / record.job_id / "images-0.npy")
@@ -179,7 +182,7 @@ def test_leftovers_go_and_nothing_else_does(client: Client, data: Path) -> None:
         old(data / "drafts/encoders/making/card.json", b"{")
         sweep(client)
         assert [path for path in left if path.exists()] == []
-        assert not (data / "videos/video_gone").exists()
+        assert not (data / "videos" / gone).exists()
         assert young.exists()
         assert own.exists()
         assert staged.exists()

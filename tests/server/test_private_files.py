@@ -14,6 +14,8 @@ import pytest
 from server.storage import private_files
 from tests.server.help import ROOT, Server, wait_for
 
+VIDEO = f"video_{0:032}"
+
 
 def open_to_others(folder: Path) -> list[str]:
     """Return what is in a folder, with the folder itself, that others than its user can use."""
@@ -38,8 +40,8 @@ def test_older_data_is_closed_and_links_are_left_alone(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.write_text("mine")
     data = tmp_path / "data"
-    (data / "videos" / "video_1").mkdir(parents=True)
-    for name in ("records.sqlite", "records.sqlite-wal", "videos/video_1/video.mp4"):
+    (data / "videos" / VIDEO).mkdir(parents=True)
+    for name in ("records.sqlite", "records.sqlite-wal", f"videos/{VIDEO}/video.mp4"):
         (data / name).write_bytes(b"x")
     (data / "link").symlink_to(outside)
     (data / "server.lock").write_text("")
@@ -48,13 +50,14 @@ def test_older_data_is_closed_and_links_are_left_alone(tmp_path: Path) -> None:
     assert open_to_others(data) == []
     assert stat.S_IMODE(outside.stat().st_mode) == 0o644
     assert private_files.tighten(data) == 0
-    assert os.access(data / "videos" / "video_1" / "video.mp4", os.R_OK | os.W_OK)
+    assert os.access(data / "videos" / VIDEO / "video.mp4", os.R_OK | os.W_OK)
 
 
 @pytest.mark.usefixtures("umask_022")
 def test_everything_a_server_stores_is_private(quick_backbone_dir: Path, tmp_path: Path) -> None:
-    old = tmp_path / "data" / "videos" / "old"
+    old = tmp_path / "data" / "videos" / VIDEO
     old.mkdir(parents=True)
+    (tmp_path / "data" / "records.sqlite").touch()  # else it would be no server's
     (old / "video.mp4").write_bytes(b"x")
     server = Server(quick_backbone_dir, tmp_path, max_probes=1, judged_videos=1, min_base_rate=0)
     try:
