@@ -63,8 +63,10 @@ def test_the_setting_has_priority_over_the_models_own_judge(
     monkeypatch.setenv("PALIMPSEST_DATA_DIR", str(tmp_path))
     stored_folders.prepare(tmp_path)
     judges: list[Judge | None] = []
-    for source in ("", str(tiny_clip_dir)):
-        monkeypatch.setenv("PALIMPSEST_JUDGE", source)
+    monkeypatch.delenv("PALIMPSEST_JUDGE", raising=False)
+    for source in (None, str(tiny_clip_dir)):
+        if source is not None:
+            monkeypatch.setenv("PALIMPSEST_JUDGE", source)
         loaded = load(Settings(), Observer())
         loaded.engine.stop()
         judges.append(loaded.judge)

@@ -104,6 +104,7 @@ def test_a_killed_worker_is_restarted_and_continues(
         assert_all_done(server, videos)
 
 
+@pytest.mark.slow
 def test_a_stopped_server_leaves_its_jobs_to_the_next_start(
     quick_backbone_dir: Path, tmp_path: Path
 ) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -49,13 +47,16 @@ def test_a_waiting_request_that_gives_up_names_its_video_and_is_not_repeated(
 
     def write_and_lose(video_id: str, contents: Mapping[Variant, bytes]) -> None:
         write(video_id, contents)
-        path = files.path(video_id, "video")
-        path.unlink()
-        os.mknod(path, stat.S_IFSOCK | 0o600)  # a socket cannot be opened: ENXIO
+        folder.rename(away)  # as if its disk were unmounted
         made.append(video_id)
 
+    folder = client.runtime.settings.data_dir / "videos"
+    away = folder.with_name("videos-away")
     monkeypatch.setattr(files, "write", write_and_lose)
-    answer = client.post("/v1/videos/sync", json=QUICK)
+    try:
+        answer = client.post("/v1/videos/sync", json=QUICK)
+    finally:
+        away.rename(folder)
     [video] = made
     assert_error(answer, 503, code="storage_unavailable", says=f"/v1/videos/{video}")
     assert answer.headers["x-video-id"] == video
