@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import threading
 import time
@@ -89,6 +90,15 @@ def test_a_closed_connection_cancels_the_video(client: Client) -> None:
     until(lambda: client.runtime.loaded.engine.stats().in_flight == 0, "it is still being made")
 
 
+@pytest.fixture
+def no_collection() -> Generator[None]:
+    """Pause garbage collection: in a process of two thousand tests a full one takes a second."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collection")
 def test_videos_abandoned_in_an_outage_hold_up_nobody_and_are_removed_after_it(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
