@@ -17,13 +17,28 @@ QUICK = {"prompt": "pogo in a meadow", "steps": 8, "frames": 4, "seed": 1}
 
 
 def follow(
-    client: Client | httpx.Client, path: str, key: str | None = None
+    client: Client | httpx.Client,
+    path: str,
+    key: str | None = None,
+    *,
+    heard: threading.Event | None = None,
 ) -> list[tuple[str, Any]]:
-    """Return names and data of all events until the server ends the stream."""
+    """Return names and data of all events until the server ends the stream.
+
+    Args:
+        client: Who follows.
+        path: The stream's.
+        key: The key to send; the client's own if None.
+        heard: Set when the first event has arrived.
+    """
     with client.stream("GET", path, headers=bearer(key)) as answer:
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith("text/event-stream")
-        text = "".join(answer.iter_text())
+        text = ""
+        for piece in answer.iter_text():
+            text += piece
+            if heard is not None:
+                heard.set()
     found: list[tuple[str, Any]] = []
     for block in text.strip().split("\n\n"):
         lines = dict(line.split(": ", 1) for line in block.splitlines() if line[0] != ":")

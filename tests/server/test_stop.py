@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -69,12 +70,16 @@ def test_a_stop_answers_reads_ends_waits_and_is_no_failure(server: Server) -> No
     until_begun(server)
     log_before = server.log.stat().st_size
     with ThreadPoolExecutor() as pool:
+        heard = [threading.Event(), threading.Event()]
         followers = [
-            pool.submit(follow_over_http, server, path)
-            for path in (f"/v1/videos/{video}/events", "/v1/encoders/no-pogo/events")
+            pool.submit(follow_over_http, server, path, event)
+            for path, event in zip(
+                (f"/v1/videos/{video}/events", "/v1/encoders/no-pogo/events"), heard, strict=True
+            )
         ]
         waiting = pool.submit(httpx.post, f"{server.url}/v1/videos/sync", json=LONG, timeout=60)
         until_listed(server, 2)
+        assert all(event.wait(SERVER_TIMEOUT_S) for event in heard)
         processes = [parent := server.parent, *server.workers()]
         told = time.monotonic()
         parent.terminate()
@@ -147,10 +152,10 @@ def until_listed(server: Server, count: int) -> None:
     until(lambda: len(server.client.get("/v1/videos").json()["data"]) == count)
 
 
-def follow_over_http(server: Server, path: str) -> list[tuple[str, Any]]:
+def follow_over_http(server: Server, path: str, heard: threading.Event) -> list[tuple[str, Any]]:
     """Return names and data of all events until the server ends the stream."""
     with httpx.Client(base_url=server.url, timeout=60) as client:
-        return follow(client, path)
+        return follow(client, path, heard=heard)
 
 
 def assert_drains(server: Server, video: str) -> None:
