@@ -48,14 +48,16 @@ class BoundedHttpProtocol(H11Protocol):
     @property
     def stage(self) -> Stage:
         """The stage that the connection is in."""
+        if self._wire.has_unsent:
+            return Stage.SLOW if self._wire.is_slow else Stage.ANSWERING
         if self.transport.is_closing():
-            return Stage.SLOW if self._wire.is_slow else Stage.CLOSING
+            return Stage.CLOSING
         request = self._request
         if request is None or request.response_complete:
             return Stage.WAITING
         if request.more_body and not request.response_started:
             return Stage.READING
-        return Stage.SLOW if self._wire.is_slow else Stage.ANSWERING
+        return Stage.ANSWERING
 
     def check(self, now: float) -> None:
         """Close the connection if its time is over."""
@@ -99,9 +101,10 @@ class BoundedHttpProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what the client sent, in pieces that limit what is parsed as headers."""
-        if self.stage is Stage.WAITING and not self._has_head_bytes:
+        request = self._request
+        if not self._has_head_bytes and (request is None or request.response_complete):
             self._has_head_bytes = True
-            if self._request is not None:  # the first request's time runs from the connection
+            if request is not None:  # the first request's time runs from the connection
                 self.since = self.loop.time()
         for start in range(0, len(data), HEAD_BYTES):
             if self.transport.is_closing():
@@ -218,6 +221,11 @@ class Wire:
         self._transport.abort()
 
     @property
+    def has_unsent(self) -> bool:
+        """True if the system has not taken all of the answer yet."""
+        return bool(self._transport.get_write_buffer_size())
+
+    @property
     def is_stalled(self) -> bool:
         """True if the client takes so little of what there is that it is given up."""
         return self._least.is_behind
@@ -240,7 +248,7 @@ class Wire:
 
     def end(self) -> None:
         """End a closing connection, unless the client is still taking the answer."""
-        if not self._transport.get_write_buffer_size() or self.is_stalled:
+        if not self.has_unsent or self.is_stalled:
             self._transport.abort()
 
     def _unacknowledged(self) -> int:

@@ -18,15 +18,16 @@ GRACE_S = 0.5
 class Stage(IntEnum):
     """The stages of a connection, in the order in which it gives way to a new one."""
 
-    WAITING = 0
+    CLOSING = 0
+    """The client has its answer, and still sends a body that was refused."""
+    WAITING = 1
     """No request, or the headers of one are not complete."""
-    READING = 1
+    READING = 2
     """The body is not complete."""
-    SLOW = 2
+    SLOW = 3
     """The client takes the answer slowly."""
-    ANSWERING = 3
+    ANSWERING = 4
     """The server has the request: such a connection is never closed for another one."""
-    CLOSING = 4
 
 
 class Staged(Protocol):
@@ -76,7 +77,7 @@ class ByStage(Generic[T]):
         """
         old = self._clock() - GRACE_S
         for latest in (old, float("inf")):
-            for stage in (Stage.WAITING, Stage.READING, Stage.SLOW):
+            for stage in (Stage.CLOSING, Stage.WAITING, Stage.READING, Stage.SLOW):
                 for one, since in tuple(self._in[stage].items()):
                     if since > latest:
                         break

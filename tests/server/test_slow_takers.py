@@ -16,7 +16,7 @@ from server.http.connections import ConnectionLimits, Connections
 from server.http.pace import Pace
 from server.http.stages import Stage
 from tests.server.help import SERVER_TIMEOUT_S
-from tests.server.test_connections import Served, answer_of, read_to, serving
+from tests.server.raw_connections import Served, answer_of, read_to, serving
 
 BIG = b"GET /v1/big HTTP/1.1\r\nHost: localhost\r\n\r\n"
 QUIET = b"GET /v1/quiet HTTP/1.1\r\nHost: localhost\r\n\r\n"

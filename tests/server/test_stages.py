@@ -31,7 +31,7 @@ class Open:
         self.is_ended = True
 
 
-@pytest.mark.parametrize("stage", [Stage.WAITING, Stage.READING, Stage.SLOW])
+@pytest.mark.parametrize("stage", [Stage.CLOSING, Stage.WAITING, Stage.READING, Stage.SLOW])
 @pytest.mark.parametrize("others", [Stage.WAITING, Stage.READING, Stage.ANSWERING])
 def test_a_flood_of_a_thousand_looks_at_few(stage: Stage, others: Stage) -> None:
     async def flood() -> None:
@@ -66,6 +66,15 @@ def test_what_came_a_moment_ago_gives_way_last() -> None:
     assert list(stages.giving_way()) == [old, waiting, old, new]
     now += GRACE_S + 0.1
     assert next(stages.giving_way()) is waiting
+
+
+def test_what_is_answered_already_gives_way_first() -> None:
+    stages = ByStage[Open]()
+    everything = [Open(stage) for stage in reversed(Stage)]
+    for one in everything:
+        stages.note(one)
+    given = [one.now for one in stages.giving_way()]
+    assert given == [Stage.CLOSING, Stage.WAITING, Stage.READING, Stage.SLOW]
 
 
 def test_what_came_to_a_later_stage_gives_way_later() -> None:
