@@ -5,15 +5,18 @@ No request is ever served with the base instead.
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import pytest
+import torch
 
-from encoders import Encoder, EncoderInvalid, EncoderNotFound, EncoderRef
+from encoders import Encoder, EncoderInvalid, EncoderNotFound, EncoderRef, PalimpsestError
 from encoders.residency import Residency
 from encoders.store import EncoderStore
 from tests.video.help import WAIT, assert_same, make_engine, publish, request, wait_until
@@ -216,3 +219,41 @@ def test_a_file_damaged_on_disk_fails_its_own_requests_only(
     for ticket, expected in zip(tickets[1:], alone[1:], strict=True):
         assert_same(ticket.result(WAIT), expected)
     engine.stop(WAIT)
+
+
+@pytest.mark.parametrize("end", ["completed", "cancelled", "late", "refused", "deleted"])
+def test_a_request_that_has_ended_holds_no_tensor(
+    store: EncoderStore, backbone: Backbone, end: str
+) -> None:
+    """An evicted encoder's memory is free at once, not when Python looks for circles."""
+    engine = Engine(
+        lambda: backbone, lambda loaded: Residency(loaded.text_encoder, store, 1, loaded.device)
+    )
+    engine.start()
+    encoder = publish(store, backbone, f"held-{end}", 11)
+    if end == "deleted":
+        store.delete(encoder.id)
+    late = perf_counter() + 0.01 if end == "late" else None
+    asked = request(seed=1, steps=10_000 if end == "refused" else 6, encoder=encoder, deadline=late)
+    engine.submit(request(seed=1, steps=2)).result(WAIT)  # whatever is made once is made
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            ticket = engine.submit(asked)
+            if end == "cancelled":
+                wait_until(lambda ticket=ticket: ticket.progress > 0)
+                ticket.cancel()
+            with suppress(PalimpsestError):
+                ticket.result(WAIT)
+            assert ticket.state == {"completed": end, "cancelled": end}.get(end, "failed")
+            del ticket
+        engine.submit(request(seed=1, steps=2)).result(WAIT)  # the loop has left the others
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        assert not [one for one in gc.garbage if isinstance(one, torch.Tensor)]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+        engine.stop(WAIT)

@@ -85,7 +85,7 @@ class GenerationTask:
     def tick(self, runner: ModelRunner) -> bool:
         if self._lease is None:
             self._lease = runner.hold(self._request)
-            self._lease.add_done_callback(lambda _: self._wake())
+            self._lease.add_done_callback(waking(self._wake))
         elif self._state is None:
             self._state = runner.begin(self._request, self._lease)
             if not runner.backbone.is_native:
@@ -96,7 +96,7 @@ class GenerationTask:
             step_batch([self], runner)
         elif self._frames is None:
             self._frames = runner.decode_beside(self.owner, self._state)
-            self._frames.add_done_callback(lambda _: self._wake())
+            self._frames.add_done_callback(waking(self._wake))
         else:
             frames = self._frames.result()
             self.result = runner.decode(self._state) if frames is None else frames
@@ -108,8 +108,9 @@ class GenerationTask:
             if state is not None:
                 state.close()
         finally:
-            if self._lease is not None:
-                release(self._lease)
+            lease, self._lease = self._lease, None
+            if lease is not None:
+                release(lease)
 
     @property
     def state(self) -> GenerationState:
@@ -121,6 +122,15 @@ class GenerationTask:
     def report_step(self) -> None:
         """Tell the ticket that a step was taken. Decoding counts as one step more."""
         self.ticket.advance(self.state.steps_done / (self.state.steps + 1))
+
+
+def waking(wake: Callable[[], None]) -> Callable[[object], None]:
+    """Return a callback of a future that calls `wake`.
+
+    A future keeps its callbacks for ever. One that knew the task, which knows the future, would be
+    a circle: the encoder would stay in memory after its eviction, until Python looks for circles.
+    """
+    return lambda _: wake()
 
 
 def step_batch(batch: Sequence[GenerationTask], runner: ModelRunner) -> None:

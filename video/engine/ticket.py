@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from threading import Event
 from time import perf_counter
+from traceback import clear_frames
 from typing import Generic, Literal, TypeVar
 
 from encoders import PalimpsestError
@@ -138,7 +139,11 @@ class Ticket(Generic[T]):
         self._notify()
 
     def fail(self, error: BaseException) -> None:
-        """Record the error that ended the work."""
+        """Record the error that ended the work.
+
+        Its traceback keeps its lines, but not what the functions had in hand: the work's tensors.
+        """
+        clear_frames(error.__traceback__)
         self._state = "cancelled" if isinstance(error, Cancelled) else "failed"
         self._ended = perf_counter()
         self._future.set_exception(error)
