@@ -52,9 +52,13 @@ def test_a_thousand_cards_are_listed_in_little_time(
         folder.mkdir(parents=True)
         (folder / "card.json").write_text(text.replace('"first"', f'"n{number}"'))
     assert len(store.cards()) == COUNT
-    costs: list[float] = []
-    for _ in range(5):
+
+    def seconds(listed: EncoderStore) -> float:
         began = time.process_time()
-        assert len(store.cards()) == COUNT
-        costs.append(time.process_time() - began)
-    assert min(costs) < 0.05, costs
+        assert len(listed.cards()) == COUNT
+        return time.process_time() - began
+
+    # In turn: what else the machine does slows both.
+    pairs = [(seconds(store), seconds(EncoderStore(tmp_path))) for _ in range(5)]
+    known, read = (min(costs) for costs in zip(*pairs, strict=True))
+    assert known < read / 4, pairs
