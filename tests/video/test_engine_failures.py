@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -12,7 +13,7 @@ from encoders.residency import Residency
 from encoders.store import EncoderStore
 from tests.video.help import WAIT, Flaky, Gate, assert_same, make_engine, request, wait_until, watch
 from video import Engine
-from video.engine.ticket import Cancelled, EngineStopped, OutOfMemory
+from video.engine.ticket import Cancelled, EngineStopped, OutOfMemory, Ticket
 from video.generation_request import RequestInvalid
 from video.models.backbone import Backbone
 
@@ -179,3 +180,31 @@ def test_models_that_cannot_be_loaded_fail_everything_with_the_reason(store: Enc
     assert not engine.ready
     with pytest.raises(EngineStopped):
         engine.submit(request())
+
+
+@pytest.mark.parametrize("is_own_cause", [False, True])
+def test_an_error_keeps_no_object_of_the_work_nor_do_its_causes(is_own_cause: bool) -> None:
+    class Held:
+        pass
+
+    alive: list[weakref.ref[Held]] = []
+
+    def work() -> None:
+        held = Held()
+        alive.append(weakref.ref(held))
+        raise RuntimeError("no room")
+
+    def retried() -> None:
+        try:
+            work()
+        except RuntimeError as error:
+            raise (error if is_own_cause else ValueError("asked for too much")) from error
+
+    ticket = Ticket[None]()
+    try:
+        retried()
+    except Exception as error:
+        ticket.fail(error)
+    assert alive[0]() is None
+    with pytest.raises((RuntimeError, ValueError)):
+        ticket.result()

@@ -141,9 +141,11 @@ class Ticket(Generic[T]):
     def fail(self, error: BaseException) -> None:
         """Record the error that ended the work.
 
-        Its traceback keeps its lines, but not what the functions had in hand: the work's tensors.
+        Its traceback, and those of its causes, keep their lines, but not what the functions had in
+        hand: the work's tensors.
         """
-        clear_frames(error.__traceback__)
+        for each in _with_causes(error):
+            clear_frames(each.__traceback__)
         self._state = "cancelled" if isinstance(error, Cancelled) else "failed"
         self._ended = perf_counter()
         self._future.set_exception(error)
@@ -155,3 +157,13 @@ class Ticket(Generic[T]):
                 callback()
             except Exception:  # the listener's failure, not the work's
                 log.exception("A progress callback failed; its work continues.")
+
+
+def _with_causes(error: BaseException) -> list[BaseException]:
+    """Return the error, its cause, that one's cause and so on; an error can be its own cause."""
+    found: list[BaseException] = []
+    each: BaseException | None = error
+    while each is not None and each not in found:
+        found.append(each)
+        each = each.__cause__ or each.__context__
+    return found
