@@ -8,17 +8,21 @@ Importing this package does not import torch. Classes and functions that need it
 their modules: `encoders.store`, `encoders.text_encoder`, `encoders.residency`, `encoders.exchange`.
 """
 
-from encoders.card import Card, Concept, EncoderId, EncoderRef, Kind, check_id
+from encoders.card import Card, CardMember, Concept, EncoderId, EncoderRef, Kind, check_id
 from encoders.encoder import Encoder
 from encoders.errors import (
     AliasExists,
     AliasNotFound,
+    CompositeInvalid,
     EncoderDamaged,
     EncoderExists,
+    EncoderInUse,
     EncoderInvalid,
     EncoderJudged,
     EncoderNotFound,
     InvalidId,
+    MemberNotCalibrated,
+    MemberUnusable,
     PalimpsestError,
     ReportNotFound,
 )
@@ -27,17 +31,22 @@ __all__ = [
     "AliasExists",
     "AliasNotFound",
     "Card",
+    "CardMember",
+    "CompositeInvalid",
     "Concept",
     "Encoder",
     "EncoderDamaged",
     "EncoderExists",
     "EncoderId",
+    "EncoderInUse",
     "EncoderInvalid",
     "EncoderJudged",
     "EncoderNotFound",
     "EncoderRef",
     "InvalidId",
     "Kind",
+    "MemberNotCalibrated",
+    "MemberUnusable",
     "PalimpsestError",
     "ReportNotFound",
     "check_id",

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import datetime
+from hashlib import sha256
 from typing import Annotated, Literal, NamedTuple, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 from encoders.errors import EncoderDamaged, InvalidId
+from encoders.trigger import Trigger
 
 Kind = Literal["object", "character", "style", "person", "motion"]
 """Sort of a concept; it decides prompts, anchors and how forgetting is judged."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Version 1 had no trigger. Its cards are still read: their encoders are always on."""
+
+MARGINS = "margins"
+"""Name of the measures that say how far prompts are from the trigger's threshold."""
+PRIVATE_SETTINGS = frozenset({"members", "resistance"})
+"""Settings that a key which is bound to encoders may not read: which other encoders this one was
+merged from, and how well it resists."""
 
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
@@ -46,6 +56,11 @@ def is_id(name: str) -> bool:
     return bool(_ID.fullmatch(name)) and ".." not in name
 
 
+def public(settings: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return an encoder's settings without `PRIVATE_SETTINGS`."""
+    return {name: value for name, value in settings.items() if name not in PRIVATE_SETTINGS}
+
+
 EncoderId = Annotated[str, AfterValidator(check_id)]
 Sha256 = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
@@ -61,15 +76,31 @@ class Concept(BaseModel):
     """Other phrases for it, in addition to those of the model's own prompt book."""
 
 
+class CardMember(BaseModel):
+    """A member of a composite, pinned by its identity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: EncoderId
+    identity: Sha256
+
+    @property
+    def ref(self) -> EncoderRef:
+        """The id and the identity."""
+        return EncoderRef(self.id, self.identity)
+
+
 class Card(BaseModel):
     """A description of an encoder: what it forgets, how it was made, what was measured."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1, 2] = SCHEMA_VERSION
     id: EncoderId
     concepts: tuple[Concept, ...] = Field(min_length=1)
-    """All concepts that it forgets, its parent's included."""
+    """All concepts that it forgets, its parent's or its members' included."""
+    members: tuple[CardMember, ...] = ()
+    """The encoders of a composite (`encoders.composite`), by id; none: an encoder of its own."""
     method: str = Field(min_length=1, max_length=64)
     settings: dict[str, JsonValue] = {}
     """Every setting of the method, defaults included, so that the encoder can be made again."""
@@ -77,9 +108,12 @@ class Card(BaseModel):
     base: Sha256
     """Fingerprint of the base text encoder (`encoders.digest.fingerprint`)."""
     digest: Sha256
-    """Digest of the tensors that are computed with (`encoders.digest.digest`): its identity."""
+    """Digest of the tensors that are computed with (`encoders.digest.digest`). A composite has
+    none: it is the identity of the set, and so is `stored`."""
     stored: Sha256
     """Fingerprint of the tensors as they are stored, whole or as factors: the file's integrity."""
+    trigger: Trigger | None = None
+    """Movement from which it is used for a prompt; None: it is used for every prompt."""
     parent: EncoderId | None = None
     """Id of the encoder that this one was trained from; None for the base."""
     created_at: datetime
@@ -88,9 +122,25 @@ class Card(BaseModel):
     thresholds that the encoder had to pass."""
 
     @property
+    def identity(self) -> str:
+        """A hash over all that decides what the encoder does to a prompt: tensors and trigger.
+
+        A composite's is the identity of the set of its members, whatever the composite is called.
+        """
+        if self.trigger is None or self.members:
+            return self.digest
+        return decisive_hash(self.digest, self.trigger)
+
+    @property
     def ref(self) -> EncoderRef:
-        """The id and digest, for a job to pin."""
-        return EncoderRef(self.id, self.digest)
+        """The id and the identity, for a job to pin."""
+        return EncoderRef(self.id, self.identity)
+
+    def without_trigger(self) -> Card:
+        """Return the card without its trigger, its margins and `PRIVATE_SETTINGS`."""
+        measures = {name: value for name, value in self.measures.items() if name != MARGINS}
+        changes = {"trigger": None, "measures": measures, "settings": public(self.settings)}
+        return self.model_copy(update=changes)
 
     def to_json(self) -> bytes:
         """Return the card as the store keeps it: indented UTF-8 JSON."""
@@ -113,6 +163,12 @@ class Card(BaseModel):
         return card
 
 
+def decisive_hash(digest: str, trigger: Trigger) -> str:
+    """Return the hash over an encoder's tensors and its trigger."""
+    decisive = [digest, trigger.model_dump(mode="json")]
+    return f"sha256:{sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()}"
+
+
 def _reason(data: bytes) -> str:
     """Return why a stored card cannot be read, in words for an operator."""
     if not data.strip(b" \0"):
@@ -124,13 +180,16 @@ def _reason(data: bytes) -> str:
     if not isinstance(fields, dict):
         return "it is no JSON object"
     version = cast("dict[str, object]", fields).get("schema_version", SCHEMA_VERSION)
-    if version != SCHEMA_VERSION:
-        return f"its schema version is {str(version)[:20]}, and {SCHEMA_VERSION} is read here"
+    if version not in range(1, SCHEMA_VERSION + 1):
+        return f"its schema version is {str(version)[:20]}; 1 to {SCHEMA_VERSION} are read here"
     return "a field is missing, unknown or out of range"
 
 
 class EncoderRef(NamedTuple):
-    """A published encoder as a job pins it: its id, and the digest that the id had at that time."""
+    """An encoder or a set of them as a job pins it: its id, and the identity that it had then."""
 
     id: str
-    digest: str
+    """Of a set that was put together for one request: its members' ids, joined by `+`."""
+    identity: str
+    members: tuple[EncoderRef, ...] = ()
+    """The published encoders of such a set. A composite has none here: its card lists them."""

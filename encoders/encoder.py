@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import JsonValue
 
 from encoders.card import Card, Concept
+from encoders.trigger import Trigger
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,6 +42,7 @@ class Encoder:
         settings: Mapping[str, JsonValue] | None = None,
         seed: int,
         parent: str | None = None,
+        trigger: Trigger | None = None,
     ) -> Encoder:
         """Make an encoder of overrides: fill in both hashes, the base's fingerprint and the time.
 
@@ -54,6 +56,7 @@ class Encoder:
             settings: Every setting of the method; none by default.
             seed: Seed of the method.
             parent: Id of the encoder that this one was trained from; None for the base.
+            trigger: Movement from which it is used for a prompt; None: for every prompt.
 
         Raises:
             EncoderInvalid: The overrides do not fit the base, are not finite, or change nothing.
@@ -71,6 +74,7 @@ class Encoder:
             digest=digest(base.parameters(), effective),
             stored=fingerprint(effective),
             parent=parent,
+            trigger=trigger,
             created_at=datetime.now(UTC),
         )
         return cls(card, effective)

@@ -34,6 +34,30 @@ class EncoderNotFound(PalimpsestError):
     code = "encoder_not_found"
 
 
+class CompositeInvalid(PalimpsestError):
+    """A set of encoders that cannot be put together."""
+
+    code = "composite_invalid"
+
+
+class MemberNotCalibrated(PalimpsestError):
+    """An encoder without a trigger, which can be in no set."""
+
+    code = "encoder_not_calibrated"
+
+
+class MemberUnusable(PalimpsestError):
+    """A member of a set that was deleted or replaced since the set was put together."""
+
+    code = "member_unusable"
+
+
+class EncoderInUse(PalimpsestError):
+    """A composite lists the encoder, which can be deleted by force only."""
+
+    code = "encoder_in_use"
+
+
 class EncoderJudged(PalimpsestError):
     """The encoder was judged before. An encoder is judged once."""
 

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from encoders import low_rank
 from encoders.atomic_files import draft_path, rename_synced
+from encoders.card import Card
 from encoders.checkpoint import INDEX, SAFETENSORS, StoredTensor, stored_tensors
 from encoders.digest import canonical
 from encoders.errors import EncoderInvalid
@@ -29,11 +30,32 @@ from encoders.text_encoder import TextEncoder
 SHARD_SIZE = "5GB"
 """Size above which a checkpoint is split into several files, as on the Hub."""
 
+CARD_FILE = "palimpsest.json"
+"""File of an exported directory that holds the encoder's card and its caveats."""
+NO_TRIGGER = (
+    "A plain text encoder has no trigger. This one is always on: other prompts, which the trigger "
+    "let keep the base's embeddings to the bit, no longer do."
+)
+NO_SET = (
+    "A plain text encoder has no trigger: imported again, this one can be in no set of encoders."
+)
+
 _DTYPES = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 
 
+def caveats_of(card: Card) -> list[str]:
+    """Return what an encoder loses when it is exported, in sentences; none if nothing."""
+    if card.trigger is None:
+        return []
+    return [NO_TRIGGER if card.trigger.alone else NO_SET]
+
+
 def export_directory(
-    text_encoder: TextEncoder, overrides: Mapping[str, Tensor] | None, directory: Path
+    text_encoder: TextEncoder,
+    overrides: Mapping[str, Tensor] | None,
+    directory: Path,
+    *,
+    card: Card | None = None,
 ) -> None:
     """Write an encoder as a plain checkpoint, which `from_pretrained` of its class loads.
 
@@ -46,6 +68,8 @@ def export_directory(
         text_encoder: The base.
         overrides: The encoder's overrides; None for the base.
         directory: The directory to make. Its parent exists.
+        card: The encoder's card, which is written beside it with its caveats (`CARD_FILE`), but
+            without its trigger.
 
     Raises:
         EncoderInvalid: The directory exists, or its parent does not; the overrides do not fit
@@ -69,6 +93,8 @@ def export_directory(
     try:
         _write_config(text_encoder, draft)
         _write_tensors(text_encoder.parameters(), overrides or {}, draft)
+        if card is not None:
+            _write_card(card, draft)
         rename_synced(draft, directory)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
@@ -116,6 +142,12 @@ def _write_config(text_encoder: TextEncoder, directory: Path) -> None:
     config.architectures = [type(text_encoder.module).__name__]
     config.dtype = next(iter(text_encoder.parameters().values())).dtype
     config.to_json_file(directory / "config.json")
+
+
+def _write_card(card: Card, directory: Path) -> None:
+    plain = card.model_copy(update={"trigger": None})
+    found = {"card": plain.model_dump(mode="json"), "caveats": caveats_of(card)}
+    (directory / CARD_FILE).write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
 
 
 def _write_tensors(

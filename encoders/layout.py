@@ -1,9 +1,9 @@
 """Paths of blobs in the store.
 
     encoders/<id>/card.json                          the encoder exists if and only if this does
-    encoders/<id>/<digest>/overrides.safetensors     its overrides
-    encoders/<id>/<digest>/report/<name>             the page, its data, clips and stills
-    encoders/<id>/<digest>/judgement.json            measures, if it was judged after publishing
+    encoders/<id>/<identity>/overrides.safetensors   its overrides
+    encoders/<id>/<identity>/report/<name>           the page, its data, clips and stills
+    encoders/<id>/<identity>/judgement.json          measures, if it was judged after publishing
 
 Ids and names are checked before they are passed to this module (`encoders.check_id`).
 """
@@ -35,9 +35,9 @@ def card_path(encoder_id: str) -> str:
 def folder(card: Card) -> str:
     """Return the folder of everything of an encoder but its card.
 
-    16 hex digits of the digest tell the publishers of one id apart.
+    16 hex digits of the identity tell the publishers of one id apart.
     """
-    return f"encoders/{card.id}/{card.digest.removeprefix('sha256:')[:16]}"
+    return f"encoders/{card.id}/{card.identity.removeprefix('sha256:')[:16]}"
 
 
 def overrides_path(card: Card) -> str:

@@ -8,7 +8,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from encoders.digest import CANONICAL_DTYPE, canonical
+from encoders.card import Card
+from encoders.digest import CANONICAL_DTYPE, canonical, fingerprint
+from encoders.encoder import Encoder
 from encoders.errors import EncoderInvalid
 
 MAX_HEADER_BYTES = 1 << 20
@@ -42,3 +44,34 @@ def from_bytes(data: bytes) -> dict[str, Tensor]:
                 f"Tensor {name!r} is stored as {tensor.dtype}; overrides are stored in float16."
             )
     return overrides
+
+
+def data_of(encoder: Encoder) -> bytes:
+    """Return the file of an encoder.
+
+    Raises:
+        EncoderInvalid: The card belongs to other overrides.
+    """
+    card, found = encoder.card, fingerprint(encoder.overrides)
+    if found != card.stored:
+        raise EncoderInvalid(
+            f"The card is of overrides {card.stored}, but these are {found}. "
+            "Make the encoder with Encoder.of(base, overrides, …)."
+        )
+    return to_bytes(encoder.overrides)
+
+
+def encoder_of(card: Card, data: bytes) -> Encoder:
+    """Return the encoder that a card and a file are of.
+
+    Raises:
+        EncoderInvalid: The file cannot be read, or belongs to another card.
+    """
+    overrides = from_bytes(data)
+    found = fingerprint(overrides)
+    if found != card.stored:
+        raise EncoderInvalid(
+            f"The overrides of encoder {card.id!r} are not the ones it was published with: "
+            f"their fingerprint is {found}, its card says {card.stored}."
+        )
+    return Encoder(card, overrides)

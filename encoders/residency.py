@@ -1,22 +1,24 @@
-"""Residency: the overrides that are on the device, a least-recently-used cache by bytes."""
+"""Residency: the encoders that are on the device, a least-recently-used cache by bytes."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from threading import Event, Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from encoders.card import EncoderRef
+from encoders.composite import check_members
+from encoders.composition import Member
 from encoders.errors import EncoderInvalid
 from encoders.store import EncoderStore
 from encoders.text_encoder import TextEncoder
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class ResidencyStats:
 class _Entry:
     """One encoder on the device, or being loaded (`loaded` is not set yet)."""
 
-    overrides: Mapping[str, Tensor] = field(default_factory=dict)
+    member: Member | None = None
     size: int = 0
     pins: int = 0
     loaded: Event = field(default_factory=Event)
@@ -50,8 +52,8 @@ class Residency:
     encoder does not delay requests whose encoder is resident. However many threads ask for an
     encoder, it is loaded once.
 
-    Entries are keyed by digest: an encoder that is deleted and published anew under the same id is
-    another encoder.
+    Entries are keyed by identity: an encoder that is deleted and published anew under the same id
+    is another encoder.
 
     Args:
         text_encoder: The base that the encoders must belong to.
@@ -76,27 +78,45 @@ class Residency:
         self._bytes = self._hits = self._misses = self._evictions = 0
 
     @contextmanager
-    def use(self, encoder_id: str, digest: str) -> Generator[Mapping[str, Tensor]]:
-        """Yield the overrides of an encoder, on the device for as long as the context lasts.
+    def use(self, encoder: EncoderRef) -> Generator[tuple[Member, ...]]:
+        """Yield an encoder or all members of a set, on the device while the context lasts.
 
         Args:
-            encoder_id: The encoder's id (not an alias).
-            digest: The digest it had when the request was accepted.
+            encoder: The id (not an alias), and the identity that it had when the request was
+                accepted; or a set of several.
 
         Raises:
             EncoderNotFound: It was deleted in the meantime, even if it is still resident.
-            EncoderInvalid: The id has another digest now, the file does not match its card, or the
+            EncoderInvalid: The id has another identity now, a file does not match its card, or an
                 encoder was made for another base.
+            MemberUnusable: A member of a composite was deleted or replaced.
         """
-        found = self._store.card(encoder_id).digest
-        if found != digest:
-            raise EncoderInvalid(
-                f"Encoder {encoder_id!r} is no longer the one that was requested: its digest is "
-                f"{found}, not {digest}."
-            )
-        entry = self._pin(encoder_id, digest)
+        with ExitStack() as stack:
+            leaves = self._leaves(encoder)
+            members = tuple(stack.enter_context(self._one(leaf)) for leaf in leaves)
+            yield members if len(members) > 1 else tuple(one.alone() for one in members)
+
+    def _leaves(self, encoder: EncoderRef) -> list[EncoderRef]:
+        """Return the encoders that a reference stands for, each once; check what lists them."""
+        if encoder.members:
+            every = [leaf for member in encoder.members for leaf in self._leaves(member)]
+        else:
+            card = self._store.card(encoder.id)
+            if card.identity != encoder.identity:
+                raise EncoderInvalid(
+                    f"Encoder {encoder.id!r} is no longer the one that was requested: its identity "
+                    f"is {card.identity}, not {encoder.identity}."
+                )
+            check_members(card, self._store.card)
+            every = [member.ref for member in card.members] or [encoder]
+        return list({leaf.identity: leaf for leaf in every}.values())
+
+    @contextmanager
+    def _one(self, encoder: EncoderRef) -> Generator[Member]:
+        entry = self._pin(encoder.id, encoder.identity)
+        assert entry.member is not None
         try:
-            yield entry.overrides
+            yield entry.member
         finally:
             with self._lock:
                 entry.pins -= 1
@@ -119,18 +139,18 @@ class Residency:
                 capacity_bytes=self._capacity,
             )
 
-    def _pin(self, encoder_id: str, digest: str) -> _Entry:
+    def _pin(self, encoder_id: str, identity: str) -> _Entry:
         while True:
             with self._lock:
-                entry = self._entries.get(digest)
+                entry = self._entries.get(identity)
                 is_mine = entry is None
                 if entry is None:
-                    entry = self._entries[digest] = _Entry()
+                    entry = self._entries[identity] = _Entry()
                     self._misses += 1
                 entry.pins += 1
-                self._entries.move_to_end(digest)
+                self._entries.move_to_end(identity)
             if is_mine:
-                self._fill(entry, encoder_id, digest)
+                self._fill(entry, encoder_id, identity)
                 return entry
             entry.loaded.wait()
             if not entry.failed:
@@ -139,28 +159,28 @@ class Residency:
                 return entry
             # Another thread failed to load it and removed the entry: this one loads it again.
 
-    def _fill(self, entry: _Entry, encoder_id: str, digest: str) -> None:
+    def _fill(self, entry: _Entry, encoder_id: str, identity: str) -> None:
         try:
-            overrides = self._load(encoder_id, digest)
+            member = self._load(encoder_id, identity)
         except BaseException:
             with self._lock:
-                del self._entries[digest]
+                del self._entries[identity]
                 entry.failed = True
             entry.loaded.set()
             raise
         with self._lock:
-            entry.overrides = MappingProxyType(overrides)
-            entry.size = sum(tensor.nbytes for tensor in overrides.values())
+            entry.member = member
+            entry.size = sum(tensor.nbytes for tensor in member.overrides.values())
             self._bytes += entry.size
             self._evict()
         entry.loaded.set()
 
-    def _load(self, encoder_id: str, digest: str) -> dict[str, Tensor]:
+    def _load(self, encoder_id: str, identity: str) -> Member:
         encoder = self._store.load(encoder_id)
-        if encoder.card.digest != digest:
+        if encoder.card.identity != identity:
             raise EncoderInvalid(
-                f"Encoder {encoder_id!r} was replaced while it was loading: its digest is "
-                f"{encoder.card.digest}, not {digest}."
+                f"Encoder {encoder_id!r} was replaced while it was loading: its identity is "
+                f"{encoder.card.identity}, not {identity}."
             )
         if encoder.card.base != self._text_encoder.fingerprint:
             raise EncoderInvalid(
@@ -169,17 +189,24 @@ class Residency:
             )
         overrides = {name: tensor.to(self._device) for name, tensor in encoder.overrides.items()}
         self._text_encoder.check(overrides)
-        return overrides
+        card = encoder.card
+        return Member(
+            card.identity,
+            MappingProxyType(overrides),
+            None if card.trigger is None else card.trigger.detector(self._device),
+            card.concepts,
+            is_triggered_alone=card.trigger is None or card.trigger.alone,
+        )
 
     def _evict(self) -> None:
         """Drop the least recently used unpinned entries until the rest fits. The lock is held."""
         if self._bytes <= self._capacity:
             return
-        for digest in list(self._entries):
+        for identity in list(self._entries):
             if self._bytes <= self._capacity:
                 return
-            entry = self._entries[digest]
+            entry = self._entries[identity]
             if entry.pins == 0:
-                del self._entries[digest]
+                del self._entries[identity]
                 self._bytes -= entry.size
                 self._evictions += 1

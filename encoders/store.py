@@ -17,11 +17,12 @@ from encoders import layout, overrides_file
 from encoders.blob_store import NotABlob, TooLarge
 from encoders.card import Card, check_id, is_id
 from encoders.card_cache import CardCache
-from encoders.digest import fingerprint
+from encoders.composite import check_members, sets_with
 from encoders.encoder import Encoder
 from encoders.errors import (
     EncoderDamaged,
     EncoderExists,
+    EncoderInUse,
     EncoderInvalid,
     EncoderJudged,
     EncoderNotFound,
@@ -67,11 +68,12 @@ class EncoderStore:
 
         Args:
             encoder: Its card has to hold the fingerprint of its overrides, which are stored in
-                float16.
+                float16. A composite has none.
             report: File name → content, stored beside it.
 
         Raises:
             EncoderExists: The id belongs to an encoder.
+            MemberUnusable: A member of the composite was deleted or replaced.
             EncoderInvalid: The card belongs to other overrides, or the file would be too large.
             InvalidId: A report file's name cannot be used.
         """
@@ -79,19 +81,16 @@ class EncoderStore:
         files = {
             layout.report_path(card, name): content for name, content in (report or {}).items()
         }
-        found = fingerprint(encoder.overrides)
-        if found != card.stored:
-            raise EncoderInvalid(
-                f"The card is of overrides {card.stored}, but these are {found}. "
-                "Make the encoder with Encoder.of(base, overrides, …)."
-            )
-        data = overrides_file.to_bytes(encoder.overrides)
-        if len(data) > self._max_overrides_bytes:
-            raise self._too_large(card.id, len(data))
+        if not card.members:
+            data = overrides_file.data_of(encoder)
+            if len(data) > self._max_overrides_bytes:
+                raise self._too_large(card.id, len(data))
+            files[layout.overrides_path(card)] = data
         if self._blobs.exists(layout.card_path(card.id)):
             raise _taken(card.id)
         with self._blobs.writing():
-            self._blobs.put_all({layout.overrides_path(card): data, **files})
+            check_members(card, self.card)
+            self._blobs.put_all(files)
             if not self._blobs.create(layout.card_path(card.id), card.to_json()):
                 raise _taken(card.id)
         return card
@@ -137,7 +136,7 @@ class EncoderStore:
         files = {layout.report_path(card, name): content for name, content in report.items()}
         with self._blobs.writing():
             found = self.card(card.id)
-            if found.digest != card.digest:
+            if found.identity != card.identity:
                 raise _missing(card.id)
             if found.measures:
                 raise _judged(card.id)
@@ -175,7 +174,7 @@ class EncoderStore:
     def load(self, encoder_id: str) -> Encoder:
         """Load a published encoder: float16, on the CPU, verified against its card.
 
-        `TextEncoder.check` tells if the overrides fit a base.
+        `TextEncoder.check` tells if the overrides fit a base. A composite has no overrides.
 
         Raises:
             EncoderNotFound: No encoder has this id.
@@ -183,6 +182,8 @@ class EncoderStore:
                 the card.
         """
         card = self.card(encoder_id)
+        if card.members:
+            return Encoder(card, {})
         try:
             data = self._blobs.read(layout.overrides_path(card), self._max_overrides_bytes)
         except TooLarge as error:
@@ -192,28 +193,38 @@ class EncoderStore:
         if data is None:
             self.card(encoder_id)  # EncoderNotFound if it was deleted in the meantime
             raise EncoderInvalid(f"The overrides of encoder {encoder_id!r} are missing.")
-        overrides = overrides_file.from_bytes(data)
-        found = fingerprint(overrides)
-        if found != card.stored:
-            raise EncoderInvalid(
-                f"The overrides of encoder {encoder_id!r} are not the ones it was published with: "
-                f"their fingerprint is {found}, its card says {card.stored}."
-            )
-        return Encoder(card=card, overrides=overrides)
+        return overrides_file.encoder_of(card, data)
 
-    def delete(self, encoder_id: str) -> None:
+    def delete(self, encoder_id: str, *, force: bool = False) -> None:
         """Remove an encoder, damaged ones too: first its card, then its other blobs.
+
+        Args:
+            encoder_id: The encoder's id.
+            force: True to delete it even if composites list it, which cannot be used then.
 
         Raises:
             EncoderNotFound: No encoder has this id.
+            EncoderInUse: A composite lists it, and `force` is False.
         """
         card = layout.card_path(check_id(encoder_id))
         if not self._blobs.exists(card):
             raise _missing(encoder_id)
         with self._blobs.alone(wait=True):  # or the next encoder of this id may lose its blobs
+            if not force:
+                self.check_unused(encoder_id)
             contents = [item.path for item in self._blobs.walk(f"encoders/{encoder_id}")]
             self._blobs.remove([card])
             self._blobs.remove(contents)
+
+    def check_unused(self, encoder_id: str) -> None:
+        """Raise EncoderInUse if a composite lists the encoder."""
+        if sets := sets_with(encoder_id, self.cards()):
+            raise EncoderInUse(
+                f"Encoder {encoder_id!r} is a member of {', '.join(map(repr, sets[:5]))}"
+                f"{' and others' if len(sets) > 5 else ''}. Delete the set first, or force the "
+                "deletion: then every use of the set fails.",
+                param="encoder_id",
+            )
 
     def report(self, encoder_id: str, name: str) -> bytes:
         """Return one file of an encoder's report.

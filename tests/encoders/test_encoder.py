@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 import torch
 
-from encoders import Concept, Encoder, EncoderInvalid, low_rank
+from encoders import Concept, Encoder, EncoderInvalid, EncoderRef, low_rank
 from encoders.digest import digest, fingerprint
 from encoders.text_encoder import TextEncoder
 
@@ -40,7 +40,7 @@ def test_the_card_says_what_the_overrides_are(text_encoder: TextEncoder) -> None
     assert card.digest == digest(text_encoder.parameters(), stored)
     assert card.digest == fingerprint(low_rank.exact(text_encoder.parameters(), stored))
     assert before <= card.created_at <= datetime.now(UTC)
-    assert card.ref == ("no-pogo", card.digest)
+    assert card.ref == EncoderRef("no-pogo", card.digest)
 
 
 def test_overrides_that_change_nothing_make_no_encoder(text_encoder: TextEncoder) -> None:

@@ -126,9 +126,9 @@ def test_factors_stay_factors_in_the_store_and_on_the_device(
     encoder: Encoder = make_encoder("no-pogo", overrides=factors(text_encoder, rank=1))
     store.publish(encoder)
     resident = Residency(text_encoder, store, 1 << 20, "cpu")
-    with resident.use("no-pogo", encoder.card.digest) as overrides:
-        assert set(overrides) == set(encoder.overrides)
-        served = text_encoder.encode(input_ids, overrides)
+    with resident.use(encoder.card.ref) as (member,):
+        assert set(member.overrides) == set(encoder.overrides)
+        served = text_encoder.encode(input_ids, member.overrides)
     assert resident.resident_bytes == sum(part.nbytes for part in encoder.overrides.values())
     assert torch.equal(served, text_encoder.encode(input_ids, encoder.overrides))
 

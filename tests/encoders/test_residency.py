@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from encoders import Encoder, EncoderInvalid, EncoderNotFound
+from encoders import Encoder, EncoderInvalid, EncoderNotFound, EncoderRef
 from encoders.digest import fingerprint
 from encoders.residency import Residency
 from encoders.store import EncoderStore
@@ -59,7 +59,7 @@ def residency(text_encoder: TextEncoder, store: EncoderStore, capacity: int) -> 
 
 def touch(resident: Residency, digests: dict[str, str], *names: str) -> None:
     for name in names:
-        with resident.use(name, digests[name]):
+        with resident.use(EncoderRef(name, digests[name])):
             pass
 
 
@@ -71,12 +71,12 @@ def test_encodes_with_what_was_published(
     input_ids: Tensor,
 ) -> None:
     resident = residency(text_encoder, store, 1 << 20)
-    with resident.use("e3", digests["e3"]) as overrides:
-        actual = text_encoder.encode(input_ids, overrides)
+    with resident.use(EncoderRef("e3", digests["e3"])) as (member,):
+        actual = text_encoder.encode(input_ids, member.overrides)
     expected = text_encoder.encode(input_ids, make_encoder("e3", seed=3).overrides)
     assert torch.equal(actual, expected)
     with pytest.raises(TypeError):
-        overrides["x"] = torch.ones(1)  # type: ignore[index]
+        member.overrides["x"] = torch.ones(1)  # type: ignore[index]
 
 
 def test_least_recently_used_goes_first_and_bytes_are_what_is_held(
@@ -98,12 +98,13 @@ def test_what_is_in_use_is_never_evicted(
     text_encoder: TextEncoder, store: SlowStore, digests: dict[str, str], size: int
 ) -> None:
     resident = residency(text_encoder, store, 2 * size)
-    with resident.use("e0", digests["e0"]) as held, resident.use("e1", digests["e1"]):
+    first, second, third = (EncoderRef(name, digests[name]) for name in ("e0", "e1", "e2"))
+    with resident.use(first) as (held,), resident.use(second):
         touch(resident, digests, "e2", "e3")
-        with resident.use("e2", digests["e2"]):
+        with resident.use(third):
             assert resident.resident_bytes == 3 * size  # over capacity, for as long as needed
         assert resident.resident_bytes == 2 * size
-        with resident.use("e0", digests["e0"]) as again:
+        with resident.use(first) as (again,):
             assert again is held
     assert store.loads.count("e0") == store.loads.count("e1") == 1
 
@@ -112,8 +113,8 @@ def test_an_encoder_larger_than_the_capacity_is_usable_and_not_kept(
     text_encoder: TextEncoder, store: SlowStore, digests: dict[str, str], size: int
 ) -> None:
     resident = residency(text_encoder, store, size - 1)
-    with resident.use("e0", digests["e0"]) as overrides:
-        assert overrides
+    with resident.use(EncoderRef("e0", digests["e0"])) as (member,):
+        assert member.overrides
     assert resident.resident_bytes == 0
 
 
@@ -124,8 +125,8 @@ def test_concurrent_users_of_one_encoder_load_it_once(
     store.held = {"e0"}
 
     def use() -> int:
-        with resident.use("e0", digests["e0"]) as overrides:
-            return id(overrides)
+        with resident.use(EncoderRef("e0", digests["e0"])) as (member,):
+            return id(member)
 
     with ThreadPoolExecutor(8) as pool:
         users = [pool.submit(use) for _ in range(8)]
@@ -198,8 +199,8 @@ def test_many_threads_and_a_small_capacity(
 
     def use(step: int) -> bool:
         name = f"e{step * 7 % 5}"
-        with resident.use(name, digests[name]) as overrides:
-            return torch.equal(text_encoder.encode(input_ids, overrides), expected[name])
+        with resident.use(EncoderRef(name, digests[name])) as (member,):
+            return torch.equal(text_encoder.encode(input_ids, member.overrides), expected[name])
 
     with ThreadPoolExecutor(6) as pool:
         assert all(pool.map(use, range(150)))
@@ -214,7 +215,7 @@ def test_a_deleted_encoder_is_gone_even_if_it_is_resident(
     store.delete("e0")
     with pytest.raises(EncoderNotFound):
         touch(resident, digests, "e0")
-    with pytest.raises(EncoderNotFound), resident.use("never-was", digests["e0"]):
+    with pytest.raises(EncoderNotFound), resident.use(EncoderRef("never-was", digests["e0"])):
         pass
 
 
@@ -252,7 +253,7 @@ def test_overrides_that_do_not_fit_the_base_are_refused(
     card = make_encoder("odd").card.model_copy(update={"stored": fingerprint(overrides)})
     store.publish(Encoder(card, overrides))
     resident = residency(text_encoder, store, 1 << 20)
-    with pytest.raises(EncoderInvalid), resident.use("odd", card.digest):
+    with pytest.raises(EncoderInvalid), resident.use(EncoderRef("odd", card.digest)):
         pass
     assert resident.resident_bytes == 0
 
@@ -265,8 +266,8 @@ def test_thousands_of_swaps_leave_the_base_and_the_memory_alone(
     resident = residency(base, store, 3 * size)
     for step in range(1000):
         name = f"e{step % 5}"
-        with resident.use(name, digests[name]) as overrides:
-            base.encode(input_ids, overrides)
+        with resident.use(EncoderRef(name, digests[name])) as (member,):
+            base.encode(input_ids, member.overrides)
         assert resident.resident_bytes <= 3 * size
     assert_same_tensors(base.parameters(), before)
-    assert nudged(base).keys() == overrides.keys()
+    assert nudged(base).keys() == member.overrides.keys()

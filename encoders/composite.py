@@ -1,0 +1,141 @@
+"""Composites: published encoders that are a set of others.
+
+A composite has a card and no tensors. Its card lists the members, each by its id and the identity
+that it had when the set was made: a member that is deleted or replaced makes every use of the set
+fail, and nothing ever takes its place. What the set does to a prompt is `encoders.composition`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+
+from encoders.card import Card, CardMember, Concept
+from encoders.composition import set_identity
+from encoders.errors import (
+    CompositeInvalid,
+    EncoderNotFound,
+    MemberNotCalibrated,
+    MemberUnusable,
+)
+
+MAX_MEMBERS = 64
+"""Most members of a set. Each of them encodes every new prompt."""
+METHOD = "compose"
+"""`method` in the card of a composite."""
+
+
+def composite_card(composite_id: str, cards: Sequence[Card]) -> Card:
+    """Return the card of a new composite.
+
+    Args:
+        composite_id: Its id.
+        cards: The cards of its members. The members of a composite among them take its place.
+
+    Raises:
+        CompositeInvalid: There are fewer than two members, or more than `MAX_MEMBERS`; or they
+            belong to several bases.
+        MemberNotCalibrated: One has no trigger.
+    """
+    members = members_of(cards)
+    identity = set_identity([member.identity for member in members])
+    bases = {card.base for card in cards}
+    if identity is None or len(members) < 2:
+        raise CompositeInvalid("A composite has two different members at least.", param="compose")
+    if len(bases) > 1:
+        raise CompositeInvalid(
+            "The members were made for different text encoders, and one server has one of them.",
+            param="compose",
+        )
+    return Card(
+        id=composite_id,
+        concepts=concepts_of(cards),
+        members=members,
+        method=METHOD,
+        seed=0,
+        base=bases.pop(),
+        digest=identity,
+        stored=identity,
+        created_at=datetime.now(UTC),
+    )
+
+
+def members_of(cards: Sequence[Card]) -> tuple[CardMember, ...]:
+    """Return the members of a set of encoders and composites, each once, sorted by identity.
+
+    Raises:
+        CompositeInvalid: There are more than `MAX_MEMBERS`.
+        MemberNotCalibrated: One has no trigger. It would be open for every prompt.
+    """
+    found: dict[str, CardMember] = {}
+    for card in cards:
+        if card.trigger is None and not card.members:
+            raise MemberNotCalibrated(
+                f"Encoder {card.id!r} has no trigger, so it is used for every prompt and cannot "
+                "join a set. Make it again with settings.theta, such as 0.1.",
+                param="compose",
+            )
+        own = card.members or (CardMember(id=card.id, identity=card.identity),)
+        for member in own:
+            found.setdefault(member.identity, member)
+    if len(found) > MAX_MEMBERS:
+        raise CompositeInvalid(
+            f"{len(found)} encoders are too many for one set: {MAX_MEMBERS} at most.",
+            param="compose",
+        )
+    return tuple(sorted(found.values(), key=lambda member: member.identity))
+
+
+def concepts_of(cards: Sequence[Card]) -> tuple[Concept, ...]:
+    """Return the concepts of several encoders; one that several forget comes once.
+
+    It has the synonyms of all of them.
+    """
+    found: dict[tuple[str, str], Concept] = {}
+    for concept in (concept for card in cards for concept in card.concepts):
+        key = (concept.name, concept.kind)
+        earlier = found.get(key, concept)
+        synonyms = tuple(dict.fromkeys((*earlier.synonyms, *concept.synonyms)))
+        found[key] = concept.model_copy(update={"synonyms": synonyms})
+    return tuple(found.values())
+
+
+def check_members(card: Card, published: Callable[[str], Card]) -> None:
+    """Check that the members of a composite are published as its card lists them.
+
+    Args:
+        card: The composite's, or any other.
+        published: Returns the card of a published encoder, or raises EncoderNotFound.
+
+    Raises:
+        MemberUnusable: One was deleted or replaced.
+    """
+    for member in card.members:
+        try:
+            is_same = published(member.id).identity == member.identity
+        except EncoderNotFound:
+            is_same = False
+        if not is_same:
+            raise MemberUnusable(
+                f"The set {card.id!r} lists encoder {member.id!r}, which was deleted or replaced "
+                "since: put the set together anew.",
+                param="encoder",
+            )
+
+
+def sets_with(encoder_id: str, cards: Iterable[Card]) -> list[str]:
+    """Return the ids of the composites that list the encoder of this id as it is now.
+
+    A composite that lists another encoder that had the id before cannot be used any more.
+
+    Args:
+        encoder_id: The encoder's.
+        cards: All published ones.
+    """
+    every = list(cards)
+    now = {card.identity for card in every if card.id == encoder_id}
+    return sorted(
+        card.id
+        for card in every
+        if any(member.id == encoder_id and member.identity in now for member in card.members)
+    )
