@@ -13,6 +13,8 @@ import torch
 from encoders import Concept, Encoder, EncoderRef
 from encoders.residency import Residency
 from encoders.store import EncoderStore
+from encoders.trigger import Trigger
+from tests.triggers import trigger_at
 from video import Engine, GenerationRequest
 from video.engine.batching import BatchSizes
 from video.engine.scheduler import Scheduler
@@ -79,8 +81,13 @@ class Flaky:
         self._backbone.step(states)
 
 
-def publish(store: EncoderStore, backbone: Backbone, name: str, seed: int) -> EncoderRef:
-    """Publish an encoder whose weights are the base's with noise."""
+def publish(
+    store: EncoderStore, backbone: Backbone, name: str, seed: int, opens: str | None = None
+) -> EncoderRef:
+    """Publish an encoder whose weights are the base's with noise.
+
+    With `opens` it has a trigger, at this prompt's movement: about half of all prompts open it.
+    """
     torch.manual_seed(seed)
     base = backbone.text_encoder.parameters()
     overrides = {
@@ -95,8 +102,16 @@ def publish(store: EncoderStore, backbone: Backbone, name: str, seed: int) -> En
         concepts=(Concept(name="pogo", kind="character"),),
         method="test",
         seed=seed,
+        trigger=None if opens is None else _trigger(backbone, overrides, opens),
     )
-    return EncoderRef(name, store.publish(encoder).digest)
+    return store.publish(encoder).ref
+
+
+@torch.no_grad()
+def _trigger(backbone: Backbone, overrides: dict[str, torch.Tensor], prompt: str) -> Trigger:
+    change = backbone.embed([prompt], overrides) - backbone.embed([prompt])
+    movement = float(change.float().square().mean(2).max())
+    return trigger_at(0.999 * movement, size=change.shape[2])
 
 
 @torch.no_grad()

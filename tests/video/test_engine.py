@@ -82,8 +82,8 @@ def test_progress_rises_to_one(engine: Engine) -> None:
 def test_a_missing_encoder_fails_and_never_falls_back(
     engine: Engine, store: EncoderStore, backbone: Backbone
 ) -> None:
-    name, its_digest = publish(store, backbone, "short-lived", 9)
-    asked = request(encoder=(name, its_digest))
+    name = "short-lived"
+    asked = request(encoder=publish(store, backbone, name, 9))
     engine.submit(asked).result(WAIT)
     store.delete(name)
     with pytest.raises(EncoderNotFound):  # although it is resident and its embeddings are kept

@@ -5,16 +5,15 @@ A request gets a lease: its encoder stays on the device until the lease is close
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # torch is imported with the models, not with the engine
-    from torch import Tensor
-
     from encoders import EncoderRef
+    from encoders.composition import Member
     from encoders.residency import Residency
 
 THREADS = 2
@@ -23,10 +22,9 @@ THREADS = 2
 
 @dataclass(frozen=True)
 class EncoderLease:
-    """An encoder that stays resident until `close` is called; the default is the base encoder."""
+    """Encoders that stay resident until `close` is called; by default none, which is the base."""
 
-    digest: str | None = None
-    overrides: Mapping[str, Tensor] | None = None
+    members: tuple[Member, ...] = ()
     close: Callable[[], None] = field(default=lambda: None)
 
 
@@ -43,24 +41,25 @@ class EncoderLoader:
         The caller passes the future to `release` in the end.
 
         Returns:
-            A future of the lease. It fails with EncoderNotFound if the encoder was deleted, and
-            with EncoderInvalid if it was replaced or damaged after the request was accepted. There
-            is no fallback to the base.
+            A future of the lease. It fails with EncoderNotFound if the encoder was deleted, with
+            EncoderInvalid if it was replaced or damaged after the request was accepted, and with
+            MemberUnusable if that happened to a member of a composite. There is no fallback to the
+            base, nor to a part of a set.
         """
         if encoder is None:
             base: Future[EncoderLease] = Future()
             base.set_result(EncoderLease())
             return base
-        return self._pool.submit(self._load, *encoder)
+        return self._pool.submit(self._load, encoder)
 
     def stop(self) -> None:
         """Cancel what has not started, and end the threads once the rest has finished."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _load(self, encoder_id: str, digest: str) -> EncoderLease:
+    def _load(self, encoder: EncoderRef) -> EncoderLease:
         stack = ExitStack()
-        overrides = stack.enter_context(self._residency.use(encoder_id, digest))
-        return EncoderLease(digest, overrides, stack.close)
+        members = stack.enter_context(self._residency.use(encoder))
+        return EncoderLease(members, stack.close)
 
 
 def release(lease: Future[EncoderLease]) -> None:

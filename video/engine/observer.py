@@ -16,6 +16,9 @@ class Observer:
     def embedded(self, seconds: float) -> None:
         """Receive the time of embedding a request's prompts, or of finding them in the cache."""
 
+    def decided(self, opened: int, closed: int) -> None:
+        """Receive how many encoders a request's texts have opened, and how many not."""
+
     def stepped(self, seconds: float, batch: int) -> None:
         """Receive the time of one denoising step of `batch` requests."""
 

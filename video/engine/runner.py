@@ -18,7 +18,7 @@ from video.frames import Frames
 from video.generation_request import GenerationRequest
 from video.models.backbone import Backbone
 from video.models.generation_state import GenerationState
-from video.models.prompt_encoder import CachedPromptEncoder, EmbeddingCache
+from video.models.prompt_encoder import EmbeddingCache, TextDecisions
 
 T = TypeVar("T")
 
@@ -49,8 +49,10 @@ class ModelRunner:
         """Start to load a request's encoder; see `EncoderLoader.hold`."""
         return self._encoder_loader.hold(request.encoder)
 
-    def begin(self, request: GenerationRequest, lease: Future[EncoderLease]) -> GenerationState:
-        """Start a request.
+    def begin(
+        self, request: GenerationRequest, lease: Future[EncoderLease]
+    ) -> tuple[GenerationState, TextDecisions]:
+        """Start a request. Return its state, and the encoders' decisions about its texts.
 
         Args:
             request: the clip or still to make.
@@ -68,15 +70,16 @@ class ModelRunner:
         except Exception as error:
             raise _as_out_of_memory(error) from error
         is_video = request.frames is not None
-        encoder = CachedPromptEncoder(
-            self.backbone.prompt_encoder(leased.overrides, is_video=is_video),
-            self._embeddings,
-            (leased.digest, is_video),
+        encoder = self.backbone.prompt_encoder(
+            leased.members, is_video=is_video, cache=self._embeddings
         )
         started = perf_counter()
         state = self._retry_out_of_memory(lambda: self.backbone.begin(request, encoder))
         self.observer.embedded(perf_counter() - started)
-        return state
+        decisions = tuple(encoder.decisions)
+        opened = [decision.is_open for each in decisions for decision in each]
+        self.observer.decided(opened.count(True), opened.count(False))
+        return state, decisions
 
     def step(self, batch: Sequence[GenerationState]) -> None:
         """Advance requests of one shape by one step each.

@@ -87,7 +87,7 @@ class GenerationTask:
             self._lease = runner.hold(self._request)
             self._lease.add_done_callback(waking(self._wake))
         elif self._state is None:
-            self._state = runner.begin(self._request, self._lease)
+            self._state, self.ticket.decisions = runner.begin(self._request, self._lease)
             if not runner.backbone.is_native:
                 self.shape = self  # equal to no other: a stock pipeline shares no step
             runner.observer.waited(perf_counter() - self._submitted)

@@ -8,9 +8,12 @@ from concurrent.futures import Future
 from threading import Event
 from time import perf_counter
 from traceback import clear_frames
-from typing import Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from encoders import PalimpsestError
+
+if TYPE_CHECKING:
+    from video.models.prompt_encoder import TextDecisions
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -52,6 +55,8 @@ class Ticket(Generic[T]):
         self._begun: float | None = None
         self._ended: float | None = None
         self._device_seconds = 0.0
+        self.decisions: TextDecisions = ()
+        """The encoders' decisions about the texts of a request, once it has begun."""
         self._wake: Callable[[], None] = lambda: None
         self._listeners: list[Callable[[], None]] = []
 

@@ -12,13 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from encoders.composition import Member
 from encoders.text_encoder import TextEncoder
 from video.capabilities import Capabilities
 from video.generation_request import GenerationRequest
 from video.models.denoiser import Denoiser
 from video.models.generation_state import GenerationState
 from video.models.prompt_book import PromptBook
-from video.models.prompt_encoder import OverridesPromptEncoder, PromptEncoder
+from video.models.prompt_encoder import ComposedPromptEncoder, EmbeddingCache, PromptEncoder
 from video.models.tokens import Tokens
 
 
@@ -74,16 +75,26 @@ class Backbone(ABC):
         return self.tokens.count(prompt)
 
     def prompt_encoder(
-        self, overrides: Mapping[str, Tensor] | None = None, *, is_video: bool = True
-    ) -> PromptEncoder:
+        self,
+        members: Sequence[Member] = (),
+        *,
+        is_video: bool = True,
+        cache: EmbeddingCache | None = None,
+    ) -> ComposedPromptEncoder:
         """Return the encoder of a request's prompts.
 
         Args:
-            overrides: an unlearned encoder's; None for the base.
+            members: unlearned encoders, each used for the prompts that open it; none: the base.
             is_video: encode for the video denoiser, otherwise for the image twin's.
+            cache: embeddings that requests share; None: a cache of its own.
         """
-        return OverridesPromptEncoder(
-            self.text_encoder, overrides, partial(self.embed, is_video=is_video)
+        return ComposedPromptEncoder(
+            self.text_encoder,
+            members,
+            embed=partial(self.embed, is_video=is_video),
+            empty_row=self.tokenize([""])[0],
+            cache=cache or EmbeddingCache(),
+            kind="clip" if is_video else "still",
         )
 
     @abstractmethod

@@ -5,6 +5,7 @@ Imported again, an encoder is the same.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from transformers import CLIPTextModel, T5EncoderModel
 
 from encoders import Concept, Encoder
+from encoders.composition import Member
 from encoders.digest import digest
 from encoders.exchange import export_directory, import_directory
 from tests.model_zoo import ModelZoo
@@ -32,10 +34,13 @@ def forgets(backbone: Backbone) -> Encoder:
 
 
 @torch.no_grad()
-def latents(backbone: Backbone, overrides: Any, frames: int | None) -> torch.Tensor:
+def latents(
+    backbone: Backbone, overrides: Mapping[str, torch.Tensor] | None, frames: int | None
+) -> torch.Tensor:
+    members = [] if overrides is None else [Member("sha256:made", overrides)]
     asked = GenerationRequest(PROMPT, seed=1, steps=STEPS, guidance=3.0, frames=frames)
     is_video = frames is not None
-    run: Any = backbone.begin(asked, backbone.prompt_encoder(overrides, is_video=is_video))
+    run: Any = backbone.begin(asked, backbone.prompt_encoder(members, is_video=is_video))
     for _ in range(STEPS):
         backbone.step([run])
     return run.latents

@@ -17,8 +17,8 @@ from unlearn.errors import SettingsInvalid
 from unlearn.methods import objectives
 from unlearn.methods.adversary import Adversary, leading_tokens
 from unlearn.methods.ascent import Ascent
-from unlearn.methods.optimise import trainable
 from unlearn.methods.redirect import Redirect
+from unlearn.methods.trainable import trainable
 from unlearn.prompts import captions
 from video import load_backbone
 from video.errors import NoNativeDenoiser
