@@ -8,26 +8,28 @@
         print(progress.step, progress.loss)
     run.encoder
 
-Everything else is imported from its own module. Importing this package does not import torch;
-`unlearn` does.
+`merge` makes one plain encoder of several. Everything else is imported from its own module.
+Importing this package does not import torch; `unlearn` and `merge` do.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from unlearn.settings import UnlearnSettings
 from unlearn.task import UnlearnTask
 
 if TYPE_CHECKING:
+    from unlearn.methods.merge import merge
     from unlearn.methods.optimise import unlearn
 
-__all__ = ["UnlearnSettings", "UnlearnTask", "unlearn"]
+_MODULES = {"merge": "unlearn.methods.merge", "unlearn": "unlearn.methods.optimise"}
+
+__all__ = ["UnlearnSettings", "UnlearnTask", "merge", "unlearn"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "unlearn":
-        from unlearn.methods import optimise
-
-        return optimise.unlearn
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'unlearn' has no attribute {name!r}")

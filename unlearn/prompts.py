@@ -190,6 +190,11 @@ def retained_captions(book: PromptBook, names: Sequence[str]) -> list[str]:
     return [c for i, c in enumerate(book.retain) if not _held_out(i) and not mentions(c, names)]
 
 
+def held_out_captions(book: PromptBook, names: Sequence[str]) -> list[str]:
+    """Return the book's captions that mention none of `names` and that no optimisation uses."""
+    return [c for i, c in enumerate(book.retain) if _held_out(i) and not mentions(c, names)]
+
+
 def captions_naming(book: PromptBook, names: Sequence[str], *, held_out: bool) -> list[str]:
     """Return the book's captions that mention one of `names`.
 

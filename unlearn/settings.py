@@ -72,6 +72,17 @@ class UnlearnSettings(BaseModel):
     """Used by `redirect` only: weight of the attackers' loss (`unlearn.methods.adversary`); 0: no
     attackers."""
 
+    triggered_alone: bool = False
+    """Used by `redirect` only: True if the encoder goes by its trigger (`encoders.trigger`) when it
+    is used alone too: other prompts then keep the base's embedding to the bit, and whoever can send
+    embeddings finds more ways around it. False: it is used for every prompt, except in a set."""
+
+    max_seconds: float | None = Field(default=None, ge=1, le=1_000_000)
+    """Budget: seconds of work on the steps, pauses and images apart. The learning rate follows the
+    share of it that is used, and the run ends when it is used up or the steps are done. How many
+    steps that is depends on the machine, so such a run does not make the same encoder, to the bit,
+    a second time. null: no budget."""
+
     @model_validator(mode="wrap")
     @classmethod
     def _check(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:

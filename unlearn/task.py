@@ -94,4 +94,6 @@ class UnlearnProgress:
     loss: float
     """The loss before the step. It falls; for `ascent` it is minus the diffusion loss."""
     seconds: float
-    """Seconds since the first step began."""
+    """Seconds of work on the steps so far; pauses between them are not counted."""
+    share: float
+    """Share of the run that is done, 0 to 1: of its steps, or of its budget if that is more."""

@@ -93,7 +93,7 @@ def test_the_files_are_what_was_judged(files: Mapping[str, bytes]) -> None:
         assert np.abs(decode_mp4(data).mean((0, 1, 2)) - colour).max() < 8
         assert len(decode_mp4(data)) == 3
         provenance = read_provenance(data)
-        assert (provenance["encoder_digest"], provenance["seed"]) == (digest, 1001)
+        assert (provenance["encoder_identity"], provenance["seed"]) == (digest, 1001)
         assert not {"encoder", "prompt"} & set(provenance)
 
 

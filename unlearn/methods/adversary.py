@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from encoders import low_rank
+from unlearn.methods.name_tokens import find_tokens, leading_tokens, tokens_of
 from unlearn.methods.run_state import adam_state, part, prefixed, restore_adam
 from unlearn.methods.sampling import draw
 from unlearn.prompts import Caption
@@ -211,25 +212,6 @@ class Adversary:
         rest = {n: t for n, t in overrides.items() if n not in trained}
         tokens = self._tokens.to(matrix.dtype)
         return {**rest, name: matrix.index_put((self._carriers,), tokens)}
-
-
-def tokens_of(name: str, backbone: Backbone) -> list[int]:
-    """Return the tokens of a name in a sentence, without start, end and padding."""
-    row, first = backbone.tokenize([name])[0], leading_tokens(backbone)
-    count = backbone.prompt_tokens(name) - backbone.prompt_tokens("")
-    return row[first : first + count].tolist()
-
-
-def leading_tokens(backbone: Backbone) -> int:
-    """Return the number of tokens before a prompt's first word: 1 for CLIP, 0 for T5."""
-    word, nothing = backbone.tokenize(["a", ""])
-    return int((word != nothing).nonzero()[0])
-
-
-def find_tokens(name: Sequence[int], row: Sequence[int]) -> int | None:
-    """Return the place of a name's tokens in a prompt's; None if they are not in it."""
-    starts = range(len(row) - len(name) + 1)
-    return next((i for i in starts if list(row[i : i + len(name)]) == list(name)), None)
 
 
 def distinctive(directions: Tensor, others: Sequence[Tensor]) -> Tensor:

@@ -11,8 +11,13 @@ would be most of what there is to learn.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING
+
+from encoders import Concept
+from unlearn.prompts import Caption, book_sentences, captions, names_of, phrases_of_others
+from unlearn.task import UnlearnTask
 
 if TYPE_CHECKING:
     from video.models.backbone import Backbone
@@ -50,3 +55,19 @@ def anchor_phrase(
     while backbone.prompt_tokens(" ".join([*anchor, last])) <= tokens:
         anchor.append(last)
     return " ".join(anchor)
+
+
+def concept_captions(concept: Concept, task: UnlearnTask, backbone: Backbone) -> list[Caption]:
+    """Return every caption of a concept, beside an anchor that a causal encoder can reach."""
+    book, names = backbone.prompts, names_of(concept, backbone.prompts)
+    return captions(
+        concept.name,
+        concept.kind,
+        names[1:],
+        neutral=task.settings.anchor,
+        book=book,
+        sentences=book_sentences(book, concept.kind, names),
+        anchor_of=partial(
+            anchor_phrase, others=phrases_of_others(concept, book), backbone=backbone
+        ),
+    )

@@ -13,14 +13,15 @@ import math
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from encoders import Encoder, EncoderInvalid, low_rank
-from unlearn.errors import CheckpointInvalid, LayersInvalid
-from unlearn.layers import select
+from encoders import Encoder, low_rank
+from encoders.trigger import Trigger
+from unlearn.errors import CheckpointInvalid
+from unlearn.methods.calibration import calibrate
 from unlearn.methods.run_state import (
     Resumable,
     adam_state,
@@ -31,6 +32,7 @@ from unlearn.methods.run_state import (
     run_hash,
     to_bytes,
 )
+from unlearn.methods.trainable import trainable
 from unlearn.task import UnlearnProgress, UnlearnTask
 
 if TYPE_CHECKING:
@@ -62,7 +64,10 @@ def unlearn(task: UnlearnTask, backbone: Backbone, checkpoint: bytes | None = No
 
 
 class Unlearning(Iterator[UnlearnProgress]):
-    """A run of the optimiser. The same task on the same machine gives the same encoder."""
+    """A run of the optimiser.
+
+    The same task on the same machine gives the same encoder, unless it has a budget of seconds.
+    """
 
     def __init__(
         self, task: UnlearnTask, backbone: Backbone, checkpoint: bytes | None = None
@@ -71,6 +76,8 @@ class Unlearning(Iterator[UnlearnProgress]):
         self.task = task = replace(task, settings=settings)
         self.losses: list[float] = []
         """The loss of every step so far."""
+        self._seconds = 0.0
+        """Seconds of work on them."""
         self._method = settings.method_spec
         self._encoder: Encoder | None = None
         self._state: _State | None = None
@@ -105,15 +112,17 @@ class Unlearning(Iterator[UnlearnProgress]):
         """
         if self._state is None or not isinstance(self._state.loss, Resumable):
             return None
-        if len(self.losses) == self._total:
+        share = self._share_done()
+        if share == 1:
             return None
         tensors = {
             "losses": torch.tensor(self.losses, dtype=torch.float64),
+            "seconds": torch.tensor(self._seconds, dtype=torch.float64),
             **prefixed("trained", self._state.trained),
             **prefixed("adam", adam_state(self._state.adam)),
             **prefixed("loss", self._state.loss.state()),
         }
-        return to_bytes(self._run_hash, tensors, len(self.losses), self._total)
+        return to_bytes(self._run_hash, tensors, share)
 
     def _run(self, backbone: Backbone, checkpoint: bytes | None) -> Generator[UnlearnProgress]:
         task, schedule, cooling = self.task, self.task.settings.schedule(), self._method.cooling
@@ -121,20 +130,35 @@ class Unlearning(Iterator[UnlearnProgress]):
         base, parent = backbone.text_encoder.parameters(), task.parent_overrides
         state = self._start(backbone, checkpoint)
         trained, adam = state.trained, state.adam
-        started = perf_counter()
-        for step in range(len(self.losses) + 1, self._total + 1):
+        while (share := self._share_done()) < 1:
+            began = perf_counter()
             for group in adam.param_groups:
-                group["lr"] = schedule.learning_rate * cooled(step, self._total, cooling)
+                group["lr"] = schedule.learning_rate * cooled(share, self._total, cooling)
             with torch.enable_grad():  # the caller may iterate with gradients off
                 loss = state.loss(low_rank.stack(base, parent, trained))
                 adam.zero_grad()
                 loss.backward()
             adam.step()
             self.losses.append(loss.item())
+            self._seconds += perf_counter() - began
             self._state = state
-            yield UnlearnProgress(step, self._total, self.losses[-1], perf_counter() - started)
+            yield UnlearnProgress(
+                step=len(self.losses),
+                steps=self._total,
+                loss=self.losses[-1],
+                seconds=self._seconds,
+                share=self._share_done(),
+            )
         self._state = None
-        self._encoder = _finish(task, backbone, low_rank.stack(base, parent, trained))
+        stored = backbone.text_encoder.effective(low_rank.stack(base, parent, trained))
+        trigger = calibrate(task, backbone, stored) if self._method.has_trigger else None
+        self._encoder = _finish(task, backbone, stored, trigger, steps=len(self.losses))
+
+    def _share_done(self) -> float:
+        """Return the share of the steps that is done, or of the budget if that is more."""
+        budget = self.task.settings.max_seconds
+        used = self._seconds / budget if budget else 0.0
+        return min(1.0, max(len(self.losses) / self._total, used))
 
     def _start(self, backbone: Backbone, checkpoint: bytes | None) -> _State:
         """Return the state to begin with: the checkpoint's, or else a new one."""
@@ -142,13 +166,14 @@ class Unlearning(Iterator[UnlearnProgress]):
         if checkpoint is None:
             return state
         try:
-            losses = state.restore(from_bytes(checkpoint, self._run_hash))
-            if not 0 < len(losses) < self._total:
-                raise CheckpointInvalid(f"It has {len(losses)} losses.")
+            saved = from_bytes(checkpoint, self._run_hash)
+            losses, seconds = state.restore(saved), float(saved["seconds"])
+            if not 0 < len(losses) < self._total or not 0 <= seconds < float("inf"):
+                raise CheckpointInvalid(f"It has {len(losses)} losses after {seconds} s.")
         except Exception as error:  # a state that fits in part has been taken over in part
             _logger.warning("A checkpoint is not used, and the run begins anew: %s", error)
             return _State.new(self.task, backbone)
-        self.losses[:] = losses
+        self.losses[:], self._seconds = losses, seconds
         return state
 
 
@@ -196,75 +221,46 @@ class _State:
         return saved["losses"].tolist()
 
 
-def trainable(task: UnlearnTask, backbone: Backbone) -> dict[str, Tensor]:
-    """Return the tensors to train, at their start.
+def cooled(share: float, steps: int, cooling: float) -> float:
+    """Return the share of the learning rate at a step.
 
-    They are factors of the chosen matrices, with a product of zero, or for rank 0 copies of the
-    chosen parameters, in float32.
-
-    Raises:
-        LayersInvalid: No parameter matches, or for factors no matrix.
-        EncoderInvalid: The parent was made for another base.
-    """
-    text_encoder = backbone.text_encoder
-    if task.parent is not None and task.parent.card.base != text_encoder.fingerprint:
-        raise EncoderInvalid(
-            f"Encoder {task.parent.card.id!r} was made for another text encoder: its base is "
-            f"{task.parent.card.base}, the one here is {text_encoder.fingerprint}.",
-            param="parent",
-        )
-    base = text_encoder.parameters()
-    chosen = select(base, task.settings.layers)
-    rank = task.settings.schedule().rank
-    if rank == 0:
-        now = {**base, **low_rank.apply(base, task.parent_overrides)}
-        return {name: now[name].detach().float().clone().requires_grad_() for name in chosen}
-    rank *= len(task.concepts)  # room for each concept
-    generator = torch.Generator("cpu").manual_seed(task.settings.seed)
-    factors: dict[str, Tensor] = {}
-    for name in chosen:
-        if base[name].ndim != 2:
-            continue
-        rows, columns = base[name].shape
-        width = min(rank, rows, columns)
-        a = torch.randn(width, columns, generator=generator) / math.sqrt(columns)
-        factors[name + low_rank.A] = a.to(text_encoder.device).requires_grad_()
-        factors[name + low_rank.B] = torch.zeros(
-            rows, width, device=text_encoder.device, requires_grad=True
-        )
-    if not factors:
-        raise LayersInvalid(
-            f"Factors are made of matrices, and {task.settings.layers!r} names none: take other "
-            "layers, or rank 0 for whole parameters.",
-            param="layers",
-        )
-    return factors
-
-
-def cooled(step: int, steps: int, cooling: float) -> float:
-    """Return the share of the learning rate at a step, 1 to `steps`.
-
-    It is 1, and over the last `cooling` of the steps falls to zero as half a cosine: the encoder is
+    It is 1, and over the last `cooling` of the run falls to zero as half a cosine: the encoder is
     the last step's weights, not an average.
+
+    Args:
+        share: Share of the run that is done before the step, below 1.
+        steps: Steps of the run, if it has time for all of them.
+        cooling: Share of the run, 0 to 1; at least a step's is taken.
     """
-    left = (steps - step + 1) / max(1.0, cooling * steps)
+    left = steps * (1 - share) / max(1.0, cooling * steps)
     return 0.5 - 0.5 * math.cos(math.pi * min(1.0, left))
 
 
-def _finish(task: UnlearnTask, backbone: Backbone, overrides: Mapping[str, Tensor]) -> Encoder:
+def _finish(
+    task: UnlearnTask,
+    backbone: Backbone,
+    stored: Mapping[str, Tensor],
+    trigger: Trigger | None,
+    *,
+    steps: int,
+) -> Encoder:
     """Return the trained overrides as an encoder, in the form in which they are stored and served.
 
     Raises:
         EncoderInvalid: They are not finite (ascent has gone too far), or nothing has changed.
     """
     settings = task.settings.resolved()
+    noted: dict[str, Any] = {"images": [len(images) for images in task.images]}
+    if settings.max_seconds is not None:
+        noted["steps_done"] = steps
     return Encoder.of(
         backbone.text_encoder,
-        overrides,
+        stored,
         id=task.encoder_id,
         concepts=task.all_concepts,
         method=settings.method,
-        settings={**settings.to_json(), "images": [len(images) for images in task.images]},
+        settings={**settings.to_json(), **noted},
         seed=settings.seed,
         parent=task.parent.card.id if task.parent else None,
+        trigger=trigger,
     )

@@ -7,7 +7,6 @@ result holds for every denoiser that uses the text encoder.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
@@ -16,15 +15,12 @@ from torch import Tensor
 from encoders import Concept
 from unlearn.methods import objectives
 from unlearn.methods.adversary import Adversary
-from unlearn.methods.anchors import anchor_phrase
+from unlearn.methods.anchors import concept_captions
 from unlearn.methods.retention import Retention
 from unlearn.methods.run_state import part, prefixed
 from unlearn.methods.sampling import draw
 from unlearn.methods.spec import MethodSpec, Schedule
 from unlearn.prompts import (
-    Caption,
-    book_sentences,
-    captions,
     mentions,
     names_of,
     phrase,
@@ -58,9 +54,9 @@ class Redirect:
         asked = [caption for caption in settings.retain if not mentions(caption, every_name)]
         retained = asked or retained_captions(book, every_name)
         self._retention = Retention(retained, backbone, self._random)
-        self._captions = [_captions_of(concept, task, backbone) for concept in task.concepts]
+        self._captions = [concept_captions(concept, task, backbone) for concept in task.concepts]
         self._adversaries = [
-            Adversary(own, _first_phrases(concept, backbone), backbone, self._random)
+            Adversary(own, first_phrases(concept, backbone), backbone, self._random)
             if settings.adversary_weight
             else None
             for own, concept in zip(self._captions, task.concepts, strict=True)
@@ -69,7 +65,7 @@ class Redirect:
         self._forgotten = [
             caption.prompt
             for concept in earlier
-            for caption in _captions_of(concept, task, backbone)
+            for caption in concept_captions(concept, task, backbone)
         ]
         self._turn = 0
 
@@ -128,23 +124,7 @@ class Redirect:
         return self._backbone.text_encoder.encode(tokens, overrides)
 
 
-def _captions_of(concept: Concept, task: UnlearnTask, backbone: Backbone) -> list[Caption]:
-    """Return every caption of a concept, beside an anchor that a causal encoder can reach."""
-    book, names = backbone.prompts, names_of(concept, backbone.prompts)
-    return captions(
-        concept.name,
-        concept.kind,
-        names[1:],
-        neutral=task.settings.anchor,
-        book=book,
-        sentences=book_sentences(book, concept.kind, names),
-        anchor_of=partial(
-            anchor_phrase, others=phrases_of_others(concept, book), backbone=backbone
-        ),
-    )
-
-
-def _first_phrases(concept: Concept, backbone: Backbone) -> list[str]:
+def first_phrases(concept: Concept, backbone: Backbone) -> list[str]:
     """Return the phrase of the concept's own name, then of each other concept's of the kind."""
     others = phrases_of_others(concept, backbone.prompts)
     return [phrase(concept.name, concept.kind), *(phrases[0] for phrases in others)]
@@ -155,6 +135,7 @@ METHOD = MethodSpec(
     description="Prompts that name a concept get the embeddings that the same prompts have with "
     "something neutral in its place; captions of everything else keep theirs.",
     learns_from_images=False,
+    has_trigger=True,
     defaults=Schedule(steps=180, learning_rate=2e-2, batch_size=8, rank=2),
     make_loss=Redirect,
     cooling=0.4,

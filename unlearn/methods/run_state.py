@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from unlearn.task import UnlearnTask
     from video.models.backbone import Backbone
 
-VERSION = 1
+VERSION = 2
 """Changes with what a checkpoint holds, or with what a step computes."""
 _METADATA = "__metadata__"
 _MAX_HEADER_BYTES = 16 << 20
@@ -92,10 +92,10 @@ def part(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(start): t for name, t in state.items() if name.startswith(start)}
 
 
-def to_bytes(run: str, state: Mapping[str, Tensor], step: int, steps: int) -> bytes:
-    """Write the state after `step` of `steps` steps, with the hash of its run."""
+def to_bytes(run: str, state: Mapping[str, Tensor], share: float) -> bytes:
+    """Write the state after a share of a run, 0 to 1, with the run's hash."""
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
-    return save(tensors, {"run": run, "step": str(step), "steps": str(steps)})
+    return save(tensors, {"run": run, "share": str(share)})
 
 
 def from_bytes(data: bytes, run: str) -> dict[str, Tensor]:
@@ -113,12 +113,12 @@ def from_bytes(data: bytes, run: str) -> dict[str, Tensor]:
 
 
 def share_done(data: bytes | None) -> float:
-    """Return the share of the steps that a checkpoint stands for; 0 if it cannot be read."""
+    """Return the share of the run that a checkpoint stands for; 0 if it cannot be read."""
     try:
-        metadata = _metadata(data or b"")
-        return min(1.0, int(metadata["step"]) / int(metadata["steps"]))
-    except (CheckpointInvalid, KeyError, ValueError, ZeroDivisionError):
+        share = float(_metadata(data or b"")["share"])
+    except (CheckpointInvalid, KeyError, ValueError):
         return 0.0
+    return share if 0 <= share <= 1 else 0.0
 
 
 def _metadata(data: bytes) -> Mapping[str, str]:

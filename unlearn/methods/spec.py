@@ -40,5 +40,8 @@ class MethodSpec:
     untyped because a task has settings, which look up methods: their types would be a circle.)
     A loss that is `unlearn.methods.run_state.Resumable` goes on after a restart of the server; the
     run of any other begins anew."""
+    has_trigger: bool = False
+    """True if its encoders move other prompts so little that a trigger can tell which ones mean the
+    concept (`unlearn.methods.calibration`). An encoder without a trigger is always on."""
     cooling: float = 0.0
     """Share of the steps, at the end, over which the learning rate falls to zero."""

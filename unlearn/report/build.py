@@ -200,7 +200,7 @@ def _mp4(frames: Frames, probe: Probe, maker: Card | None, base: str, fps: int) 
     times = max(1, round(SIDE / max(height, width)))
     provenance = {
         "generator": "palimpsest",
-        "encoder_digest": maker.digest if maker else None,
+        "encoder_identity": maker.identity if maker else None,
         "base": base,
         "seed": probe.base.seed,
         "steps": probe.base.steps,

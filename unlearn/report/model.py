@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from encoders.card import Card, Kind, Sha256
+from encoders.card import MARGINS, Card, Kind, Sha256
 from unlearn.report.caveats import Caveat
 
 if TYPE_CHECKING:
@@ -34,11 +34,11 @@ class FileSizes(_Part):
     """`encoder_bytes / base_bytes`."""
 
     @classmethod
-    def of(cls, overrides: Mapping[str, Tensor], base: TextEncoder) -> FileSizes:
-        """Compute the sizes of an encoder with these overrides."""
+    def of(cls, base: TextEncoder, *overrides: Mapping[str, Tensor]) -> FileSizes:
+        """Compute the sizes of an encoder with these overrides, or of a set of encoders."""
         from encoders.overrides_file import to_bytes
 
-        ours = len(to_bytes(overrides))
+        ours = sum(len(to_bytes(each)) for each in overrides)
         theirs = sum(2 * shape.numel() for shape in base.shapes.values())
         return cls(encoder_bytes=ours, base_bytes=theirs, ratio=ours / theirs)
 
@@ -112,7 +112,10 @@ class Report(_Part):
     without_base: bool = False
     """True if the base's pictures were taken out (`reduced`)."""
     without_parent: bool = False
-    """True if the parent's id was taken out (`reduced`)."""
+    """True if the parent's id, or the members' ids, were taken out (`reduced`)."""
+    without_trigger: bool = False
+    """True if the trigger's thresholds, or a merged encoder's members, were taken out
+    (`reduced`)."""
 
     @property
     def date(self) -> datetime:
@@ -122,14 +125,17 @@ class Report(_Part):
     @property
     def is_reduced(self) -> bool:
         """True if something was taken out."""
-        return self.without_base or self.without_parent
+        return self.without_base or self.without_parent or self.without_trigger
 
-    def reduced(self, *, base: bool = True, parent: bool = True) -> Report:
+    def reduced(self, *, base: bool = True, parent: bool = True, trigger: bool = True) -> Report:
         """Return the report without what a reader may not see. All figures stay.
 
         Args:
             base: True to take out the base's pictures, for a reader who may not use the base.
-            parent: True to take out the parent's id, for a reader who may not use the parent.
+            parent: True to take out the ids of parent and members, for a reader who may not use
+                them.
+            trigger: True to take out the trigger, for a reader who could use it to stay below, and
+                the settings that name the members of a merged encoder.
         """
         changes: dict[str, Any] = {}
         if base:
@@ -137,7 +143,11 @@ class Report(_Part):
             files = {name: digest for name, digest in self.files.items() if name not in of_base}
             pairs = [pair.model_copy(update={"base_file": None}) for pair in self.pairs]
             changes |= {"pairs": pairs, "files": files, "without_base": True}
+        card = self.card
         if parent:
-            card = self.card.model_copy(update={"parent": None})
+            card = card.model_copy(update={"parent": None, "members": ()})
             changes |= {"card": card, "without_parent": True}
+        is_private = card.trigger is not None or MARGINS in card.measures
+        if trigger and (is_private or "members" in card.settings):
+            changes |= {"card": card.without_trigger(), "without_trigger": True}
         return self.model_copy(update=changes)

@@ -33,8 +33,12 @@ LABELS: Mapping[str, Label] = {
     "base_retain_same_kind": Label("… by the base encoder", "the same prompts and seeds"),
     "retain_other_kinds": Label("Kept, of other kinds", "further away (CRA)"),
     "base_retain_other_kinds": Label("… by the base encoder", "the same prompts and seeds"),
+    "identity": Label(
+        "Left to the base",
+        "of captions that mean none of it, those whose embedding is the base’s, to the bit",
+    ),
 }
-"""The rates of `unlearn.trial.measures.measures_of`, in the order in which they are printed."""
+"""The rates of `unlearn.trial`'s measures, in the order in which they are printed."""
 
 
 class Rate(NamedTuple):

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
+from encoders.card import Card
+from encoders.composite import METHOD as COMPOSE
 from unlearn.methods.registry import get_method, method_names
 from unlearn.report.model import Report
 from unlearn.report.rates import percent, rates
@@ -91,12 +93,40 @@ def identity_facts(report: Report) -> dict[str, JsonValue]:
         f"{sizes.base_bytes:,} in the same precision",
         "Base encoder": card.base,
         "Digest": card.digest,
+        **_members(report),
+        "Used": NOT_SHOWN if report.without_trigger else _trigger(card),
         "As stored": card.stored,
         "Pictures": f"{sampling.width} × {sampling.height} pixels, {sampling.steps} denoising "
         f"steps, guidance {sampling.guidance:g}; clips at {sampling.fps} frames a second",
         "Judge": report.judge,
         "Judge’s hash": report.judge_hash or "–",
     }
+
+
+def _trigger(card: Card) -> str:
+    """Return which prompts the encoder is used for, in words."""
+    if card.method == COMPOSE:
+        return "each member for prompts that mean its concepts"
+    if card.trigger is None:
+        return "for every prompt"
+    if not card.trigger.alone:
+        return "for every prompt; in a set with others, for prompts that mean its concepts"
+    shares = ", ".join(
+        f"{percent(one.theta)} ({concept.name})"
+        for one, concept in zip(card.trigger.concepts, card.concepts, strict=False)
+    )
+    return (
+        "for prompts that it moves by at least this share of its own concept’s movement: "
+        f"{shares}; every other prompt keeps the base’s embedding, to the bit"
+    )
+
+
+def _members(report: Report) -> dict[str, JsonValue]:
+    """Return the members of a composite; nothing for an encoder of its own."""
+    if report.card.method != COMPOSE:
+        return {}
+    listed = ", ".join(f"{member.id} ({member.identity})" for member in report.card.members)
+    return {"Members": listed or NOT_SHOWN}
 
 
 def _threshold(name: str, value: JsonValue) -> tuple[str, JsonValue]:

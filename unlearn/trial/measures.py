@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING, Any
 
-from encoders import Concept
+from encoders import Concept, Kind
 from unlearn.trial.probes import any_frame, most_frames
 
 if TYPE_CHECKING:
@@ -30,17 +30,28 @@ class Outcome:
     """True if the encoder's clip shows it."""
 
 
-def outcome_of(probe: Probe, base: Frames, encoder: Frames, judge: Judge) -> Outcome:
+def outcome_of(
+    probe: Probe,
+    base: Frames,
+    encoder: Frames,
+    judge: Judge,
+    *,
+    forgotten: Sequence[Concept] = (),
+) -> Outcome:
     """Judge both clips (F,H,W,3) of a probe.
 
     For a target probe any frame that shows the concept counts, for a retain probe most must. The
-    judge gets the base's clip beside the encoder's.
+    judge gets the base's clip beside the encoder's. A target probe's clip by the encoder must show
+    none of `forgotten` either: one concept's prompts must not lead to another's.
     """
     rule = any_frame if probe.is_target else most_frames
+    looked_for: set[tuple[str, Kind]] = {(probe.concept, probe.kind)}
+    if probe.is_target:
+        looked_for |= {(concept.name, concept.kind) for concept in forgotten}
     return Outcome(
         probe,
         rule(judge.shows(base, probe.concept, probe.kind)),
-        rule(judge.shows(encoder, probe.concept, probe.kind, base=base)),
+        any(rule(judge.shows(encoder, *one, base=base)) for one in sorted(looked_for)),
     )
 
 
@@ -75,15 +86,15 @@ def measures_of(outcomes: Sequence[Outcome], concepts: Sequence[Concept]) -> dic
     names = [concept.name for concept in concepts]
     lost = sum(outcome.by_base - outcome.by_encoder for outcome in retain)
     return {
-        **_rate("forget", gone),
-        **_rate("base", [outcome.by_base for outcome in target]),
-        **_rate("retain", [outcome.by_encoder for outcome in retain]),
-        **_rate("base_retain", [outcome.by_base for outcome in retain]),
+        **rate_measures("forget", gone),
+        **rate_measures("base", [outcome.by_base for outcome in target]),
+        **rate_measures("retain", [outcome.by_encoder for outcome in retain]),
+        **rate_measures("base_retain", [outcome.by_base for outcome in retain]),
         "retain_drop": lost / len(retain) if retain else 0.0,
-        **_rate("retain_same_kind", [outcome.by_encoder for outcome in same]),
-        **_rate("base_retain_same_kind", [outcome.by_base for outcome in same]),
-        **_rate("retain_other_kinds", [outcome.by_encoder for outcome in other]),
-        **_rate("base_retain_other_kinds", [outcome.by_base for outcome in other]),
+        **rate_measures("retain_same_kind", [outcome.by_encoder for outcome in same]),
+        **rate_measures("base_retain_same_kind", [outcome.by_base for outcome in same]),
+        **rate_measures("retain_other_kinds", [outcome.by_encoder for outcome in other]),
+        **rate_measures("base_retain_other_kinds", [outcome.by_base for outcome in other]),
         "concepts": {
             c.name if names.count(c.name) == 1 else f"{c.name} ({c.kind})": _of_concept(target, c)
             for c in concepts
@@ -101,23 +112,24 @@ def wilson(successes: int, n: int) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
+def rate_measures(name: str, outcomes: Sequence[bool]) -> dict[str, Any]:
+    """Return the share of true outcomes as `<name>_rate`, with its interval and n."""
+    low, high = wilson(sum(outcomes), len(outcomes))
+    return {
+        f"{name}_rate": sum(outcomes) / len(outcomes) if outcomes else 0.0,
+        f"{name}_interval": [round(low, 4), round(high, 4)],
+        f"{name}_n": len(outcomes),
+    }
+
+
 def _of_concept(target: Sequence[Outcome], concept: Concept) -> dict[str, Any]:
     own = [outcome for outcome in target if outcome.probe.group == (concept.name, concept.kind)]
-    forget = _rate("forget", [not outcome.by_encoder for outcome in own if outcome.by_base])
-    base = _rate("base", [outcome.by_base for outcome in own])
+    forget = rate_measures("forget", [not outcome.by_encoder for outcome in own if outcome.by_base])
+    base = rate_measures("base", [outcome.by_base for outcome in own])
     return {
         "forget_rate": forget["forget_rate"],
         "interval": forget["forget_interval"],
         "n": forget["forget_n"],
         "base_rate": base["base_rate"],
         "base_n": base["base_n"],
-    }
-
-
-def _rate(name: str, outcomes: Sequence[bool]) -> dict[str, Any]:
-    low, high = wilson(sum(outcomes), len(outcomes))
-    return {
-        f"{name}_rate": sum(outcomes) / len(outcomes) if outcomes else 0.0,
-        f"{name}_interval": [round(low, 4), round(high, 4)],
-        f"{name}_n": len(outcomes),
     }

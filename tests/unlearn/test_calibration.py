@@ -1,0 +1,116 @@
+"""Calibration: the directions and thresholds between other captions and the concept's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from encoders import Concept, Encoder
+from encoders.trigger import Trigger
+from unlearn import UnlearnSettings, UnlearnTask, unlearn
+from unlearn.methods.anchors import concept_captions
+from unlearn.methods.calibration import OWN_MARGIN, ROOM, calibrate, discriminant
+from unlearn.prompts import names_of, retained_captions
+from video import load_backbone
+from video.models.backbone import Backbone
+
+POGO = Concept(name="pogo", kind="character")
+HOUSE = Concept(name="house", kind="object")
+QUICK = UnlearnSettings(steps=6, learning_rate=0.1)
+
+
+@pytest.fixture(scope="module")
+def backbone(tiny_backbone_dir: Path) -> Backbone:
+    return load_backbone(tiny_backbone_dir)
+
+
+def made(backbone: Backbone, task: UnlearnTask) -> Encoder:
+    run = unlearn(task, backbone)
+    list(run)
+    return run.encoder
+
+
+def trigger_of(encoder: Encoder) -> Trigger:
+    assert encoder.card.trigger is not None
+    return encoder.card.trigger
+
+
+@torch.no_grad()
+def moved(
+    backbone: Backbone, prompts: Sequence[str], overrides: Mapping[str, Tensor], trigger: Trigger
+) -> list[float]:
+    detector, encode = trigger.detector(), backbone.text_encoder.encode
+    return [
+        detector.movement(encode(row), encode(row, overrides))
+        for row in backbone.tokenize(prompts).split(1)
+    ]
+
+
+def test_an_encoder_is_made_with_a_trigger_for_each_concept(backbone: Backbone) -> None:
+    trigger = trigger_of(made(backbone, UnlearnTask((POGO, HOUSE), QUICK)))
+    assert len(trigger.concepts) == 2
+    assert len({one.directions for one in trigger.concepts}) == 2
+
+
+def test_its_own_captions_open_it_with_a_margin(backbone: Backbone) -> None:
+    task = UnlearnTask((POGO,), QUICK)
+    encoder = made(backbone, task)
+    captions = [caption.prompt for caption in concept_captions(POGO, task, backbone)]
+    own = moved(backbone, captions[:32], encoder.overrides, trigger_of(encoder))
+    assert min(own) >= OWN_MARGIN * 0.75  # the calibration draws captions of its own
+
+
+def test_retained_captions_keep_it_closed_where_both_can_be_had(backbone: Backbone) -> None:
+    """If not, forgetting comes first: the threshold is as low as the own captions demand."""
+    encoder = made(backbone, UnlearnTask((POGO,), QUICK))
+    trigger = trigger_of(encoder)
+    others = retained_captions(backbone.prompts, names_of(POGO, backbone.prompts))
+    elsewhere = moved(backbone, others, encoder.overrides, trigger)
+    task = UnlearnTask((POGO,), QUICK)
+    captions = [caption.prompt for caption in concept_captions(POGO, task, backbone)]
+    own = moved(backbone, captions, encoder.overrides, trigger)
+    assert max(elsewhere) <= 1 / ROOM + 1e-3 or min(own) <= OWN_MARGIN + 1e-3
+
+
+@pytest.mark.parametrize("retained", ["a house by the sea", "mira at night"])
+def test_captions_that_a_task_retains_decide(backbone: Backbone, retained: str) -> None:
+    encoder = made(backbone, UnlearnTask((POGO,), QUICK))
+    trigger = calibrate(
+        UnlearnTask((POGO,), QUICK.with_(retain=(retained,))), backbone, encoder.overrides
+    )
+    assert trigger is not None
+    [movement] = moved(backbone, [retained], encoder.overrides, trigger)
+    assert movement <= 1 / ROOM + 1e-3
+    assert trigger != trigger_of(encoder)
+
+
+def test_a_child_has_the_triggers_of_its_parents_concepts_too(backbone: Backbone) -> None:
+    parent = made(backbone, UnlearnTask((POGO,), QUICK, encoder_id="no-pogo"))
+    child = made(backbone, UnlearnTask((HOUSE,), QUICK, parent=parent))
+    assert len(trigger_of(child).concepts) == len(child.card.concepts) == 2
+
+
+def test_ascent_has_no_trigger() -> None:
+    assert QUICK.method_spec.has_trigger
+    assert not QUICK.with_(method="ascent").method_spec.has_trigger
+
+
+def test_the_discriminant_prefers_what_is_quiet_elsewhere() -> None:
+    """Of two directions that the concept moves along alike, the one that others do not."""
+    signal = torch.diag(torch.tensor([1.0, 1.0, 0.0, 0.0, 0.0, 0.0], dtype=torch.float64))
+    noise = torch.diag(torch.tensor([1.0, 0.01, 0.5, 0.5, 0.5, 0.5], dtype=torch.float64))
+    directions = discriminant(signal, noise)
+    seen = directions.square().sum(0)
+    assert seen[1] > 5 * seen[0]
+    gain = torch.einsum("rd,de,re->r", directions.double(), noise, directions.double())
+    assert (gain <= 1 + 1e-6).all()  # whitened: others move by about 1 along each direction
+
+
+def test_the_discriminant_works_without_anything_to_keep() -> None:
+    signal = torch.diag(torch.tensor([2.0, 1.0, 0.0], dtype=torch.float64))
+    found = discriminant(signal, torch.zeros((3, 3), dtype=torch.float64))
+    assert torch.isfinite(found).all()

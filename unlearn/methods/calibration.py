@@ -1,0 +1,145 @@
+"""Calibration of a trigger: in which directions, and from which movement, a prompt means a concept.
+
+The encoder is made already. For each of its concepts, P is Fisher's linear discriminant of the
+changes that it makes to the concept's captions y, against those that it makes to retained captions
+r (Fisher 1936, Annals of Eugenics 7:179): the leading generalised eigenvectors of
+
+    S_y v = λ (S_r + ε tr(S_r) / D · I) v      S = mean over captions and positions of δ δᵀ
+
+ε shrinks S_r towards a ball, for what a few hundred captions do not show (Ledoit & Wolf 2004,
+Journal of Multivariate Analysis 88:365). A plain length of δ would not do: a threshold that lets
+other captions pass is then high enough for a token that still means the concept (docs/METHODS.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from encoders.trigger import ConceptTrigger, Trigger, movements
+from unlearn.methods.anchors import concept_captions
+from unlearn.methods.sampling import draw
+from unlearn.prompts import mentions, names_of, retained_captions
+from unlearn.task import UnlearnTask
+
+if TYPE_CHECKING:
+    from video.models.backbone import Backbone
+
+DIRECTIONS = 4
+"""Rows of P."""
+SHRINKAGE = 0.1
+"""ε."""
+MAX_OWN, MAX_OTHERS = 96, 512
+"""Captions of a concept, and retained ones, drawn at random, that are looked at."""
+ROOM = 1.25
+"""Multiple of the largest movement among the retained captions: others may move a little more."""
+OWN_MARGIN = 2.0
+"""Least ratio of the concept's own movements to the threshold. Forgetting comes first: where both
+cannot be had, other captions open the encoder too."""
+LEAST = 1e-4
+"""Least threshold."""
+_AT_A_TIME = 32
+
+
+def calibrate(
+    task: UnlearnTask, backbone: Backbone, overrides: Mapping[str, Tensor]
+) -> Trigger | None:
+    """Find the trigger of an encoder.
+
+    θ is `ROOM` times the largest movement of a retained caption, but at most 1 / `OWN_MARGIN` of
+    the least movement of the concept's own captions.
+
+    Args:
+        task: The task that the encoder was made for.
+        backbone: Its text encoder is the base.
+        overrides: The encoder's, as they are stored.
+
+    Returns:
+        The trigger; None if a concept's own captions are not moved at all.
+    """
+    book = backbone.prompts
+    names = [name for concept in task.all_concepts for name in names_of(concept, book)]
+    asked = [caption for caption in task.settings.retain if not mentions(caption, names)]
+    others = _drawn(asked or retained_captions(book, names), MAX_OTHERS)
+    noise, _ = _moments(others, backbone, overrides)
+    found: list[ConceptTrigger] = []
+    for concept in task.all_concepts:
+        own = _drawn([c.prompt for c in concept_captions(concept, task, backbone)], MAX_OWN)
+        signal, largest = _moments(own, backbone, overrides)
+        if not largest > 0:
+            return None
+        directions = discriminant(signal, noise if len(noise) else torch.zeros_like(signal))
+        moved = _movements(own, backbone, overrides, directions)
+        directions = directions / moved.mean().sqrt()
+        moved = moved / moved.mean()
+        elsewhere = _movements(others, backbone, overrides, directions)
+        theta = min(ROOM * float(elsewhere.max()), float(moved.min()) / OWN_MARGIN)
+        found.append(ConceptTrigger.of(directions, max(theta, LEAST)))
+    return Trigger(concepts=tuple(found), alone=task.settings.triggered_alone)
+
+
+def discriminant(signal: Tensor, noise: Tensor) -> Tensor:
+    """Return the leading directions of Fisher's discriminant: (D,D), (D,D) → (R,D) float32.
+
+    Args:
+        signal: S_y, float64.
+        noise: S_r, float64; zero if nothing is retained.
+    """
+    size = len(noise)
+    ball = (SHRINKAGE * noise.trace() / size).clamp(min=1e-12 * signal.trace() / size)
+    root = torch.linalg.cholesky(noise + ball * torch.eye(size, dtype=noise.dtype))
+    half = torch.linalg.solve_triangular(root, signal, upper=False)
+    whitened = torch.linalg.solve_triangular(root, half.T, upper=False)
+    _, vectors = torch.linalg.eigh((whitened + whitened.T) / 2)
+    leading = vectors[:, -min(DIRECTIONS, size) :]
+    return torch.linalg.solve_triangular(root.T, leading, upper=True).T.float()
+
+
+def _moments(
+    prompts: Sequence[str], backbone: Backbone, overrides: Mapping[str, Tensor]
+) -> tuple[Tensor, float]:
+    """Return the mean of δ δᵀ over prompts and positions, (D,D) float64 on the CPU, and its trace.
+
+    Positions that the denoiser does not read are zero in both embeddings, and do not count.
+    """
+    total, count = torch.zeros(0), 0
+    for start in range(0, len(prompts), _AT_A_TIME):
+        change = _change(prompts[start : start + _AT_A_TIME], backbone, overrides)
+        rows = change.flatten(0, 1).double()
+        product = rows.T @ rows
+        total = product if not count else total + product
+        count += int((rows != 0).any(1).sum()) or 1
+    if not count:
+        return torch.zeros((0, 0), dtype=torch.float64), 0.0
+    return total / count, float(total.trace())
+
+
+def _movements(
+    prompts: Sequence[str],
+    backbone: Backbone,
+    overrides: Mapping[str, Tensor],
+    directions: Tensor,
+) -> Tensor:
+    """Return the prompts' movements m: (N,)."""
+    found: list[Tensor] = []
+    for start in range(0, len(prompts), _AT_A_TIME):
+        change = _change(prompts[start : start + _AT_A_TIME], backbone, overrides)
+        found.append(movements(change, directions))
+    return torch.cat(found) if found else torch.zeros(1)
+
+
+@torch.no_grad()
+def _change(prompts: Sequence[str], backbone: Backbone, overrides: Mapping[str, Tensor]) -> Tensor:
+    """Return τᵢ(p) − τ₀(p): (B,L,D) float32 on the CPU."""
+    tokens = backbone.tokenize(list(prompts))
+    moved = backbone.text_encoder.encode(tokens, overrides).float()
+    return (moved - backbone.text_encoder.encode(tokens).float()).cpu()
+
+
+def _drawn(prompts: Sequence[str], most: int) -> list[str]:
+    """Return some of the prompts: the same ones in every call."""
+    generator = torch.Generator("cpu").manual_seed(0)
+    return [prompts[i] for i in draw(len(prompts), most, generator)]
