@@ -96,6 +96,12 @@ class EngineMetrics(Observer):
         self._step = seconds("step", "Seconds of a denoising step, of a request or a batch")
         self._decode = seconds("decode", "Seconds a request's frames took to decode")
         self._unlearning = seconds("unlearning_step", "Seconds of a step of unlearning")
+        self._decisions = Counter(
+            "palimpsest_trigger_decisions",
+            "Decisions of an encoder about a text: open, or closed and the base's embedding kept",
+            ["decision"],
+            registry=registry,
+        )
         self._batch = Histogram(
             "palimpsest_batch_size",
             "Requests that shared a denoising step",
@@ -110,6 +116,11 @@ class EngineMetrics(Observer):
     def embedded(self, seconds: float) -> None:
         """Record the time to embed a request's prompts."""
         self._encode.observe(seconds)
+
+    def decided(self, opened: int, closed: int) -> None:
+        """Count the encoders' decisions about a request's texts."""
+        self._decisions.labels("open").inc(opened)
+        self._decisions.labels("closed").inc(closed)
 
     def stepped(self, seconds: float, batch: int) -> None:
         """Record a denoising step and its batch size."""

@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     """JSON file of hashed keys (`server.auth.keys_file`), read again when it changes. Keys can also
     be in the database (`palimpsest keys`). Without any key the server answers on loopback only."""
 
+    ad_hoc_sets: bool = False
+    """Let a request put a set of encoders together (`encoders`, or `model` with `+`). Nobody has
+    judged such a set as a whole, and its videos are marked `unjudged`."""
     full_reports: bool = False
     """Show a key that may not use the base whole reports: with the base's clips of what an encoder
     forgets, and with its parent's id."""

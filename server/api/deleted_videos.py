@@ -67,7 +67,7 @@ def _object(row: DeletedVideoRow) -> DeletedVideo:
             "owner": row.owner,
             "model": row.model,
             "encoder": row.encoder_id,
-            "encoder_digest": row.encoder_digest,
+            "encoder_identity": row.encoder_identity,
             "seed": row.seed,
             "steps": row.steps,
             "guidance": row.guidance,

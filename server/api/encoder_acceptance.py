@@ -74,7 +74,7 @@ def accept(
     check_concepts(wanted, loaded.backbone)
     concepts = (*(parent.concepts if parent else ()), *wanted)
     check_known(concepts, judge_of(loaded))
-    encoder_id, lost = _free_id(request, runtime)
+    encoder_id, lost = free_id(request, runtime)
     record = EncoderRecord(
         id=encoder_id,
         job_id=f"encoder_{uuid.uuid4().hex}",
@@ -83,7 +83,7 @@ def accept(
         request_hash=digest,
         concepts=[concept.model_dump(mode="json") for concept in concepts],
         parent=parent.id if parent else None,
-        parent_digest=parent.digest if parent else None,
+        parent_digest=parent.identity if parent else None,
         settings=settings.to_json(),
         gate=gate_of(request, runtime.settings),
     )
@@ -115,7 +115,7 @@ def parent_of(request: EncoderRequest, loaded: Loaded, aliases: AliasTable) -> C
 
     Raises:
         EncoderNotFound: no encoder and no alias has the parent's name.
-        InvalidRequest: the parent forgets one of the concepts already.
+        InvalidRequest: the parent is a composite, or forgets one of the concepts already.
     """
     if request.parent is None:
         return None
@@ -124,6 +124,13 @@ def parent_of(request: EncoderRequest, loaded: Loaded, aliases: AliasTable) -> C
     except PalimpsestError as error:
         error.param = "parent"
         raise
+    if card.members:
+        raise InvalidRequest(
+            f"{card.id!r} is a set of encoders and has no tensors to train on from: name one of "
+            "its members, or add a new encoder to the set with 'compose'.",
+            param="parent",
+            code="composite_parent",
+        )
     already = {(concept.name, concept.kind) for concept in card.concepts}
     for concept in request.wanted():
         if (concept.name, concept.kind) in already:
@@ -215,7 +222,7 @@ def _save_images(
     workspace.save_pictures(pictures)
 
 
-def _free_id(request: EncoderRequest, runtime: Runtime) -> tuple[str, EncoderRecord | None]:
+def free_id(request: EncoderRequest, runtime: Runtime) -> tuple[str, EncoderRecord | None]:
     """Return the requested id, or a new one; and the record of a published encoder that is lost.
 
     An encoder is lost if it was removed by other means than this server. Its id is free.

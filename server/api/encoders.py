@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from encoders import Card, EncoderNotFound
 from server.api import images
+from server.api.composite_acceptance import accept_composite
 from server.api.encoder_acceptance import accept
 from server.api.events import events, following
 from server.api.examples import ENCODER_EXAMPLES
@@ -31,10 +32,10 @@ from server.api.visibility import visibility_of
 from server.auth.access import is_listed, may_use, require_admin, visible_cards
 from server.auth.guard import caller_of
 from server.auth.keys import Caller
-from server.errors import NotFound
+from server.errors import InvalidRequest, NotFound
 from server.jobs.phases import Phase, percent_of_phases
 from server.runtime import Runtime, runtime_of
-from server.storage.records import PENDING, PUBLISHED, EncoderRecord
+from server.storage.records import COMPOSES, PENDING, PUBLISHED, EncoderRecord
 
 router = APIRouter(prefix="/v1/encoders", tags=["encoders"])
 
@@ -52,10 +53,13 @@ def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderOb
                 "phases": {**percent_of_phases(), **record.phases},
                 "estimated_seconds_left": record.seconds_left if record.status in PENDING else None,
                 "concepts": record.concepts,
+                "members": record.settings.get(COMPOSES, []),
                 "parent": record.parent,
-                "settings": record.settings,
+                "settings": {k: v for k, v in record.settings.items() if k != COMPOSES},
                 "gate": record.gate,
                 "digest": None,
+                "identity": None,
+                "trigger": None,
                 "base": None,
                 "measures": record.measures,
                 "judged": "concepts" in record.measures,
@@ -77,10 +81,13 @@ def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderOb
             "progress": share,
             "phases": {**percent_of_phases(done=Phase.JUDGING), Phase.JUDGING.value: share},
             "concepts": card.concepts,
+            "members": card.members,
             "parent": card.parent,
             "settings": card.settings,
             "gate": card.measures.get("gate", {}),
             "digest": card.digest,
+            "identity": card.identity,
+            "trigger": _thetas(card),
             "base": card.base,
             "measures": card.measures,
             "judged": "concepts" in card.measures,
@@ -91,23 +98,38 @@ def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderOb
     )
 
 
+def _thetas(card: Card) -> dict[str, float] | None:
+    if card.trigger is None:
+        return None
+    pairs = zip(card.concepts, card.trigger.concepts, strict=False)
+    return {concept.name: one.theta for concept, one in pairs}
+
+
 @router.post(
     "",
     summary="Make an encoder that forgets a concept (an admin's key)",
     openapi_extra=request_body(EncoderRequest, ENCODER_EXAMPLES),
 )
 async def create_encoder(request: Request, response: Response) -> EncoderObject:
-    """Accept a job and answer at once, with status `queued`."""
+    """Accept a job and answer at once, with status `queued`.
+
+    With `compose` it puts published encoders together, and judges them as a whole.
+    """
     caller = caller_of(request)
     require_admin(caller)
     runtime = runtime_of(request)
     fields = await read_fields(request, max_files=runtime.settings.max_images + 1)
     files = await images.read_files(fields.pop("images", None), runtime.settings)
-    text_lists(fields, "synonyms")
+    text_lists(fields, "synonyms", "compose")
     json_fields(fields, "settings", "gate")
     checked = check(EncoderRequest, fields)
     key = idempotency_key(request)
-    record = await write(request, accept, runtime, caller, checked, files, key)
+    if checked.compose:
+        if files:
+            raise InvalidRequest("A composite is not trained: leave images out.", param="images")
+        record = await write(request, accept_composite, runtime, caller, checked, key)
+    else:
+        record = await write(request, accept, runtime, caller, checked, files, key)
     advise_polling(response)
     return await run_in_threadpool(_object_of, runtime, caller, record)
 
@@ -205,27 +227,29 @@ async def follow_encoder(
     summary="Delete an encoder, or cancel it (an admin's key)",
     dependencies=[COUNTED],
 )
-async def delete_encoder(request: Request, encoder_id: str) -> Deleted:
+async def delete_encoder(request: Request, encoder_id: str, force: bool = False) -> Deleted:
     """Delete the encoder and its report, or cancel its job. A damaged encoder can be deleted too.
 
     Videos that were accepted with it and not made yet will fail; they never use another encoder.
+    While a composite lists it, it is deleted with `force` only: then every use of the set fails.
     """
     caller = caller_of(request)
     require_admin(caller)
-    await write(request, _delete, runtime_of(request), caller, encoder_id)
+    await write(request, _delete, runtime_of(request), caller, encoder_id, force)
     return Deleted(id=encoder_id, object="encoder.deleted")
 
 
-def _delete(runtime: Runtime, caller: Caller, encoder_id: str) -> None:
+def _delete(runtime: Runtime, caller: Caller, encoder_id: str, force: bool) -> None:
     store = runtime.loaded.store
     if not may_use(caller, encoder_id, runtime.aliases):
         raise EncoderNotFound(f"There is no encoder {encoder_id[:80]!r}.", param="encoder_id")
     record = runtime.records.get(EncoderRecord, EncoderRecord.id == encoder_id)
-    store.has(encoder_id)  # raises if the store is away: then nothing is deleted
+    if store.has(encoder_id) and not force:  # raises if the store is away: then nothing is deleted
+        store.check_unused(encoder_id)
     if record is not None:
         runtime.jobs.remove(record)
     try:
-        store.delete(encoder_id)
+        store.delete(encoder_id, force=force)
     except EncoderNotFound as error:
         if record is None:
             error.param = "encoder_id"

@@ -79,7 +79,7 @@ def _accept(
         card = loaded.store.card(encoder_id)
     except EncoderNotFound as error:
         missing = error
-    digest = request_hash(request, [card.digest.encode()] if card is not None else [])
+    digest = request_hash(request, [card.identity.encode()] if card is not None else [])
     earlier = runtime.records.repeated(EncoderRecord, caller.id, key, digest)
     if earlier is not None:
         _check_same(earlier, encoder_id)
@@ -117,7 +117,7 @@ def _accept(
         concepts=[concept.model_dump(mode="json") for concept in card.concepts],
         parent=None,
         parent_digest=None,
-        settings={JUDGES: card.digest},
+        settings={JUDGES: card.identity},
         gate=gate_of(request, runtime.settings),
     )
     # The row of an earlier job, which failed, goes only if this one is accepted.

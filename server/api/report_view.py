@@ -62,7 +62,9 @@ class ReportView:
             return report
         parent = report.card.parent
         return report.reduced(
-            base=not self._scope.base, parent=parent is not None and parent != self._scope.parent
+            base=not self._scope.base,
+            parent=bool(report.card.members)
+            or (parent is not None and parent != self._scope.parent),
         )
 
     def stored(self, form: Format) -> bytes | None:

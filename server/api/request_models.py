@@ -22,6 +22,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from encoders import Concept, EncoderId, Kind
+from encoders.composite import MAX_MEMBERS
 from server.auth.keys import BASE
 from server.settings import Probes, Rate
 from unlearn.settings import UnlearnSettings
@@ -88,8 +89,16 @@ class VideoRequest(_Request):
     """Body of `POST /v1/videos`, as JSON or a form. Omitted fields take the model's values."""
 
     prompt: Text
-    model: str | None = Field(None, description="`starter`, or `starter:<encoder or alias>`")
+    model: str | None = Field(
+        None,
+        description="`starter`, or `starter:<encoder or alias>`; `starter:<one>+<other>` for a set",
+    )
     encoder: str | None = Field(None, description="An encoder's id, an alias, or `base`")
+    encoders: list[Line] = Field(
+        [],
+        max_length=MAX_MEMBERS,
+        description="Ids or aliases of a set of encoders, where the server takes sets",
+    )
     negative_prompt: Line = ""
     seed: Annotated[int | None, Number] = Field(None, ge=0, le=2**63 - 1)
     steps: Annotated[int | None, Number] = Field(
@@ -193,7 +202,8 @@ class _SettingsSchema:
 class EncoderRequest(_Request):
     """Body of `POST /v1/encoders`, as JSON, or as a form with files in `images`.
 
-    One concept is given by `concept`, `kind` and `synonyms`, several in `concepts`.
+    One concept is given by `concept`, `kind` and `synonyms`, several in `concepts`. A composite has
+    `compose` in their place.
     """
 
     id: NewId | None = None
@@ -204,6 +214,12 @@ class EncoderRequest(_Request):
     parent: str | None = Field(
         None, description="An encoder or alias to train on from; its concepts stay forgotten"
     )
+    compose: list[Line] = Field(
+        [],
+        max_length=MAX_MEMBERS,
+        description="Ids or aliases of the published encoders of a composite, in place of a "
+        "concept: nothing is trained, and the set is judged as a whole",
+    )
     settings: Annotated[dict[str, JsonValue], _SettingsSchema] = Field(
         {}, description="Settings of the unlearning method"
     )
@@ -211,6 +227,14 @@ class EncoderRequest(_Request):
 
     @model_validator(mode="after")
     def _one_or_several(self) -> EncoderRequest:
+        if self.compose:
+            if self.concepts or self.concept or self.kind or self.synonyms:
+                raise ValueError("give either compose or concepts: members have their own")
+            if self.parent is not None or self.settings:
+                raise ValueError("a composite is not trained: leave parent and settings out")
+            if self.id is None:
+                raise ValueError("a composite needs an id")
+            return self
         if self.concepts and (self.concept or self.kind or self.synonyms):
             raise ValueError("give either concept and kind, or concepts, not both")
         if not self.concepts and (self.concept is None or self.kind is None):
@@ -219,7 +243,10 @@ class EncoderRequest(_Request):
         return self
 
     def wanted(self) -> tuple[Concept, ...]:
-        """Return the concepts to forget, from `concepts` or from the single fields."""
+        """Return the concepts to forget, from `concepts` or from the single fields.
+
+        A composite's are its members'.
+        """
         given: list[EncoderRequest | ConceptRequest] = [*self.concepts] or [self]
         return tuple(
             Concept.model_validate({"name": c.concept, "kind": c.kind, "synonyms": c.synonyms})

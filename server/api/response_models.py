@@ -10,7 +10,7 @@ from typing import Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from encoders import Concept
+from encoders import CardMember, Concept
 from server.api.usage_models import Usage
 from server.jobs.phases import Phase
 
@@ -56,6 +56,8 @@ class Video(BaseModel):
     truncated: bool = False
     """True if the request's prompt or negative prompt was longer than the model reads, and was
     cut, as `truncate` allows; `prompt` is the text that was read."""
+    unjudged: bool = False
+    """True if the request put a set of encoders together, which nobody has judged as a whole."""
     error: JobError | None
 
 
@@ -71,7 +73,7 @@ class DeletedVideo(BaseModel):
                     "owner": "studio",
                     "model": "starter:no-pogo",
                     "encoder": "no-pogo",
-                    "encoder_digest": "sha256:" + "0123456789abcdef" * 4,
+                    "encoder_identity": "sha256:" + "0123456789abcdef" * 4,
                     "seed": 7,
                     "steps": 8,
                     "guidance": 5.0,
@@ -96,7 +98,7 @@ class DeletedVideo(BaseModel):
     model: str
     encoder: str | None
     """Id of its encoder, null for the base."""
-    encoder_digest: str | None
+    encoder_identity: str | None
     seed: int
     steps: int
     guidance: float
@@ -126,12 +128,21 @@ class EncoderObject(BaseModel):
     """Estimate of the time to the job's end, from the times measured so far; null if nothing can be
     said yet, or the job has ended."""
     concepts: list[Concept]
-    """All concepts it forgets, including its parent's."""
+    """All concepts it forgets, including its parent's or its members'."""
+    members: list[CardMember]
+    """The encoders of a composite, each by the identity that it was judged with; none for an
+    encoder of its own, or where the key may not know their ids."""
     parent: str | None
     settings: dict[str, JsonValue]
     gate: dict[str, JsonValue]
     """Thresholds it must reach, or has reached, to be published."""
     digest: str | None
+    """Digest of its tensors."""
+    identity: str | None
+    """Hash over all that decides what it does to a prompt: its tensors and its trigger."""
+    trigger: dict[str, float] | None
+    """For each concept, the share of the concept's own movement from which a prompt means it; null:
+    it is used for every prompt, or the key is bound to encoders and may not know it."""
     base: str | None
     measures: dict[str, JsonValue]
     judged: bool

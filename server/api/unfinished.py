@@ -15,7 +15,7 @@ from server.storage.records import FAILED, PENDING, PUBLISHED, EncoderRecord
 
 
 @contextmanager
-def explained(runtime: Runtime, caller: Caller, name: str | None) -> Generator[None]:
+def explained(runtime: Runtime, caller: Caller, *names: str | None) -> Generator[None]:
     """Say more about an encoder that is not found inside the `with` block.
 
     Use it only where the caller is known to be allowed to name the encoder: the error tells that
@@ -24,7 +24,7 @@ def explained(runtime: Runtime, caller: Caller, name: str | None) -> Generator[N
     Args:
         runtime: The server.
         caller: The sender of the request.
-        name: The encoder that the request names.
+        names: The encoders that the request names.
 
     Raises:
         Conflict: It is being made (`encoder_not_ready`), with its phase and progress.
@@ -33,6 +33,8 @@ def explained(runtime: Runtime, caller: Caller, name: str | None) -> Generator[N
     try:
         yield
     except EncoderNotFound as error:
+        named = [name for name in names if name and repr(name) in str(error)]
+        name = named[0] if named else None
         record = name and runtime.records.get(EncoderRecord, EncoderRecord.id == name)
         if not record or record.status == PUBLISHED:  # another name was not found
             raise

@@ -19,17 +19,23 @@ from server.api.job_answers import advise_polling, job_error
 from server.api.limits import COUNTED, accept_within_limits, write
 from server.api.openapi import request_body
 from server.api.request_models import VideoRequest
-from server.api.request_parsing import check, idempotency_key, read_fields, request_hash
+from server.api.request_parsing import (
+    check,
+    idempotency_key,
+    read_fields,
+    request_hash,
+    text_lists,
+)
 from server.api.response_models import Deleted, Page, Video
 from server.api.unfinished import explained
 from server.api.video_parameters import parameters_of
 from server.api.waiting import errors_of_accepted, finished
-from server.auth.access import choose, encoder_named
+from server.auth.access import choose, encoders_named
 from server.auth.guard import caller_of
 from server.auth.keys import Caller
 from server.errors import InvalidRequest, NotFound
 from server.runtime import Runtime, runtime_of
-from server.storage.records import PENDING, VideoRecord
+from server.storage.records import PENDING, VideoRecord, stored_refs
 
 router = APIRouter(prefix="/v1/videos", tags=["videos"])
 
@@ -68,9 +74,17 @@ def accept(runtime: Runtime, caller: Caller, request: VideoRequest, key: str | N
             "most.",
             param="expires_after",
         )
-    named = encoder_named(backbone.name, request.model, request.encoder)
-    with explained(runtime, caller, named or caller.default_encoder):
-        encoder = choose(caller, store, runtime.aliases, backbone, request.model, request.encoder)
+    named, param = encoders_named(backbone.name, request.model, request.encoder, request.encoders)
+    with explained(runtime, caller, *(named or [caller.default_encoder])):
+        encoder = choose(
+            caller,
+            store,
+            runtime.aliases,
+            backbone,
+            named,
+            param=param,
+            ad_hoc_sets=runtime.settings.ad_hoc_sets,
+        )
     return accept_within_limits(
         runtime,
         caller,
@@ -81,7 +95,8 @@ def accept(runtime: Runtime, caller: Caller, request: VideoRequest, key: str | N
             request_hash=digest,
             model=f"{backbone.name}:{encoder.id}" if encoder else backbone.name,
             encoder_id=encoder.id if encoder else None,
-            encoder_digest=encoder.digest if encoder else None,
+            encoder_identity=encoder.identity if encoder else None,
+            encoder_members=stored_refs(encoder.members) if encoder and encoder.members else None,
             deadline=request.deadline_after and int(time.time()) + request.deadline_after,
             lifetime=request.expires_after or runtime.settings.video_lifetime_seconds,
             **asdict(parameters),
@@ -104,6 +119,7 @@ def video_object(record: VideoRecord) -> Video:
             "seconds": f"{record.frames / record.fps:g}",
             "size": f"{record.width}x{record.height}",
             "truncated": bool(record.is_cut),
+            "unjudged": bool(record.encoder_members),
             "error": job_error(record),
         }
     )
@@ -158,6 +174,7 @@ async def answer_with_video(request: Request) -> Response:
 
 async def _accepted(request: Request) -> VideoRecord:
     fields = await read_fields(request, max_files=1)
+    text_lists(fields, "encoders")
     checked = check(VideoRequest, fields)
     return await write(
         request,

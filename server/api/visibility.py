@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from encoders.card import MARGINS, public
 from server.api.response_models import EncoderObject, JobError
 from server.auth.access import may_use, may_use_base
 from server.auth.keys import Caller
@@ -43,8 +44,17 @@ class Visibility:
     def encoder(self, encoder: EncoderObject) -> EncoderObject:
         """Return the encoder as the caller sees it: no other encoder's id is in it.
 
-        The caller may use the encoder itself.
+        The caller may use the encoder itself. A key that is bound to encoders does not learn where
+        their triggers open: it could stay below.
         """
+        if not self.sees_all:
+            changes = {
+                "trigger": None,
+                "measures": {k: v for k, v in encoder.measures.items() if k != MARGINS},
+                "members": [member for member in encoder.members if self.sees(member.id)],
+                "settings": public(encoder.settings),
+            }
+            encoder = encoder.model_copy(update=changes)
         parent = encoder.parent
         if parent is None or self.sees(parent):
             return encoder

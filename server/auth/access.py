@@ -6,10 +6,21 @@ gets one of them or an error, never the base.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from encoders import EncoderInvalid, EncoderNotFound, EncoderRef, InvalidId
-from server.auth.keys import BASE, Caller
+from encoders import (
+    CompositeInvalid,
+    EncoderInvalid,
+    EncoderNotFound,
+    EncoderRef,
+    InvalidId,
+    MemberNotCalibrated,
+    MemberUnusable,
+)
+from encoders.composite import check_members, members_of
+from encoders.composition import set_identity
+from server.auth.keys import BASE, EVERYTHING, Caller
 from server.errors import Forbidden, InvalidRequest, NotFound
 
 if TYPE_CHECKING:
@@ -49,30 +60,31 @@ def choose(
     store: EncoderStore,
     aliases: AliasTable,
     backbone: Backbone,
-    model: str | None,
-    encoder: str | None,
+    asked: Sequence[str] | None,
+    *,
+    param: str,
+    ad_hoc_sets: bool,
 ) -> EncoderRef | None:
-    """Return the encoder that a request means, pinned by its digest; None for the base.
+    """Return the encoder or set that a request means, pinned by identity; None for the base.
 
     Args:
         caller: the sender of the request; its default encoder is used if none is named.
         store: the published encoders.
         aliases: the names that stand for them.
         backbone: the model that will use the encoder.
-        model: the request's field: "starter" or "starter:<name>".
-        encoder: the request's field: an id, an alias or "base".
+        asked: the names of the request, ids, aliases or "base" (`encoders_named`).
+        param: the request's field that has them.
+        ad_hoc_sets: True if a request may put a set together (`PALIMPSEST_AD_HOC_SETS`).
 
     Raises:
-        InvalidRequest: the two fields name different encoders, or none is named and the key has no
-            default.
-        NotFound: there is no such model.
+        InvalidRequest: none is named and the key has no default; or the base is named in a set.
         EncoderNotFound: there is no such encoder.
-        EncoderInvalid: the encoder was made for another base.
-        Forbidden: the key may not use the encoder, even if it does not exist.
+        EncoderInvalid: an encoder was made for another base.
+        MemberNotCalibrated: an encoder of a set has no trigger.
+        Forbidden: the key may not use the encoders, even if they do not exist; or the server takes
+            no sets in requests.
     """
-    param = "encoder" if encoder is not None else "model"
-    name = encoder_named(backbone.name, model, encoder)
-    if name is None:
+    if asked is None:
         if caller.default_encoder is None:
             raise InvalidRequest(
                 f"Key {caller.id!r} has no default encoder: name one of "
@@ -80,19 +92,74 @@ def choose(
                 param="encoder",
                 code="encoder_required",
             )
-        name = caller.default_encoder
-    if not may_use(caller, name, aliases):
+        asked = [caller.default_encoder]
+    names = list(dict.fromkeys(asked))
+    check_allowed(caller, names, aliases, param=param)
+    if names == [BASE]:
+        return None
+    if len(names) > 1:
+        _check_set(names, param=param, ad_hoc_sets=ad_hoc_sets)
+    cards = [_usable_card(name, store, aliases, backbone, param=param) for name in names]
+    if len(cards) == 1:
+        return cards[0].ref
+    return _set_of(cards, param=param)
+
+
+def check_allowed(
+    caller: Caller, names: Sequence[str], aliases: AliasTable, *, param: str = "encoder"
+) -> None:
+    """Raise Forbidden unless the caller may use these encoders together.
+
+    What a key lists it may use alone. So one of the names must be listed; the others may be listed
+    too, or be among the key's additions: an addition forgets more, and takes nothing away.
+    """
+    allowed = [may_use(caller, name, aliases) for name in names]
+    added = [is_addition(caller, name, aliases) for name in names]
+    refused = [
+        name
+        for name, alone, more in zip(names, allowed, added, strict=True)
+        if not alone and not (more and any(allowed))
+    ]
+    if refused:
+        usable = f"it may use {sorted(caller.encoders or ())}"
+        if caller.additions:
+            usable += f", and add {sorted(caller.additions)} to them"
         raise Forbidden(
-            f"Key {caller.id!r} may not use encoder {name[:80]!r}; it may use "
-            f"{sorted(caller.encoders or ())}.",
+            f"Key {caller.id!r} may not use encoder {refused[0][:80]!r}; {usable}.",
             param=param,
             code="encoder_not_allowed",
         )
-    if name == BASE:
-        return None
+
+
+def is_addition(caller: Caller, name: str, aliases: AliasTable) -> bool:
+    """Return True if the caller may add the encoder with this id or alias to one it may use."""
+    if EVERYTHING in caller.additions:
+        return name != BASE
+    return name in caller.additions or name in aliases.targets(caller.additions).values()
+
+
+def _check_set(names: Sequence[str], *, param: str, ad_hoc_sets: bool) -> None:
+    if BASE in names:
+        raise InvalidRequest(
+            "'base' is the model without an encoder, and cannot be in a set.", param=param
+        )
+    if not ad_hoc_sets:
+        raise Forbidden(
+            "This server takes no sets of encoders in requests, since nobody has judged them: make "
+            "a composite (POST /v1/encoders with 'compose'), or have the operator set "
+            "PALIMPSEST_AD_HOC_SETS.",
+            param=param,
+            code="sets_not_allowed",
+        )
+
+
+def _usable_card(
+    name: str, store: EncoderStore, aliases: AliasTable, backbone: Backbone, *, param: str
+) -> Card:
     try:
         card = store.card(aliases.resolve(name, store))
-    except (EncoderNotFound, InvalidId, EncoderInvalid) as error:
+        check_members(card, store.card)
+    except (EncoderNotFound, InvalidId, EncoderInvalid, MemberUnusable) as error:
         error.param = param
         raise
     if card.base != backbone.text_encoder.fingerprint:
@@ -101,7 +168,21 @@ def choose(
             f"is {backbone.text_encoder.fingerprint}.",
             param=param,
         )
-    return card.ref
+    return card
+
+
+def _set_of(cards: Sequence[Card], *, param: str) -> EncoderRef:
+    """Return the set of several encoders, named by their ids."""
+    try:
+        members = members_of(cards)
+    except (MemberNotCalibrated, CompositeInvalid) as error:
+        error.param = param
+        raise
+    identity = set_identity([member.identity for member in members])
+    assert identity is not None
+    return EncoderRef(
+        "+".join(sorted(card.id for card in cards)), identity, tuple(card.ref for card in cards)
+    )
 
 
 def visible_cards(caller: Caller, store: EncoderStore, aliases: AliasTable) -> list[Card]:
@@ -118,14 +199,22 @@ def _alias_targets(caller: Caller, aliases: AliasTable) -> set[str]:
     return set(aliases.targets(listed).values())
 
 
-def encoder_named(backbone: str, model: str | None, encoder: str | None) -> str | None:
-    """Return the encoder named in a request's two fields, or None.
+def encoders_named(
+    backbone: str, model: str | None, encoder: str | None, encoders: Sequence[str]
+) -> tuple[list[str] | None, str]:
+    """Return the encoders that a request's fields name, and the field. None: it names none.
+
+    Args:
+        backbone: the model's name.
+        model: "starter", "starter:<name>", or "starter:<name>+<name>" for a set.
+        encoder: an id, an alias or "base", or several joined by "+".
+        encoders: the names of a set.
 
     Raises:
-        InvalidRequest: they name different ones.
+        InvalidRequest: two fields name different ones.
         NotFound: `model` is of another backbone.
     """
-    in_model: str | None = None
+    found: dict[str, list[str]] = {}
     if model is not None:
         root, colon, rest = model.partition(":")
         if root != backbone:
@@ -135,12 +224,20 @@ def encoder_named(backbone: str, model: str | None, encoder: str | None) -> str 
                 param="model",
                 code="model_not_found",
             )
-        in_model = rest if colon else None
-    if in_model is not None and encoder is not None and in_model != encoder:
+        if colon:
+            found["model"] = rest.split("+")
+    if encoder is not None:
+        found["encoder"] = encoder.split("+")
+    if encoders:
+        found["encoders"] = list(encoders)
+    if len({frozenset(names) for names in found.values()}) > 1:
+        said = ", ".join(f"{field} {'+'.join(names)[:80]!r}" for field, names in found.items())
         raise InvalidRequest(
-            f"model names encoder {in_model[:80]!r} and encoder names {encoder[:80]!r}: "
-            "send one of them.",
-            param="encoder",
+            f"The request names different encoders ({said}): send one of these fields.",
+            param=list(found)[-1],
             code="encoder_conflict",
         )
-    return encoder if encoder is not None else in_model
+    for field in ("encoders", "encoder", "model"):
+        if field in found:
+            return found[field], field
+    return None, "model" if model is not None and encoder is None else "encoder"

@@ -2,7 +2,8 @@
 
 `role` is "admin" (may use everything, and make encoders) or "user". `encoders` lists what a user's
 key may use: encoder ids, aliases, "base" for the unmodified encoder, or "*" for everything. A
-request that names no encoder gets `default_encoder`.
+request that names no encoder gets `default_encoder`. `additions` lists what a request may add to
+one of these, in a set, and may not use without it.
 
 Of a key only the SHA-256 is stored: in the database (`palimpsest keys create`), or in a keys file.
 """
@@ -41,6 +42,8 @@ class Caller:
     """An encoder's id, an alias or "base"; None: the caller has to name one."""
     limits: Mapping[str, int] = field(default_factory=dict[str, int])
     """Limits of this key by name; those that are absent have the settings' values."""
+    additions: frozenset[str] = frozenset()
+    """Ids and aliases that may be added to one of `encoders`, or "*"."""
 
 
 LOCAL = Caller(id="local", role="admin", encoders=None, default_encoder=BASE)
@@ -57,6 +60,8 @@ class Key(BaseModel):
     role: Role
     encoders: list[EncoderId | Literal["*"]] | None = None
     default_encoder: EncoderId | None = None
+    additions: list[EncoderId | Literal["*"]] = []
+    """Encoders that a request may add to one of `encoders`."""
     limits: Annotated[dict[str, int], BeforeValidator(checked)] = {}
     """Limits of this key by name (`server.storage.key_limits`)."""
     expires_at: Annotated[int, Field(ge=0)] | None = None
@@ -67,6 +72,8 @@ class Key(BaseModel):
         if self.role == "admin":
             if self.encoders is not None:
                 raise ValueError("an admin may use every encoder: leave 'encoders' out")
+            if self.additions:
+                raise ValueError("an admin may use every encoder: leave 'additions' out")
         elif not self.encoders:
             raise ValueError("a user's key must list the encoders it may use ('*' for all)")
         elif (
@@ -87,7 +94,14 @@ class Key(BaseModel):
                 default = BASE
             elif len(allowed) == 1:
                 default = next(iter(allowed))
-        return Caller(self.id, self.role, None if unbound else allowed, default, self.limits)
+        return Caller(
+            self.id,
+            self.role,
+            None if unbound else allowed,
+            default,
+            self.limits,
+            frozenset(self.additions),
+        )
 
 
 class Keyring:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from encoders import Concept, Encoder, EncoderInvalid
+from encoders import Concept, Encoder, EncoderInvalid, MemberUnusable
+from encoders.composite import composite_card
 from server.jobs.checkpoints import Checkpoints
 from server.jobs.context import JobContext
 from server.jobs.phases import Phase, phase_reporter
@@ -27,7 +28,7 @@ def make_images(context: JobContext, record: EncoderRecord) -> None:
 
     None are made if the client sent images, or if the method does not learn from any.
     """
-    if record.judges is not None:  # an encoder that exists
+    if record.judges is not None or record.composes:  # encoders that exist
         return
     from unlearn.few_shots import few_shot_requests, few_shots_of
 
@@ -61,7 +62,9 @@ def optimise(context: JobContext, record: EncoderRecord) -> None:
 
     After a restart it goes on from the last checkpoint.
     """
-    if record.judges is not None:
+    if record.composes:
+        _stage_composite(context, record)
+    if record.judges is not None or record.composes:
         return
     from unlearn import UnlearnTask, unlearn
     from unlearn.methods.run_state import share_done
@@ -87,7 +90,7 @@ def optimise(context: JobContext, record: EncoderRecord) -> None:
         progress.share = share_done(checkpoint)
 
         def on_progress(step: UnlearnProgress) -> None:
-            progress.advance(step.step / step.steps)
+            progress.advance(step.share)
             checkpoints.after_step(now=context.stopping.is_set())
 
         def report_from(share: float | None) -> bool:
@@ -105,6 +108,29 @@ def optimise(context: JobContext, record: EncoderRecord) -> None:
         context.storage.run(f"the draft of job {record.job_id}", stage)
         workspace.save_losses(run.losses)
     report(1.0)
+
+
+def _stage_composite(context: JobContext, record: EncoderRecord) -> None:
+    """Stage the composite that the job is to judge.
+
+    Raises:
+        EncoderNotFound: A member was deleted since the request was accepted.
+        MemberUnusable: A member was replaced since then.
+    """
+    loaded = context.wait_loaded()
+    card = composite_card(record.id, [loaded.store.card(ref.id) for ref in record.composes])
+    if [member.ref for member in card.members] != list(record.composes):
+        raise MemberUnusable(
+            f"A member of {record.id!r} was replaced by another encoder since the request was "
+            "accepted. Send the request again.",
+            param="compose",
+        )
+
+    def stage() -> None:
+        context.delete_staged(record)
+        loaded.staging.publish(Encoder(card, {}))
+
+    context.storage.run(f"the draft of job {record.job_id}", stage)
 
 
 def remove_encoder_job(context: JobContext, record: EncoderRecord) -> None:

@@ -78,6 +78,10 @@ class Jobs:
         most = settings.videos_in_flight
         return most if own is None else min(own, most)
 
+    def expected_seconds(self, record: EncoderRecord) -> int:
+        """Return the seconds that an encoder's job is likely to take."""
+        return self.context.phase_times.expected_seconds(record)
+
     def in_flight(self, table: type[VideoRecord] | type[EncoderRecord]) -> Counter[str]:
         """Return the number of jobs of a kind that are worked on, by owner."""
         return self._dispatcher.in_flight(table)

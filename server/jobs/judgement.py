@@ -7,11 +7,16 @@ from datetime import UTC, datetime
 from encoders import EncoderJudged, EncoderNotFound, EncoderRef
 from encoders.judgement import Judgement
 from server.jobs.context import JobContext
-from server.jobs.judging import judge_and_publish, judge_of, try_encoder
+from server.jobs.judging import (
+    identity_measures,
+    judge_and_publish,
+    judge_of,
+    sizes_of,
+    try_encoder,
+)
 from server.jobs.phases import Phase, percent_of_phases
 from server.storage.records import PUBLISHED, EncoderRecord
 from unlearn.report.build import report_files
-from unlearn.report.model import FileSizes
 
 
 def judge(context: JobContext, record: EncoderRecord) -> None:
@@ -38,7 +43,11 @@ def _judge_published(context: JobContext, record: EncoderRecord, ref: EncoderRef
     measures = encoder.card.measures
     if not measures:  # else a kill came between storing them and ending the job
         trial, runner = try_encoder(context, record, encoder.card)
-        measures = {**trial.measures(), "gate": record.gate}
+        measures = {
+            **trial.measures(),
+            **identity_measures(context, record, encoder.card),
+            "gate": record.gate,
+        }
         identity = judge_of(loaded).identity
         now = datetime.now(UTC)
         card = encoder.card.model_copy(update={"measures": measures})
@@ -50,7 +59,7 @@ def _judge_published(context: JobContext, record: EncoderRecord, ref: EncoderRef
             judge=identity,
             model=loaded.backbone.name,
             capabilities=loaded.backbone.capabilities,
-            sizes=FileSizes.of(encoder.overrides, loaded.backbone.text_encoder),
+            sizes=sizes_of(encoder, loaded),
             issuer=context.settings.issuer,
             judged_at=now,
         )

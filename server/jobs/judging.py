@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from encoders import Card, Encoder, EncoderNotFound, PalimpsestError
 from server.jobs.context import JobContext
-from server.jobs.phases import Phase, percent_of_phases
+from server.jobs.phases import Phase, percent_of_phases, phase_reporter
 from server.jobs.probe_runner import ProbeRunner
 from server.storage.record_store import alias_exists
 from server.storage.records import PUBLISHED, EncoderRecord
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from server.loaded import Loaded
     from unlearn.judges.base import Judge
     from unlearn.trial.trial import Trial
+    from video.models.backbone import Backbone
 
 
 class NotForgotten(PalimpsestError):
@@ -73,10 +74,34 @@ def try_encoder(
         videos=context.settings.judged_videos,
     )
     trial = Trial(plan, card.concepts, gate)
-    runner = ProbeRunner(context, record, judge)
+    runner = ProbeRunner(context, record, judge, card.concepts)
     while probes := trial.next_round():
         trial.tell(runner.outcomes(probes, trial))
     return trial, runner
+
+
+def identity_measures(context: JobContext, record: EncoderRecord, card: Card) -> dict[str, Any]:
+    """Measure what an encoder leaves to the base, to the bit; nothing if it is always on alone."""
+    if not card.members and (card.trigger is None or not card.trigger.alone):
+        return {}
+    from unlearn.trial.identity import identity_steps
+
+    loaded = context.wait_loaded()
+
+    def steps(backbone: Backbone) -> Iterator[dict[str, Any]]:
+        with loaded.engine.residency.use(card.ref) as members:
+            yield from identity_steps(members, card.concepts, backbone)
+
+    ticket = loaded.engine.submit_iterator(steps)
+    report = phase_reporter(context.records, context.phase_times, record, Phase.JUDGING)
+    [found] = context.tracker.follow(record.job_id, [ticket], lambda _: report(1.0))
+    return found
+
+
+def sizes_of(encoder: Encoder, loaded: Loaded) -> FileSizes:
+    """Return the sizes of an encoder's file, or of its members' together, and of its base's."""
+    members = [loaded.store.load(member.id) for member in encoder.card.members] or [encoder]
+    return FileSizes.of(loaded.backbone.text_encoder, *(member.overrides for member in members))
 
 
 def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
@@ -96,7 +121,11 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
         return
     gate = Gate(**record.gate)
     trial, runner = try_encoder(context, record, staged.card)
-    measures = {**trial.measures(), "gate": record.gate}
+    measures = {
+        **trial.measures(),
+        **identity_measures(context, record, staged.card),
+        "gate": record.gate,
+    }
     context.storage.run(
         f"the measures of job {record.job_id}",
         lambda: context.records.change(record, measures=measures),
@@ -108,11 +137,11 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
         card,
         trial.outcomes,
         runner.pair,
-        losses=context.workspace(record).load_losses(),
+        losses=() if card.members else context.workspace(record).load_losses(),
         judge=judge.identity,
         model=loaded.backbone.name,
         capabilities=loaded.backbone.capabilities,
-        sizes=FileSizes.of(staged.overrides, loaded.backbone.text_encoder),
+        sizes=sizes_of(staged, loaded),
         issuer=context.settings.issuer,
     )
     if context.aliases.target(record.id) is not None:
@@ -128,9 +157,9 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
 
 
 def _is_published(staged: Encoder, loaded: Loaded) -> bool:
-    """Return True if the card of the staged encoder's id has the staged encoder's digest."""
+    """Return True if the card of the staged encoder's id has the staged encoder's identity."""
     with suppress(EncoderNotFound):
-        return loaded.store.card(staged.card.id).digest == staged.card.digest
+        return loaded.store.card(staged.card.id).identity == staged.card.identity
     return False
 
 

@@ -36,6 +36,13 @@ class PhaseTimes:
         """Return the timing of a job's phase that begins now, or goes on after a restart."""
         return PhaseTiming(self, record, phase)
 
+    def expected_seconds(self, record: EncoderRecord) -> int:
+        """Return the time that a job is likely to take, before it begins.
+
+        While nothing is measured, it is that of the built-in model on two cores.
+        """
+        return round(sum(self.begin(record, "images").seconds_by_phase().values()))
+
     def seconds_of_unit(self, phase: str) -> float:
         """Return the measured seconds; without any, the expected ones scaled to what is known."""
         if phase in self.measured:
@@ -50,7 +57,7 @@ class PhaseTiming:
     def __init__(self, times: PhaseTimes, record: EncoderRecord, phase: str) -> None:
         self._times = times
         self._phase = phase
-        self._work = work_of(record)
+        self._work = work_of(record, times.seconds_of_unit("optimising"))
         self._usual = min(1.0, _USUAL_PROBES / int(record.gate.get("max_probes", _USUAL_PROBES)))
         self._began: tuple[float, float] | None = None
         self._done = 0.0
@@ -70,7 +77,7 @@ class PhaseTiming:
         if progressed >= _LEAST_SHARE and now > began and self._work[self._phase]:
             seconds = (now - began) / progressed
             self._times.measured[self._phase] = seconds / self._work[self._phase]
-        seconds = self._seconds()
+        seconds = self.seconds_by_phase()
         names = list(seconds)
         before = sum(seconds[name] for name in names[: names.index(self._phase)])
         whole = sum(seconds.values())
@@ -80,12 +87,13 @@ class PhaseTiming:
         """Return the estimate of the time to the job's end; None while nothing is measured."""
         if not self._times.measured:
             return None
-        seconds = self._seconds()
+        seconds = self.seconds_by_phase()
         names = list(seconds)
         after = sum(seconds[name] for name in names[names.index(self._phase) + 1 :])
         return round((1 - self._done) * seconds[self._phase] + after)
 
-    def _seconds(self) -> dict[str, float]:
+    def seconds_by_phase(self) -> dict[str, float]:
+        """Return the seconds that each phase takes, measured or expected."""
         return {
             name: amount * self._times.seconds_of_unit(name) for name, amount in self._work.items()
         }
@@ -100,11 +108,20 @@ class PhaseTiming:
         return most + (1 - most) * (share - most * self._usual) / (1 - most * self._usual)
 
 
-def work_of(record: EncoderRecord) -> dict[str, float]:
-    """Return the amount of work in each phase of a job; 0 for one that has nothing to do."""
+def work_of(record: EncoderRecord, seconds_of_step: float) -> dict[str, float]:
+    """Return the amount of work in each phase of a job; 0 for one that has nothing to do.
+
+    Args:
+        record: The job's.
+        seconds_of_step: Seconds of one step of the optimisation: a run with a budget takes no more
+            steps than fit into it.
+    """
     concepts = len(record.concepts)
-    if record.judges is not None:  # an encoder that exists
+    if record.judges is not None or record.composes:  # encoders that exist
         return {"images": 0, "optimising": 0, "judging": 1 + concepts}
     settings = UnlearnSettings.from_json(record.settings)
     images = _IMAGES * concepts if settings.method_spec.learns_from_images else 0
-    return {"images": images, "optimising": settings.schedule().steps, "judging": 1 + concepts}
+    steps: float = settings.schedule().steps
+    if settings.max_seconds is not None:
+        steps = min(steps, settings.max_seconds / seconds_of_step)
+    return {"images": images, "optimising": steps, "judging": 1 + concepts}

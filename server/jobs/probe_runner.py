@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from encoders import Concept
 from server.jobs.context import JobContext
 from server.jobs.phases import Phase, phase_reporter
 from server.jobs.workspace import OutcomeRow
@@ -34,8 +35,11 @@ log = logging.getLogger(__name__)
 class ProbeRunner:
     """The probes of one job, by the engine and the judge."""
 
-    def __init__(self, context: JobContext, record: EncoderRecord, judge: Judge) -> None:
+    def __init__(
+        self, context: JobContext, record: EncoderRecord, judge: Judge, concepts: Sequence[Concept]
+    ) -> None:
         self._tracker = context.tracker
+        self._concepts = concepts
         self._record = record
         self._judge = judge
         loaded = context.wait_loaded()
@@ -63,7 +67,7 @@ class ProbeRunner:
             ]
         pairs = self._make_pairs(probes, trial)
         found = [
-            outcome_of(probe, base, encoder, self._judge)
+            outcome_of(probe, base, encoder, self._judge, forgotten=self._concepts)
             for probe, (base, encoder) in zip(probes, pairs, strict=True)
         ]
         shown = set(shown_of([*trial.outcomes, *found]))

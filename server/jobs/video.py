@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from video.engine.ticket import Ticket
     from video.frames import Frames
     from video.models.backbone import Backbone
+    from video.models.prompt_encoder import TextDecisions
+
+_MOST_MOVEMENT = 1e9
+"""Largest movement in a record; what is no number counts as infinite."""
 
 
 def render(context: JobContext, record: VideoRecord) -> None:
@@ -24,7 +28,7 @@ def render(context: JobContext, record: VideoRecord) -> None:
             since the request was accepted.
     """
     # While storage is out, only the encoded clip is kept in memory.
-    contents, seconds = _encoded(context, record)
+    contents, ticket = _encoded(context, record)
     context.storage.run(
         f"the files of video {record.id}", lambda: context.files.write(record.id, contents)
     )
@@ -32,14 +36,37 @@ def render(context: JobContext, record: VideoRecord) -> None:
         record,
         status=COMPLETED,
         progress=100,
-        inference_seconds=seconds,
+        inference_seconds=round(ticket.seconds, 3),
+        decisions=decisions_json(ticket.decisions),
         bytes=sum(map(len, contents.values())),
     ):
         context.files.delete(record.id)
 
 
-def _encoded(context: JobContext, record: VideoRecord) -> tuple[dict[Variant, bytes], float]:
-    """Make the video's files, and return them with the seconds that the engine took."""
+def decisions_json(decisions: TextDecisions) -> list[list[dict[str, Any]]]:
+    """Return decisions as the record keeps them."""
+    return [
+        [
+            {
+                "encoder_identity": decision.identity,
+                "movement": _rounded(decision.movement),
+                "open": decision.is_open,
+            }
+            for decision in each
+        ]
+        for each in decisions
+    ]
+
+
+def _rounded(movement: float | None) -> float | None:
+    """Return a movement with five digits, as a number that JSON has."""
+    return None if movement is None else float(f"{min(movement, _MOST_MOVEMENT):.5g}")
+
+
+def _encoded(
+    context: JobContext, record: VideoRecord
+) -> tuple[dict[Variant, bytes], Ticket[Frames]]:
+    """Make the video's files, and return them with the engine's ticket."""
     ticket = context.storage.run(f"video {record.id}", lambda: _computed(context, record))
     metadata = provenance(record, context.wait_loaded().backbone)
 
@@ -50,7 +77,7 @@ def _encoded(context: JobContext, record: VideoRecord) -> tuple[dict[Variant, by
 
     # It needs a temporary file.
     contents = context.storage.run(f"the encoding of video {record.id}", encode)
-    return contents, round(ticket.seconds, 3)
+    return contents, ticket
 
 
 def _computed(context: JobContext, record: VideoRecord) -> Ticket[Frames]:
@@ -119,7 +146,7 @@ def provenance(record: VideoRecord, backbone: Backbone) -> dict[str, Any]:
         "generator": "palimpsest",
         "id": record.id,
         "model": backbone.name,
-        "encoder_digest": record.encoder_digest,
+        "encoder_identity": record.encoder_identity,
         "base": backbone.text_encoder.fingerprint,
         "dtype": str(backbone.dtype).removeprefix("torch."),
         "seed": record.seed,

@@ -22,7 +22,8 @@ class DeletedVideoRow(Base):
     model: Mapped[str]
     encoder_id: Mapped[str | None]
     """None: the base."""
-    encoder_digest: Mapped[str | None]
+    encoder_identity: Mapped[str | None] = mapped_column("encoder_digest")
+    """Earlier versions wrote the digest, which is the identity of an encoder without a trigger."""
     seed: Mapped[int]
     steps: Mapped[int]
     guidance: Mapped[float]
@@ -45,7 +46,7 @@ class DeletedVideoRow(Base):
             owner=video.owner,
             model=video.model,
             encoder_id=video.encoder_id,
-            encoder_digest=video.encoder_digest,
+            encoder_identity=video.encoder_identity,
             seed=video.seed,
             steps=video.steps,
             guidance=video.guidance,

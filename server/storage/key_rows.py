@@ -24,6 +24,8 @@ class KeyRow(Base):
     encoders: Mapped[list[Any] | None]
     """Ids, aliases, "base" or "*" that a user's key may use; None for an admin."""
     default_encoder: Mapped[str | None]
+    additions: Mapped[list[Any] | None]
+    """Ids, aliases or "*" that may be added to one of `encoders`, in a set; None: nothing."""
     limits: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """Limits of this key by name; those that are absent have the settings' values."""
     created_at: Mapped[int] = mapped_column(default=lambda: int(time.time()))

@@ -7,6 +7,7 @@ job's idempotency key, so that one transaction accepts the job and remembers the
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Index, UniqueConstraint
@@ -24,7 +25,9 @@ QUEUED, IN_PROGRESS, COMPLETED, PUBLISHED, FAILED = (
     "failed",
 )
 JUDGES = "judges"
-"""Key in the settings of a job that judges a published encoder: the encoder's digest."""
+"""Key in the settings of a job that judges a published encoder: the encoder's identity."""
+COMPOSES = "compose"
+"""Key in the settings of a job that makes a composite: its members (`refs`)."""
 PENDING = (QUEUED, IN_PROGRESS)
 
 
@@ -72,9 +75,21 @@ class Job(Base):
     """Id of the accepted request, for the log."""
 
 
-def _ref(encoder_id: str | None, digest: str | None) -> EncoderRef | None:
-    # An id without a digest would match no encoder: it must never mean the base.
-    return None if encoder_id is None else EncoderRef(encoder_id, digest or "")
+def _ref(
+    encoder_id: str | None, identity: str | None, members: Sequence[Any] | None = None
+) -> EncoderRef | None:
+    # An id without an identity would match no encoder: it must never mean the base.
+    return None if encoder_id is None else EncoderRef(encoder_id, identity or "", refs(members))
+
+
+def refs(stored: Sequence[Any] | None) -> tuple[EncoderRef, ...]:
+    """Return the encoders of a stored list of id and identity."""
+    return tuple(EncoderRef(one["id"], one["identity"]) for one in stored or ())
+
+
+def stored_refs(encoders: Iterable[EncoderRef]) -> list[dict[str, str]]:
+    """Return encoders as JSON values: id and identity of each."""
+    return [{"id": one.id, "identity": one.identity} for one in encoders]
 
 
 class VideoRecord(Job):
@@ -94,7 +109,10 @@ class VideoRecord(Job):
     """True if the request's texts were longer than the model reads; these are what was kept."""
     encoder_id: Mapped[str | None]
     """None: the base."""
-    encoder_digest: Mapped[str | None]
+    encoder_identity: Mapped[str | None] = mapped_column("encoder_digest")
+    """Earlier versions wrote the digest, which is the identity of an encoder without a trigger."""
+    encoder_members: Mapped[list[Any] | None]
+    """The encoders of a set that the request put together (`refs`); None: one encoder."""
     seed: Mapped[int]
     steps: Mapped[int]
     guidance: Mapped[float]
@@ -103,6 +121,8 @@ class VideoRecord(Job):
     width: Mapped[int]
     """Pixels, as delivered."""
     height: Mapped[int]
+    decisions: Mapped[list[Any] | None]
+    """For each text that was embedded: the decisions of the encoders (`decisions_json`)."""
     inference_seconds: Mapped[float | None]
     """Time from the first denoising step to the decoded frames."""
     lifetime: Mapped[int]
@@ -121,7 +141,7 @@ class VideoRecord(Job):
     @property
     def encoder_ref(self) -> EncoderRef | None:
         """The encoder that the request was pinned to; None is the base."""
-        return _ref(self.encoder_id, self.encoder_digest)
+        return _ref(self.encoder_id, self.encoder_identity, self.encoder_members)
 
 
 class EncoderRecord(Job):
@@ -148,8 +168,13 @@ class EncoderRecord(Job):
     @property
     def judges(self) -> EncoderRef | None:
         """The published encoder that this job judges; None for a job that makes an encoder."""
-        digest = self.settings.get(JUDGES)
-        return EncoderRef(self.id, digest) if isinstance(digest, str) else None
+        identity = self.settings.get(JUDGES)
+        return EncoderRef(self.id, identity) if isinstance(identity, str) else None
+
+    @property
+    def composes(self) -> tuple[EncoderRef, ...]:
+        """The members of the composite that this job judges and publishes; none for any other."""
+        return refs(self.settings.get(COMPOSES))
 
     @property
     def parent_ref(self) -> EncoderRef | None:

@@ -18,6 +18,8 @@ from server.outage import StorageFault, is_outage
 
 _BUSY_TIMEOUT_S = 0.5
 _COLUMNS = ("id", "sha256", "role", "encoders", "default_encoder", "limits", "expires_at")
+_LATER_COLUMNS = ("additions",)
+"""Columns that the database of an earlier version does not have until it is upgraded."""
 
 
 class KeysUnreadable(StorageFault):
@@ -85,13 +87,15 @@ def keys_in(connection: sqlite3.Connection) -> Sequence[tuple[dict[str, Any], bo
     has_table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'keys'"
     if connection.execute(has_table).fetchone() is None:
         raise KeyTableAbsent("the table of keys is missing.")
-    query = f"SELECT {', '.join(_COLUMNS)}, revoked_at FROM keys ORDER BY id"
+    existing = {row[1] for row in connection.execute("PRAGMA table_info(keys)")}
+    columns = (*_COLUMNS, *(name for name in _LATER_COLUMNS if name in existing))
+    query = f"SELECT {', '.join(columns)}, revoked_at FROM keys ORDER BY id"
     rows = connection.execute(query).fetchall()
-    return [(_entry(row), row[-1] is not None) for row in rows]
+    return [(_entry(columns, row), row[-1] is not None) for row in rows]
 
 
-def _entry(row: Sequence[Any]) -> dict[str, Any]:
-    entry = dict(zip(_COLUMNS, row, strict=False))
-    for name in ("encoders", "limits"):
+def _entry(columns: Sequence[str], row: Sequence[Any]) -> dict[str, Any]:
+    entry: dict[str, Any] = {"additions": None, **dict(zip(columns, row, strict=False))}
+    for name in ("encoders", "limits", "additions"):
         entry[name] = None if entry[name] is None else json.loads(entry[name])
-    return entry | {"limits": entry["limits"] or {}}
+    return entry | {"limits": entry["limits"] or {}, "additions": entry["additions"] or []}

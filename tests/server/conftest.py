@@ -18,9 +18,13 @@ MakeClient = Callable[..., Client]
 @pytest.fixture(scope="session")
 def quick_backbone_dir(tiny_backbone_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the directory of the tiny model; its defaults are 4 frames in 2 steps."""
-    directory = tmp_path_factory.mktemp("quick") / "tiny"
+    return quickened(tiny_backbone_dir, tmp_path_factory.mktemp("quick") / "tiny")
+
+
+def quickened(model: Path, directory: Path) -> Path:
+    """Make a directory that links to a model's parts, with 4 frames in 2 steps as defaults."""
     directory.mkdir()
-    for part in tiny_backbone_dir.iterdir():
+    for part in model.iterdir():
         (directory / part.name).symlink_to(part)
     book = json.loads((directory / "prompts.json").read_bytes())
     (directory / "prompts.json").unlink()

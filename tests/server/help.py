@@ -21,6 +21,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.testclient import TestClient
 
 from encoders import Card, Concept, Encoder
+from encoders.text_encoder import TextEncoder
 from server.api.app import create_app
 from server.auth.cors import cors_options
 from server.auth.guard import Guard
@@ -31,6 +32,7 @@ from server.auth.sub_path import SubPath
 from server.runtime import Runtime
 from server.settings import Settings
 from server.storage.stored_keys import stored_keys
+from tests.triggers import trigger_at
 
 SERVER_TIMEOUT_S = float(os.environ.get("TEST_PATIENCE_SECONDS", "180"))
 """Seconds a test waits for an event before it fails. It is an upper bound, not an expectation: the
@@ -142,10 +144,13 @@ def publish(
     seed: int = 1,
     report: Mapping[str, bytes] | None = None,
     parent: str | None = None,
+    concept: str = "pogo",
+    threshold: float | None = None,
 ) -> Card:
     """Publish an encoder for the runtime's backbone: the base's MLPs plus noise.
 
-    Without `report` it has none, like an imported encoder.
+    Without `report` it has none, like an imported encoder. Without `threshold`, the mean square
+    of a prompt's change from which it opens, it is always on.
     """
     base = runtime.loaded.backbone.text_encoder
     generator = torch.Generator().manual_seed(seed)
@@ -158,12 +163,21 @@ def publish(
         base,
         overrides,
         id=encoder_id,
-        concepts=(Concept(name="pogo", kind="character"),),
+        concepts=(Concept(name=concept, kind="character"),),
         method="redirect",
         seed=seed,
         parent=parent,
+        trigger=None if threshold is None else trigger_at(threshold, size=_size(base), alone=True),
     )
     return runtime.loaded.store.publish(encoder, report)
+
+
+def _embedding_size(base: TextEncoder) -> int:
+    return base.encode(torch.zeros((1, 1), dtype=torch.long)).shape[2]
+
+
+def _size(base: TextEncoder) -> int:
+    return base.encode(torch.zeros((1, 1), dtype=torch.long)).shape[2]
 
 
 @contextlib.contextmanager

@@ -65,7 +65,7 @@ def openai_client(server: Server, key: str = BASE_KEY) -> openai.OpenAI:
 
 
 def encoder_in(data: bytes) -> str:
-    digest = clip.read_provenance(data)["encoder_digest"]
+    digest = clip.read_provenance(data)["encoder_identity"]
     return "base" if digest is None else "no-pogo"  # there is no other
 
 

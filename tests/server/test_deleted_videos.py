@@ -80,7 +80,7 @@ def test_an_admin_finds_out_whose_clip_it_was_and_its_owner_does_not(server: Cli
         "owner": "acme",
         "model": made["model"],
         "encoder": "no-pogo",
-        "encoder_digest": said["encoder_digest"],
+        "encoder_identity": said["encoder_identity"],
         **{name: said[name] for name in ("seed", "steps", "guidance", "frames", "fps")},
         "seconds": made["seconds"],
         "size": made["size"],

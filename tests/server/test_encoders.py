@@ -64,7 +64,7 @@ def test_an_encoder_goes_through_its_phases_and_is_used_in_the_next_request(
     done = wait_for(client, f"/v1/videos/{video['id']}")
     assert done["status"] == "completed"
     data = client.get(f"/v1/videos/{video['id']}/content").content
-    assert clip.read_provenance(data)["encoder_digest"] == now["digest"]
+    assert clip.read_provenance(data)["encoder_identity"] == now["identity"]
     assert client.runtime.jobs.context.workspace_folders() == []
     assert client.runtime.loaded.staging.cards() == []
 
@@ -174,3 +174,16 @@ def test_a_refused_request_leaves_the_record_of_a_lost_encoder(make_client: Any)
     again = small.post("/v1/encoders", json={**BODY, "id": "lost"})
     assert again.status_code == 200
     assert wait_for(small, "/v1/encoders/lost")["status"] == "published"
+
+
+def test_a_budget_in_seconds_ends_the_optimisation(client: Client) -> None:
+    settings = {"steps": 1000, "max_seconds": 1}
+    body = {**BODY, "id": "in-a-second", "settings": settings}
+    queued = client.post("/v1/encoders", json=body)
+    assert queued.status_code == 200, queued.text
+    assert queued.json()["settings"]["max_seconds"] == 1
+    done = wait_for(client, "/v1/encoders/in-a-second")
+    assert done["status"] == "published", done
+    card = client.runtime.loaded.store.card("in-a-second")
+    assert card.settings["max_seconds"] == 1
+    assert 1 <= card.settings["steps_done"] < 1000

@@ -29,8 +29,8 @@ def video(client: Client, **fields: Any) -> Frames:
     assert done["status"] == "completed", done
     content = client.get(f"/v1/videos/{done['id']}/content").content
     store = client.runtime.loaded.store
-    digest = store.card(fields["encoder"]).digest if "encoder" in fields else None
-    assert read_provenance(content)["encoder_digest"] == digest
+    identity = store.card(fields["encoder"]).identity if "encoder" in fields else None
+    assert read_provenance(content)["encoder_identity"] == identity
     return decode_mp4(content)
 
 

@@ -73,6 +73,7 @@ def shares(
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_one_concept_of_each_kind_is_forgotten_and_the_rest_is_kept(
     client: Client, judge: ClassifierJudge

@@ -45,7 +45,7 @@ def encoder_of(client: Client, video_id: str, key: str) -> str:
     done = wait_for(client, f"/v1/videos/{video_id}", key=key)
     assert done["status"] == "completed", done
     data = client.get(f"/v1/videos/{video_id}/content", headers=bearer(key)).content
-    digest = clip.read_provenance(data)["encoder_digest"]
+    digest = clip.read_provenance(data)["encoder_identity"]
     names = {card.digest: card.id for card in client.runtime.loaded.store.cards()}
     return "base" if digest is None else names[digest]
 

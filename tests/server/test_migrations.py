@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, create_engine, event, inspect
 
 from benchmarks.faults.earlier_data import SCHEMAS, restore
 from server.storage import database as database_module
@@ -125,9 +125,9 @@ def test_a_sequence_number_is_never_used_again_after_a_migration(
     records = RecordStore(database)
     video = records.all(VideoRecord)[0]
     copy = {
-        column.name: getattr(video, column.name)
-        for column in VideoRecord.__table__.columns
-        if column.name not in ("sequence", "id", "idempotency_key")
+        column.key: getattr(video, column.key)
+        for column in inspect(VideoRecord).column_attrs
+        if column.key not in ("sequence", "id", "idempotency_key")
     }
     made = records.accept(VideoRecord(**copy, id="video_new"), limit=99)
     assert made.sequence == last["videos"] + 1

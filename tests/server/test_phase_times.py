@@ -10,10 +10,12 @@ from server.jobs.phase_times import PhaseTimes, work_of
 from server.storage.records import EncoderRecord
 
 
-def job(method: str = "redirect", steps: int = 100, concepts: int = 1) -> EncoderRecord:
+def job(
+    method: str = "redirect", steps: int = 100, concepts: int = 1, **settings: float
+) -> EncoderRecord:
     values: dict[str, Any] = {
         "concepts": [{"name": f"c{i}", "kind": "object"} for i in range(concepts)],
-        "settings": {"method": method, "steps": steps},
+        "settings": {"method": method, "steps": steps, **settings},
         "gate": {"max_probes": 32},
     }
     return EncoderRecord(id="x", job_id="x", owner="local", progress=0, **values)
@@ -24,8 +26,8 @@ def times_by(clock: list[float]) -> PhaseTimes:
 
 
 def test_a_phase_without_work_costs_no_progress() -> None:
-    assert work_of(job())["images"] == 0
-    assert work_of(job("ascent", concepts=2))["images"] == 8
+    assert work_of(job(), 1.0)["images"] == 0
+    assert work_of(job("ascent", concepts=2), 1.0)["images"] == 8
     timing = times_by([0.0]).begin(job(), "images")
     assert timing.passed(1.0) == 0.0
     assert timing.seconds_left() is None
@@ -77,3 +79,20 @@ def test_judging_that_takes_longer_than_usual_goes_on_slowly() -> None:
     assert told == sorted(told)
     assert told[-1] == pytest.approx(1.0)
     assert told[40] > 0.9  # 12 of 32 probes usually decide
+
+
+def test_a_budget_bounds_the_time_of_the_steps() -> None:
+    """A step takes a second, judging 300 s."""
+    clock = [0.0]
+    times = times_by(clock)
+    times.measured.update(optimising=1.0, judging=150.0)
+    timing = times.begin(job(max_seconds=20), "optimising")
+    timing.passed(0.0)
+    assert timing.seconds_left() == 320
+    clock[0] = 10.0
+    timing.passed(0.5)
+    assert timing.seconds_left() == 310
+    assert times.measured["optimising"] == pytest.approx(1.0)
+    longer = times.begin(job(max_seconds=1000), "optimising")
+    longer.passed(0.0)
+    assert longer.seconds_left() == 400

@@ -20,6 +20,7 @@ VIDEO_FIELDS = {
     "status",
     "progress",
     "truncated",
+    "unjudged",
     "created_at",
     "completed_at",
     "expires_at",
@@ -72,7 +73,7 @@ def test_the_mp4_says_how_it_was_made_and_the_same_seed_makes_it_again(client: C
     said = clip.read_provenance(data)
     backbone = client.runtime.loaded.backbone
     assert said["dtype"] == str(best_dtype("cpu")).removeprefix("torch.")
-    assert said["encoder_digest"] is None
+    assert said["encoder_identity"] is None
     assert said["base"] == backbone.text_encoder.fingerprint
     assert (said["id"], said["model"]) == (first["id"], backbone.name)
     assert (said["seed"], said["steps"]) == (1, 2)
@@ -95,10 +96,10 @@ def test_an_encoder_is_named_in_either_field_and_pinned(client: Client) -> None:
         assert video["model"] == f"{root}:no-pogo"
         data = download(client, video["id"])
         said = clip.read_provenance(data)
-        assert said["encoder_digest"] == card.digest
+        assert said["encoder_identity"] == card.identity
         assert not np.array_equal(clip.decode_mp4(data), base)
     unnamed = download(client, make(client, model=root)["id"])
-    assert clip.read_provenance(unnamed)["encoder_digest"] is None
+    assert clip.read_provenance(unnamed)["encoder_identity"] is None
     conflict = {**QUICK, "model": f"{root}:policy", "encoder": "no-pogo"}
     assert_error(client.post("/v1/videos", json=conflict), 400, code="encoder_conflict")
 

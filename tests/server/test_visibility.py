@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from encoders import Encoder
 from tests.server.conftest import MakeClient
 from tests.server.help import (
     Client,
@@ -194,3 +195,26 @@ def test_of_a_published_child(client: Client, parent: str) -> None:
         assert (told_based["without_base"], told_based["without_parent"]) == (False, True)
     finally:
         client.delete("/v1/aliases/its-alias", headers=ADMIN)
+
+
+def test_of_a_merged_encoder_no_member_is_told(client: Client, parent: str) -> None:
+    """Its settings name its members, in the card and in the report."""
+    settings = {
+        "members": [{"id": parent, "identity": "sha256:" + "0" * 64}],
+        "resistance": [{"member": parent, "concept": "pogo", "alone": 0.1, "merged": 0.5}],
+        "ridge": 0.1,
+    }
+    publish(client.runtime, CHILD, seed=2)
+    store = client.runtime.loaded.store
+    encoder = store.load(CHILD)
+    store.delete(CHILD)
+    card = encoder.card.model_copy(update={"settings": settings})
+    files = files_of(card_of(id=CHILD, parent=None, settings=settings))
+    store.publish(Encoder(card, encoder.overrides), files)
+    shown = client.get(f"/v1/encoders/{CHILD}", headers=ADMIN).json()["settings"]
+    assert shown == settings
+    statuses = assert_hidden(client)
+    assert statuses[f"/v1/encoders/{CHILD}/report"] == [200] * len(BOUND)
+    for key in BOUND:
+        shown = client.get(f"/v1/encoders/{CHILD}", headers=key).json()["settings"]
+        assert shown == {"ridge": 0.1}
