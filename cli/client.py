@@ -78,9 +78,9 @@ class Client:
         """Send JSON by PUT, and return the answer's."""
         return self._object(self._send("PUT", path, json=body))
 
-    def delete(self, path: str) -> dict[str, Any]:
+    def delete(self, path: str, **query: str) -> dict[str, Any]:
         """Send a DELETE, and return the answer's JSON."""
-        return self._object(self._send("DELETE", path))
+        return self._object(self._send("DELETE", path, params=query))
 
     def download(self, path: str, **query: str) -> bytes:
         """Return the bytes at a path."""

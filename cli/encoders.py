@@ -1,4 +1,4 @@
-"""`palimpsest encoders`: list, show, name, export, import and delete encoders."""
+"""`palimpsest encoders`: list, show, name, delete, and the commands that have their own files."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from rich.table import Table
 
 from cli import files, show
 from cli.client import api_path
+from cli.compose import compose_encoders
 from cli.connection import connect
 from cli.errors import CommandFailed
 from cli.exchange import export_encoder, import_encoder
 from cli.judge import judge_encoder
+from cli.merge import merge_encoders
 from cli.options import AsJson, ServerUrl
+from cli.remake import remake_encoders
 from encoders import check_id
 
 app = typer.Typer(
@@ -67,6 +70,10 @@ def show_encoder(encoder_id: EncoderId, server: ServerUrl = None, as_json: AsJso
 def delete_encoder(
     encoder_id: EncoderId,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Even if sets list it; then every use of these sets fails."),
+    ] = False,
     server: ServerUrl = None,
     as_json: AsJson = False,
 ) -> None:
@@ -78,7 +85,7 @@ def delete_encoder(
         client.get(path)
         if not (yes or show.confirm(f"Delete {encoder_id} for good?")):
             raise CommandFailed("Nothing is deleted.")
-        answer = client.delete(path)
+        answer = client.delete(path, **({"force": "true"} if force else {}))
     show.result(answer) if as_json else show.line(f"{encoder_id} is deleted.")
 
 
@@ -133,9 +140,18 @@ def report(
         show.line(f"{output}: the report on {encoder_id}")
 
 
+app.command("compose")(compose_encoders)
 app.command("judge")(judge_encoder)
 app.command("export")(export_encoder)
 app.command("import")(import_encoder)
+app.command("merge")(merge_encoders)
+app.command("remake")(remake_encoders)
+
+
+def _origin_of(encoder: dict[str, Any]) -> dict[str, str]:
+    if encoder["members"]:
+        return {"members": ", ".join(member["id"] for member in encoder["members"])}
+    return {"parent": encoder["parent"] or "the base"}
 
 
 def _encoder_table(found: list[dict[str, Any]]) -> Table:
@@ -164,7 +180,7 @@ def _facts_of(encoder: dict[str, Any]) -> Table:
         "status": encoder["status"].replace("_", " "),
         "why": error["message"] if error else "",
         "forgets": show.forgets(encoder),
-        "parent": encoder["parent"] or "the base",
+        **_origin_of(encoder),
         "made": show.local_time(encoder["completed_at"]),
         "digest": encoder["digest"] or "",
         "base": encoder["base"] or "",

@@ -6,25 +6,21 @@ directory, even while a server runs on it. They load the model's text encoder on
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli import show
-from cli.configuration import read_settings, warn_of_unknown_variables
+from cli.configuration import read_settings
+from cli.data_directory import check_free, open_aliases, open_store, silence_loading
 from cli.errors import CommandFailed
 from cli.options import AsJson, Backbone
-from encoders import Concept, Encoder, EncoderInvalid, EncoderNotFound, Kind, check_id
+from encoders import Concept, Encoder, EncoderInvalid, Kind
 from server.storage.private_files import private
 
 if TYPE_CHECKING:
-    from encoders.store import EncoderStore
     from encoders.text_encoder import TextEncoder
-    from server.storage.alias_table import AliasTable
 
 
 def export_encoder(
@@ -41,11 +37,16 @@ def export_encoder(
     """
     if directory.exists():
         raise CommandFailed(f"{directory} exists already: name a folder that does not.")
-    store = _store(must_exist=True)
-    with _aliases() as aliases:
+    store = open_store(must_exist=True)
+    with open_aliases() as aliases:
         encoder = store.load(aliases.resolve(encoder_id, store))
+    if encoder.card.members:
+        raise CommandFailed(
+            f"{encoder.card.id} is a set of encoders, which no single text encoder can do the work "
+            f"of: export its members, or make one of them with `palimpsest encoders merge`."
+        )
     with show.spinner("Writing the text encoder …"):
-        from encoders.exchange import export_directory
+        from encoders.exchange import caveats_of, export_directory
 
         base = _base(backbone)
         if encoder.card.base != base.fingerprint:
@@ -54,13 +55,15 @@ def export_encoder(
                 f"({encoder.card.base}); this model's is {base.fingerprint}: name its own with "
                 "--backbone."
             )
-        export_directory(base, encoder.overrides, directory)
+        export_directory(base, encoder.overrides, directory, card=encoder.card)
+    caveats = caveats_of(encoder.card)
     if as_json:
-        show.result(
-            {"id": encoder.card.id, "directory": str(directory), "digest": encoder.card.digest}
-        )
-    else:
-        show.line(f"{directory}: the text encoder {encoder.card.id}")
+        card = encoder.card
+        written = {"id": card.id, "directory": str(directory), "digest": card.digest}
+        show.result({**written, "caveats": caveats})
+        return
+    for text in (f"{directory}: the text encoder {encoder.card.id}", *caveats):
+        show.line(text)
 
 
 def import_encoder(
@@ -90,9 +93,9 @@ def import_encoder(
     Works on the data directory (PALIMPSEST_DATA_DIR), without a server; one that runs on it has the
     encoder at once.
     """
-    store = _store(must_exist=False)
-    with _aliases() as aliases:
-        _check_free(store, aliases, encoder_id)
+    store = open_store(must_exist=False)
+    with open_aliases() as aliases:
+        check_free(store, aliases, encoder_id)
     concepts = (_concept(concept, kind),)
     with show.spinner("Reading the text encoder …"):
         from encoders.exchange import import_directory
@@ -121,59 +124,13 @@ def import_encoder(
     )
 
 
-def _store(*, must_exist: bool) -> EncoderStore:
-    warn_of_unknown_variables()
-    folder = read_settings().data_dir / "encoders"
-    if must_exist and not folder.is_dir():
-        raise CommandFailed(f"There are no encoders in {folder}: is PALIMPSEST_DATA_DIR right?")
-    from encoders.store import EncoderStore
-    from server.storage.owned_names import check_own
-    from server.storage.stored_folders import was_made
-
-    try:
-        check_own(folder.parent)
-        with private():
-            return EncoderStore(folder, is_marked=was_made(folder))
-    except OSError as error:
-        raise CommandFailed(f"{folder} cannot be used: {error.strerror}.") from error
-
-
 def _base(backbone: str | None) -> TextEncoder:
-    from huggingface_hub.utils import disable_progress_bars
-    from transformers.utils.logging import disable_progress_bar
-
     from video import load_text_encoder
 
-    disable_progress_bar()
-    if not sys.stderr.isatty():
-        disable_progress_bars()  # of downloads
+    silence_loading()
     given = {} if backbone is None else {"backbone": backbone}
     settings = read_settings(**given)
     return load_text_encoder(settings.backbone_source, pickles=settings.allow_pickle)
-
-
-@contextmanager
-def _aliases() -> Generator[AliasTable]:
-    from server.storage.alias_table import AliasTable
-    from server.storage.database import Database
-
-    with private():
-        database = Database(read_settings().database, may_upgrade=False)
-    try:
-        yield AliasTable(database)
-    finally:
-        database.close()
-
-
-def _check_free(store: EncoderStore, aliases: AliasTable, encoder_id: str) -> None:
-    """Refuse an id that is an encoder's or an alias, before the long read."""
-    if aliases.target(encoder_id) is not None:
-        raise CommandFailed(f"{encoder_id!r} is an alias: choose another --id.")
-    try:
-        store.card(check_id(encoder_id))
-    except EncoderNotFound:
-        return
-    raise CommandFailed(f"There is an encoder {encoder_id!r} already: choose another --id.")
 
 
 def _concept(name: str, kind: Kind) -> Concept:

@@ -59,6 +59,14 @@ def create_key(
     default: Annotated[
         str | None, typer.Option(metavar="NAME", help="The one that is used if none is named.")
     ] = None,
+    addition: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Encoder, alias, or '*' for any, that a request may add to one of these, and not "
+            "use without it. Repeatable.",
+        ),
+    ] = None,
     expires: Expires = None,
     limit: Limit = None,
     entry: Annotated[
@@ -82,6 +90,7 @@ def create_key(
         role=role,
         encoders=encoder or None,
         default_encoder=default,
+        additions=addition or [],
         expires_at=expiry(expires),
         limits=limits,
     )
@@ -111,7 +120,7 @@ def list_keys(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     if not found:
         show.line("There are no keys in the database: `palimpsest keys create` makes one.")
         return
-    names = ("id", "role", "encoders", "default", "limits", "made", "expires", "state")
+    names = ("id", "role", "encoders", "default", "adds", "limits", "made", "expires", "state")
     rows = show.plain_table(*names)
     for key in found:
         rows.add_row(
@@ -119,6 +128,7 @@ def list_keys(data_dir: DataDir = None, as_json: AsJson = False) -> None:
             key["role"],
             ", ".join(key["encoders"] or ["*"]),
             key["default_encoder"] or "",
+            ", ".join(key["additions"] or []),
             ", ".join(f"{name}={value}" for name, value in key["limits"].items()),
             show.local_time(key["created_at"]),
             show.local_time(key["expires_at"]) if key["expires_at"] else "never",
@@ -243,7 +253,8 @@ def _declared_ids(settings: Settings) -> set[str]:
 
 
 def _facts(row: KeyRow) -> dict[str, Any]:
-    names = ("id", "role", "encoders", "default_encoder", "limits", "created_at", "expires_at")
+    names = ("id", "role", "encoders", "default_encoder", "additions", "limits")
+    names += ("created_at", "expires_at")
     state = "valid"
     if row.revoked_at is not None:
         state = "revoked"

@@ -159,14 +159,14 @@ def deleted_videos(
     if not found:
         show.line("There are no records of deleted videos.")
         return
-    rows = show.plain_table("id", "key", "status", "model", "encoder's digest", "made", "deleted")
+    rows = show.plain_table("id", "key", "status", "model", "encoder's identity", "made", "deleted")
     for video in found:
         rows.add_row(
             video["id"],
             video["owner"],
             video["status"],
             video["model"],
-            video["encoder_digest"] or "",
+            video["encoder_identity"] or "",
             show.local_time(video["created_at"]),
             show.local_time(video["deleted_at"]),
         )

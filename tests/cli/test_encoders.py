@@ -24,9 +24,9 @@ REPORT = {REPORT_HTML: b"<title>it</title>", REPORT_JSON: b'{"report": 1}'}
 @pytest.fixture(autouse=True)
 def _clean(served: RunningServer) -> None:
     """Start every test with two encoders: `one`, which has a report, and `two`."""
-    for kind in ("encoders", "aliases"):
+    for kind, force in (("encoders", "?force=true"), ("aliases", "")):
         for found in served.get(f"/v1/{kind}")["data"]:
-            served.client.delete(f"/v1/{kind}/{found['id']}").raise_for_status()
+            served.client.delete(f"/v1/{kind}/{found['id']}{force}").raise_for_status()
     publish(served.runtime, "one", report=REPORT)
     publish(served.runtime, "two", seed=2)
 
@@ -135,3 +135,22 @@ def test_a_name_that_is_none_is_one_line(encoders: Run, command: str, name: str)
     encoders(command, name, *options).assert_failed(
         "There is no encoder" if name == "nobody" else "id"
     )
+
+
+def test_a_set_is_made_shown_and_outlives_no_forced_deletion(
+    encoders: Run, served: RunningServer
+) -> None:
+    for i, name in enumerate(("left", "right")):
+        publish(served.runtime, name, seed=5 + i, threshold=1e9)
+    encoders("compose", "both", "left").assert_failed("two different members")
+    encoders("compose", "both", "left", "one").assert_failed("'one' has no trigger")
+    done = encoders("compose", "both", "left", "right")
+    assert done.out.splitlines()[0] == "both is published. It forgets pogo (character)."
+    shown = encoders("show", "both").out
+    assert "left" in shown
+    assert "right" in shown
+    encoders("delete", "left", "--yes").assert_failed("member of 'both'")
+    assert encoders("delete", "left", "--yes", "--force").out == "left is deleted.\n"
+    encoders("compose", "again", "both", "right").assert_failed("deleted or replaced")
+    json_made = encoders("compose", "third", "right", "left", "--json")
+    json_made.assert_failed("no encoder 'left'")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import pytest
 import torch
 
 from encoders import Card, Concept, Encoder
+from encoders.exchange import NO_TRIGGER
 from encoders.store import EncoderStore
 from server.storage.alias_table import AliasTable
 from server.storage.database import Database
 from tests.cli.help import CommandResult, palimpsest
+from tests.triggers import trigger_at
 from video import load_text_encoder
 
 NAMED = ("--concept", "pogo", "--kind", "character")
@@ -61,13 +64,35 @@ def test_what_goes_out_and_comes_in_is_the_same_encoder(made: Card) -> None:
 
 def test_json_of_both(made: Card) -> None:
     done = run("export", "made", "out", "--json")
-    assert done.json == {"id": "made", "directory": "out", "digest": made.digest}
+    plain = {"id": "made", "directory": "out", "digest": made.digest, "caveats": []}
+    assert done.json == plain
     done = run("import", "out", "--id", "back", *NAMED, "--json")
     assert (done.json["id"], done.json["digest"], done.json["judged"]) == (
         "back",
         made.digest,
         False,
     )
+
+
+def test_the_export_of_one_with_a_trigger_says_what_is_lost(made: Card) -> None:
+    store = EncoderStore("data/encoders")
+    encoder = store.load("made")
+    trigger = trigger_at(0.1, size=8, alone=True)
+    changes = {"id": "gated", "trigger": trigger, "settings": {"steps": 3}}
+    card = encoder.card.model_copy(update=changes)
+    store.publish(Encoder(card, encoder.overrides))
+    done = run("export", "gated", "out")
+    first, second = done.out.splitlines()
+    assert (done.status, first) == (0, "out: the text encoder gated")
+    assert second == NO_TRIGGER
+    assert "always on: other prompts" in second
+    written = json.loads(Path("out/palimpsest.json").read_text())
+    assert written["caveats"] == [NO_TRIGGER]
+    assert Card.model_validate(written["card"]) == card.model_copy(update={"trigger": None})
+    assert run("export", "gated", "again", "--json").json["caveats"] == [NO_TRIGGER]
+    assert run("import", "out", "--id", "back", *NAMED).status == 0
+    run("export", "made", "plain")
+    assert json.loads(Path("plain/palimpsest.json").read_text())["caveats"] == []
 
 
 def test_nothing_is_written_over(made: Card) -> None:

@@ -31,7 +31,7 @@ def test_the_mp4_was_made_as_the_options_say(served: RunningServer, noisy: str) 
     assert decode_mp4(mp4).shape == (5, 128, 128, 3)
     said = read_provenance(mp4)
     digest = served.runtime.loaded.store.card(noisy).digest
-    assert (said["encoder_digest"], said["seed"], said["steps"]) == (digest, 7, 3)
+    assert (said["encoder_identity"], said["seed"], said["steps"]) == (digest, 7, 3)
     assert (said["guidance"], said["fps"]) == (2.5, 4)
 
 
@@ -43,7 +43,7 @@ def test_json_is_all_that_stdout_has_and_a_file_is_named_after_the_prompt(
     for run in runs:
         assert (run.status, run.err, run.json["status"]) == (0, "", "completed")
         assert run.json["provenance"] == read_provenance(Path(run.json["file"]).read_bytes())
-        assert run.json["provenance"]["encoder_digest"] is None
+        assert run.json["provenance"]["encoder_identity"] is None
 
 
 @pytest.mark.parametrize(

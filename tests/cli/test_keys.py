@@ -110,3 +110,14 @@ def test_an_entry_for_the_keys_file_stores_nothing(tmp_path: Path) -> None:
     there = {"PALIMPSEST_KEYS_FILE": str(file)}
     again = palimpsest("keys", "create", "acme", "--encoder", "x", **there)
     again.assert_failed("keys file", "acme")
+
+
+def test_a_key_may_have_additions(tmp_path: Path) -> None:
+    secret = made("acme", "--encoder", "acme-policy", "--addition", "no-blip", "--addition", "live")
+    caller = server_on(tmp_path / "data").caller([f"Bearer {secret}"])
+    assert (caller.encoders, caller.additions) == ({"acme-policy"}, {"no-blip", "live"})
+    [key] = palimpsest("keys", "list", "--json").json
+    assert key["additions"] == ["no-blip", "live"]
+    assert "no-blip, live" in palimpsest("keys", "list").out
+    refused = palimpsest("keys", "create", "boss", "--role", "admin", "--addition", "no-blip")
+    refused.assert_failed("leave 'additions' out")

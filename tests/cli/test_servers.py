@@ -75,7 +75,7 @@ def test_a_command_starts_a_server_where_there_is_none_and_stops_it(
     assert done.err.startswith("No server at http://127.0.0.1:")
     assert "starting one for this command" in done.err
     assert (
-        read_provenance(Path(json.loads(done.out)["file"]).read_bytes())["encoder_digest"] is None
+        read_provenance(Path(json.loads(done.out)["file"]).read_bytes())["encoder_identity"] is None
     )
     assert (data / "records.sqlite").is_file()
     assert not processes_on(data)

@@ -1,0 +1,79 @@
+"""The data directory, for commands that work on it themselves, with or without a server on it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from cli.configuration import read_settings, warn_of_unknown_variables
+from cli.errors import CommandFailed
+from encoders import EncoderNotFound, check_id
+from server.storage.private_files import private
+
+if TYPE_CHECKING:
+    from encoders.store import EncoderStore
+    from server.storage.alias_table import AliasTable
+
+
+def open_store(*, must_exist: bool) -> EncoderStore:
+    """Open the store of published encoders.
+
+    Raises:
+        CommandFailed: Its folder cannot be used, or does not exist and has to.
+    """
+    warn_of_unknown_variables()
+    folder = read_settings().data_dir / "encoders"
+    if must_exist and not folder.is_dir():
+        raise CommandFailed(f"There are no encoders in {folder}: is PALIMPSEST_DATA_DIR right?")
+    from encoders.store import EncoderStore
+    from server.storage.owned_names import check_own
+    from server.storage.stored_folders import was_made
+
+    try:
+        check_own(folder.parent)
+        with private():
+            return EncoderStore(folder, is_marked=was_made(folder))
+    except OSError as error:
+        raise CommandFailed(f"{folder} cannot be used: {error.strerror}.") from error
+
+
+@contextmanager
+def open_aliases() -> Generator[AliasTable]:
+    """Yield the table of aliases, and close its database at the end."""
+    from server.storage.alias_table import AliasTable
+    from server.storage.database import Database
+
+    with private():
+        database = Database(read_settings().database, may_upgrade=False)
+    try:
+        yield AliasTable(database)
+    finally:
+        database.close()
+
+
+def check_free(store: EncoderStore, aliases: AliasTable, encoder_id: str) -> None:
+    """Refuse an id that is an encoder's or an alias, before work that takes long.
+
+    Raises:
+        CommandFailed: The id is taken.
+        InvalidId: It cannot be an id.
+    """
+    if aliases.target(check_id(encoder_id)) is not None:
+        raise CommandFailed(f"{encoder_id!r} is an alias: choose another --id.")
+    try:
+        store.card(encoder_id)
+    except EncoderNotFound:
+        return
+    raise CommandFailed(f"There is an encoder {encoder_id!r} already: choose another --id.")
+
+
+def silence_loading() -> None:
+    """Turn off the progress bars of loading, and those of downloads without a terminal."""
+    from huggingface_hub.utils import disable_progress_bars
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    if not sys.stderr.isatty():
+        disable_progress_bars()

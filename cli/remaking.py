@@ -1,0 +1,213 @@
+"""Remaking: encoders of another base, made again for the base of the server that is asked.
+
+An encoder fits one base. On another it stays in the store, and each use of it is an error. It is
+not replaced: the new one gets an id of its own, `no-pogo.remade-2`, so that nothing is lost if it
+does not pass its gate, or if the server goes back to the old base. What is done can be read from
+the server, so an interrupted remaking has no state of its own: it looks again and goes on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from cli.client import Client, Refused, api_path
+from cli.jobs import PENDING, follow
+
+_GENERATION = re.compile(r"(.+)\.remade-([0-9]+)")
+_FINAL = "gate_failed"
+"""Code of a failure that would come again."""
+EncoderJson = dict[str, Any]
+
+
+class NotRemade(Exception):
+    """Error: an encoder cannot be made again, or was not; the message says why."""
+
+
+@dataclass
+class Remade:
+    """The outcome for one encoder of another base."""
+
+    id: str
+    """The encoder of the other base, which stays as it is."""
+    now: str | None = None
+    """Id of the encoder that takes its place; None if there is none."""
+    why: str | None = None
+    """Reason why there is none."""
+    aliases: list[str] = field(default_factory=list)
+    """Aliases that were pointed to the new encoder."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return asdict(self)
+
+
+class Remaking:
+    """The encoders of one server, and those of them that have to be made again.
+
+    Args:
+        client: A client of the server, with an admin's key if the server has keys.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._encoders = {one["id"]: one for one in client.pages(api_path("encoders"))}
+        # Models are listed for encoders of the server's own base only.
+        models = client.get(api_path("models"))["data"]
+        self._usable = {model["encoder"] for model in models}
+        self._failures: dict[str, str] = {}
+
+    def run(self) -> Generator[Remade]:
+        """Make every encoder of another base again, parents first, and yield each outcome.
+
+        Aliases are pointed to a new encoder as soon as it is published.
+
+        Raises:
+            Unreachable: The server does not answer any more.
+        """
+        for encoder_id in self._outdated():
+            outcome = Remade(encoder_id)
+            try:
+                outcome.now = self.usable(encoder_id)
+                outcome.aliases = self._point_aliases(outcome.now)
+            except NotRemade as error:
+                outcome.why = str(error)
+            yield outcome
+
+    def usable(self, encoder_id: str) -> str:
+        """Return the id of the encoder that does on this base what the named one did on its own.
+
+        It is made if there is none yet, and followed if it is being made.
+
+        Raises:
+            NotRemade: There is none, and none can be made.
+        """
+        encoder = self._encoders.get(encoder_id)
+        if encoder is None:
+            raise NotRemade(f"{encoder_id} was deleted.")
+        same = [one for one in self._generations(encoder) if one in self._usable]
+        if same:
+            return encoder_id if encoder_id in same else max(same, key=_number)
+        newest = max(self._generations(encoder), key=_number)
+        if newest not in self._failures:
+            try:
+                return self._make(self._encoders[newest])
+            except NotRemade as error:
+                self._failures[newest] = str(error)
+            except Refused as error:
+                self._failures[newest] = f"The server refuses it: {error}"
+        raise NotRemade(self._failures[newest])
+
+    def _outdated(self) -> list[str]:
+        """Return the newest generation of another base of every encoder, oldest encoder first."""
+        old = [one for one in self._published() if one["id"] not in self._usable]
+        old.sort(key=lambda one: (one["created_at"], one["id"]))
+        newest = (
+            max((g for g in self._generations(one) if g not in self._usable), key=_number)
+            for one in old
+        )
+        return list(dict.fromkeys(newest))
+
+    def _published(self) -> list[EncoderJson]:
+        return [one for one in self._encoders.values() if one["base"] is not None]
+
+    def _generations(self, encoder: EncoderJson) -> list[str]:
+        """Return the published encoders of one root and the same concepts, itself included."""
+        return [
+            one["id"]
+            for one in self._published()
+            if _root(one["id"]) == _root(encoder["id"]) and one["concepts"] == encoder["concepts"]
+        ]
+
+    def _make(self, encoder: EncoderJson) -> str:
+        """Have an encoder made again and judged, and return the new one's id."""
+        root = _root(encoder["id"])
+        taken = [_number(one["id"]) for one in self._published() if _root(one["id"]) == root]
+        new_id = f"{root}.remade-{1 + max(taken)}"
+        body = {"id": new_id, **self._request(encoder)}
+        path = api_path("encoders", new_id)
+        job = self._encoders.get(new_id)
+        if job is not None and job["status"] == "failed" and job["error"]["code"] != _FINAL:
+            self._client.delete(path)  # a failure of the moment: it is tried again
+            job = None
+        if job is None:
+            job = self._client.post(api_path("encoders"), body)
+        if job["status"] in PENDING:
+            job = follow(self._client, path, job, f"{encoder['id']} → {new_id}")
+        self._encoders[new_id] = job
+        if job["status"] == "failed":
+            raise NotRemade(
+                f"{new_id} failed: {job['error']['message']} It is tried again once that is "
+                f"deleted: `palimpsest encoders delete {new_id}`."
+            )
+        self._usable.add(new_id)
+        return new_id
+
+    def _request(self, encoder: EncoderJson) -> dict[str, Any]:
+        """Return the request that makes an encoder again, from its card.
+
+        What it is made of is made first.
+        """
+        if members := encoder["members"]:
+            return {"compose": self._remade_members(members), "gate": encoder["gate"]}
+        settings = dict(encoder["settings"])
+        if "method" not in settings:
+            how = "merge" if "members" in settings else "import"
+            raise NotRemade(
+                "It was not made by a method of unlearning: make it with "
+                f"`palimpsest encoders {how}` for this base."
+            )
+        settings.pop("images", None)  # how many there were
+        own, parent = encoder["concepts"], encoder["parent"]
+        request: dict[str, Any] = {"settings": settings, "gate": encoder["gate"]}
+        if parent is not None:
+            try:
+                request["parent"] = self.usable(parent)
+            except NotRemade as error:
+                raise NotRemade(f"Its parent {parent} is not made: {error}") from error
+            inherited = self._encoders[parent]["concepts"]
+            if own[: len(inherited)] != inherited:
+                raise NotRemade(f"Its parent {parent} was replaced by one of other concepts.")
+            own = own[len(inherited) :]
+        request["concepts"] = [
+            {"concept": one["name"], "kind": one["kind"], "synonyms": one["synonyms"]}
+            for one in own
+        ]
+        return request
+
+    def _remade_members(self, members: list[dict[str, str]]) -> list[str]:
+        """Return the ids of the encoders that a composite is to list; they are made first."""
+        found: list[str] = []
+        for member in members:
+            try:
+                found.append(self.usable(member["id"]))
+            except NotRemade as error:
+                raise NotRemade(f"Its member {member['id']} is not made: {error}") from error
+        return found
+
+    def _point_aliases(self, now: str) -> list[str]:
+        """Point to an encoder the aliases of its generations of another base; return their names.
+
+        An alias that points to an encoder of this base stays where it is.
+        """
+        old = set(self._generations(self._encoders[now])) - self._usable
+        names = [
+            alias["id"]
+            for alias in self._client.get(api_path("aliases"))["data"]
+            if alias["encoder"] in old
+        ]
+        for name in names:
+            self._client.put(api_path("aliases", name), {"encoder": now})
+        return names
+
+
+def _root(encoder_id: str) -> str:
+    match = _GENERATION.fullmatch(encoder_id)
+    return match[1] if match else encoder_id
+
+
+def _number(encoder_id: str) -> int:
+    match = _GENERATION.fullmatch(encoder_id)
+    return int(match[2]) if match else 1

@@ -1,0 +1,77 @@
+"""`palimpsest encoders merge`: no server, but a data directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from encoders import Card, Concept
+from encoders.store import EncoderStore
+from server.storage.alias_table import AliasTable
+from server.storage.database import Database
+from tests.cli.help import CommandResult, palimpsest
+from unlearn import UnlearnSettings, UnlearnTask, unlearn
+from video import load_backbone
+
+CONCEPTS = (Concept(name="pogo", kind="character"), Concept(name="mira", kind="person"))
+
+
+@pytest.fixture
+def made(quick_backbone_dir: Path, monkeypatch: pytest.MonkeyPatch) -> list[Card]:
+    """Publish two encoders in the store of the data directory, one of them with an alias."""
+    monkeypatch.setenv("PALIMPSEST_BACKBONE", str(quick_backbone_dir))
+    backbone = load_backbone(quick_backbone_dir)
+    store = EncoderStore("data/encoders")
+    cards: list[Card] = []
+    for concept in CONCEPTS:
+        run = unlearn(UnlearnTask((concept,), UnlearnSettings(steps=2)), backbone)
+        list(run)
+        cards.append(store.publish(run.encoder))
+    database = Database(Path("data/records.sqlite"))
+    AliasTable(database).point("live", "no-pogo", store)
+    database.close()
+    return cards
+
+
+def merge(*arguments: object) -> CommandResult:
+    return palimpsest("encoders", "merge", *arguments)
+
+
+def test_one_plain_encoder_is_published_and_what_it_costs_is_said(made: list[Card]) -> None:
+    done = merge("live", "no-mira", "--id", "both")
+    assert (done.status, done.err) == (0, "")
+    lines = done.out.splitlines()
+    assert lines[0] == "both is published. It forgets pogo (character), mira (person)."
+    assert lines[1].startswith("It has no trigger: it is used for every prompt")
+    assert lines[2].startswith("The closed-form merge forgets what its members were trained to")
+    assert lines[3].split() == ["concept", "encoder", "alone", "merged"]
+    assert [line.split()[:2] for line in lines[5:7]] == [["pogo", "no-pogo"], ["mira", "no-mira"]]
+    assert all(line.count("%") == 2 for line in lines[5:7])
+    assert lines[-1].endswith("`palimpsest encoders judge both` does that.")
+    card = EncoderStore("data/encoders").load("both").card
+    assert all(member.trigger is not None for member in made)
+    assert (card.method, card.trigger, card.concepts) == ("merge", None, CONCEPTS)
+    assert card.settings["members"] == [
+        {"id": member.id, "identity": member.identity} for member in made
+    ]
+
+
+def test_json_is_the_card(made: list[Card]) -> None:
+    done = merge("no-mira", "no-pogo", "--id", "both", "--rank", 1, "--json")
+    assert (done.status, done.err) == (0, "")
+    card = EncoderStore("data/encoders").card("both")
+    assert done.json == {**card.model_dump(mode="json"), "judged": False}
+    assert (done.json["settings"]["rank"], len(done.json["settings"]["resistance"])) == (1, 2)
+
+
+def test_what_cannot_be_merged_is_one_line(made: list[Card], tiny_epsilon_dir: Path) -> None:
+    merge("no-pogo", "--id", "both").assert_failed("two encoders or more")
+    merge("no-pogo", "live", "no-mira", "--id", "both").assert_failed("each named once")
+    merge("no-pogo", "nobody", "--id", "both").assert_failed("There is no encoder 'nobody'")
+    merge("no-pogo", "no-mira", "--id", "live").assert_failed("'live' is an alias")
+    merge("no-pogo", "no-mira", "--id", "no-pogo").assert_failed("There is an encoder 'no-pogo'")
+    other = ("--backbone", tiny_epsilon_dir)
+    merge("no-pogo", "no-mira", "--id", "both", *other).assert_failed("another text encoder")
+    assert merge("no-pogo", "no-mira", "--id", "both", "--rank", 0).status == 2
+    assert not EncoderStore("data/encoders").has("both")
