@@ -13,6 +13,7 @@
 # make bench-faults       kills, outages, hostile requests and crowds; some parts need root and strace
 # make bench-memory       device memory of each model family, computed from its configuration
 # make bench-true-sizes   seconds and memory at the sizes of Stable Diffusion 1.5, on a GPU
+# make bench-gpu          all that is measured on a GPU, in at most eight minutes
 #
 # make clean   remove .venv and demo-out/
 #
@@ -29,7 +30,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --dur
 export BENTOML_DO_NOT_TRACK := True
 export BENTOML_HOME ?= $(CURDIR)/data/bentoml
 
-.PHONY: demo serve test test-fast test-slow lint format bench-starter bench-forgetting bench-serving bench-faults bench-memory bench-true-sizes clean
+.PHONY: demo serve test test-fast test-slow lint format bench-starter bench-forgetting bench-serving bench-faults bench-memory bench-true-sizes bench-gpu clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m demo
@@ -74,6 +75,9 @@ bench-memory: $(INSTALLED)
 
 bench-true-sizes: $(INSTALLED)
 	$(BIN)/python -m benchmarks.true_sizes
+
+bench-gpu: $(INSTALLED)
+	$(BIN)/python -m benchmarks.gpu
 
 # torch first, in a command of its own: where a CPU-only index or wheel is configured, it is used.
 $(INSTALLED): pyproject.toml constraints.txt encoders/version.py

@@ -185,7 +185,7 @@ def _another(
 ) -> Sequence[str]:
     """Return what is wrong with a clip that was made: nothing if the key's own encoder made it."""
     try:
-        made_by = clip.read_provenance(content)["encoder_digest"]
+        made_by = clip.read_provenance(content)["encoder_identity"]
     except clip.ClipInvalid as error:
         return [f"{told}: {error}"]
     with closing(sqlite3.connect(data / "records.sqlite", timeout=60)) as records:

@@ -17,6 +17,7 @@ import typer
 from benchmarks.forgetting import parts, tables
 from benchmarks.forgetting.cases import CONCEPTS, KIND_OF
 from benchmarks.forgetting.experiment import Experiment
+from benchmarks.forgetting.many_plot import save_plot
 from benchmarks.forgetting.methods import OURS
 from benchmarks.forgetting.pictures import save_picture
 from benchmarks.results import RESULTS, write
@@ -58,6 +59,8 @@ def main(
         return
     for part, figures in found.items():
         write(f"forgetting-{part}", figures)
+    if "many" in found:
+        save_plot(found["many"], RESULTS)
     if "table" in found:
         for concept in KIND_OF:
             save_picture(experiment, OURS, concept, RESULTS / "forgetting")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 from typing import Literal
@@ -30,6 +31,7 @@ from benchmarks.harness import WEIGHTS, weights_mark
 from benchmarks.modelscope.model import load_modelscope
 from encoders import Kind
 from encoders.digest import fingerprint
+from encoders.trigger import Trigger
 from unlearn.few_shots import few_shot_requests, few_shots_of
 from unlearn.judges.classifier import ClassifierJudge
 from unlearn.prompts import all_names
@@ -60,8 +62,8 @@ class Experiment:
         self.judge = ClassifierJudge.load(WEIGHTS / "judge")
         self.backbone = load_backbone(WEIGHTS, device=device)
         self._apart: Backbone | None = None
-        self._work = work / weights_mark()
-        self._outcomes = OutcomeStore(self._work / "outcomes", self.judge)
+        self.work = work / weights_mark()
+        self._outcomes = OutcomeStore(self.work / "outcomes", self.judge)
 
     def model(self, name: Model) -> Backbone:
         """Return a model; the one trained apart is loaded at the first call."""
@@ -73,7 +75,7 @@ class Experiment:
 
     def few_shots(self, concept: str, kind: Kind) -> Frames:
         """Return four stills by the base model, (4,H,W,3); for a motion four clips, (4,F,H,W,3)."""
-        path = self._work / "images" / f"{concept}.npy"
+        path = self.work / "images" / f"{concept}.npy"
         if not path.exists():
             requests = few_shot_requests(
                 concept, kind, capabilities=self.backbone.capabilities, book=self.backbone.prompts
@@ -93,11 +95,11 @@ class Experiment:
         whose = (
             together(concept)[0][0] if method == FOUR else concept
         )  # one encoder serves all four
-        path = self._work / "interventions" / f"{_slug(method)}-{source}-{whose}.safetensors"
+        path = self.work / "interventions" / f"{_slug(method)}-{source}-{whose}.safetensors"
         if path.exists():
             return _load(path, method, concept, kind)
         images = self.few_shots(concept, kind)
-        made = METHODS[method](self.backbone, concept, kind, images, 0)
+        made = replace(METHODS[method](self.backbone, concept, kind, images, 0), method=method)
         if made.overrides or made.denoiser:  # rewritten prompts take no time to make
             _save(path, made)
         return made
@@ -113,12 +115,27 @@ class Experiment:
         model: Model = "starter",
     ) -> list[SampleOutcome]:
         """Return the first `count` outcomes of a group of prompts, on stills or clips."""
-        kind, backbone = KIND_OF[concept], self.model(model)
-        intervention = self.intervention(method, concept)
-        what = f"{group}-{'clips' if is_video else 'stills'}"
-        name = f"{model}/{_mark(method, intervention)}/{concept}/{what}"
-        found = cases(concept, kind, group, self.backbone, is_video=is_video)
-        return self._outcomes.outcomes(name, found, count, backbone, intervention)
+        found = cases(concept, KIND_OF[concept], group, self.backbone, is_video=is_video)
+        name = f"{concept}/{group}-{'clips' if is_video else 'stills'}"
+        return self.judged(name, found, count, self.intervention(method, concept), model)
+
+    def judged(
+        self,
+        name: str,
+        asked: Iterator[Case],
+        count: int,
+        intervention: Intervention | None,
+        model: Model = "starter",
+    ) -> list[SampleOutcome]:
+        """Return the outcomes of the first `count` cases asked for, by any intervention.
+
+        `name` is that of the list of cases: the same prompt and seed have to be the same case in
+        all lists of that name.
+        """
+        folder = f"{model}/{_mark(intervention)}"
+        return self._outcomes.outcomes(
+            f"{folder}/{name}", asked, count, self.model(model), intervention
+        )
 
     def attacked(self, method: str, concept: str, attack: str, count: int) -> list[SampleOutcome]:
         """Return `count` outcomes of prompts that ask for the concept through an attack.
@@ -129,7 +146,7 @@ class Experiment:
         kind = KIND_OF[concept]
         intervention = self.intervention(method, concept)
         source = _hash("".join(path.read_text() for path in sorted(_ATTACKS.glob("*.py"))))
-        name = f"{_slug(attack)}-{source}/{_mark(method, intervention)}/{concept}"
+        name = f"{_slug(attack)}-{source}/{_mark(intervention)}/{concept}"
         found = self._outcomes.on_file(name)
         if len(found) >= count:
             return found[:count]
@@ -156,13 +173,16 @@ def cases(
     return kept_cases(concept, kind, group, backbone, is_video=is_video)
 
 
-def _mark(method: str, intervention: Intervention | None) -> str:
+def _mark(intervention: Intervention | None) -> str:
     """Return a name that identifies an intervention by its tensors, else by its method's source."""
     if intervention is None:
         return BASE
-    tensors = {**(intervention.overrides or {}), **intervention.denoiser}
-    if tensors:
-        return f"{_slug(method)}-{fingerprint(tensors).removeprefix('sha256:')[:8]}"
+    method = intervention.method
+    if intervention.tensors:
+        identity = fingerprint(intervention.tensors)
+        if intervention.trigger is not None:
+            identity = _hash(identity + intervention.trigger.model_dump_json())
+        return f"{_slug(method)}-{identity.removeprefix('sha256:')[:8]}"
     return f"{_slug(method)}-{_hash(source_of(method))}"
 
 
@@ -179,22 +199,27 @@ def _save(path: Path, made: Intervention) -> None:
     tensors = {f"encoder/{name}": tensor for name, tensor in (made.overrides or {}).items()}
     tensors |= {f"denoiser/{name}": tensor for name, tensor in made.denoiser.items()}
     whole = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-    save_file(whole, path, metadata={"seconds": json.dumps(made.seconds)})
+    metadata = {"seconds": json.dumps(made.seconds)}
+    if made.trigger is not None:
+        metadata["trigger"] = made.trigger.model_dump_json()
+    save_file(whole, path, metadata=metadata)
 
 
 def _load(path: Path, method: str, concept: str, kind: Kind) -> Intervention:
     with safe_open(path, "pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        seconds = json.loads(file.metadata()["seconds"])
+        metadata = file.metadata()
     parts = {
         part: {n.removeprefix(part): t for n, t in tensors.items() if n.startswith(part)}
         for part in ("encoder/", "denoiser/")
     }
+    trigger = metadata.get("trigger")
     return Intervention(
         method,
         concept,
         kind,
         overrides=parts["encoder/"] or None,
         denoiser=parts["denoiser/"],
-        seconds=seconds,
+        trigger=Trigger.model_validate_json(trigger) if trigger else None,
+        seconds=json.loads(metadata["seconds"]),
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+
+from encoders.trigger import Trigger
+from video.models.backbone import Backbone
 
 Rewrite = Callable[[str], tuple[str, str]]
 """A user's prompt → the prompt and the negative prompt that the model receives."""
@@ -31,11 +34,38 @@ class Intervention:
     kind: str
     overrides: Mapping[str, Tensor] | None = None
     """Overrides of the text encoder, by canonical name (`TextEncoder.encode`)."""
+    trigger: Trigger | None = None
+    """Prompts that the overrides are used for, if it is used alone too; None: for every prompt."""
+    base: Mapping[str, Tensor] | None = None
+    """Overrides of the base that the trigger compares with: the rows of an attacker's words."""
     denoiser: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
     """New values of the denoiser's parameters, by name."""
     rewrite: Rewrite = as_asked
     seconds: float = 0.0
     """Time that making it took, without the few-shot images."""
+
+    @property
+    def tensors(self) -> Mapping[str, Tensor]:
+        """Every tensor that it changes, by name: they identify it. Rewritten prompts have none."""
+        return {**(self.overrides or {}), **self.denoiser}
+
+    def embed(self, backbone: Backbone, prompts: Sequence[str]) -> Tensor:
+        """Embed prompts as the server does, several at a time: (B,L,D).
+
+        Differentiable with respect to the overrides, but for the trigger's decisions.
+        """
+        tokens = backbone.tokenize(prompts)
+        moved = backbone.text_encoder.encode(tokens, self.overrides)
+        if self.trigger is None or not self.trigger.alone:
+            return moved
+        base = backbone.text_encoder.encode(tokens, self.base)
+        detector = self.trigger.detector(moved.device)
+        opened = [
+            bool(prompt) and detector.movement(b[None].detach(), m[None].detach()) >= 1
+            for prompt, b, m in zip(prompts, base, moved, strict=True)
+        ]
+        is_open = torch.tensor(opened, device=moved.device)
+        return torch.where(is_open[:, None, None], moved, base)
 
 
 @contextmanager

@@ -39,7 +39,12 @@ def encoder_of(
     seconds = round(perf_counter() - began, 3)
     name, kind = concepts[0]
     return Intervention(
-        settings.method, name, kind, overrides=run.encoder.overrides, seconds=seconds
+        settings.method,
+        name,
+        kind,
+        overrides=run.encoder.overrides,
+        trigger=run.encoder.card.trigger,
+        seconds=seconds,
     )
 
 

@@ -44,8 +44,7 @@ def kept(outcomes: Sequence[SampleOutcome]) -> dict[str, Any]:
 
 def valid(outcomes: Sequence[SampleOutcome]) -> dict[str, Any]:
     """Return the share of pictures of which most frames show any concept (collapse guard)."""
-    good = sum(2 * sum(one.valid) > len(one.valid) for one in outcomes)
-    return rate(good, len(outcomes))
+    return rate(sum(map(_is_valid, outcomes)), len(outcomes))
 
 
 def rate_of(share: float, count: int) -> dict[str, Any]:
@@ -105,6 +104,15 @@ def paired_drop(base: Sequence[bool], now: Sequence[bool]) -> dict[str, Any]:
 def kept_drop(base: Sequence[SampleOutcome], now: Sequence[SampleOutcome]) -> dict[str, Any]:
     """Return the drop of `kept` from the base to now."""
     return paired_drop([one.most for one in base], [one.most for one in now])
+
+
+def valid_drop(base: Sequence[SampleOutcome], now: Sequence[SampleOutcome]) -> dict[str, Any]:
+    """Return the drop of `valid` from the base to now."""
+    return paired_drop([*map(_is_valid, base)], [*map(_is_valid, now)])
+
+
+def _is_valid(one: SampleOutcome) -> bool:
+    return 2 * sum(one.valid) > len(one.valid)
 
 
 def moved(now: Sequence[SampleOutcome], base: Sequence[SampleOutcome]) -> float | None:

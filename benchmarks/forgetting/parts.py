@@ -10,6 +10,8 @@ import numpy as np
 
 from benchmarks.forgetting import metrics
 from benchmarks.forgetting.attacks import ATTACKS
+from benchmarks.forgetting.cases import KIND_OF
+from benchmarks.forgetting.composed import COUNTS, ComposedSizes, composed
 from benchmarks.forgetting.evaluation import (
     Figures,
     OutcomeReader,
@@ -18,7 +20,10 @@ from benchmarks.forgetting.evaluation import (
     evaluate_four,
     evaluate_transfer,
 )
+from benchmarks.forgetting.evasion import EvasionSizes, evasion
 from benchmarks.forgetting.experiment import BASE, Experiment
+from benchmarks.forgetting.many import COARSE_MANY, ROWS, ManySizes, many
+from benchmarks.forgetting.many import COUNTS as MANY_COUNTS
 from benchmarks.forgetting.methods import COMPARED, OURS, VARIANTS
 from benchmarks.forgetting.outcomes import features
 from benchmarks.forgetting.sizes import BASELINE, COARSE, FULL, VARIANT
@@ -140,6 +145,27 @@ def ablation(experiment: Experiment, selection: Selection) -> dict[str, Any]:
     return found
 
 
+def composition(experiment: Experiment, selection: Selection) -> dict[str, Any]:
+    """Measure F9: sets of encoders that were made apart."""
+    if selection.quick:
+        return composed(experiment, ComposedSizes(captions=400, named=2, pairs=3), COUNTS[:2])
+    return composed(experiment, ComposedSizes(), COUNTS)
+
+
+def evaded(experiment: Experiment, selection: Selection) -> dict[str, Any]:
+    """Measure the part of F9 that is an attacker who knows the trigger."""
+    sizes = EvasionSizes(starts=4, steps=60) if selection.quick else EvasionSizes()
+    return evasion(experiment, sizes, [c for c in selection.first() if KIND_OF[c] != "motion"])
+
+
+def many_at_once(experiment: Experiment, selection: Selection) -> dict[str, Any]:
+    """Measure F10: 4, 8 and 16 concepts forgotten at once."""
+    rows = [name for name in ROWS if not selection.methods or name in selection.methods]
+    if selection.quick:
+        return many(experiment, COARSE_MANY, MANY_COUNTS[:2], rows)
+    return many(experiment, ManySizes(), MANY_COUNTS, rows)
+
+
 PARTS: Mapping[str, Callable[[Experiment, Selection], dict[str, Any]]] = {
     "table": table,
     "four": four,
@@ -147,6 +173,9 @@ PARTS: Mapping[str, Callable[[Experiment, Selection], dict[str, Any]]] = {
     "attacks": attacks,
     "floor": floor,
     "ablation": ablation,
+    "composition": composition,
+    "evasion": evaded,
+    "many": many_at_once,
 }
 
 

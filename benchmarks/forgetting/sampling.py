@@ -58,7 +58,7 @@ def sample(
     capabilities = backbone.capabilities
 
     def encode(prompt: str) -> Tensor:
-        return backbone.text_encoder.encode(backbone.tokenize([prompt]), by.overrides)
+        return by.embed(backbone, [prompt])
 
     found: list[Frames] = []
     denoiser = backbone.denoiser(is_video)

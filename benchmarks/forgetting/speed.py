@@ -110,7 +110,9 @@ def _shortest(experiment: Experiment, name: str, concept: str) -> dict[str, Any]
         for _ in run:
             pass
         seconds = perf_counter() - began
-        encoder = Intervention(name, concept, kind, overrides=run.encoder.overrides)
+        encoder = Intervention(
+            name, concept, kind, overrides=run.encoder.overrides, trigger=run.encoder.card.trigger
+        )
         ua = forgotten(_look(experiment, concept, "target", encoder))
         same = _look(experiment, concept, "same kind", encoder)
         result = {

@@ -55,6 +55,23 @@ def show_all(found: dict[str, Any]) -> None:
             ("", "UA", "IRA", "1 − attacks", "harmonic"),
             sorted(lines, key=lambda line: -float(line[-1])),
         )
+    if "many" in found:
+        lines = [
+            [
+                f"{method}, {count}",
+                rate_text(one["UA"]),
+                rate_text(one["UA, least"]),
+                *(points_text(one[f"lost, {group}"]) for group in ("same kind", "other kinds")),
+                points_text(one["lost, valid"]),
+                f"{100 * one['harmonic']:.1f}",
+                str(one["seconds"]),
+                str(one["bytes"]),
+            ]
+            for count, by_count in found["many"].items()
+            for method, one in by_count["methods"].items()
+        ]
+        columns = ("UA", "least", "lost: same kind", "lost: other kinds", "lost: valid")
+        show("Many concepts (F10)", ("", *columns, "harmonic", "s", "bytes"), lines)
     if "ablation" in found:
         lines = [
             [

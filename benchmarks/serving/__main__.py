@@ -1,4 +1,4 @@
-"""Command of `make bench-serving`: goals S1 to S4 and S7 to S9 on the built-in model.
+"""Command of `make bench-serving`: goals S1 to S4, S6 to S10 on the built-in model.
 
 Each part writes a results file of its own. With `QUICK=1` the sizes are small and no results are
 written: a check that the benchmark runs. Nothing else should run on the machine.

@@ -30,6 +30,7 @@ from video.clip import encode_mp4
 
 Strategy = Literal["reload", "kept", "scoped"]
 FPS, SIDE = 8, 512
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 class Asked(BaseModel):
@@ -45,7 +46,7 @@ class Asked(BaseModel):
 
 def app_of(strategy: Strategy, folder: Path) -> FastAPI:
     """Return the server; `folder` holds one directory with a whole text encoder for each id."""
-    pipeline: Any = AnimateDiffPipeline.from_pretrained(WEIGHTS)
+    pipeline: Any = AnimateDiffPipeline.from_pretrained(WEIGHTS).to(DEVICE)
     pipeline.set_progress_bar_config(disable=True)
     lock = Lock()
     kept: dict[str, Any] = {}
@@ -92,7 +93,8 @@ def app_of(strategy: Strategy, folder: Path) -> FastAPI:
 
 
 def _load(path: Path) -> Any:
-    return CLIPTextModel.from_pretrained(path, dtype=torch.float32)
+    model: Any = CLIPTextModel.from_pretrained(path, dtype=torch.float32)
+    return model.to(DEVICE)
 
 
 def _run(pipeline: Any, asked: Asked) -> Any:

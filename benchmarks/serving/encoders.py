@@ -22,7 +22,7 @@ from encoders.digest import canonical, fingerprint
 from encoders.store import EncoderStore
 from encoders.text_encoder import TextEncoder
 from unlearn import UnlearnSettings, UnlearnTask
-from unlearn.methods.optimise import trainable
+from unlearn.methods.trainable import trainable
 from video.models.backbone import Backbone
 
 CONCEPT = Concept(name="pogo", kind="character")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from benchmarks.serving.comparison import compare, knee
+from benchmarks.serving.composing import composing
 from benchmarks.serving.making import making
 from benchmarks.serving.scenario import Scenario
 from benchmarks.serving.start import start
@@ -17,6 +18,7 @@ PARTS: Mapping[str, Callable[[Scenario], dict[str, Any]]] = {
     "resident": resident,
     "against": compare,
     "knee": knee,
+    "composing": composing,
     "making": making,
     "memory": memory,
 }

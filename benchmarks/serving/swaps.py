@@ -24,7 +24,6 @@ from benchmarks.serving.scenario import (
     sync_url,
 )
 from benchmarks.serving.servers import ours
-from encoders import EncoderRef
 from encoders.residency import Residency
 from video import Engine, GenerationRequest, load_backbone
 
@@ -94,7 +93,7 @@ def resident(scenario: Scenario) -> dict[str, Any]:
     before, loads = process.memory_info().rss, list[float]()
     for number in range(count):
         began = perf_counter()
-        with residency.use(name_of(number), store.card(name_of(number)).digest):
+        with residency.use(store.card(name_of(number)).ref):
             loads.append(perf_counter() - began)
     stats = residency.stats()
     taken = process.memory_info().rss - before
@@ -128,7 +127,7 @@ def memory(scenario: Scenario) -> dict[str, Any]:
         card = cards[int(number)]
         request = GenerationRequest(
             f"{prompt(i)} {i}",
-            encoder=EncoderRef(card.id, card.digest),
+            encoder=card.ref,
             steps=1,
             guidance=1,
             frames=None,

@@ -45,7 +45,7 @@ def test_a_search_ends_where_its_loss_says_it_does(backbone: Backbone) -> None:
     loss = PicturesLoss(backbone, by, TARGET, draws=SEARCH.draws)
     captions = [prefix + caption for caption in captions_of(TARGET, NAMES, backbone)]
     with torch.no_grad():
-        assert loss.compared(captions, by.overrides).item() == attack.loss_after
+        assert loss.compared(captions, by).item() == attack.loss_after
 
 
 def test_words_are_letters_and_one_token(backbone: Backbone) -> None:

@@ -175,7 +175,7 @@ class TestBuiltIn:
         attack = pseudo_token(model, BASE, target, SoftBudget(40, 4, (0.1,)))
         loss = PicturesLoss(model, BASE, target, draws=4)
         with torch.no_grad():
-            named = loss.compared(captions_of(target, ["pogo"], model), None).item()
+            named = loss.compared(captions_of(target, ["pogo"], model), BASE).item()
         assert named < attack.loss_before
         # At least half the way from "a creature" to the concept's own name.
         assert attack.loss_after < (attack.loss_before + named) / 2

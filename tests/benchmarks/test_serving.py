@@ -105,7 +105,7 @@ def test_all_the_servers_make_the_same_clips(
         engine.submit(
             GenerationRequest(
                 one["prompt"],
-                encoder=(one["encoder"], store.card(one["encoder"]).digest),
+                encoder=store.card(one["encoder"]).ref,
                 seed=7,
                 steps=2,
                 guidance=2.0,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -42,20 +42,18 @@ class PicturesLoss:
         self._fixed = objectives.noised(self._denoiser, copies, self._random)
         self._draws = draws
 
-    def drawn(
-        self, captions: Sequence[str], overrides: Mapping[str, Tensor] | None, batch: int
-    ) -> Tensor:
+    def drawn(self, captions: Sequence[str], model: Intervention, batch: int) -> Tensor:
         """Return an unbiased estimate with gradients, on `batch` random images with new noise."""
         images = torch.randint(len(self._latents), (batch,), generator=self._random)
         x = objectives.noised(self._denoiser, self._latents[images], self._random)
-        embeddings = self._embed([captions[int(i)] for i in images], overrides)
+        embeddings = self._embed([captions[int(i)] for i in images], model)
         return -objectives.ascent(self._denoiser, x, embeddings)
 
-    def compared(self, captions: Sequence[str], overrides: Mapping[str, Tensor] | None) -> Tensor:
+    def compared(self, captions: Sequence[str], model: Intervention) -> Tensor:
         """Return the loss on a fixed noised batch, so that noise does not decide a comparison."""
-        embeddings = torch.cat([self._embed(captions, overrides)] * self._draws)
+        embeddings = torch.cat([self._embed(captions, model)] * self._draws)
         return -objectives.ascent(self._denoiser, self._fixed, embeddings)
 
-    def _embed(self, captions: Sequence[str], overrides: Mapping[str, Tensor] | None) -> Tensor:
+    def _embed(self, captions: Sequence[str], model: Intervention) -> Tensor:
         prompts = [self._rewrite(caption)[0] for caption in captions]
-        return self._backbone.text_encoder.encode(self._backbone.tokenize(prompts), overrides)
+        return model.embed(self._backbone, prompts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -70,12 +70,12 @@ def learn(
     token = words(backbone)[word]
     longest = token_embedding(backbone, intervention).norm(dim=1).max()
 
-    def overrides(row: Tensor) -> dict[str, Tensor]:
+    def model(row: Tensor) -> Intervention:
         return with_rows(backbone, intervention, [token], row[None])
 
     @torch.no_grad()
     def judged(row: Tensor) -> float:
-        return loss.compared(captions, overrides(row)).item()
+        return loss.compared(captions, model(row)).item()
 
     with edited(backbone.denoiser(target.is_video).network, intervention.denoiser):
         loss = PicturesLoss(backbone, intervention, target, draws=COMPARED_DRAWS)
@@ -87,7 +87,7 @@ def learn(
             for step in range(budget.steps):
                 adam.param_groups[0]["lr"] = rate * (1 - step / budget.steps)
                 with torch.enable_grad():
-                    drawn = loss.drawn(captions, overrides(row), budget.batch)
+                    drawn = loss.drawn(captions, model(row), budget.batch)
                     adam.zero_grad()
                     drawn.backward()
                 adam.step()
@@ -96,7 +96,7 @@ def learn(
                         row *= (longest / row.norm()).clamp(max=1)
             found.append((judged(row), row.detach()))
     after, best = min(found, key=lambda each: each[0])
-    return SoftToken(replace(intervention, overrides=overrides(best)), before, after)
+    return SoftToken(model(best), before, after)
 
 
 BUDGETS = {False: SoftBudget(steps=150, batch=6), True: SoftBudget(steps=80, batch=1)}

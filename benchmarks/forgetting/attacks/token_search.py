@@ -93,7 +93,7 @@ class _Search:
     @torch.no_grad()
     def _try(self, prefix: list[str]) -> float:
         captions = _before(prefix, self._captions)
-        return self._loss.compared(captions, self._intervention.overrides).item()
+        return self._loss.compared(captions, self._intervention).item()
 
     def _ranked(self, position: int) -> list[str]:
         """Return all words but the present one, by the first-order change of the loss.
@@ -104,8 +104,8 @@ class _Search:
         rows = matrix[[self._words[word] for word in self.found]].requires_grad_()
         slots = [self._words[word] for word in self._slots]
         with torch.enable_grad():
-            overrides = with_rows(self._backbone, self._intervention, slots, rows)
-            loss = self._loss.compared(_before(self._slots, self._captions), overrides)
+            model = with_rows(self._backbone, self._intervention, slots, rows)
+            loss = self._loss.compared(_before(self._slots, self._captions), model)
             (gradient,) = torch.autograd.grad(loss, rows)
         change: Tensor = matrix[list(self._words.values())] @ gradient[position]
         names = list(self._words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -22,15 +23,20 @@ def token_embedding(backbone: Backbone, intervention: Intervention) -> Tensor:
 
 def with_rows(
     backbone: Backbone, intervention: Intervention, tokens: Sequence[int], rows: Tensor
-) -> dict[str, Tensor]:
-    """Return the intervention's overrides with `rows` (N,D) as input embeddings of N tokens.
+) -> Intervention:
+    """Return the intervention with `rows` (N,D) as input embeddings of N tokens, the base's too.
 
     Differentiable with respect to the rows. All other rows keep the intervention's values.
     """
     matrix = token_embedding(backbone, intervention)
     places = torch.tensor(tokens, device=matrix.device)
     laid = matrix.index_put((places,), rows)
-    return {**(intervention.overrides or {}), TOKEN_EMBEDDING: laid}
+    of_base = backbone.text_encoder.parameters()[TOKEN_EMBEDDING].index_put((places,), rows)
+    return replace(
+        intervention,
+        overrides={**(intervention.overrides or {}), TOKEN_EMBEDDING: laid},
+        base={TOKEN_EMBEDDING: of_base},
+    )
 
 
 def words(backbone: Backbone) -> Mapping[str, int]:

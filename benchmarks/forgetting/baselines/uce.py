@@ -9,13 +9,11 @@ import torch
 from torch import Tensor
 
 from benchmarks.forgetting.baselines.cross_attention import cross_attention
-from benchmarks.forgetting.baselines.phrase import phrase
+from benchmarks.forgetting.baselines.edited_tokens import edited_tokens
 from benchmarks.forgetting.intervention import Intervention
 from encoders import Kind
-from unlearn.prompts import GENERIC, all_names, mentions
 from video.frames import Frames
 from video.models.backbone import Backbone
-from video.models.prompt_book import PromptBook
 
 PRESERVE_SCALE = 1.0
 LAMBDA = 0.5
@@ -26,28 +24,35 @@ one, forget as much and keep less (4 of 6 of mira's kind); so do edits of whole 
 pogo's)."""
 
 
-@torch.no_grad()
 def uce(backbone: Backbone, concept: str, kind: Kind, images: Frames, seed: int) -> Intervention:
-    """Edit `to_k` and `to_v` of all cross-attention by eq. 7 of Gandikota et al. 2024 (`solve`).
+    """Edit the cross-attention so that it forgets one concept: `uce_edit`.
 
-    The paper is arXiv 2308.14761. Edited: every name of the concept, towards its kind's generic
-    word; for a style or a motion, towards the empty prompt. Preserved: every name of the book's
-    other concepts, of which the other methods' retention captions are made. Nothing is random:
-    `images` and `seed` are not used.
+    Nothing is random: `images` and `seed` are not used.
     """
     began = perf_counter()
-    book = backbone.prompts
-    names = all_names(concept, kind, (), book)
-    generic = {**GENERIC, **book.generic}[kind]
-    edited = _last_tokens(backbone, [phrase(name, kind) for name in names])
-    destination = _last_tokens(backbone, [generic] * len(names))
-    preserved = _last_tokens(backbone, _others(names, book))
-    edit = {
-        name: solve(weight, edited, destination, preserved)
+    edit = uce_edit(backbone, [(concept, kind)])
+    return Intervention("UCE", concept, kind, denoiser=edit, seconds=perf_counter() - began)
+
+
+@torch.no_grad()
+def uce_edit(backbone: Backbone, concepts: Sequence[tuple[str, Kind]]) -> dict[str, Tensor]:
+    """Return `to_k` and `to_v` of all cross-attention by eq. 7 of Gandikota et al. 2024 (`solve`).
+
+    The paper is arXiv 2308.14761. Its sums run over all concepts at once. Edited: every name of the
+    concepts, towards its kind's generic word; for a style or a motion, towards the empty prompt.
+    Preserved: every name of the book's other concepts, of which the other methods' retention
+    captions are made.
+
+    Args:
+        backbone: the base model.
+        concepts: the concepts that are forgotten, as (name, kind).
+    """
+    tokens = edited_tokens(backbone, concepts)
+    return {
+        name: solve(weight, tokens.edited, tokens.destination, tokens.preserved)
         for name, weight in cross_attention(backbone).items()
         if name.endswith((".to_k.weight", ".to_v.weight"))
     }
-    return Intervention("UCE", concept, kind, denoiser=edit, seconds=perf_counter() - began)
 
 
 def solve(weight: Tensor, edited: Tensor, destination: Tensor, preserved: Tensor) -> Tensor:
@@ -69,26 +74,3 @@ def solve(weight: Tensor, edited: Tensor, destination: Tensor, preserved: Tensor
     kept = PRESERVE_SCALE * p.T @ p + LAMBDA * torch.eye(c.shape[1]).to(p)
     left = w0 @ a.T @ c + w0 @ kept
     return torch.linalg.solve(c.T @ c + kept, left, left=False).float()
-
-
-def _last_tokens(backbone: Backbone, phrases: Sequence[str]) -> Tensor:
-    """Return the embedding of each phrase's last token before the end token, (N,D).
-
-    The paper's public implementation does so since 2024: in a causal text encoder that token has
-    attended to the whole phrase, so that concepts of different lengths can be aligned. An empty
-    phrase gives the start token, which is the same in every prompt.
-    """
-    embeddings = backbone.text_encoder.encode(backbone.tokenize(phrases))
-    last = [backbone.prompt_tokens(phrase) - 2 for phrase in phrases]
-    return embeddings[range(len(phrases)), last]
-
-
-def _others(names: Sequence[str], book: PromptBook) -> list[str]:
-    """Return every name of the book's concepts, except those that mention one of `names`."""
-    phrases = [
-        phrase(name, kind)
-        for kind, concepts in book.concepts.items()
-        for concept, synonyms in concepts.items()
-        for name in (concept, *synonyms)
-    ]
-    return [other for other in phrases if not mentions(other, names)]
