@@ -93,7 +93,7 @@ class Newcomer:
         for name in re.findall(r"[\w-]+\.mp4", block.text):
             data = (self.folder / name).read_bytes()
             assert len(decode_mp4(data)) == 12
-            assert read_provenance(data)["encoder_digest"] is not None  # not the base
+            assert read_provenance(data)["encoder_identity"] is not None  # not the base
         for name in re.findall(r"[\w-]+\.html", block.text):
             assert "<title>no-pogo" in (self.folder / name).read_text()
 

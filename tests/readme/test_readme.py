@@ -161,7 +161,7 @@ def test_make_demo_leaves_clips_and_a_contact_sheet(tmp_path: Path) -> None:
     assert len(clips) == 6
     for name, data in clips.items():
         assert len(decode_mp4(data)) == 12
-        assert (read_provenance(data)["encoder_digest"] is None) == name.endswith("-base.mp4")
+        assert (read_provenance(data)["encoder_identity"] is None) == name.endswith("-base.mp4")
     with Image.open(out / "contact-sheet.png") as sheet:
         assert min(sheet.size) > 500
         assert len(sheet.convert("L").getcolors(256) or []) > 20
