@@ -24,6 +24,7 @@ from benchmarks.forgetting.evasion import EvasionSizes, evasion
 from benchmarks.forgetting.experiment import BASE, Experiment
 from benchmarks.forgetting.many import COARSE_MANY, ROWS, ManySizes, many
 from benchmarks.forgetting.many import COUNTS as MANY_COUNTS
+from benchmarks.forgetting.measures_of_change import measures_of_change
 from benchmarks.forgetting.methods import COMPARED, OURS, VARIANTS
 from benchmarks.forgetting.outcomes import features
 from benchmarks.forgetting.sizes import BASELINE, COARSE, FULL, VARIANT
@@ -158,6 +159,11 @@ def evaded(experiment: Experiment, selection: Selection) -> dict[str, Any]:
     return evasion(experiment, sizes, [c for c in selection.first() if KIND_OF[c] != "motion"])
 
 
+def measured(experiment: Experiment, selection: Selection) -> dict[str, Any]:
+    """Compare ways to measure a change: the ablation of the trigger."""
+    return measures_of_change(experiment, selection.first())
+
+
 def many_at_once(experiment: Experiment, selection: Selection) -> dict[str, Any]:
     """Measure F10: 4, 8 and 16 concepts forgotten at once."""
     rows = [name for name in ROWS if not selection.methods or name in selection.methods]
@@ -175,6 +181,7 @@ PARTS: Mapping[str, Callable[[Experiment, Selection], dict[str, Any]]] = {
     "ablation": ablation,
     "composition": composition,
     "evasion": evaded,
+    "measures": measured,
     "many": many_at_once,
 }
 
