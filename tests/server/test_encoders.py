@@ -23,6 +23,19 @@ FAST = {
 }
 
 
+def test_a_budget_in_seconds_ends_the_optimisation(client: Client) -> None:
+    settings = {"steps": 1000, "max_seconds": 1}
+    body = {**BODY, "id": "in-a-second", "settings": settings}
+    queued = client.post("/v1/encoders", json=body)
+    assert queued.status_code == 200, queued.text
+    assert queued.json()["settings"]["max_seconds"] == 1
+    done = wait_for(client, "/v1/encoders/in-a-second")
+    assert done["status"] == "published", done
+    card = client.runtime.loaded.store.card("in-a-second")
+    assert card.settings["max_seconds"] == 1
+    assert 1 <= card.settings["steps_done"] < 1000
+
+
 @pytest.fixture(scope="module")
 def client(make_client: Any) -> Client:
     return make_client(**FAST)
@@ -174,16 +187,3 @@ def test_a_refused_request_leaves_the_record_of_a_lost_encoder(make_client: Any)
     again = small.post("/v1/encoders", json={**BODY, "id": "lost"})
     assert again.status_code == 200
     assert wait_for(small, "/v1/encoders/lost")["status"] == "published"
-
-
-def test_a_budget_in_seconds_ends_the_optimisation(client: Client) -> None:
-    settings = {"steps": 1000, "max_seconds": 1}
-    body = {**BODY, "id": "in-a-second", "settings": settings}
-    queued = client.post("/v1/encoders", json=body)
-    assert queued.status_code == 200, queued.text
-    assert queued.json()["settings"]["max_seconds"] == 1
-    done = wait_for(client, "/v1/encoders/in-a-second")
-    assert done["status"] == "published", done
-    card = client.runtime.loaded.store.card("in-a-second")
-    assert card.settings["max_seconds"] == 1
-    assert 1 <= card.settings["steps_done"] < 1000
