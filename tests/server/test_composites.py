@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 from typing import Any
 
 import pytest
 
 from encoders.composition import set_identity
+from server.storage.records import VideoRecord
 from tests.server.help import Client, assert_error, device_held, publish, wait_for
 from tests.server.set_help import BODY, CLOSED, GATE, OPEN, frames, make_set, publish_members, video
 
@@ -171,3 +174,49 @@ def test_a_set_in_a_request_is_refused_unless_the_server_takes_them(client: Clie
     ):
         refused = client.post("/v1/videos", json={**BODY, **fields})
         assert_error(refused, 403, code="sets_not_allowed", says="PALIMPSEST_AD_HOC_SETS")
+
+
+def test_an_alias_is_switched_from_one_set_to_another_under_load(client: Client) -> None:
+    """Each video has all members of the set that the alias meant when it was accepted."""
+    members = publish_members(client, "load", CLOSED, OPEN, CLOSED)
+    sets = [make_set(client, "load-a", members[:2]), make_set(client, "load-b", members[1:])]
+    store = client.runtime.loaded.store
+    expected = {
+        one["identity"]: sorted(member.identity for member in store.card(one["id"]).members)
+        for one in sets
+    }
+
+    def point(one: dict[str, Any]) -> None:
+        client.put("/v1/aliases/load", json={"encoder": one["id"]}).raise_for_status()
+
+    point(sets[0])
+    stop = threading.Event()
+
+    def switch() -> None:
+        for i in itertools.count(1):
+            if stop.is_set():
+                return
+            point(sets[i % 2])
+
+    switching = threading.Thread(target=switch)
+    switching.start()
+    try:
+        ids = [
+            client.post("/v1/videos", json={**BODY, "encoder": "load", "seed": seed}).json()["id"]
+            for seed in range(24)
+        ]
+    finally:
+        stop.set()
+        switching.join(30)
+    used: set[str] = set()
+    for video_id in ids:
+        assert wait_for(client, f"/v1/videos/{video_id}")["status"] == "completed"
+        record = client.runtime.records.get(VideoRecord, VideoRecord.id == video_id)
+        assert record is not None
+        assert record.encoder_identity is not None
+        assert record.decisions
+        for text in record.decisions:
+            decided = [one["encoder_identity"] for one in text]
+            assert decided == expected[record.encoder_identity]
+        used.add(record.encoder_identity)
+    assert used == set(expected), "both sets were met"
