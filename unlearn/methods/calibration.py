@@ -64,19 +64,21 @@ def calibrate(
     names = [name for concept in task.all_concepts for name in names_of(concept, book)]
     asked = [caption for caption in task.settings.retain if not mentions(caption, names)]
     others = _drawn(asked or retained_captions(book, names), MAX_OTHERS)
-    noise, _ = _moments(others, backbone, overrides)
+    elsewhere = _changes(others, backbone, overrides)
+    noise = _moment(elsewhere)
     found: list[ConceptTrigger] = []
     for concept in task.all_concepts:
-        own = _drawn([c.prompt for c in concept_captions(concept, task, backbone)], MAX_OWN)
-        signal, largest = _moments(own, backbone, overrides)
-        if not largest > 0:
+        captions = [caption.prompt for caption in concept_captions(concept, task, backbone)]
+        own = _changes(_drawn(captions, MAX_OWN), backbone, overrides)
+        signal = _moment(own)
+        if not (len(signal) and float(signal.trace()) > 0):
             return None
         directions = discriminant(signal, noise if len(noise) else torch.zeros_like(signal))
-        moved = _movements(own, backbone, overrides, directions)
+        moved = _movements(own, directions)
         directions = directions / moved.mean().sqrt()
         moved = moved / moved.mean()
-        elsewhere = _movements(others, backbone, overrides, directions)
-        theta = min(ROOM * float(elsewhere.max()), float(moved.min()) / OWN_MARGIN)
+        others_moved = _movements(elsewhere, directions)
+        theta = min(ROOM * float(others_moved.max()), float(moved.min()) / OWN_MARGIN)
         found.append(ConceptTrigger.of(directions, max(theta, LEAST)))
     return Trigger(concepts=tuple(found), alone=task.settings.triggered_alone)
 
@@ -98,37 +100,33 @@ def discriminant(signal: Tensor, noise: Tensor) -> Tensor:
     return torch.linalg.solve_triangular(root.T, leading, upper=True).T.float()
 
 
-def _moments(
-    prompts: Sequence[str], backbone: Backbone, overrides: Mapping[str, Tensor]
-) -> tuple[Tensor, float]:
-    """Return the mean of δ δᵀ over prompts and positions, (D,D) float64 on the CPU, and its trace.
+def _moment(changes: Sequence[Tensor]) -> Tensor:
+    """Return the mean of δ δᵀ over prompts and positions: (D,D) float64; empty without prompts.
 
     Positions that the denoiser does not read are zero in both embeddings, and do not count.
     """
-    total, count = torch.zeros(0), 0
-    for start in range(0, len(prompts), _AT_A_TIME):
-        change = _change(prompts[start : start + _AT_A_TIME], backbone, overrides)
+    total, count = torch.zeros((0, 0), dtype=torch.float64), 0
+    for change in changes:
         rows = change.flatten(0, 1).double()
         product = rows.T @ rows
-        total = product if not count else total + product
+        total = total + product if count else product
         count += int((rows != 0).any(1).sum()) or 1
-    if not count:
-        return torch.zeros((0, 0), dtype=torch.float64), 0.0
-    return total / count, float(total.trace())
+    return total / max(1, count)
 
 
-def _movements(
-    prompts: Sequence[str],
-    backbone: Backbone,
-    overrides: Mapping[str, Tensor],
-    directions: Tensor,
-) -> Tensor:
-    """Return the prompts' movements m: (N,)."""
-    found: list[Tensor] = []
-    for start in range(0, len(prompts), _AT_A_TIME):
-        change = _change(prompts[start : start + _AT_A_TIME], backbone, overrides)
-        found.append(movements(change, directions))
-    return torch.cat(found) if found else torch.zeros(1)
+def _movements(changes: Sequence[Tensor], directions: Tensor) -> Tensor:
+    """Return the prompts' movements m: (N,); a zero without prompts."""
+    return torch.cat([movements(change, directions) for change in changes] or [torch.zeros(1)])
+
+
+def _changes(
+    prompts: Sequence[str], backbone: Backbone, overrides: Mapping[str, Tensor]
+) -> list[Tensor]:
+    """Return τᵢ(p) − τ₀(p) of some prompts at a time: (B,L,D) each."""
+    return [
+        _change(prompts[start : start + _AT_A_TIME], backbone, overrides)
+        for start in range(0, len(prompts), _AT_A_TIME)
+    ]
 
 
 @torch.no_grad()
