@@ -93,6 +93,7 @@ def sets(count: int, members: list[EncoderRef]) -> list[EncoderRef]:
     return found
 
 
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("count", [80, pytest.param(1000, marks=pytest.mark.slow)])
 def test_each_of_a_crowd_gets_its_own_set_and_its_own_decisions(
     backbone: Backbone, store: EncoderStore, count: int
