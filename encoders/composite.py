@@ -72,7 +72,7 @@ def members_of(cards: Sequence[Card]) -> tuple[CardMember, ...]:
         if card.trigger is None and not card.members:
             raise MemberNotCalibrated(
                 f"Encoder {card.id!r} has no trigger, so it is used for every prompt and cannot "
-                "join a set. Make it again with settings.theta, such as 0.1.",
+                "join a set. Make it again with the method 'redirect', which gives it one.",
                 param="compose",
             )
         own = card.members or (CardMember(id=card.id, identity=card.identity),)
