@@ -6,10 +6,9 @@ from typing import Annotated
 
 import typer
 
-from cli import show
 from cli.connection import connect
-from cli.errors import CommandFailed
 from cli.jobs import run_job
+from cli.made import show_made
 from cli.options import AsJson, ServerUrl
 from encoders import check_id
 
@@ -29,11 +28,4 @@ def compose_encoders(
     body = {"id": check_id(composite_id), "compose": members}
     with connect(server) as client:
         encoder = run_job(client, "encoders", body, f"A set of {len(members)} encoders")
-    if as_json:
-        show.result(encoder)
-    elif encoder["status"] == "published":
-        show.line(f"{encoder['id']} is published. It forgets {show.forgets(encoder)}.")
-    if not as_json and (measures := show.measures_table(encoder)) is not None:
-        show.table(measures)
-    if encoder["status"] == "failed":
-        raise CommandFailed(f"{encoder['id']} failed: {encoder['error']['message']}")
+    show_made(encoder, as_json=as_json)

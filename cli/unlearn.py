@@ -7,10 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import show
 from cli.connection import connect
-from cli.errors import CommandFailed
 from cli.jobs import run_job
+from cli.made import show_made
 from cli.options import (
     AsJson,
     MaxProbes,
@@ -81,14 +80,7 @@ def unlearn(
     body["gate"] = {name: value for name, value in gate.items() if value is not None}
     with connect(server) as client:
         encoder = run_job(client, "encoders", body, f"An encoder that forgets {concept}")
-    if as_json:
-        show.result(encoder)
-    elif encoder["status"] == "published":
-        show.line(f"{encoder['id']} is published. It forgets {show.forgets(encoder)}.")
-    if not as_json and (measures := show.measures_table(encoder)) is not None:
-        show.table(measures)
-    if encoder["status"] == "failed":
-        raise CommandFailed(f"{encoder['id']} failed: {encoder['error']['message']}")
+    show_made(encoder, as_json=as_json)
 
 
 def _settings(method: str | None, pairs: list[str]) -> dict[str, Any]:
