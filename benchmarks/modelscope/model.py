@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
 
 import torch
-from diffusers import UNet3DConditionModel
 
+from benchmarks.modelscope.eight_bits import load_denoiser
 from video.families.modelscope import UNet3D
 from video.models.backbone import Backbone, BackboneParts
 from video.models.native import NativeBackbone
@@ -24,11 +23,11 @@ def load_modelscope(starter: Backbone, weights: Path = WEIGHTS) -> NativeBackbon
 
     Raises:
         OSError: the folder holds no denoiser.
+        ValueError, RuntimeError: its weights are not complete, or another model's.
     """
-    unet = cast(Any, UNet3DConditionModel).from_pretrained(weights, torch_dtype=torch.float32)
     image = starter.denoiser(is_video=False)
     video = UNet3D(
-        unet,
+        load_denoiser(weights),
         image.autoencoder,
         image.noise_scheduler(),
         image.size,

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from benchmarks.harness import WEIGHTS as STARTER
+from benchmarks.modelscope.eight_bits import save_denoiser
 from starter.train import data_parallel
 from starter.train.clips import CLIP_TIMESTEPS, clip_noise, clip_odds, temporal_loss
 from starter.train.data import Latents, latents_of
@@ -80,7 +81,7 @@ def main(
     stills_count: int = 40_000,
     clips_count: int = 8_000,
 ) -> None:
-    """Train on stills, then on clips, and write the denoiser in half precision to `weights/`."""
+    """Train on stills, then on clips, and write the denoiser in eight bits to `weights/`."""
     data_parallel.join()
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
@@ -97,7 +98,7 @@ def main(
     video.load_state_dict(image.state_dict(), strict=False)
     _train(video, encoder, tokenizer, clips, work, "clips", clips_steps, batch=3)
     if data_parallel.rank() == 0:
-        cast(Any, video).to(torch.float16).save_pretrained(WEIGHTS)
+        save_denoiser(video, WEIGHTS)
     data_parallel.wait()
 
 
