@@ -48,6 +48,12 @@ def rate_text(figure: dict[str, Any]) -> str:
     return f"{100 * figure['rate']:.1f} % ({100 * low:.1f} to {100 * high:.1f}, n = {figure['n']})"
 
 
+def points_text(figure: dict[str, Any]) -> str:
+    """Format a drop for the screen, in percentage points: `0.7 (-1.2 to 3.1)`."""
+    low, high = figure["interval"]
+    return f"{100 * figure['mean']:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+
+
 def ratio(values: Sequence[float], others: Sequence[float] | None = None) -> dict[str, Any]:
     """Return the mean of the values, or mean(values) ÷ mean(others), with a 95 % interval.
 

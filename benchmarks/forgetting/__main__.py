@@ -1,4 +1,4 @@
-"""Command of `make bench-forgetting`: the whole comparison; with `QUICK=1` a coarse table.
+"""Command of `make bench-forgetting`: the whole comparison; with `QUICK=1` some parts in small.
 
 Encoders and outcomes stay in the work folder. A run that was stopped continues from there, and
 several processes can share the work: `--only pogo,mira --parts table` makes what these concepts
@@ -17,9 +17,9 @@ import typer
 from benchmarks.forgetting import parts, tables
 from benchmarks.forgetting.cases import CONCEPTS, KIND_OF
 from benchmarks.forgetting.experiment import Experiment
-from benchmarks.forgetting.many_plot import save_plot
 from benchmarks.forgetting.methods import OURS
 from benchmarks.forgetting.pictures import save_picture
+from benchmarks.forgetting.set_plots import save_curves, save_plot
 from benchmarks.results import RESULTS, write
 
 
@@ -50,7 +50,7 @@ def main(
         methods=tuple(methods.split(",")) if methods else (),
         quick=quick,
     )
-    names = chosen.split(",") if chosen else ["table"] if quick else list(parts.PARTS)
+    names = chosen.split(",") if chosen else list(parts.COARSE_PARTS if quick else parts.PARTS)
     found: dict[str, Any] = {name: parts.PARTS[name](experiment, selection) for name in names}
     if only or methods:
         return
@@ -59,8 +59,11 @@ def main(
         return
     for part, figures in found.items():
         write(f"forgetting-{part}", figures)
+    if "composition" in found:
+        save_curves(found["composition"], RESULTS)
     if "many" in found:
         save_plot(found["many"], RESULTS)
+        parts.save_many_sheet(experiment, RESULTS)
     if "table" in found:
         for concept in KIND_OF:
             save_picture(experiment, OURS, concept, RESULTS / "forgetting")

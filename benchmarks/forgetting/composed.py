@@ -12,13 +12,10 @@ import torch
 
 from benchmarks.forgetting.cases import CONCEPTS, KIND_OF, Case, first, kept_cases, target_cases
 from benchmarks.forgetting.experiment import Experiment
-from benchmarks.forgetting.methods import OURS
 from benchmarks.forgetting.sampling import SampleRequest, sample
+from benchmarks.forgetting.sets import member_of, single
 from benchmarks.results import rate
-from encoders import Concept
-from encoders.card import decisive_hash
 from encoders.composition import Member, set_identity
-from encoders.digest import fingerprint
 from unlearn.prompts import all_names, mentions
 from video.models.backbone import Backbone
 
@@ -49,22 +46,14 @@ def order() -> list[str]:
     return [concept for concept in turns if concept is not None]
 
 
-def member(experiment: Experiment, concept: str) -> Member:
-    """Return a concept's encoder as a member of a set."""
-    made = experiment.intervention(OURS, concept)
-    assert made is not None
-    assert made.overrides is not None
-    named = (Concept(name=concept, kind=KIND_OF[concept]),)
-    assert made.trigger is not None
-    identity = decisive_hash(fingerprint(made.overrides), made.trigger)
-    return Member(identity, made.overrides, made.trigger.detector(), named)
-
-
 def composed(experiment: Experiment, sizes: ComposedSizes, counts: Sequence[int]) -> dict[str, Any]:
     """Measure sets of encoders: what stays the base's to the bit, and what is forgotten."""
     found: dict[str, Any] = {}
     for count in counts:
-        members = {concept: member(experiment, concept) for concept in order()[:count]}
+        members = {
+            concept: member_of(single(experiment, concept, KIND_OF[concept]))
+            for concept in order()[:count]
+        }
         one = identity(experiment.backbone, members, sizes.captions)
         seen = _Pictures(experiment, members)
         named = [case for concept in members for case in _named(concept, sizes.named, experiment)]

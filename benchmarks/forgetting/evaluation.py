@@ -13,6 +13,7 @@ from benchmarks.forgetting.experiment import BASE, Experiment, Model
 from benchmarks.forgetting.methods import FOUR
 from benchmarks.forgetting.outcomes import SampleOutcome
 from benchmarks.forgetting.sizes import SampleSizes
+from benchmarks.results import rate
 from encoders.overrides_file import to_bytes
 
 Figures = dict[str, Any]
@@ -159,6 +160,33 @@ def evaluate_attack(
         **metrics.shown([one for outcomes in seen.values() for one in outcomes]),
         "concepts": {name: metrics.shown(outcomes)["rate"] for name, outcomes in seen.items()},
     }
+
+
+def compare_attack(
+    experiment: Experiment,
+    methods: tuple[str, str],
+    attack: str,
+    concepts: Sequence[str],
+    sizes: SampleSizes,
+) -> Figures:
+    """Return an attack's success on two methods, and by how much it is higher on the second.
+
+    The difference is paired by prompt and seed, where the attack gives both the same prompts.
+    """
+    seen = {
+        method: [
+            one.any
+            for concept in concepts
+            for one in experiment.attacked(method, concept, attack, sizes.attacked)
+        ]
+        for method in methods
+    }
+    first, second = seen.values()
+    found: Figures = {method: rate(sum(one), len(one)) for method, one in seen.items()}
+    found["higher by"] = metrics.paired_drop(
+        [not one for one in first], [not one for one in second]
+    )
+    return found
 
 
 def evaluate_four(experiment: Experiment, concepts: Sequence[str], sizes: SampleSizes) -> Figures:

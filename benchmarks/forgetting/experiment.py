@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
@@ -24,7 +24,7 @@ from benchmarks.forgetting.cases import (
     wording_cases,
 )
 from benchmarks.forgetting.intervention import Intervention
-from benchmarks.forgetting.methods import FOUR, METHODS, source_of, together
+from benchmarks.forgetting.methods import FOUR, METHODS, OURS, source_of, together
 from benchmarks.forgetting.outcomes import OutcomeStore, SampleOutcome
 from benchmarks.forgetting.sampling import SampleRequest, sample
 from benchmarks.harness import WEIGHTS, weights_mark
@@ -43,6 +43,8 @@ Model = Literal["starter", "apart"]
 """`starter`: the built-in model, image twin and video model. `apart`: the video model that was
 trained apart from the twin."""
 BASE = "base"
+TRIGGERED = "redirect, by its trigger"
+"""Our method's encoders, each used only for the prompts that open it, as in a set."""
 ATTACKED_SEED = 70_000
 _ATTACKS = Path(__file__).parent / "attacks"
 
@@ -90,16 +92,31 @@ class Experiment:
         """Return the method's intervention, made at the first call; None for the base."""
         if method == BASE:
             return None
+        if method == TRIGGERED:
+            made = self.intervention(OURS, concept)
+            assert made is not None
+            return replace(made.triggered(), method=method)
         kind = KIND_OF[concept]
-        source = _hash(source_of(method))
         whose = (
             together(concept)[0][0] if method == FOUR else concept
         )  # one encoder serves all four
-        path = self.work / "interventions" / f"{_slug(method)}-{source}-{whose}.safetensors"
+
+        def make() -> Intervention:
+            images = self.few_shots(concept, kind)
+            return METHODS[method](self.backbone, concept, kind, images, 0)
+
+        return self.once(
+            f"{_slug(method)}-{source_mark(method)}-{whose}", method, concept, kind, make
+        )
+
+    def once(
+        self, name: str, method: str, concept: str, kind: str, make: Callable[[], Intervention]
+    ) -> Intervention:
+        """Return an intervention, made at the first call and kept on disk under a name."""
+        path = self.work / "interventions" / f"{name}.safetensors"
         if path.exists():
             return _load(path, method, concept, kind)
-        images = self.few_shots(concept, kind)
-        made = replace(METHODS[method](self.backbone, concept, kind, images, 0), method=method)
+        made = replace(make(), method=method)
         if made.overrides or made.denoiser:  # rewritten prompts take no time to make
             _save(path, made)
         return made
@@ -173,6 +190,11 @@ def cases(
     return kept_cases(concept, kind, group, backbone, is_video=is_video)
 
 
+def source_mark(method: str) -> str:
+    """Return a mark of the source text that a method's interventions depend on."""
+    return _hash(source_of(method))
+
+
 def _mark(intervention: Intervention | None) -> str:
     """Return a name that identifies an intervention by its tensors, else by its method's source."""
     if intervention is None:
@@ -183,7 +205,7 @@ def _mark(intervention: Intervention | None) -> str:
         if intervention.trigger is not None:
             identity = _hash(identity + intervention.trigger.model_dump_json())
         return f"{_slug(method)}-{identity.removeprefix('sha256:')[:8]}"
-    return f"{_slug(method)}-{_hash(source_of(method))}"
+    return f"{_slug(method)}-{source_mark(method)}"
 
 
 def _hash(text: str) -> str:
@@ -205,7 +227,7 @@ def _save(path: Path, made: Intervention) -> None:
     save_file(whole, path, metadata=metadata)
 
 
-def _load(path: Path, method: str, concept: str, kind: Kind) -> Intervention:
+def _load(path: Path, method: str, concept: str, kind: str) -> Intervention:
     with safe_open(path, "pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         metadata = file.metadata()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +43,16 @@ class Intervention:
     rewrite: Rewrite = as_asked
     seconds: float = 0.0
     """Time that making it took, without the few-shot images."""
+
+    def triggered(self) -> Intervention:
+        """Return the same encoder going by its trigger, as it does in a set.
+
+        Raises:
+            ValueError: It has no trigger.
+        """
+        if self.trigger is None:
+            raise ValueError(f"{self.method} of {self.concept} has no trigger.")
+        return replace(self, trigger=self.trigger.model_copy(update={"alone": True}))
 
     @property
     def tensors(self) -> Mapping[str, Tensor]:

@@ -6,12 +6,9 @@ are those of stills, except where a motion is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from time import perf_counter
 from typing import Any
-
-from torch import Tensor
 
 from benchmarks.forgetting import metrics
 from benchmarks.forgetting.baselines.null_space import speed_edit
@@ -21,6 +18,15 @@ from benchmarks.forgetting.composed import order
 from benchmarks.forgetting.experiment import Experiment
 from benchmarks.forgetting.intervention import Intervention
 from benchmarks.forgetting.outcomes import SampleOutcome
+from benchmarks.forgetting.sets import (
+    Maker,
+    Members,
+    at_once,
+    chain,
+    closed_form,
+    composed_of,
+    merged_of,
+)
 from encoders import Kind
 from encoders.overrides_file import to_bytes
 from unlearn.prompts import all_names, mentions
@@ -29,14 +35,11 @@ from video.models.prompt_book import PromptBook
 
 MEMBERS = (*order(), "cactus")
 """The concepts, of each kind in turn. The first n are the set of n, so that the sets are nested."""
-COUNTS = (4, 8, 16)
+COUNTS = (1, 2, 4, 8, 16)
 """Numbers of concepts in a set."""
-Members = Sequence[tuple[str, Kind]]
-"""A set of concepts, as (name, kind)."""
-Maker = Callable[[Experiment, Members], Intervention]
-"""Makes one intervention that forgets all of a set, with the seconds it took. Its tensors
-(`Intervention.tensors`) identify it, and are counted in bytes. A method that embeds prompts in
-another way returns a subclass with its own `embed` and `tensors`."""
+COARSE_COUNTS = (2, 4)
+TRAINED = ("at once", "chain")
+"""The rows that train an encoder for the set."""
 _KEPT: tuple[Group, ...] = ("same kind", "other kinds")
 
 
@@ -56,22 +59,13 @@ class ManySizes:
 COARSE_MANY = ManySizes(target=2, target_motions=1, kept=2, kept_motions=1)
 
 
-def closed_form(name: str, edit: Callable[[Backbone, Members], Mapping[str, Tensor]]) -> Maker:
-    """Return the maker of a closed-form edit of the denoiser."""
-
-    def made(experiment: Experiment, members: Members) -> Intervention:
-        began = perf_counter()
-        weights = edit(experiment.backbone, members)
-        seconds = perf_counter() - began
-        whole = ", ".join(concept for concept, _ in members)
-        return Intervention(name, whole, "several", denoiser=weights, seconds=seconds)
-
-    return made
-
-
 ROWS: Mapping[str, Maker] = {
     "UCE": closed_form("UCE", uce_edit),
     "SPEED": closed_form("SPEED", speed_edit),
+    "composed": composed_of,
+    "merged": merged_of,
+    "at once": at_once,
+    "chain": chain,
 }
 """The methods by their names in the table."""
 

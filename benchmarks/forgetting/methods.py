@@ -11,7 +11,7 @@ import unlearn as package
 from benchmarks.forgetting.baselines import BASELINES, Baseline, random_delta
 from benchmarks.forgetting.cases import CONCEPTS, KIND_OF
 from benchmarks.forgetting.intervention import Intervention
-from encoders import Concept, Kind
+from encoders import Concept, Encoder, Kind
 from unlearn import UnlearnSettings, UnlearnTask, unlearn
 from video.frames import Frames
 from video.models.backbone import Backbone
@@ -27,11 +27,11 @@ def encoder_of(
     settings: UnlearnSettings,
     concepts: Sequence[tuple[str, Kind]],
     images: Sequence[Frames] = (),
+    parent: Encoder | None = None,
 ) -> Intervention:
     """Make an encoder as the server does, and time its optimisation."""
-    task = UnlearnTask(
-        tuple(Concept(name=name, kind=kind) for name, kind in concepts), settings, tuple(images)
-    )
+    named = tuple(Concept(name=name, kind=kind) for name, kind in concepts)
+    task = UnlearnTask(named, settings, tuple(images), parent=parent)
     began = perf_counter()
     run = unlearn(task, backbone)
     for _ in run:

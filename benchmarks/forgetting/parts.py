@@ -4,30 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.forgetting import metrics
 from benchmarks.forgetting.attacks import ATTACKS
-from benchmarks.forgetting.cases import KIND_OF
 from benchmarks.forgetting.composed import COUNTS, ComposedSizes, composed
 from benchmarks.forgetting.evaluation import (
     Figures,
     OutcomeReader,
+    compare_attack,
     evaluate,
     evaluate_attack,
     evaluate_four,
     evaluate_transfer,
 )
 from benchmarks.forgetting.evasion import EvasionSizes, evasion
-from benchmarks.forgetting.experiment import BASE, Experiment
-from benchmarks.forgetting.many import COARSE_MANY, ROWS, ManySizes, many
+from benchmarks.forgetting.experiment import BASE, TRIGGERED, Experiment
+from benchmarks.forgetting.many import (
+    COARSE_COUNTS,
+    COARSE_MANY,
+    ROWS,
+    TRAINED,
+    ManySizes,
+    many,
+    members_of,
+)
 from benchmarks.forgetting.many import COUNTS as MANY_COUNTS
 from benchmarks.forgetting.measures_of_change import measures_of_change
 from benchmarks.forgetting.methods import COMPARED, OURS, VARIANTS
 from benchmarks.forgetting.outcomes import features
-from benchmarks.forgetting.sizes import BASELINE, COARSE, FULL, VARIANT
+from benchmarks.forgetting.set_pictures import save_sheet
+from benchmarks.forgetting.sizes import BASELINE, COARSE, FULL, THROUGH_TRIGGER, VARIANT
+from benchmarks.forgetting.typed_evasion import COARSE_TYPED, TypedSizes, typed_evasion
 from encoders import Kind
 from starter.scene import sample_scene
 
@@ -154,9 +165,35 @@ def composition(experiment: Experiment, selection: Selection) -> dict[str, Any]:
 
 
 def evaded(experiment: Experiment, selection: Selection) -> dict[str, Any]:
-    """Measure the part of F9 that is an attacker who knows the trigger."""
+    """Measure the part of F9 that is an attacker who knows the trigger and may send embeddings."""
     sizes = EvasionSizes(starts=4, steps=60) if selection.quick else EvasionSizes()
-    return evasion(experiment, sizes, [c for c in selection.first() if KIND_OF[c] != "motion"])
+    return evasion(experiment, sizes, selection.first())
+
+
+def triggered(experiment: Experiment, selection: Selection) -> dict[str, Any]:
+    """Measure F2, F3 and F6 of encoders that go by their triggers, paired with always on.
+
+    Motions are left out. The attacks are the bounded ones, on one concept of each kind.
+    """
+    found: dict[str, Any] = {"kinds": {}, "attacks": {}}
+    for kind, names in selection.concepts.items():
+        if kind != "motion" and names:
+            one = evaluate(experiment, TRIGGERED, names, THROUGH_TRIGGER)
+            del one["features"]
+            found["kinds"][kind] = one
+            _say(f"{TRIGGERED}, {kind}: UA {one['UA, stills']}")
+    for attack in BOUNDED:
+        found["attacks"][attack] = compare_attack(
+            experiment, (OURS, TRIGGERED), attack, selection.first(), BASELINE
+        )
+        _say(f"{TRIGGERED}, {attack}: {found['attacks'][attack]}")
+    return found
+
+
+def typed(experiment: Experiment, selection: Selection) -> dict[str, Any]:
+    """Measure the part of F9 that is an attacker who knows the trigger and may only type."""
+    sizes = COARSE_TYPED if selection.quick else TypedSizes()
+    return typed_evasion(experiment, sizes, selection.first())
 
 
 def measured(experiment: Experiment, selection: Selection) -> dict[str, Any]:
@@ -165,11 +202,18 @@ def measured(experiment: Experiment, selection: Selection) -> dict[str, Any]:
 
 
 def many_at_once(experiment: Experiment, selection: Selection) -> dict[str, Any]:
-    """Measure F10: 4, 8 and 16 concepts forgotten at once."""
+    """Measure F10: 1 to 16 concepts forgotten at once."""
     rows = [name for name in ROWS if not selection.methods or name in selection.methods]
     if selection.quick:
-        return many(experiment, COARSE_MANY, MANY_COUNTS[:2], rows)
+        return many(experiment, COARSE_MANY, COARSE_COUNTS, [r for r in rows if r not in TRAINED])
     return many(experiment, ManySizes(), MANY_COUNTS, rows)
+
+
+def save_many_sheet(experiment: Experiment, folder: Path) -> Path:
+    """Write pictures by every method of F10, at its largest number of concepts."""
+    members = members_of(MANY_COUNTS[-1], experiment.backbone.prompts)
+    rows = [None, *(make(experiment, members) for make in ROWS.values())]
+    return save_sheet(experiment, members, rows, folder / "forgetting" / "many.png")
 
 
 PARTS: Mapping[str, Callable[[Experiment, Selection], dict[str, Any]]] = {
@@ -180,10 +224,15 @@ PARTS: Mapping[str, Callable[[Experiment, Selection], dict[str, Any]]] = {
     "floor": floor,
     "ablation": ablation,
     "composition": composition,
+    "triggered": triggered,
     "evasion": evaded,
+    "typed": typed,
     "measures": measured,
     "many": many_at_once,
 }
+
+COARSE_PARTS = ("table", "composition", "typed", "many")
+"""The parts of a quick run."""
 
 
 def _frechet(experiment: Experiment, renders: int) -> metrics.Frechet:

@@ -31,6 +31,10 @@ class SampleRequest:
 
     prompt: str
     seed: int
+    negative: str = ""
+    """Negative prompt; an intervention's own comes first (`Intervention.rewrite`)."""
+    guidance: float | None = None
+    """None: the model's default."""
 
 
 @torch.no_grad()
@@ -44,7 +48,7 @@ def sample(
 ) -> list[Frames]:
     """Make stills (1,H,W,3) by the image twin, or clips (F,H,W,3) if `is_video`.
 
-    Steps, guidance and length are the model's defaults.
+    Steps and length are the model's defaults.
 
     Args:
         backbone: the model.
@@ -70,15 +74,19 @@ def sample(
                 prompt, negative = by.rewrite(shot.prompt)
                 request = GenerationRequest(
                     prompt,
-                    negative,
+                    negative or shot.negative,
                     seed=shot.seed,
                     steps=capabilities.steps_default,
-                    guidance=capabilities.guidance_default,
+                    guidance=(
+                        capabilities.guidance_default if shot.guidance is None else shot.guidance
+                    ),
                     frames=capabilities.frames_default if is_video else None,
                 )
                 wanted = embed(prompt) if embed else encode(prompt)
                 batch.append(
-                    DenoisingState(request, denoiser, torch.cat([encode(negative), wanted]))
+                    DenoisingState(
+                        request, denoiser, torch.cat([encode(request.negative_prompt), wanted])
+                    )
                 )
             for _ in range(batch[0].steps):
                 denoise_step(batch)

@@ -59,6 +59,7 @@ BASELINE = SampleSizes(
     attacked_motions=6,
     decide=True,
 )
+THROUGH_TRIGGER = replace(FULL, target_clips=3, base_clips=3, kept_clips=0)
 VARIANT = replace(BASELINE, target_clips=0, base_clips=0, decide=False)
 COARSE = replace(
     BASELINE,

@@ -9,8 +9,9 @@ from benchmarks.forgetting.evaluation import Figures
 from benchmarks.forgetting.methods import OURS
 from benchmarks.forgetting.metrics import harmonic_mean
 from benchmarks.forgetting.parts import COMMON
+from benchmarks.forgetting.set_tables import show_sets
 from benchmarks.harness import WEIGHTS
-from benchmarks.results import rate_text, show
+from benchmarks.results import points_text, rate_text, show
 
 GROUPS = ("same kind", "neighbours", "other kinds")
 COLUMNS = ("", "UA", "wordings", *(f"lost: {group}" for group in GROUPS), "valid", "Fréchet", "s")
@@ -55,23 +56,6 @@ def show_all(found: dict[str, Any]) -> None:
             ("", "UA", "IRA", "1 − attacks", "harmonic"),
             sorted(lines, key=lambda line: -float(line[-1])),
         )
-    if "many" in found:
-        lines = [
-            [
-                f"{method}, {count}",
-                rate_text(one["UA"]),
-                rate_text(one["UA, least"]),
-                *(points_text(one[f"lost, {group}"]) for group in ("same kind", "other kinds")),
-                points_text(one["lost, valid"]),
-                f"{100 * one['harmonic']:.1f}",
-                str(one["seconds"]),
-                str(one["bytes"]),
-            ]
-            for count, by_count in found["many"].items()
-            for method, one in by_count["methods"].items()
-        ]
-        columns = ("UA", "least", "lost: same kind", "lost: other kinds", "lost: valid")
-        show("Many concepts (F10)", ("", *columns, "harmonic", "s", "bytes"), lines)
     if "ablation" in found:
         lines = [
             [
@@ -87,6 +71,7 @@ def show_all(found: dict[str, Any]) -> None:
         ]
         columns = ("", "UA", "wordings", *(f"lost: {group}" for group in GROUPS))
         show("Ablation, on stills", (*columns, "attacked", "bytes", "s"), lines)
+    show_sets(found)
 
 
 def overall(
@@ -119,12 +104,6 @@ def size(of_kind: Mapping[str, Figures]) -> dict[str, Any]:
     largest = max(size for one in of_kind.values() for size in one["bytes"])
     base = (WEIGHTS / "text_encoder" / "model.safetensors").stat().st_size
     return {"bytes": largest, "base": base, "share": round(largest / base, 5)}
-
-
-def points_text(figure: dict[str, Any]) -> str:
-    """Format a drop for the screen, in percentage points: `0.7 (-1.2 to 3.1)`."""
-    low, high = figure["interval"]
-    return f"{100 * figure['mean']:.1f} ({100 * low:.1f} to {100 * high:.1f})"
 
 
 def _cells(one: Figures) -> list[str]:

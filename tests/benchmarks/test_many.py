@@ -23,7 +23,7 @@ from benchmarks.forgetting.many import (
     many,
     members_of,
 )
-from benchmarks.forgetting.many_plot import PANELS, save_plot
+from benchmarks.forgetting.set_plots import COSTS, PANELS, save_curves, save_plot
 from benchmarks.results import rate
 from encoders import Kind
 from encoders.overrides_file import to_bytes
@@ -49,7 +49,7 @@ def test_sets_are_nested_and_of_all_kinds(starter: Backbone) -> None:
     assert [len(set(one)) for one in sets] == list(COUNTS)
     assert all(large[: len(small)] == small for small, large in pairwise(sets))
     assert len({kind for _, kind in sets[0]}) == COUNTS[0]
-    assert {kind for _, kind in sets[1]} == set(starter.prompts.concepts)
+    assert {kind for _, kind in sets[-2]} == set(starter.prompts.concepts)
     assert len(MEMBERS) == COUNTS[-1]
 
 
@@ -121,9 +121,14 @@ def test_any_function_of_a_set_is_a_row(
 
 
 def test_the_plot_has_a_line_for_each_method(tmp_path: Path) -> None:
-    figures = {key: rate(9, 10) for key in PANELS.values()}
+    figures = {key: rate(9, 10) for key in PANELS.values()} | dict.fromkeys(COSTS.values(), 3)
     found = {
         str(count): {"concepts": [], "methods": {"UCE": figures, "SPEED": figures}}
         for count in COUNTS
     }
     assert save_plot(found, tmp_path).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_curves_have_a_line_for_each_set(tmp_path: Path) -> None:
+    found = {k: {"identity by θ": {"0.5": rate(8, 10), "1": rate(9, 10)}} for k in ("2", "4")}
+    assert save_curves(found, tmp_path).read_bytes().startswith(b"\x89PNG")

@@ -15,19 +15,27 @@ from video.generation_request import GenerationRequest
 from video.models.backbone import Backbone
 
 
-def test_sample_is_what_the_engine_makes() -> None:
+@pytest.mark.parametrize(("negative", "guidance"), [("", None), ("a cat", 9.0)])
+def test_sample_is_what_the_engine_makes(negative: str, guidance: float | None) -> None:
     with harness() as running:
         capabilities = running.backbone.capabilities
         request = GenerationRequest(
             "pogo in a meadow",
+            negative,
             seed=7,
             steps=capabilities.steps_default,
-            guidance=capabilities.guidance_default,
+            guidance=guidance or capabilities.guidance_default,
             frames=None,
         )
         by_engine = running.generate([request], "engine")[0]
-        by_us = sample(running.backbone, [SampleRequest("pogo in a meadow", 7)], is_video=False)[0]
-        other = sample(running.backbone, [SampleRequest("pogo in a meadow", 8)], is_video=False)[0]
+        by_us, other = (
+            sample(
+                running.backbone,
+                [SampleRequest("pogo in a meadow", seed, negative, guidance)],
+                is_video=False,
+            )[0]
+            for seed in (7, 8)
+        )
     assert np.array_equal(by_us, by_engine)
     assert not np.array_equal(other, by_engine)
 
