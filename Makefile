@@ -13,6 +13,7 @@
 # make bench-faults       kills, outages, hostile requests and crowds; some parts need root and strace
 # make bench-memory       device memory of each model family, computed from its configuration
 # make bench-true-sizes   seconds and memory at the sizes of Stable Diffusion 1.5, on a GPU
+# make bench-operations   operations of making an encoder at those sizes, counted on a CPU
 # make bench-gpu          all that is measured on a GPU, in at most eight minutes
 #
 # make clean   remove .venv and demo-out/
@@ -30,7 +31,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --dur
 export BENTOML_DO_NOT_TRACK := True
 export BENTOML_HOME ?= $(CURDIR)/data/bentoml
 
-.PHONY: demo serve test test-fast test-slow lint format bench-starter bench-forgetting bench-serving bench-faults bench-memory bench-true-sizes bench-gpu clean
+.PHONY: demo serve test test-fast test-slow lint format bench-starter bench-forgetting bench-serving bench-faults bench-memory bench-true-sizes bench-operations bench-gpu clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m demo
@@ -75,6 +76,9 @@ bench-memory: $(INSTALLED)
 
 bench-true-sizes: $(INSTALLED)
 	$(BIN)/python -m benchmarks.true_sizes
+
+bench-operations: $(INSTALLED)
+	$(BIN)/python -m benchmarks.operations
 
 bench-gpu: $(INSTALLED)
 	$(BIN)/python -m benchmarks.gpu

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmarks import memory, true_sizes
+from benchmarks import memory, operations, true_sizes
 from benchmarks.true_models import MODELS
 from tests.model_zoo import ModelZoo
 from unlearn import UnlearnSettings
@@ -74,3 +74,21 @@ def test_true_sizes_are_measured_by_the_same_means_on_any_model(model_zoo: Model
     for one in (found["few-shot images"], found["clip"], *found["making"].values()):
         assert one["seconds"] > 0
     assert set(found["embedding a prompt"]) == {"base", "encoder"}
+
+
+def test_operations_are_those_of_every_step(model_zoo: ModelZoo) -> None:
+    backbone = load_backbone(model_zoo.model("modelscope"), twin="self")
+    methods = {
+        "redirect": UnlearnSettings(steps=5),
+        "ascent": UnlearnSettings(method="ascent", steps=5),
+    }
+    found = operations.count(backbone, methods)
+    of_ours, of_ascent = found["making"]["redirect"], found["making"]["ascent"]
+    for one in (of_ours, of_ascent):
+        assert one["whole"] == one["before"] + 5 * one["a step"] + one["after"]
+        assert one["a step"] > 0
+    assert of_ours["after"] > 0  # its trigger
+    assert of_ours["with its images"] == of_ours["whole"]
+    assert of_ascent["with its images"] == of_ascent["whole"] + found["few-shot images"]
+    matrix = torch.zeros(8, 8)
+    assert operations.operations(lambda: matrix @ matrix) == 2 * 8**3
