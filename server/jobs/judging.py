@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from encoders import Card, Encoder, EncoderNotFound, PalimpsestError
@@ -81,16 +82,23 @@ def try_encoder(
 
 
 def identity_measures(context: JobContext, record: EncoderRecord, card: Card) -> dict[str, Any]:
-    """Measure what an encoder leaves to the base, to the bit; nothing if it is always on alone."""
-    if not card.members and (card.trigger is None or not card.trigger.alone):
+    """Measure what an encoder leaves to the base, to the bit; nothing without a trigger.
+
+    An encoder that is used for every prompt when it is alone is measured as a member of a set.
+    """
+    if not card.members and card.trigger is None:
         return {}
-    from unlearn.trial.identity import identity_steps
+    from unlearn.trial.identity import IDENTITY, IN_SETS, identity_steps
 
     loaded = context.wait_loaded()
 
     def steps(backbone: Backbone) -> Iterator[dict[str, Any]]:
         with loaded.engine.residency.use(card.ref) as members:
-            yield from identity_steps(members, card.concepts, backbone)
+            name = IDENTITY
+            if card.trigger is not None and not card.trigger.alone:
+                detector = card.trigger.detector(backbone.device)
+                members, name = [replace(one, trigger=detector) for one in members], IN_SETS
+            yield from identity_steps(members, card.concepts, backbone, name=name)
 
     ticket = loaded.engine.submit_iterator(steps)
     report = phase_reporter(context.records, context.phase_times, record, Phase.JUDGING)

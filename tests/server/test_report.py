@@ -59,6 +59,12 @@ def test_the_json_is_of_this_encoder_and_of_what_was_asked(made: Client) -> None
     assert report.model == loaded.backbone.name
     gate = {"min_forget_rate": 0, "max_retain_drop": 1, "min_base_rate": 0, "max_probes": 2}
     assert report.card.measures["gate"] == gate
+    assert 0 <= report.card.measures["identity_in_sets_rate"] <= 1  # type: ignore[operator]
+    assert report.card.trigger is not None
+    assert not report.card.trigger.alone
+    page = made.get(REPORT).text
+    assert "Left to the base, in a set" in page
+    assert "prompts that name a concept are moved by at least" in page
     assert len(report.losses) == 3
     assert len(report.pairs) == 4
     assert [pair.is_target for pair in report.pairs] == [True, False, True, False]

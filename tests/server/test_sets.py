@@ -179,7 +179,8 @@ def test_a_bound_key_sees_neither_members_nor_margins(keyed: Client) -> None:
             "/v1/encoders/acme/report", params={"format": form}, headers=bearer("secret-bound")
         )
         assert report.status_code == 200
-        for word in (b"acme-0", b"acme-1", b"own_least", b"directions"):
+        for word in (b"acme-0", b"acme-1", b"own_least", b"directions", b"are moved by"):
             assert word not in report.content
     page = keyed.get("/v1/encoders/acme/report", headers=bearer("secret-admin"))
     assert b"acme-0" in page.content
+    assert b"are moved by" in page.content

@@ -37,6 +37,10 @@ LABELS: Mapping[str, Label] = {
         "Left to the base",
         "of captions that mean none of it, those whose embedding is the base’s, to the bit",
     ),
+    "identity_in_sets": Label(
+        "Left to the base, in a set",
+        "the same, when it is used together with other encoders",
+    ),
 }
 """The rates of `unlearn.trial`'s measures, in the order in which they are printed."""
 

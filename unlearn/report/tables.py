@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from encoders.card import Card
+from encoders.card import MARGINS, Card
 from encoders.composite import METHOD as COMPOSE
 from unlearn.methods.registry import get_method, method_names
 from unlearn.report.model import Report
@@ -95,6 +95,7 @@ def identity_facts(report: Report) -> dict[str, JsonValue]:
         "Digest": card.digest,
         **_members(report),
         "Used": NOT_SHOWN if report.without_trigger else _trigger(card),
+        **_margins(card),
         "As stored": card.stored,
         "Pictures": f"{sampling.width} × {sampling.height} pixels, {sampling.steps} denoising "
         f"steps, guidance {sampling.guidance:g}; clips at {sampling.fps} frames a second",
@@ -119,6 +120,20 @@ def _trigger(card: Card) -> str:
         "for prompts that it moves by at least this share of its own concept’s movement: "
         f"{shares}; every other prompt keeps the base’s embedding, to the bit"
     )
+
+
+def _margins(card: Card) -> dict[str, JsonValue]:
+    """Return how far prompts are from the thresholds, in words; nothing if it was not measured."""
+    margins = card.measures.get(MARGINS)
+    if not isinstance(margins, dict):
+        return {}
+    own, others = margins.get("own_least"), margins.get("others_most")
+    if not isinstance(own, int | float) or not isinstance(others, int | float):
+        return {}
+    return {
+        "Margins": f"prompts that name a concept are moved by at least {own:.1f} thresholds, "
+        f"{margins.get('own_n')} looked at; other captions by at most {others:.2f}"
+    }
 
 
 def _members(report: Report) -> dict[str, JsonValue]:

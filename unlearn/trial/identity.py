@@ -16,16 +16,18 @@ if TYPE_CHECKING:
     from encoders.composition import Member
     from video.models.backbone import Backbone
 
+IDENTITY, IN_SETS = "identity", "identity_in_sets"
+"""Names of the rate: of an encoder as it is used, and as a member of a set."""
 MAX_CAPTIONS = 200
 """Captions of other things, and of the concepts, that are encoded at most."""
 
 
 def identity_steps(
-    members: Sequence[Member], concepts: Sequence[Concept], backbone: Backbone
+    members: Sequence[Member], concepts: Sequence[Concept], backbone: Backbone, *, name: str
 ) -> Iterator[dict[str, Any]]:
     """Encode captions one by one, and yield the measures so far; the last ones are the result.
 
-    `identity_rate` is the share of held-out captions of other things whose embedding is the base's
+    `<name>_rate` is the share of held-out captions of other things whose embedding is the base's
     to the bit, with its interval and n. `margins` are the largest movement among these captions and
     the least among the captions that name a concept, as multiples of the threshold
     (`encoders.trigger`). None of the captions of other things was used in training.
@@ -34,6 +36,8 @@ def identity_steps(
         members: The encoder, or the members of a composite, on the device.
         concepts: All that they forget.
         backbone: Its text encoder is the base.
+        name: `IDENTITY`, or `IN_SETS` for an encoder that is used for every prompt when it is
+            alone.
     """
     book = backbone.prompts
     names = [name for concept in concepts for name in names_of(concept, book)]
@@ -44,12 +48,12 @@ def identity_steps(
     for caption in held_out_captions(book, names)[:MAX_CAPTIONS]:
         same.append(torch.equal(encoder.encode(caption), base.encode(caption)))
         elsewhere = max(elsewhere, _largest(encoder.decisions[-1]))
-        yield rate_measures("identity", same)
+        yield rate_measures(name, same)
     step = max(1, len(own) // MAX_CAPTIONS)
     for prompt in own[::step]:
         encoder.encode(prompt)
         least = min(least, _largest(encoder.decisions[-1]))
-        yield rate_measures("identity", same) | {
+        yield rate_measures(name, same) | {
             MARGINS: {"others_most": elsewhere, "own_least": least, "own_n": len(own[::step])}
         }
 
