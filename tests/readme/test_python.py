@@ -28,7 +28,7 @@ SHORTER = {
 @pytest.mark.timeout(2 * LIMIT_S)
 def test_the_page_goes_from_a_concept_to_an_exported_encoder(tmp_path: Path) -> None:
     blocks = blocks_of(PAGE)
-    assert [block.language for block in blocks] == ["python"] * 9
+    assert [block.language for block in blocks] == ["python"] * 10
     program = "\n".join(block.text for block in blocks)
     for said, run in SHORTER.items():
         assert program.count(said) == 1
@@ -49,8 +49,11 @@ def test_the_page_goes_from_a_concept_to_an_exported_encoder(tmp_path: Path) -> 
         timeout=2 * LIMIT_S,
     )
     assert done.returncode == 0, done.stderr
-    [card] = EncoderStore(tmp_path / "my-encoders" / "published").cards()
-    assert card.id == "no-pogo"
+    store = EncoderStore(tmp_path / "my-encoders" / "published")
+    assert store.ids() == ["acme", "no-pogo", "no-star"]
+    assert sorted(member.id for member in store.card("acme").members) == ["no-pogo", "no-star"]
+    assert "a teapot in a kitchen [False, False]" in done.stdout
+    card = store.card("no-pogo")
     assert card.measures["gate"]["max_probes"] == 4
     page = (tmp_path / "no-pogo.html").read_text()
     assert "Issued by Example Ltd. Not signed." in page
