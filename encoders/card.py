@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from hashlib import sha256
 from typing import Annotated, Literal, NamedTuple, cast
@@ -123,13 +123,15 @@ class Card(BaseModel):
 
     @property
     def identity(self) -> str:
-        """A hash over all that decides what the encoder does to a prompt: tensors and trigger.
+        """A hash over all that decides what the encoder does to a prompt.
+
+        That is its tensors, its trigger and, in a set, the names of its concepts.
 
         A composite's is the identity of the set of its members, whatever the composite is called.
         """
         if self.trigger is None or self.members:
             return self.digest
-        return decisive_hash(self.digest, self.trigger)
+        return decisive_hash(self.digest, self.trigger, self.concepts)
 
     @property
     def ref(self) -> EncoderRef:
@@ -163,9 +165,21 @@ class Card(BaseModel):
         return card
 
 
-def decisive_hash(digest: str, trigger: Trigger) -> str:
-    """Return the hash over an encoder's tensors and its trigger."""
-    decisive = [digest, trigger.model_dump(mode="json")]
+def names_by_kind(concepts: Iterable[Concept]) -> set[tuple[str, str]]:
+    """Return every name of some concepts with its kind, however it is written.
+
+    Two encoders forget the same concept if they share one of them.
+    """
+    return {
+        (concept.kind, name.casefold().strip())
+        for concept in concepts
+        for name in (concept.name, *concept.synonyms)
+    }
+
+
+def decisive_hash(digest: str, trigger: Trigger, concepts: Iterable[Concept]) -> str:
+    """Return the hash over an encoder's tensors, its trigger and its concepts' names."""
+    decisive = [digest, trigger.model_dump(mode="json"), sorted(names_by_kind(concepts))]
     return f"sha256:{sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()}"
 
 

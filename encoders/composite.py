@@ -14,6 +14,8 @@ from encoders.card import Card, CardMember, Concept
 from encoders.composition import set_identity
 from encoders.errors import (
     CompositeInvalid,
+    EncoderDamaged,
+    EncoderInUse,
     EncoderNotFound,
     MemberNotCalibrated,
     MemberUnusable,
@@ -100,6 +102,23 @@ def concepts_of(cards: Sequence[Card]) -> tuple[Concept, ...]:
     return tuple(found.values())
 
 
+def check_set(card: Card) -> None:
+    """Check that the card of a composite, or of any other encoder, was not changed on disk.
+
+    Raises:
+        EncoderDamaged: The members are not those whose identity the card has, or the card is one
+            of a set without members, or of an encoder with some.
+    """
+    if (card.method == METHOD) != bool(card.members):
+        raise EncoderDamaged.of(card.id, "members and method do not belong together")
+    if not card.members:
+        return
+    identities = [member.identity for member in card.members]
+    is_set = 2 <= len(set(identities)) == len(identities) <= MAX_MEMBERS
+    if not is_set or not card.digest == card.stored == set_identity(identities):
+        raise EncoderDamaged.of(card.id, "its members are not those that it was made of")
+
+
 def check_members(card: Card, published: Callable[[str], Card]) -> None:
     """Check that the members of a composite are published as its card lists them.
 
@@ -112,7 +131,8 @@ def check_members(card: Card, published: Callable[[str], Card]) -> None:
     """
     for member in card.members:
         try:
-            is_same = published(member.id).identity == member.identity
+            found = published(member.id)
+            is_same = found.identity == member.identity and not found.members
         except EncoderNotFound:
             is_same = False
         if not is_same:
@@ -123,19 +143,49 @@ def check_members(card: Card, published: Callable[[str], Card]) -> None:
             )
 
 
+def check_unlisted(encoder_id: str, cards: Sequence[Card], unclear: Sequence[str]) -> None:
+    """Check that no composite lists an encoder that is to be deleted.
+
+    Args:
+        encoder_id: The encoder's.
+        cards: All published ones that can be read.
+        unclear: Ids of damaged encoders without overrides, which may be composites.
+
+    Raises:
+        EncoderInUse: One lists it, or nobody can tell.
+    """
+    if sets := sets_with(encoder_id, cards):
+        raise EncoderInUse(
+            f"Encoder {encoder_id!r} is a member of {', '.join(map(repr, sets[:5]))}"
+            f"{' and others' if len(sets) > 5 else ''}. Delete the set first, or force the "
+            "deletion: then every use of the set fails.",
+            param="encoder_id",
+        )
+    for other in unclear:
+        if other != encoder_id:
+            raise EncoderInUse(
+                f"The card of {other!r} is damaged: it may be a set, and {encoder_id!r} one of its "
+                "members. Repair it or delete it first, or force the deletion.",
+                param="encoder_id",
+            )
+
+
 def sets_with(encoder_id: str, cards: Iterable[Card]) -> list[str]:
     """Return the ids of the composites that list the encoder of this id as it is now.
 
     A composite that lists another encoder that had the id before cannot be used any more.
 
     Args:
-        encoder_id: The encoder's.
-        cards: All published ones.
+        encoder_id: The encoder's. If its own card is not among the cards, the id decides.
+        cards: All published ones that can be read.
     """
     every = list(cards)
     now = {card.identity for card in every if card.id == encoder_id}
     return sorted(
         card.id
         for card in every
-        if any(member.id == encoder_id and member.identity in now for member in card.members)
+        if any(
+            member.id == encoder_id and (member.identity in now or not now)
+            for member in card.members
+        )
     )

@@ -7,8 +7,12 @@ prompt means its concept, and the differences that the open ones make are added.
 
 Δᵢ = τᵢ(p) − τ₀(p), added in the order of the members' identities, so that a set gives the same sum
 whatever order it is named in. Two members that forget the same concept would move it twice as far,
-past the anchor. So of the later one only the part is added that is orthogonal, position by
-position, to what members of the same concept have added already.
+past the anchor. So of the later one only what reaches further is added: position by position, let
+S be what members of the same concept have added already, and Δ = a S + Δ⊥ with Δ⊥ orthogonal to S.
+
+    added: Δ⊥ if |a| ≤ 1, else (a − 1) S + Δ⊥
+
+Along S the stronger change stands, whichever of the two comes first.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from encoders.card import Concept
+from encoders.card import Concept, names_by_kind
 from encoders.trigger import Detector
 
 if TYPE_CHECKING:
@@ -47,7 +51,7 @@ class Member:
 
     def shares_concept(self, other: Member) -> bool:
         """Return True if both forget something of the same kind under one of its names."""
-        return not _names(self.concepts).isdisjoint(_names(other.concepts))
+        return not names_by_kind(self.concepts).isdisjoint(names_by_kind(other.concepts))
 
 
 @dataclass(frozen=True)
@@ -112,9 +116,7 @@ def compose(base: Tensor, parts: Sequence[tuple[Member, Tensor]]) -> Tensor:
         change = moved.float() - base.float()
         same = [other for earlier, other in added if member.shares_concept(earlier)]
         if same:
-            stands = sum(same[1:], start=same[0])
-            share = (change * stands).sum(2, keepdim=True)
-            change = change - share / stands.square().sum(2, keepdim=True).clamp(SMALLEST) * stands
+            change = _further(change, sum(same[1:], start=same[0]))
         added.append((member, change))
     total = base.float()
     for _, change in added:
@@ -122,9 +124,14 @@ def compose(base: Tensor, parts: Sequence[tuple[Member, Tensor]]) -> Tensor:
     return total.to(base.dtype)
 
 
-def _names(concepts: Sequence[Concept]) -> set[tuple[str, str]]:
-    return {
-        (concept.kind, name.casefold().strip())
-        for concept in concepts
-        for name in (concept.name, *concept.synonyms)
-    }
+def _further(change: Tensor, stands: Tensor) -> Tensor:
+    """Return the part of a change that is added to one of the same concept: (1,L,D).
+
+    Args:
+        change: Δ.
+        stands: S.
+    """
+    product = (change * stands).sum(2, keepdim=True)
+    a = product / stands.square().sum(2, keepdim=True).clamp(SMALLEST)
+    further = (a - 1) * (a.abs() > 1)
+    return change + (further - a) * stands

@@ -40,6 +40,11 @@ def folder(card: Card) -> str:
     return f"encoders/{card.id}/{card.identity.removeprefix('sha256:')[:16]}"
 
 
+def is_overrides(path: str) -> bool:
+    """Return True if a path is that of some encoder's overrides."""
+    return path.endswith("/overrides.safetensors")
+
+
 def overrides_path(card: Card) -> str:
     """Return the path of an encoder's overrides."""
     return f"{folder(card)}/overrides.safetensors"

@@ -190,6 +190,11 @@ class Residency:
         overrides = {name: tensor.to(self._device) for name, tensor in encoder.overrides.items()}
         self._text_encoder.check(overrides)
         card = encoder.card
+        if card.trigger is not None and not card.trigger.fits(self._text_encoder.width):
+            raise EncoderInvalid(
+                f"The trigger of encoder {encoder_id!r} is not for embeddings of this base, which "
+                f"have {self._text_encoder.width} numbers: make the encoder again."
+            )
         return Member(
             card.identity,
             MappingProxyType(overrides),

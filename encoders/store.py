@@ -17,12 +17,11 @@ from encoders import layout, overrides_file
 from encoders.blob_store import NotABlob, TooLarge
 from encoders.card import Card, check_id, is_id
 from encoders.card_cache import CardCache
-from encoders.composite import check_members, sets_with
+from encoders.composite import check_members, check_set, check_unlisted
 from encoders.encoder import Encoder
 from encoders.errors import (
     EncoderDamaged,
     EncoderExists,
-    EncoderInUse,
     EncoderInvalid,
     EncoderJudged,
     EncoderNotFound,
@@ -115,6 +114,7 @@ class EncoderStore:
         if data is None:
             raise _missing(encoder_id)
         card = Card.of_encoder(encoder_id, data)
+        check_set(card)
         judgement = None if card.measures else self._judgement(card)
         return card.model_copy(update={"measures": judgement.measures}) if judgement else card
 
@@ -161,15 +161,21 @@ class EncoderStore:
 
         A card that cannot be read is logged and left out.
         """
+        return sorted(self._read_cards()[0], key=lambda card: (card.created_at, card.id))
+
+    def _read_cards(self) -> tuple[list[Card], list[str]]:
+        """Return the cards that can be read, and the ids of those that cannot."""
         cards: list[Card] = []
+        damaged: list[str] = []
         for encoder_id in filter(is_id, self._blobs.subfolders("encoders")):
             try:
                 cards.append(self.card(encoder_id))
             except EncoderNotFound:
-                continue  # it is being published or deleted, or a leftover
+                pass  # it is being published or deleted, or a leftover
             except EncoderDamaged as error:
                 _logger.warning("Encoder %r is left out of the list: %s", encoder_id, error)
-        return sorted(cards, key=lambda card: (card.created_at, card.id))
+                damaged.append(encoder_id)
+        return cards, damaged
 
     def load(self, encoder_id: str) -> Encoder:
         """Load a published encoder: float16, on the CPU, verified against its card.
@@ -217,14 +223,11 @@ class EncoderStore:
             self._blobs.remove(contents)
 
     def check_unused(self, encoder_id: str) -> None:
-        """Raise EncoderInUse if a composite lists the encoder."""
-        if sets := sets_with(encoder_id, self.cards()):
-            raise EncoderInUse(
-                f"Encoder {encoder_id!r} is a member of {', '.join(map(repr, sets[:5]))}"
-                f"{' and others' if len(sets) > 5 else ''}. Delete the set first, or force the "
-                "deletion: then every use of the set fails.",
-                param="encoder_id",
-            )
+        """Raise EncoderInUse if a composite lists the encoder, or a damaged one may do so."""
+        cards, damaged = self._read_cards()
+        blobs = {other: self._blobs.walk(f"encoders/{other}") for other in damaged}
+        unclear = [n for n, of in blobs.items() if not any(layout.is_overrides(b.path) for b in of)]
+        check_unlisted(encoder_id, cards, unclear)
 
     def report(self, encoder_id: str, name: str) -> bytes:
         """Return one file of an encoder's report.
@@ -240,9 +243,7 @@ class EncoderStore:
         except (TooLarge, NotABlob):
             data = None
         if not data:  # no file of a report is empty
-            raise ReportNotFound(
-                f"Encoder {encoder_id!r} has no report file {name!r}.", param="name"
-            )
+            raise ReportNotFound(f"{encoder_id!r} has no report file {name!r}.", param="name")
         return data
 
     def sweep(self, older_than: timedelta = timedelta(hours=1)) -> list[str]:

@@ -88,6 +88,8 @@ class TextEncoder:
             name for name, own in self._own_names.items() if module.get_parameter(own) is vectors
         )
         """Canonical name of the token embedding, a matrix (V, D)."""
+        self.width: int = self.shapes[self.token_embedding][1]
+        """D, the numbers of an embedding."""
         self._max_abs: dict[str, float] = {}  # of parameters, each computed when first needed
         # functional_call replaces the module's tensors for the length of the call: two threads in
         # it at once would see each other's encoder.

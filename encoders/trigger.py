@@ -71,6 +71,10 @@ class Trigger(BaseModel):
     """True if the encoder goes by its trigger when it is used alone too. False: it is used for
     every prompt then, which is harder to get around."""
 
+    def fits(self, width: int) -> bool:
+        """Return True if its directions are for embeddings of this width D."""
+        return all(one.matrix().shape[1] == width for one in self.concepts)
+
     def detector(self, device: torch.device | str = "cpu") -> Detector:
         """Return the trigger with its directions on a device."""
         return Detector(

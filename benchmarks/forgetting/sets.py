@@ -132,8 +132,8 @@ def member_of(made: Intervention) -> Member:
     """Return one concept's encoder as a member of a set."""
     assert made.overrides is not None
     assert made.trigger is not None
-    identity = decisive_hash(fingerprint(made.overrides), made.trigger)
     concept = Concept(name=made.concept, kind=cast(Kind, made.kind))
+    identity = decisive_hash(fingerprint(made.overrides), made.trigger, [concept])
     return Member(identity, made.overrides, made.trigger.detector(), (concept,))
 
 

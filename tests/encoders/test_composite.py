@@ -26,7 +26,7 @@ from encoders.text_encoder import TextEncoder
 from tests.encoders.conftest import MakeEncoder
 from tests.triggers import trigger_at
 
-SIZE = 8
+SIZE = 16
 
 
 @pytest.fixture

@@ -91,6 +91,18 @@ def test_members_of_one_concept_do_not_move_it_twice(other: str) -> None:
     torch.testing.assert_close(found, moved + across)
 
 
+@pytest.mark.parametrize("share", [0.01, 0.5, -0.01, -0.5])
+@pytest.mark.parametrize("is_weak_first", [True, False])
+def test_of_two_members_of_one_concept_the_stronger_change_stands(
+    share: float, is_weak_first: bool
+) -> None:
+    base, change = noise(0), noise(1)
+    weak, strong = base + share * change, base + change
+    moved = [weak, strong] if is_weak_first else [strong, weak]
+    parts = [(member(name, concept="pogo"), each) for name, each in zip("ab", moved, strict=True)]
+    torch.testing.assert_close(compose(base, parts), strong)
+
+
 def test_other_concepts_are_added_whole() -> None:
     base, change = noise(0), noise(1)
     parts = [(member("a"), base + change), (member("b"), base + change)]

@@ -27,6 +27,19 @@ def test_the_trigger_is_a_part_of_the_identity(make_encoder: MakeEncoder) -> Non
     assert renamed.identity == triggered.identity
 
 
+def test_the_names_that_a_set_goes_by_are_a_part_of_the_identity(
+    make_encoder: MakeEncoder,
+) -> None:
+    card = make_encoder().card.model_copy(update={"trigger": TRIGGER})
+    [concept] = card.concepts
+    same = concept.model_copy(update={"name": concept.name.upper() + " "})
+    other = concept.model_copy(update={"synonyms": ("the red ball",)})
+    identities = [
+        card.model_copy(update={"concepts": (one,)}).identity for one in (concept, same, other)
+    ]
+    assert identities[0] == identities[1] != identities[2]
+
+
 def test_a_card_keeps_its_trigger_to_the_bit(make_encoder: MakeEncoder) -> None:
     third = trigger_at(1 / 3, 2 / 7, size=7)
     card = make_encoder().card.model_copy(update={"trigger": third})
