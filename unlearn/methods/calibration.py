@@ -39,8 +39,10 @@ ROOM = 1.25
 OWN_MARGIN = 2.0
 """Least ratio of the concept's own movements to the threshold. Forgetting comes first: where both
 cannot be had, other captions open the encoder too."""
-LEAST = 1e-4
-"""Least threshold."""
+LEAST, MOST = 1e-4, 0.1
+"""Least and largest threshold. Words that the base reads as the concept were found to move by a
+third of it where no name did (docs/METHODS.md): other captions that move so far open the encoder
+too."""
 _AT_A_TIME = 32
 
 
@@ -49,8 +51,8 @@ def calibrate(
 ) -> Trigger | None:
     """Find the trigger of an encoder.
 
-    θ is `ROOM` times the largest movement of a retained caption, but at most 1 / `OWN_MARGIN` of
-    the least movement of the concept's own captions.
+    θ is `ROOM` times the largest movement of a retained caption, but at most `MOST`, and at most
+    1 / `OWN_MARGIN` of the least movement of the concept's own captions.
 
     Args:
         task: The task that the encoder was made for.
@@ -78,7 +80,7 @@ def calibrate(
         directions = directions / moved.mean().sqrt()
         moved = moved / moved.mean()
         others_moved = _movements(elsewhere, directions)
-        theta = min(ROOM * float(others_moved.max()), float(moved.min()) / OWN_MARGIN)
+        theta = min(ROOM * float(others_moved.max()), float(moved.min()) / OWN_MARGIN, MOST)
         found.append(ConceptTrigger.of(directions, max(theta, LEAST)))
     return Trigger(concepts=tuple(found), alone=task.settings.triggered_alone)
 
