@@ -118,7 +118,8 @@ class Remaking:
         return [
             one["id"]
             for one in self._published()
-            if _root(one["id"]) == _root(encoder["id"]) and one["concepts"] == encoder["concepts"]
+            if _root(one["id"]) == _root(encoder["id"])
+            and _same_concepts(one["concepts"], encoder["concepts"])
         ]
 
     def _make(self, encoder: EncoderJson) -> str:
@@ -168,7 +169,7 @@ class Remaking:
             except NotRemade as error:
                 raise NotRemade(f"Its parent {parent} is not made: {error}") from error
             inherited = self._encoders[parent]["concepts"]
-            if own[: len(inherited)] != inherited:
+            if not _same_concepts(own[: len(inherited)], inherited):
                 raise NotRemade(f"Its parent {parent} was replaced by one of other concepts.")
             own = own[len(inherited) :]
         request["concepts"] = [
@@ -201,6 +202,19 @@ class Remaking:
         for name in names:
             self._client.put(api_path("aliases", name), {"encoder": now})
         return names
+
+
+def _same_concepts(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> bool:
+    """Return True for the same concepts in any order.
+
+    A composite's concepts and their synonyms stand in the order of its members' identities, which
+    is another on each base.
+    """
+    first, second = (
+        {(concept["kind"], concept["name"], frozenset(concept["synonyms"])) for concept in concepts}
+        for concepts in (one, other)
+    )
+    return first == second
 
 
 def _root(encoder_id: str) -> str:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from encoders import Encoder
+from encoders.composite import composite_card
 from encoders.store import EncoderStore
 from server.api.app import create_app
 from server.auth.guard import Guard
@@ -171,3 +173,30 @@ def test_interrupted_it_goes_on_with_the_one_that_is_being_made(
         # A kill between the new encoder and its alias: the alias follows the next time.
         served.client.put("/v1/aliases/live", json={"encoder": "two"}).raise_for_status()
         assert by_id(remake(served).json)["two"]["aliases"] == ["live"]
+
+
+def test_a_set_is_made_again_once_in_whatever_order_its_members_were_named(
+    quick_backbone_dir: Path, other_backbone_dir: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    with serving(quick_backbone_dir, data) as served:
+        make(served, "no-pogo", "pogo", "character", synonyms=["the robot"])
+        make(served, "no-pogo-too", "pogo", "character", synonyms=["tin friend"])
+        make(served, "no-tea", "teapot", "object")
+        names = ["no-pogo", "no-pogo-too", "no-tea"]
+        store = EncoderStore(data / "encoders")
+        for set_id, members in (("there", names), ("back", names[::-1])):
+            card = composite_card(set_id, [store.card(one) for one in members])
+            card = card.model_copy(update={"measures": {"gate": EASY}})
+            store.publish(Encoder(card, {}))
+            served.client.put(f"/v1/aliases/live-{set_id}", json={"encoder": set_id})
+        there, back = (store.card(one).concepts for one in ("there", "back"))
+        assert there[0].name != back[0].name
+        assert there[0].synonyms == back[1].synonyms[::-1]
+    with serving(other_backbone_dir, data) as served:
+        for _ in range(2):
+            assert remake(served).status == 0
+            assert targets(served) == {"live-there": "there.remade-2", "live-back": "back.remade-2"}
+            assert {one for one in store.ids() if "remade" in one} == {
+                f"{one}.remade-2" for one in (*names, "there", "back")
+            }
