@@ -200,3 +200,55 @@ def test_a_set_is_made_again_once_in_whatever_order_its_members_were_named(
             assert {one for one in store.ids() if "remade" in one} == {
                 f"{one}.remade-2" for one in (*names, "there", "back")
             }
+
+
+def test_a_set_of_a_member_that_was_deleted_or_replaced_is_not_made_again(
+    quick_backbone_dir: Path, other_backbone_dir: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    with serving(quick_backbone_dir, data) as served:
+        for seed, one in enumerate(("pogo-a", "pogo-b", "pogo-c")):
+            make(served, one, "pogo", "character", settings={**QUICK, "seed": seed})
+        compose(served, "with-b", ["pogo-a", "pogo-b"])
+        compose(served, "with-c", ["pogo-a", "pogo-c"])
+        for name in ("with-b", "with-c"):
+            served.client.put(f"/v1/aliases/live-{name}", json={"encoder": name})
+        for one in ("pogo-b", "pogo-c"):
+            served.client.delete(f"/v1/encoders/{one}?force=true").raise_for_status()
+        make(served, "pogo-b", "pogo", "character", settings={**QUICK, "seed": 7})
+        before = targets(served)
+    with serving(other_backbone_dir, data) as served:
+        for _ in range(2):
+            done = remake(served)
+            assert done.status == 1
+            found = by_id(done.json)
+            assert found["pogo-a"]["now"] == "pogo-a.remade-2"
+            assert found["pogo-b"]["now"] == "pogo-b.remade-2"
+            for name, member in (("with-b", "pogo-b"), ("with-c", "pogo-c")):
+                assert found[name]["now"] is None
+                assert f"Its member {member} was deleted or replaced" in found[name]["why"]
+                assert "`palimpsest encoders compose`" in found[name]["why"]
+            assert targets(served) == before == {"live-with-b": "with-b", "live-with-c": "with-c"}
+            assert not EncoderStore(data / "encoders").has("with-b.remade-2")
+
+
+def test_back_on_a_base_where_a_member_was_deleted_no_alias_goes_to_the_broken_set(
+    quick_backbone_dir: Path, other_backbone_dir: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    with serving(quick_backbone_dir, data) as served:
+        make(served, "no-pogo", "pogo", "character")
+        make(served, "no-tea", "teapot", "object")
+        compose(served, "both", ["no-pogo", "no-tea"])
+        served.client.put("/v1/aliases/live", json={"encoder": "both"}).raise_for_status()
+    with serving(other_backbone_dir, data) as served:
+        remake(served)
+        assert targets(served) == {"live": "both.remade-2"}
+    with serving(quick_backbone_dir, data) as served:
+        served.client.delete("/v1/encoders/no-tea?force=true").raise_for_status()
+        assert remake(served).status == 0
+        assert targets(served) == {"live": "both.remade-3"}
+        members = {
+            member.id for member in EncoderStore(data / "encoders").card("both.remade-3").members
+        }
+        assert members == {"no-pogo", "no-tea.remade-3"}
