@@ -12,6 +12,7 @@ from cli.configuration import read_settings
 from cli.data_directory import check_free, open_aliases, open_store, silence_loading
 from cli.errors import CommandFailed
 from cli.options import AsJson, Backbone
+from encoders.composite import check_members
 from server.storage.private_files import private
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def merge_encoders(
     with open_aliases() as aliases:
         check_free(store, aliases, encoder_id)
         cards = [store.card(aliases.resolve(name, store)) for name in members]
+    for card in cards:
+        check_members(card, store.card)
     ids = [one for card in cards for one in ([m.id for m in card.members] or [card.id])]
     if len(set(ids)) < max(2, len(ids)):
         raise CommandFailed("A merge is of two encoders or more, each named once.")
