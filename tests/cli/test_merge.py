@@ -74,7 +74,10 @@ def test_what_cannot_be_merged_is_one_line(made: list[Card], tiny_epsilon_dir: P
     merge("no-pogo", "no-mira", "--id", "no-pogo").assert_failed("There is an encoder 'no-pogo'")
     other = ("--backbone", tiny_epsilon_dir)
     merge("no-pogo", "no-mira", "--id", "both", *other).assert_failed("another text encoder")
-    assert merge("no-pogo", "no-mira", "--id", "both", "--rank", 0).status == 2
+    for rank in (0, 1025, 10**20):
+        refused = merge("no-pogo", "no-mira", "--id", "both", "--rank", rank)
+        assert refused.status == 2
+        assert "--rank" in refused.err
     assert not EncoderStore("data/encoders").has("both")
 
 
