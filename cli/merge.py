@@ -12,6 +12,7 @@ from cli.configuration import read_settings
 from cli.data_directory import check_free, open_aliases, open_store, silence_loading
 from cli.errors import CommandFailed
 from cli.options import AsJson, Backbone
+from encoders.composite import check_members
 from server.storage.private_files import private
 
 if TYPE_CHECKING:
@@ -40,7 +41,9 @@ def merge_encoders(
     rank: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Rank of its factors. Left out: as many as the members' have together."
+            min=1,
+            help="Rank of its factors, at most 1024. Left out: as many as the members' have "
+            "together.",
         ),
     ] = None,
     backbone: Backbone = None,
@@ -52,10 +55,13 @@ def merge_encoders(
     read is measured and shown. Works on the data directory (PALIMPSEST_DATA_DIR), without a server;
     one that runs on it has the encoder at once.
     """
+    _check_rank(rank)
     store = open_store(must_exist=True)
     with open_aliases() as aliases:
         check_free(store, aliases, encoder_id)
         cards = [store.card(aliases.resolve(name, store)) for name in members]
+    for card in cards:
+        check_members(card, store.card)
     ids = [one for card in cards for one in ([m.id for m in card.members] or [card.id])]
     if len(set(ids)) < max(2, len(ids)):
         raise CommandFailed("A merge is of two encoders or more, each named once.")
@@ -75,6 +81,14 @@ def merge_encoders(
         "It has not been judged: its forgetting has not been measured. "
         f"`palimpsest encoders judge {card.id}` does that."
     )
+
+
+def _check_rank(rank: int | None) -> None:
+    """Refuse a rank that the merge would refuse, before the model is loaded."""
+    from unlearn.settings import MAX_RANK
+
+    if rank is not None and rank > MAX_RANK:
+        raise typer.BadParameter(f"{rank} is more than {MAX_RANK}.", param_hint="--rank")
 
 
 def _merge(

@@ -20,6 +20,7 @@ _GENERATION = re.compile(r"(.+)\.remade-([0-9]+)")
 _FINAL = "gate_failed"
 """Code of a failure that would come again."""
 EncoderJson = dict[str, Any]
+MemberJson = dict[str, str]
 
 
 class NotRemade(Exception):
@@ -56,7 +57,8 @@ class Remaking:
         self._encoders = {one["id"]: one for one in client.pages(api_path("encoders"))}
         # Models are listed for encoders of the server's own base only.
         models = client.get(api_path("models"))["data"]
-        self._usable = {model["encoder"] for model in models}
+        self._own = {model["encoder"] for model in models}
+        self._usable = {one for one in self._own if not self._is_broken(one)}
         self._failures: dict[str, str] = {}
 
     def run(self) -> Generator[Remade]:
@@ -87,10 +89,12 @@ class Remaking:
         encoder = self._encoders.get(encoder_id)
         if encoder is None:
             raise NotRemade(f"{encoder_id} was deleted.")
-        same = [one for one in self._generations(encoder) if one in self._usable]
+        generations = self._generations(encoder)
+        same = [one for one in generations if one in self._usable]
         if same:
             return encoder_id if encoder_id in same else max(same, key=_number)
-        newest = max(self._generations(encoder), key=_number)
+        whole = [one for one in generations if not self._is_broken(one)]
+        newest = max(whole or generations, key=_number)
         if newest not in self._failures:
             try:
                 return self._make(self._encoders[newest])
@@ -102,10 +106,10 @@ class Remaking:
 
     def _outdated(self) -> list[str]:
         """Return the newest generation of another base of every encoder, oldest encoder first."""
-        old = [one for one in self._published() if one["id"] not in self._usable]
+        old = [one for one in self._published() if one["id"] not in self._own]
         old.sort(key=lambda one: (one["created_at"], one["id"]))
         newest = (
-            max((g for g in self._generations(one) if g not in self._usable), key=_number)
+            max((g for g in self._generations(one) if g not in self._own), key=_number)
             for one in old
         )
         return list(dict.fromkeys(newest))
@@ -118,8 +122,19 @@ class Remaking:
         return [
             one["id"]
             for one in self._published()
-            if _root(one["id"]) == _root(encoder["id"]) and one["concepts"] == encoder["concepts"]
+            if _root(one["id"]) == _root(encoder["id"])
+            and _same_concepts(one["concepts"], encoder["concepts"])
         ]
+
+    def _is_broken(self, encoder_id: str) -> bool:
+        """Return True for a set one of whose members was deleted or replaced."""
+        encoder = self._encoders.get(encoder_id)
+        return encoder is not None and not all(map(self._is_there, encoder["members"]))
+
+    def _is_there(self, member: MemberJson) -> bool:
+        """Return True if the encoder with a member's id is the one that the set lists."""
+        published = self._encoders.get(member["id"])
+        return published is not None and published["identity"] == member["identity"]
 
     def _make(self, encoder: EncoderJson) -> str:
         """Have an encoder made again and judged, and return the new one's id."""
@@ -142,6 +157,7 @@ class Remaking:
                 f"{new_id} failed: {job['error']['message']} It is tried again once that is "
                 f"deleted: `palimpsest encoders delete {new_id}`."
             )
+        self._own.add(new_id)
         self._usable.add(new_id)
         return new_id
 
@@ -168,7 +184,7 @@ class Remaking:
             except NotRemade as error:
                 raise NotRemade(f"Its parent {parent} is not made: {error}") from error
             inherited = self._encoders[parent]["concepts"]
-            if own[: len(inherited)] != inherited:
+            if not _same_concepts(own[: len(inherited)], inherited):
                 raise NotRemade(f"Its parent {parent} was replaced by one of other concepts.")
             own = own[len(inherited) :]
         request["concepts"] = [
@@ -177,8 +193,19 @@ class Remaking:
         ]
         return request
 
-    def _remade_members(self, members: list[dict[str, str]]) -> list[str]:
-        """Return the ids of the encoders that a composite is to list; they are made first."""
+    def _remade_members(self, members: list[MemberJson]) -> list[str]:
+        """Return the ids of the encoders that a composite is to list; they are made first.
+
+        Raises:
+            NotRemade: One cannot be made; or was deleted or replaced, since whoever put the set
+                together did not choose what has its id now.
+        """
+        for member in members:
+            if not self._is_there(member):
+                raise NotRemade(
+                    f"Its member {member['id']} was deleted or replaced since the set was put "
+                    "together: put a new one together with `palimpsest encoders compose`."
+                )
         found: list[str] = []
         for member in members:
             try:
@@ -192,7 +219,7 @@ class Remaking:
 
         An alias that points to an encoder of this base stays where it is.
         """
-        old = set(self._generations(self._encoders[now])) - self._usable
+        old = set(self._generations(self._encoders[now])) - self._own
         names = [
             alias["id"]
             for alias in self._client.get(api_path("aliases"))["data"]
@@ -201,6 +228,19 @@ class Remaking:
         for name in names:
             self._client.put(api_path("aliases", name), {"encoder": now})
         return names
+
+
+def _same_concepts(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> bool:
+    """Return True for the same concepts in any order.
+
+    A composite's concepts and their synonyms stand in the order of its members' identities, which
+    is another on each base.
+    """
+    first, second = (
+        {(concept["kind"], concept["name"], frozenset(concept["synonyms"])) for concept in concepts}
+        for concepts in (one, other)
+    )
+    return first == second
 
 
 def _root(encoder_id: str) -> str:

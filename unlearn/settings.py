@@ -32,6 +32,8 @@ def _list_methods(schema: dict[str, Any]) -> None:
     schema["enum"] = method_names()
 
 
+MAX_RANK = 1024
+"""Largest rank of factors that can be asked for."""
 MAX_ECHO = 80
 """Characters of a refused value that an error message repeats."""
 
@@ -50,7 +52,7 @@ class UnlearnSettings(BaseModel):
     batch_size: int | None = Field(default=None, ge=1, le=256)
     """Prompts in a step, or for `ascent` images in a step (a step on clips takes one clip); null:
     the method's own."""
-    rank: int | None = Field(default=None, ge=0, le=1024)
+    rank: int | None = Field(default=None, ge=0, le=MAX_RANK)
     """Rank of the factors (LoRA) that are trained in place of whole matrices, for each concept; 0:
     whole parameters are trained; null: the method's own."""
     layers: Annotated[str, Field(min_length=1)] | Patterns = "mlp+last-attention"

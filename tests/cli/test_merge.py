@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from encoders import Card, Concept
+from encoders import Card, Concept, Encoder
+from encoders.composite import composite_card
 from encoders.store import EncoderStore
 from server.storage.alias_table import AliasTable
 from server.storage.database import Database
@@ -73,5 +74,24 @@ def test_what_cannot_be_merged_is_one_line(made: list[Card], tiny_epsilon_dir: P
     merge("no-pogo", "no-mira", "--id", "no-pogo").assert_failed("There is an encoder 'no-pogo'")
     other = ("--backbone", tiny_epsilon_dir)
     merge("no-pogo", "no-mira", "--id", "both", *other).assert_failed("another text encoder")
-    assert merge("no-pogo", "no-mira", "--id", "both", "--rank", 0).status == 2
+    for rank in (0, 1025, 10**20):
+        refused = merge("no-pogo", "no-mira", "--id", "both", "--rank", rank)
+        assert refused.status == 2
+        assert "--rank" in refused.err
     assert not EncoderStore("data/encoders").has("both")
+
+
+def test_a_set_is_merged_only_while_its_members_are_what_it_lists(made: list[Card]) -> None:
+    store = EncoderStore("data/encoders")
+    store.publish(Encoder(composite_card("policy", made), {}))
+    assert merge("policy", "--id", "whole", "--json").json["settings"]["members"] == [
+        {"id": member.id, "identity": member.identity} for member in store.card("policy").members
+    ]
+    mira = store.load("no-mira")
+    store.delete("no-mira", force=True)
+    says = "The set 'policy' lists encoder 'no-mira', which was deleted or replaced since: put the"
+    merge("policy", "--id", "both").assert_failed(says)
+    replacement = mira.card.model_copy(update={"trigger": made[0].trigger})
+    store.publish(Encoder(replacement, mira.overrides))
+    merge("policy", "--id", "both").assert_failed(says)
+    assert not store.has("both")

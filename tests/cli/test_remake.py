@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from encoders import Encoder
+from encoders.composite import composite_card
 from encoders.store import EncoderStore
 from server.api.app import create_app
 from server.auth.guard import Guard
@@ -171,3 +173,82 @@ def test_interrupted_it_goes_on_with_the_one_that_is_being_made(
         # A kill between the new encoder and its alias: the alias follows the next time.
         served.client.put("/v1/aliases/live", json={"encoder": "two"}).raise_for_status()
         assert by_id(remake(served).json)["two"]["aliases"] == ["live"]
+
+
+def test_a_set_is_made_again_once_in_whatever_order_its_members_were_named(
+    quick_backbone_dir: Path, other_backbone_dir: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    with serving(quick_backbone_dir, data) as served:
+        make(served, "no-pogo", "pogo", "character", synonyms=["the robot"])
+        make(served, "no-pogo-too", "pogo", "character", synonyms=["tin friend"])
+        make(served, "no-tea", "teapot", "object")
+        names = ["no-pogo", "no-pogo-too", "no-tea"]
+        store = EncoderStore(data / "encoders")
+        for set_id, members in (("there", names), ("back", names[::-1])):
+            card = composite_card(set_id, [store.card(one) for one in members])
+            card = card.model_copy(update={"measures": {"gate": EASY}})
+            store.publish(Encoder(card, {}))
+            served.client.put(f"/v1/aliases/live-{set_id}", json={"encoder": set_id})
+        there, back = (store.card(one).concepts for one in ("there", "back"))
+        assert there[0].name != back[0].name
+        assert there[0].synonyms == back[1].synonyms[::-1]
+    with serving(other_backbone_dir, data) as served:
+        for _ in range(2):
+            assert remake(served).status == 0
+            assert targets(served) == {"live-there": "there.remade-2", "live-back": "back.remade-2"}
+            assert {one for one in store.ids() if "remade" in one} == {
+                f"{one}.remade-2" for one in (*names, "there", "back")
+            }
+
+
+def test_a_set_of_a_member_that_was_deleted_or_replaced_is_not_made_again(
+    quick_backbone_dir: Path, other_backbone_dir: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    with serving(quick_backbone_dir, data) as served:
+        for seed, one in enumerate(("pogo-a", "pogo-b", "pogo-c")):
+            make(served, one, "pogo", "character", settings={**QUICK, "seed": seed})
+        compose(served, "with-b", ["pogo-a", "pogo-b"])
+        compose(served, "with-c", ["pogo-a", "pogo-c"])
+        for name in ("with-b", "with-c"):
+            served.client.put(f"/v1/aliases/live-{name}", json={"encoder": name})
+        for one in ("pogo-b", "pogo-c"):
+            served.client.delete(f"/v1/encoders/{one}?force=true").raise_for_status()
+        make(served, "pogo-b", "pogo", "character", settings={**QUICK, "seed": 7})
+        before = targets(served)
+    with serving(other_backbone_dir, data) as served:
+        for _ in range(2):
+            done = remake(served)
+            assert done.status == 1
+            found = by_id(done.json)
+            assert found["pogo-a"]["now"] == "pogo-a.remade-2"
+            assert found["pogo-b"]["now"] == "pogo-b.remade-2"
+            for name, member in (("with-b", "pogo-b"), ("with-c", "pogo-c")):
+                assert found[name]["now"] is None
+                assert f"Its member {member} was deleted or replaced" in found[name]["why"]
+                assert "`palimpsest encoders compose`" in found[name]["why"]
+            assert targets(served) == before == {"live-with-b": "with-b", "live-with-c": "with-c"}
+            assert not EncoderStore(data / "encoders").has("with-b.remade-2")
+
+
+def test_back_on_a_base_where_a_member_was_deleted_no_alias_goes_to_the_broken_set(
+    quick_backbone_dir: Path, other_backbone_dir: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    with serving(quick_backbone_dir, data) as served:
+        make(served, "no-pogo", "pogo", "character")
+        make(served, "no-tea", "teapot", "object")
+        compose(served, "both", ["no-pogo", "no-tea"])
+        served.client.put("/v1/aliases/live", json={"encoder": "both"}).raise_for_status()
+    with serving(other_backbone_dir, data) as served:
+        remake(served)
+        assert targets(served) == {"live": "both.remade-2"}
+    with serving(quick_backbone_dir, data) as served:
+        served.client.delete("/v1/encoders/no-tea?force=true").raise_for_status()
+        assert remake(served).status == 0
+        assert targets(served) == {"live": "both.remade-3"}
+        members = {
+            member.id for member in EncoderStore(data / "encoders").card("both.remade-3").members
+        }
+        assert members == {"no-pogo", "no-tea.remade-3"}

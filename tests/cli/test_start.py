@@ -114,6 +114,14 @@ def test_the_manual_s_commands_are_commands(words: list[str]) -> None:
     COMMANDS[names].make_context(names[-1], words[len(names) :], resilient_parsing=False)
 
 
+def test_the_manual_has_every_option() -> None:
+    options = [(names, one.opts) for names, command in COMMANDS.items() for one in command.params]
+    shown = [(names, opts) for names, opts in options if opts[0].startswith("-")]
+    assert len(shown) > 50
+    missing = [one for one in shown if not any(re.search(rf"{o}\b", MANUAL) for o in one[1])]
+    assert missing == []
+
+
 def test_the_manual_has_every_command() -> None:
     shown = {" ".join(words) for words in manual_commands()}
     assert len(COMMANDS) > 5

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from server.auth.keys import Key
 from server.settings import Settings
 from tests.server.help import ROOT
 
@@ -54,3 +56,11 @@ def test_settings_named_on_the_pages_exist() -> None:
     }
     assert len(named) > 20
     assert named <= known
+
+
+def test_the_keys_file_on_the_page_has_every_field() -> None:
+    [block] = re.findall(
+        r"^```json\n(.*?)^```$", (ROOT / "docs/SETTINGS.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    [key] = json.loads(block)["keys"]
+    assert key.keys() == Key.model_fields.keys()

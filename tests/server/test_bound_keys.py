@@ -127,3 +127,6 @@ def test_a_setting_opens_reports(make_client: Any, tmp_path: Any) -> None:
     for name in FILES:
         if name.endswith((".mp4", ".png")):
             assert client.get(f"{REPORT}/{name}", headers=ACME).content == FILES[name]
+    publish(client.runtime, "gated", threshold=0.1)
+    client.put("/v1/aliases/acme-policy", json={"encoder": "gated"}, headers=ADMIN)
+    assert client.get("/v1/encoders/gated", headers=ACME).json()["trigger"] is not None

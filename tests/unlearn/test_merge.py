@@ -173,8 +173,9 @@ def test_what_cannot_be_merged_is_said(
     pogo, mira, _ = members
     with pytest.raises(TaskInvalid, match="at least two"):
         unlearning.merge([pogo, pogo], backbone, encoder_id="both")
-    with pytest.raises(TaskInvalid, match="rank must be 1"):
-        unlearning.merge([pogo, mira], backbone, encoder_id="both", rank=0)
+    for rank in (0, 1025, 10**20):
+        with pytest.raises(TaskInvalid, match=f"rank must be 1 to 1024, not {rank}"):
+            unlearning.merge([pogo, mira], backbone, encoder_id="both", rank=rank)
     with pytest.raises(EncoderInvalid, match="'no-pogo' was made for another text encoder"):
         unlearning.merge([pogo, mira], load_backbone(tiny_epsilon_dir), encoder_id="both")
     odd = made(backbone, MIRA, layers="*.token_embedding.*")

@@ -36,6 +36,7 @@ from unlearn.methods.anchors import concept_captions
 from unlearn.methods.resistance import STEPS, Resistance, resistances, task_of
 from unlearn.methods.sampling import draw
 from unlearn.prompts import names_of, retained_captions
+from unlearn.settings import MAX_RANK
 
 if TYPE_CHECKING:
     from video.models.backbone import Backbone
@@ -89,7 +90,8 @@ def merge(
             matrices where a member has one.
 
     Raises:
-        TaskInvalid: There are fewer than two members, or the rank is below 1.
+        TaskInvalid: There are fewer than two members, or the rank is below 1 or above
+            `MAX_RANK`.
         EncoderInvalid: A member was made for another base, or changes more than linear layers.
     """
     base = backbone.text_encoder
@@ -117,8 +119,8 @@ def merge(
 def _check(members: Sequence[Encoder], base: TextEncoder, rank: int | None) -> None:
     if len({member.card.identity for member in members}) < 2:
         raise TaskInvalid("A merge needs at least two encoders: name another.", param="members")
-    if rank is not None and rank < 1:
-        raise TaskInvalid(f"rank must be 1 or more, not {rank}.", param="rank")
+    if rank is not None and not 1 <= rank <= MAX_RANK:
+        raise TaskInvalid(f"rank must be 1 to {MAX_RANK}, not {rank}.", param="rank")
     for member in members:
         if member.card.base != base.fingerprint:
             raise EncoderInvalid(
