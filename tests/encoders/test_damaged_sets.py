@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+import torch
 
 from encoders import (
     Card,
@@ -127,4 +129,17 @@ def test_a_trigger_for_embeddings_of_another_width_is_refused_before_any_prompt(
     store.publish(type(encoder)(card, encoder.overrides))
     resident = Residency(text_encoder, store, 1 << 20, "cpu")
     with pytest.raises(EncoderInvalid, match="trigger of encoder 'e0'"), resident.use(card.ref):
+        pass
+
+
+def test_a_vocabulary_with_a_learned_row_is_another_base(
+    store: EncoderStore, make_encoder: MakeEncoder, text_encoder: TextEncoder
+) -> None:
+    """So no trigger is ever asked about a token that was learned to stay below it."""
+    card = publish(store, make_encoder, "e0", 0)
+    module = deepcopy(text_encoder.module)
+    with torch.no_grad():
+        cast(Any, module).get_input_embeddings().weight[5, 0] += 0.5
+    resident = Residency(TextEncoder(module), store, 1 << 20, "cpu")
+    with pytest.raises(EncoderInvalid, match="another text encoder"), resident.use(card.ref):
         pass
