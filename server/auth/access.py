@@ -18,7 +18,7 @@ from encoders import (
     MemberNotCalibrated,
     MemberUnusable,
 )
-from encoders.composite import check_members, members_of
+from encoders.composite import MAX_MEMBERS, check_members, members_of
 from encoders.composition import set_identity
 from server.auth.keys import BASE, EVERYTHING, Caller
 from server.errors import Forbidden, InvalidRequest, NotFound
@@ -94,15 +94,13 @@ def choose(
             )
         asked = [caller.default_encoder]
     names = list(dict.fromkeys(asked))
+    if len(names) > 1:  # before anything is looked up: each name costs reads
+        _check_set(names, param=param, ad_hoc_sets=ad_hoc_sets)
     check_allowed(caller, names, aliases, param=param)
     if names == [BASE]:
         return None
-    if len(names) > 1:
-        _check_set(names, param=param, ad_hoc_sets=ad_hoc_sets)
-    cards = [_usable_card(name, store, aliases, backbone, param=param) for name in names]
-    if len(cards) == 1:
-        return cards[0].ref
-    return _set_of(cards, param=param)
+    cards = _usable_cards(names, store, aliases, backbone, param=param)
+    return cards[0].ref if len(cards) == 1 else _set_of(cards, param=param)
 
 
 def check_allowed(
@@ -113,29 +111,39 @@ def check_allowed(
     What a key lists it may use alone. So one of the names must be listed; the others may be listed
     too, or be among the key's additions: an addition forgets more, and takes nothing away.
     """
-    allowed = [may_use(caller, name, aliases) for name in names]
-    added = [is_addition(caller, name, aliases) for name in names]
+    if all(is_listed(caller, name) for name in names):
+        return
+    usable, addable = _usable_and_addable(caller, aliases)
+    allowed = [name in usable for name in names]
+    added = [name in addable or (EVERYTHING in addable and name != BASE) for name in names]
     refused = [
         name
         for name, alone, more in zip(names, allowed, added, strict=True)
         if not alone and not (more and any(allowed))
     ]
     if refused:
-        usable = f"it may use {sorted(caller.encoders or ())}"
+        may = f"it may use {sorted(caller.encoders or ())}"
         if caller.additions:
-            usable += f", and add {sorted(caller.additions)} to them"
+            may += f", and add {sorted(caller.additions)} to them"
         raise Forbidden(
-            f"Key {caller.id!r} may not use encoder {refused[0][:80]!r}; {usable}.",
+            f"Key {caller.id!r} may not use encoder {refused[0][:80]!r}; {may}.",
             param=param,
             code="encoder_not_allowed",
         )
 
 
-def is_addition(caller: Caller, name: str, aliases: AliasTable) -> bool:
-    """Return True if the caller may add the encoder with this id or alias to one it may use."""
-    if EVERYTHING in caller.additions:
-        return name != BASE
-    return name in caller.additions or name in aliases.targets(caller.additions).values()
+def _usable_and_addable(caller: Caller, aliases: AliasTable) -> tuple[set[str], set[str]]:
+    """Return the names that the caller may use, and may add: those of its key and their targets.
+
+    The table is read once, however many names a request has.
+    """
+    listed = caller.encoders or frozenset()
+    targets = aliases.targets((listed | caller.additions) - {BASE, EVERYTHING})
+    usable, addable = (
+        set(names).union(targets[name] for name in names if name in targets)
+        for names in (listed, caller.additions)
+    )
+    return usable, addable
 
 
 def _check_set(names: Sequence[str], *, param: str, ad_hoc_sets: bool) -> None:
@@ -153,26 +161,37 @@ def _check_set(names: Sequence[str], *, param: str, ad_hoc_sets: bool) -> None:
         )
 
 
-def _usable_card(
-    name: str, store: EncoderStore, aliases: AliasTable, backbone: Backbone, *, param: str
-) -> Card:
+def _usable_cards(
+    names: Sequence[str],
+    store: EncoderStore,
+    aliases: AliasTable,
+    backbone: Backbone,
+    *,
+    param: str,
+) -> list[Card]:
+    """Return the cards of the encoders that the names stand for, each once."""
     try:
-        card = store.card(aliases.resolve(name, store))
-        check_members(card, store.card)
+        cards = {card.identity: card for card in map(store.card, aliases.resolve_all(names, store))}
+        for card in cards.values():
+            check_members(card, store.card)
     except (EncoderNotFound, InvalidId, EncoderInvalid, MemberUnusable) as error:
         error.param = param
         raise
-    if card.base != backbone.text_encoder.fingerprint:
-        raise EncoderInvalid(
-            f"Encoder {card.id!r} was made for another text encoder ({card.base}); this server's "
-            f"is {backbone.text_encoder.fingerprint}.",
-            param=param,
-        )
-    return card
+    for card in cards.values():
+        if card.base != backbone.text_encoder.fingerprint:
+            raise EncoderInvalid(
+                f"Encoder {card.id!r} was made for another text encoder ({card.base}); this "
+                f"server's is {backbone.text_encoder.fingerprint}.",
+                param=param,
+            )
+    return list(cards.values())
 
 
 def _set_of(cards: Sequence[Card], *, param: str) -> EncoderRef:
-    """Return the set of several encoders, named by their ids."""
+    """Return the set of several encoders, named by their ids.
+
+    A composite that has all the others as members is the set itself.
+    """
     try:
         members = members_of(cards)
     except (MemberNotCalibrated, CompositeInvalid) as error:
@@ -180,6 +199,9 @@ def _set_of(cards: Sequence[Card], *, param: str) -> EncoderRef:
         raise
     identity = set_identity([member.identity for member in members])
     assert identity is not None
+    for card in cards:
+        if card.identity == identity:
+            return card.ref
     return EncoderRef(
         "+".join(sorted(card.id for card in cards)), identity, tuple(card.ref for card in cards)
     )
@@ -211,7 +233,7 @@ def encoders_named(
         encoders: the names of a set.
 
     Raises:
-        InvalidRequest: two fields name different ones.
+        InvalidRequest: two fields name different ones, or one names more than a set may have.
         NotFound: `model` is of another backbone.
     """
     found: dict[str, list[str]] = {}
@@ -225,9 +247,9 @@ def encoders_named(
                 code="model_not_found",
             )
         if colon:
-            found["model"] = rest.split("+")
+            found["model"] = _names_in(rest, param="model")
     if encoder is not None:
-        found["encoder"] = encoder.split("+")
+        found["encoder"] = _names_in(encoder, param="encoder")
     if encoders:
         found["encoders"] = list(encoders)
     if len({frozenset(names) for names in found.values()}) > 1:
@@ -241,3 +263,13 @@ def encoders_named(
         if field in found:
             return found[field], field
     return None, "model" if model is not None and encoder is None else "encoder"
+
+
+def _names_in(text: str, *, param: str) -> list[str]:
+    """Return the names that are joined by "+". Raise InvalidRequest if they are too many."""
+    count = text.count("+") + 1  # before the text is split: a body can have thousands
+    if count > MAX_MEMBERS:
+        raise InvalidRequest(
+            f"{param} names {count} encoders; a set has {MAX_MEMBERS} at most.", param=param
+        )
+    return text.split("+")

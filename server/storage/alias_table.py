@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select
@@ -88,17 +88,28 @@ class AliasTable:
             EncoderNotFound: The name is neither an encoder's nor an alias's, or the alias's encoder
                 was deleted.
         """
-        if _is_published(check_id(name, param="encoder"), store):
-            return name
-        encoder_id = self.target(name)
-        if encoder_id is None:
-            raise EncoderNotFound(f"There is no encoder {name!r}.", param="encoder")
-        if not _is_published(encoder_id, store):
-            raise EncoderNotFound(
-                f"Alias {name!r} points to {encoder_id!r}, which is no encoder, or no longer one.",
-                param="encoder",
-            )
-        return encoder_id
+        return self.resolve_all([name], store)[0]
+
+    def resolve_all(self, names: Sequence[str], store: EncoderStore) -> list[str]:
+        """Return the ids that several names stand for, in their order; the table is read once.
+
+        Raises:
+            EncoderNotFound: As `resolve`, for one of them.
+        """
+        unpublished = [
+            name for name in names if not _is_published(check_id(name, param="encoder"), store)
+        ]
+        targets = self.targets(unpublished) if unpublished else {}
+        for name in unpublished:
+            if name not in targets:
+                raise EncoderNotFound(f"There is no encoder {name!r}.", param="encoder")
+            if not _is_published(targets[name], store):
+                raise EncoderNotFound(
+                    f"Alias {name!r} points to {targets[name]!r}, which is no encoder, or no "
+                    "longer one.",
+                    param="encoder",
+                )
+        return [targets.get(name, name) for name in names]
 
     def delete(self, name: str) -> None:
         """Remove an alias; the encoder that it points to stays.

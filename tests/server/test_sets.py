@@ -184,3 +184,28 @@ def test_a_bound_key_sees_neither_members_nor_margins(keyed: Client) -> None:
     page = keyed.get("/v1/encoders/acme/report", headers=bearer("secret-admin"))
     assert b"acme-0" in page.content
     assert b"are moved by" in page.content
+
+
+def test_names_that_come_to_one_encoder_are_that_encoder(make_client: MakeClient) -> None:
+    client = make_client(ad_hoc_sets=True)
+    members = publish_members(client, "m", CLOSED, OPEN, CLOSED)
+    publish(client.runtime, "always", seed=40)
+    make_set(client, "acme", members)
+    make_set(client, "part", members[:2])
+    for alias, target in (("m-alias", "m-0"), ("acme-alias", "acme"), ("on-alias", "always")):
+        client.put(f"/v1/aliases/{alias}", json={"encoder": target}).raise_for_status()
+    model = client.runtime.loaded.backbone.name
+    for names, one in (
+        (["m-0", "m-alias"], "m-0"),
+        (["always", "on-alias"], "always"),
+        (["acme", "acme-alias"], "acme"),
+        (["acme", "m-0"], "acme"),
+        (["m-1", "part", "acme-alias", "m-2"], "acme"),
+    ):
+        record, alone = video(client, encoders=names), video(client, encoder=one)
+        assert record.encoder_ref == alone.encoder_ref
+        assert (record.model, record.encoder_members) == (f"{model}:{one}", None)
+        assert client.get(f"/v1/videos/{record.id}").json()["unjudged"] is False
+        assert frames(client, record) == frames(client, alone)
+    more = video(client, encoders=["part", "m-2"])
+    assert client.get(f"/v1/videos/{more.id}").json()["unjudged"] is True
