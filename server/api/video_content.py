@@ -8,9 +8,11 @@ from fastapi import APIRouter, Query, Request, Response
 
 from server.api.file_answers import MEDIA_TYPES, video_file
 from server.api.videos import OwnVideo
+from server.api.visibility import visibility_of
+from server.auth.guard import caller_of
 from server.errors import Conflict
 from server.runtime import runtime_of
-from server.storage.records import COMPLETED, FAILED
+from server.storage.records import COMPLETED
 from server.storage.video_files import Variant
 
 router = APIRouter(prefix="/v1/videos", tags=["videos"])
@@ -33,11 +35,11 @@ def get_video_content(
     """
     if record.status != COMPLETED:
         # A retry by the client's library would not help: the client has to poll the status.
-        code = "video_failed" if record.status == FAILED else "video_not_ready"
+        error = visibility_of(runtime_of(request), caller_of(request)).video_error(record)
         raise Conflict(
             f"Video {record.id} is {record.status}"
-            + (f": {record.error_message}" if record.status == FAILED else ", not completed yet."),
-            code=code,
+            + (f": {error.message}" if error is not None else ", not completed yet."),
+            code="video_failed" if error is not None else "video_not_ready",
             headers={"x-should-retry": "false"},
         )
     return video_file(request, runtime_of(request).files, record, variant, download=download)

@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from server.api.events import CallerGone, cancelled_with_caller, events, following, place_of
 from server.api.examples import VIDEO_EXAMPLES
 from server.api.file_answers import MEDIA_TYPES, video_file
-from server.api.job_answers import advise_polling, job_error
+from server.api.job_answers import advise_polling
 from server.api.limits import COUNTED, accept_within_limits, write
 from server.api.openapi import request_body
 from server.api.request_models import VideoRequest
@@ -29,6 +29,7 @@ from server.api.request_parsing import (
 from server.api.response_models import Deleted, Page, Video
 from server.api.unfinished import explained
 from server.api.video_parameters import parameters_of
+from server.api.visibility import Visibility, visibility_of
 from server.api.waiting import errors_of_accepted, finished
 from server.auth.access import choose, encoders_named
 from server.auth.guard import caller_of
@@ -104,7 +105,7 @@ def accept(runtime: Runtime, caller: Caller, request: VideoRequest, key: str | N
     )
 
 
-def video_object(record: VideoRecord) -> Video:
+def video_object(record: VideoRecord, visibility: Visibility) -> Video:
     """Return the record as a client sees it."""
     return Video.model_validate(
         {
@@ -120,7 +121,7 @@ def video_object(record: VideoRecord) -> Video:
             "size": f"{record.width}x{record.height}",
             "truncated": bool(record.is_cut),
             "unjudged": bool(record.encoder_members),
-            "error": job_error(record),
+            "error": visibility.video_error(record),
         }
     )
 
@@ -130,7 +131,7 @@ async def create_video(request: Request, response: Response) -> Video:
     """Accept a job and answer at once, with status `queued`."""
     record = await _accepted(request)
     advise_polling(response)
-    return video_object(record)
+    return video_object(record, _visibility(request))
 
 
 @router.post(
@@ -217,15 +218,17 @@ def list_videos(
     if found is None:
         raise NotFound(f"There is no video {(after or '')[:80]!r}.", param="after")
     records, has_more = found
-    return Page[Video].of([video_object(record) for record in records], has_more=has_more)
+    visibility = _visibility(request)
+    page = [video_object(record, visibility) for record in records]
+    return Page[Video].of(page, has_more=has_more)
 
 
 @router.get("/{video_id}", summary="Look at a video")
-def get_video(record: OwnVideo, response: Response) -> Video:
+def get_video(request: Request, record: OwnVideo, response: Response) -> Video:
     """Return status and progress; for a failed job, the reason in `error`."""
     if record.status in PENDING:
         advise_polling(response)
-    return video_object(record)
+    return video_object(record, _visibility(request))
 
 
 @router.get(
@@ -243,7 +246,11 @@ async def follow_video(request: Request, record: OwnVideo) -> AsyncIterator[Serv
     if request.method == "HEAD":
         return  # the headers are the answer
     video = record.id
-    async for event in events(request, video, lambda: video_object(own_video(request, video))):
+
+    def look() -> Video:
+        return video_object(own_video(request, video), _visibility(request))
+
+    async for event in events(request, video, look):
         yield event
 
 
@@ -252,3 +259,7 @@ async def delete_video(request: Request, record: OwnVideo) -> Deleted:
     """Remove the video for good. One that is being made stops within a step."""
     await write(request, runtime_of(request).jobs.remove, record)
     return Deleted(id=record.id, object="video.deleted")
+
+
+def _visibility(request: Request) -> Visibility:
+    return visibility_of(runtime_of(request), caller_of(request))

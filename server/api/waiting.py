@@ -11,12 +11,14 @@ from fastapi import Request
 
 from encoders import PalimpsestError
 from server.api.events import CallerGone
-from server.auth.guard import check_key
+from server.api.job_answers import job_error
+from server.api.visibility import visibility_of
+from server.auth.guard import caller_of, check_key
 from server.drain import Stopping
 from server.errors import ApiError, JobFailed, StorageUnavailable
 from server.outage import StorageFault, brief, is_outage
 from server.runtime import Runtime
-from server.storage.records import FAILED, PENDING, VideoRecord
+from server.storage.records import PENDING, VideoRecord
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +31,7 @@ async def finished(
     Args:
         runtime: the server.
         record: the accepted video.
-        request: the request that waits; None is never refused.
+        request: the request that waits; None is never refused, and is told everything.
 
     Raises:
         Unauthorized: the request's key was revoked, or has expired. The video stays accepted.
@@ -58,9 +60,11 @@ async def finished(
         if not runtime.stopping.is_set():  # else the connection was closed by the server
             runtime.jobs.abandon(record)
         raise
-    if last.status == FAILED:
-        message = f"Video {last.id} failed: {last.error_message}"
-        raise JobFailed(message, code=last.error_code)
+    error = job_error(last)
+    if request is not None:
+        error = visibility_of(runtime, caller_of(request)).video_error(last)
+    if error is not None:
+        raise JobFailed(f"Video {last.id} failed: {error.message}", code=error.code)
     return last
 
 

@@ -49,10 +49,17 @@ def may_use_base(caller: Caller) -> bool:
 def may_use(caller: Caller, name: str, aliases: AliasTable) -> bool:
     """Return True if the caller may use the encoder with this id, alias or "base".
 
-    A key lists names. An encoder that one of its aliases points to now may be named by its id too;
-    the table is read only for a name that is not listed.
+    The table of aliases is read only for a name that is not listed.
     """
-    return is_listed(caller, name) or name in _alias_targets(caller, aliases)
+    return is_listed(caller, name) or name in usable_names(caller, aliases)
+
+
+def usable_names(caller: Caller, aliases: AliasTable) -> set[str]:
+    """Return the names that a bound caller may use: those of its key, and what they point to now.
+
+    A key lists names. An encoder that one of its aliases points to may be named by its id too.
+    """
+    return _usable_and_addable(caller, aliases)[0]
 
 
 def choose(
@@ -211,14 +218,8 @@ def visible_cards(caller: Caller, store: EncoderStore, aliases: AliasTable) -> l
     """Return the cards of the published encoders the caller may use, oldest first."""
     if caller.encoders is None:
         return store.cards()
-    usable = caller.encoders | _alias_targets(caller, aliases)
+    usable = usable_names(caller, aliases)
     return [card for card in store.cards() if card.id in usable]
-
-
-def _alias_targets(caller: Caller, aliases: AliasTable) -> set[str]:
-    """Return the ids that the aliases among the key's names point to now."""
-    listed = (caller.encoders or frozenset()) - {BASE}
-    return set(aliases.targets(listed).values())
 
 
 def encoders_named(
