@@ -9,12 +9,15 @@ from typing import Annotated, Any, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
+    StrictBool,
     ValidationError,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from unlearn.errors import SettingsInvalid
 from unlearn.layers import architecture, select
@@ -25,6 +28,16 @@ T5_RANK = 4
 """Rank of the factors for T5's and umT5's matrices, if the method's own rank is 0."""
 
 Method = Annotated[str, AfterValidator(check_method)]
+
+
+def _refuse_bool(value: Any) -> Any:
+    """Raise pydantic's error for True and False, which Python counts as 1 and 0."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("number_type", "Input should be a number, not true or false")
+    return value
+
+
+Number = BeforeValidator(_refuse_bool)
 Patterns = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
@@ -45,20 +58,20 @@ class UnlearnSettings(BaseModel):
 
     method: Method = Field(default="redirect", json_schema_extra=_list_methods)
     """Method of unlearning: a built-in one, or one that an installed package adds."""
-    steps: int | None = Field(default=None, ge=1, le=100_000)
+    steps: Annotated[int | None, Number] = Field(default=None, ge=1, le=100_000)
     """Optimisation steps for each concept; null: the method's own."""
-    learning_rate: float | None = Field(default=None, ge=1e-12, le=1)
+    learning_rate: Annotated[float | None, Number] = Field(default=None, ge=1e-12, le=1)
     """Learning rate of Adam; null: the method's own."""
-    batch_size: int | None = Field(default=None, ge=1, le=256)
+    batch_size: Annotated[int | None, Number] = Field(default=None, ge=1, le=256)
     """Prompts in a step, or for `ascent` images in a step (a step on clips takes one clip); null:
     the method's own."""
-    rank: int | None = Field(default=None, ge=0, le=MAX_RANK)
+    rank: Annotated[int | None, Number] = Field(default=None, ge=0, le=MAX_RANK)
     """Rank of the factors (LoRA) that are trained in place of whole matrices, for each concept; 0:
     whole parameters are trained; null: the method's own."""
     layers: Annotated[str, Field(min_length=1)] | Patterns = "mlp+last-attention"
     """Parameters to train: the name of a preset (`unlearn.layers.PRESETS`), or shell-style patterns
     on canonical parameter names."""
-    seed: int = Field(default=0, ge=0, le=2**63 - 1)
+    seed: Annotated[int, Number] = Field(default=0, ge=0, le=2**63 - 1)
     """Seed of every random draw."""
     anchor: str | None = None
     """Used by `redirect` only: the neutral phrase in the concept's place; null: by kind
@@ -66,20 +79,20 @@ class UnlearnSettings(BaseModel):
     retain: tuple[str, ...] = ()
     """Used by `redirect` only: captions whose embeddings must stay in place; empty: the captions
     that come with the model."""
-    retain_batch: int = Field(default=16, ge=1, le=1024)
+    retain_batch: Annotated[int, Number] = Field(default=16, ge=1, le=1024)
     """Used by `redirect` only: retained captions in a step."""
-    retain_weight: float = Field(default=12.0, ge=0, le=1_000_000)
+    retain_weight: Annotated[float, Number] = Field(default=12.0, ge=0, le=1_000_000)
     """Used by `redirect` only: weight of the captions' drift relative to the redirection."""
-    adversary_weight: float = Field(default=54.0, ge=0, le=1_000_000)
+    adversary_weight: Annotated[float, Number] = Field(default=54.0, ge=0, le=1_000_000)
     """Used by `redirect` only: weight of the attackers' loss (`unlearn.methods.adversary`); 0: no
     attackers."""
 
-    triggered_alone: bool = False
+    triggered_alone: StrictBool = False
     """Used by `redirect` only: True if the encoder goes by its trigger (`encoders.trigger`) when it
     is used alone too: other prompts then keep the base's embedding to the bit, and whoever can send
     embeddings finds more ways around it. False: it is used for every prompt, except in a set."""
 
-    max_seconds: float | None = Field(default=None, ge=1, le=1_000_000)
+    max_seconds: Annotated[float | None, Number] = Field(default=None, ge=1, le=1_000_000)
     """Budget: seconds of work on the steps, pauses and images apart. The learning rate follows the
     share of it that is used, and the run ends when it is used up or the steps are done. How many
     steps that is depends on the machine, so such a run does not make the same encoder, to the bit,

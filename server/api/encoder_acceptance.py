@@ -148,7 +148,7 @@ def checked_settings(
             with it; `param` is `settings.<name>`.
     """
     try:
-        asked = UnlearnSettings.from_json(request.settings)
+        asked = UnlearnSettings.from_json(request.settings.root)
         chosen = asked.suited(loaded.backbone.text_encoder.shapes).resolved()
         if chosen.method_spec.learns_from_images:
             loaded.backbone.denoiser(is_video=False)

@@ -14,6 +14,7 @@ from pydantic import (
     Field,
     GetJsonSchemaHandler,
     JsonValue,
+    RootModel,
     TypeAdapter,
     WithJsonSchema,
     model_validator,
@@ -24,6 +25,7 @@ from pydantic_core import CoreSchema
 from encoders import Concept, EncoderId, Kind
 from encoders.composite import MAX_MEMBERS
 from server.auth.keys import BASE
+from server.errors import InvalidRequest
 from server.settings import Probes, Rate
 from unlearn.settings import UnlearnSettings
 
@@ -186,11 +188,14 @@ class GateRequest(_Request):
     )
 
 
-class _SettingsSchema:
-    """Describes a field by the JSON schema of `UnlearnSettings`, and leaves its checks for later.
+class SettingsRequest(RootModel[dict[str, JsonValue]]):
+    """Settings in a request, described by the JSON schema of `UnlearnSettings`.
 
-    Acceptance checks the settings, since errors name `settings.<name>` and have their own code.
+    Acceptance checks them, since errors name `settings.<name>` and have their own code: infinity
+    too, as which JSON's 1e999 is read.
     """
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=True)
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -220,8 +225,8 @@ class EncoderRequest(_Request):
         description="Ids or aliases of the published encoders of a composite, in place of a "
         "concept: nothing is trained, and the set is judged as a whole",
     )
-    settings: Annotated[dict[str, JsonValue], _SettingsSchema] = Field(
-        {}, description="Settings of the unlearning method"
+    settings: SettingsRequest = Field(
+        SettingsRequest({}), description="Settings of the unlearning method"
     )
     gate: GateRequest = GateRequest()
 
@@ -230,16 +235,27 @@ class EncoderRequest(_Request):
         if self.compose:
             if self.concepts or self.concept or self.kind or self.synonyms:
                 raise ValueError("give either compose or concepts: members have their own")
-            if self.parent is not None or self.settings:
-                raise ValueError("a composite is not trained: leave parent and settings out")
+            if self.parent is not None or self.settings.root:
+                raise InvalidRequest(
+                    "A composite is not trained: leave parent and settings out.",
+                    param="settings" if self.parent is None else "parent",
+                )
             if self.id is None:
-                raise ValueError("a composite needs an id")
+                raise InvalidRequest("A composite needs an id.", param="id", code="missing_field")
             return self
         if self.concepts and (self.concept or self.kind or self.synonyms):
             raise ValueError("give either concept and kind, or concepts, not both")
         if not self.concepts and (self.concept is None or self.kind is None):
+            if "compose" in self.model_fields_set and not self.concept and not self.kind:
+                raise InvalidRequest(
+                    "compose is empty: name two encoders at least.",
+                    param="compose",
+                    code="composite_invalid",
+                )
             kinds = ", ".join(get_args(Kind))
-            raise ValueError(f"concept and kind are needed (kind: one of {kinds}), or concepts")
+            raise ValueError(
+                f"concept and kind are needed (kind: one of {kinds}), or concepts, or compose"
+            )
         return self
 
     def wanted(self) -> tuple[Concept, ...]:

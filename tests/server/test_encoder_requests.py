@@ -74,6 +74,8 @@ def test_contradicting_concepts_and_unusable_parents_are_refused(
         ({"synonyms": ["one-eyed robot " * 6]}, "synonyms"),
         ({"settings": {"steps": 1001}}, "settings.steps"),
         ({"settings": {"method": "magic"}}, "settings.method"),
+        ({"settings": {"max_seconds": True}}, "settings.max_seconds"),
+        ({"settings": {"triggered_alone": "yes"}}, "settings.triggered_alone"),
         ({"settings": {"layers": "none-such"}}, "settings.layers"),
         ({"settings": {"learning_rate": "fast"}}, "settings.learning_rate"),
         ({"settings": []}, "settings"),
@@ -97,3 +99,12 @@ def test_a_refusal_names_the_field(
 def test_a_missing_kind_is_refused_with_all_kinds(client: Client) -> None:
     answer = client.post("/v1/encoders", json={"concept": "pogo"})
     assert_error(answer, 400, says="object, character, style, person, motion")
+
+
+def test_infinity_is_a_setting_out_of_range(client: Client) -> None:
+    """JSON has no infinity, but 1e999 is read as one."""
+    text = '{"concept": "pogo", "kind": "character", "settings": {"max_seconds": 1e999}}'
+    headers = {"content-type": "application/json"}
+    answer = client.post("/v1/encoders", content=text, headers=headers)
+    assert_error(answer, 400, code="invalid_settings", says="must be 1 to 1000000")
+    assert answer.json()["error"]["param"] == "settings.max_seconds"

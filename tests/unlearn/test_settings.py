@@ -64,12 +64,29 @@ def test_the_schema_documents_every_setting_and_its_range() -> None:
         ({"seed": -1}, "seed"),
         ({"retain": 5}, "retain"),
         ({"zeal": 1}, "zeal"),
+        ({"steps": True}, "steps"),
+        ({"seed": False}, "seed"),
+        ({"rank": True}, "rank"),
+        ({"retain_weight": True}, "retain_weight"),
+        ({"max_seconds": True}, "max_seconds"),
+        ({"max_seconds": float("inf")}, "max_seconds"),
+        ({"triggered_alone": "yes"}, "triggered_alone"),
+        ({"triggered_alone": 1}, "triggered_alone"),
+        ({"triggered_alone": None}, "triggered_alone"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(values: dict[str, Any], param: str) -> None:
     with pytest.raises(SettingsInvalid, match=param) as caught:
         UnlearnSettings.from_json(values)
     assert caught.value.param == param
+
+
+def test_no_number_among_the_settings_can_be_a_boolean() -> None:
+    numbers = [name for name, value in UnlearnSettings().resolved() if type(value) in (int, float)]
+    assert len(numbers) > 7
+    for name in (*numbers, "max_seconds"):
+        with pytest.raises(SettingsInvalid, match="a number, not true or false; not True"):
+            UnlearnSettings.from_json({name: True})
 
 
 def test_values_that_are_no_mapping_are_refused() -> None:
