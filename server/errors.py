@@ -105,7 +105,7 @@ class Unprocessable(ApiError):
 class JobFailed(ApiError):
     """The job that the request waited for ended without a result; the code is the job's.
 
-    `_STATUS_OF_CODE` has the codes that are not the server's fault.
+    `_STATUS_OF_JOB` and `_STATUS_OF_CODE` have the codes that are not the server's fault.
     """
 
     status = 500
@@ -187,6 +187,8 @@ _STATUS_OF_CODE = {
     "load_failed": 503,
     "storage_unavailable": 503,
 }
+# Codes that say something else of a job than of a request: it was accepted, so it had no fault.
+_STATUS_OF_JOB = {"encoder_invalid": 409}
 # Codes for answers of the framework, which have a status only.
 _CODE_OF_STATUS = {
     400: "bad_request",
@@ -220,7 +222,8 @@ def error_response(error: PalimpsestError) -> JSONResponse:
     """Return the answer for an error that is meant for the caller."""
     if isinstance(error, ApiError):
         code, headers = error.reported_code, error.headers
-        status = _STATUS_OF_CODE.get(code, error.status)
+        table = _STATUS_OF_CODE | (_STATUS_OF_JOB if isinstance(error, JobFailed) else {})
+        status = table.get(code, error.status)
     else:
         status, code, headers = _STATUS_OF_CODE.get(error.code, 400), error.code, {}
     if status == 401:

@@ -6,10 +6,19 @@ that was interrupted. Work on the device goes through the engine at low priority
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from encoders import Concept, Encoder, EncoderInvalid, MemberUnusable
+from encoders import (
+    Card,
+    Concept,
+    Encoder,
+    EncoderInvalid,
+    EncoderNotFound,
+    EncoderRef,
+    MemberUnusable,
+)
 from encoders.composite import composite_card
 from server.jobs.checkpoints import Checkpoints
 from server.jobs.context import JobContext
@@ -114,23 +123,30 @@ def _stage_composite(context: JobContext, record: EncoderRecord) -> None:
     """Stage the composite that the job is to judge.
 
     Raises:
-        EncoderNotFound: A member was deleted since the request was accepted.
-        MemberUnusable: A member was replaced since then.
+        MemberUnusable: A member was deleted or replaced since the request was accepted.
     """
     loaded = context.wait_loaded()
-    card = composite_card(record.id, [loaded.store.card(ref.id) for ref in record.composes])
-    if [member.ref for member in card.members] != list(record.composes):
-        raise MemberUnusable(
-            f"A member of {record.id!r} was replaced by another encoder since the request was "
-            "accepted. Send the request again.",
-            param="compose",
-        )
+    card = composite_card(record.id, [_member(record, ref, loaded) for ref in record.composes])
 
     def stage() -> None:
         context.delete_staged(record)
         loaded.staging.publish(Encoder(card, {}))
 
     context.storage.run(f"the draft of job {record.job_id}", stage)
+
+
+def _member(record: EncoderRecord, ref: EncoderRef, loaded: Loaded) -> Card:
+    """Return the card of a member, as it was when the job was accepted. Raise MemberUnusable."""
+    with suppress(EncoderNotFound):
+        card = loaded.store.card(ref.id)
+        if card.identity == ref.identity:
+            return card
+    raise MemberUnusable(
+        f"The member {ref.id!r} was deleted or replaced since the request was accepted. Delete the "
+        f"failed set {record.id!r}, which keeps its id until then, and send the request again with "
+        "encoders that are published.",
+        param="compose",
+    )
 
 
 def remove_encoder_job(context: JobContext, record: EncoderRecord) -> None:

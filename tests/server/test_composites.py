@@ -154,16 +154,61 @@ def test_a_member_goes_by_force_only_and_then_every_use_fails(client: Client) ->
     assert client.delete("/v1/encoders/del-0").status_code == 200
 
 
-def test_a_member_that_goes_while_the_set_is_judged_fails_the_set(client: Client) -> None:
-    members = publish_members(client, "late", CLOSED, CLOSED)
+@pytest.mark.parametrize("is_replaced", [False, True], ids=["deleted", "replaced"])
+def test_a_member_that_goes_while_the_set_is_pending_fails_the_set(
+    client: Client, is_replaced: bool
+) -> None:
+    prefix = f"late{is_replaced:d}"
+    members = publish_members(client, prefix, CLOSED, CLOSED)
+    body = {"id": prefix, "compose": members, "gate": GATE}
     with device_held(client.runtime):
-        asked = client.post("/v1/encoders", json={"id": "late", "compose": members})
+        asked = client.post("/v1/encoders", json=body)
         assert asked.status_code == 200
-        assert client.delete("/v1/encoders/late-1").status_code == 200
-    ended = wait_for(client, "/v1/encoders/late")
+        assert client.delete(f"/v1/encoders/{prefix}-1").status_code == 200
+        if is_replaced:
+            publish(client.runtime, f"{prefix}-1", seed=77, threshold=CLOSED)
+    ended = wait_for(client, f"/v1/encoders/{prefix}")
     assert ended["status"] == "failed"
-    assert ended["error"]["code"] in ("encoder_not_found", "member_unusable")
-    assert not client.runtime.loaded.store.has("late")
+    assert ended["error"]["code"] == "member_unusable"
+    assert f"'{prefix}-1' was deleted or replaced" in ended["error"]["message"]
+    assert f"Delete the failed set '{prefix}'" in ended["error"]["message"]
+    assert not client.runtime.loaded.store.has(prefix)
+    # It can be made again as the error says: not before it is deleted.
+    if not is_replaced:
+        publish(client.runtime, f"{prefix}-1", seed=78, threshold=CLOSED)
+    assert_error(client.post("/v1/encoders", json=body), 409, code="encoder_exists")
+    assert client.delete(f"/v1/encoders/{prefix}").status_code == 200
+    make_set(client, prefix, members)
+
+
+@pytest.mark.parametrize("is_missing", [False, True], ids=["cut", "missing"])
+def test_lost_tensors_are_no_fault_of_a_request(client: Client, is_missing: bool) -> None:
+    name = f"lost{is_missing:d}"
+    publish(client.runtime, name, seed=90 + is_missing, threshold=CLOSED)
+    data = client.runtime.settings.data_dir / "encoders" / "encoders" / name
+    (tensors,) = data.rglob("*.safetensors")
+    tensors.unlink() if is_missing else tensors.write_bytes(tensors.read_bytes()[:-100])
+    for route in ("/v1/videos/sync", "/generate"):
+        refused = client.post(route, json={**BODY, "encoder": name})
+        assert_error(refused, 409)
+        assert refused.headers["x-should-retry"] == "false"
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "code"),
+    [
+        ({"id": "x", "compose": []}, "compose", "composite_invalid"),
+        ({"compose": ["a", "b"]}, "id", "missing_field"),
+        ({"id": "x", "compose": ["a", "b"], "parent": "a"}, "parent", "invalid_value"),
+        ({"id": "x", "compose": ["a", "b"], "settings": {"seed": 1}}, "settings", "invalid_value"),
+    ],
+)
+def test_an_error_of_a_composites_request_names_the_field(
+    client: Client, fields: dict[str, Any], param: str, code: str
+) -> None:
+    refused = client.post("/v1/encoders", json=fields)
+    assert_error(refused, 400, code=code)
+    assert refused.json()["error"]["param"] == param
 
 
 def test_a_set_in_a_request_is_refused_unless_the_server_takes_them(client: Client) -> None:
