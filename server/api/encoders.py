@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Annotated, Literal, NamedTuple
 
@@ -14,9 +14,10 @@ from encoders import Card, EncoderNotFound
 from server.api import images
 from server.api.composite_acceptance import accept_composite
 from server.api.encoder_acceptance import accept
+from server.api.encoder_objects import encoder_object, in_listing, is_usable
 from server.api.events import events, following
 from server.api.examples import ENCODER_EXAMPLES
-from server.api.job_answers import advise_polling, job_error
+from server.api.job_answers import advise_polling
 from server.api.limits import COUNTED, write
 from server.api.openapi import request_body
 from server.api.request_models import EncoderRequest
@@ -33,76 +34,10 @@ from server.auth.access import is_listed, may_use, require_admin, visible_cards
 from server.auth.guard import caller_of
 from server.auth.keys import Caller
 from server.errors import InvalidRequest, NotFound
-from server.jobs.phases import Phase, percent_of_phases
 from server.runtime import Runtime, runtime_of
-from server.storage.records import COMPOSES, PENDING, PUBLISHED, EncoderRecord
+from server.storage.records import PENDING, PUBLISHED, EncoderRecord
 
 router = APIRouter(prefix="/v1/encoders", tags=["encoders"])
-
-
-def encoder_object(record: EncoderRecord | None, card: Card | None) -> EncoderObject:
-    """Return an encoder as a client sees it, from its job, its card, or both."""
-    judging = record if record is not None and record.judges is not None else None
-    if record is not None and (card is None or (record.status in PENDING and not judging)):
-        return EncoderObject.model_validate(
-            {
-                "id": record.id,
-                "status": record.status,
-                "phase": record.phase,
-                "progress": record.progress,
-                "phases": {**percent_of_phases(), **record.phases},
-                "estimated_seconds_left": record.seconds_left if record.status in PENDING else None,
-                "concepts": record.concepts,
-                "members": record.settings.get(COMPOSES, []),
-                "parent": record.parent,
-                "settings": {k: v for k, v in record.settings.items() if k != COMPOSES},
-                "gate": record.gate,
-                "digest": None,
-                "identity": None,
-                "trigger": None,
-                "base": None,
-                "measures": record.measures,
-                "judged": "concepts" in record.measures,
-                "created_at": record.created_at,
-                "completed_at": record.completed_at,
-                "error": job_error(record),
-            }
-        )
-    assert card is not None
-    created = int(card.created_at.timestamp())
-    is_judging = judging is not None and judging.status in PENDING
-    share = judging.phases.get(Phase.JUDGING, 0) if is_judging and judging else 100
-    made = None if judging else record
-    return EncoderObject.model_validate(
-        {
-            "id": card.id,
-            "status": PUBLISHED,
-            "phase": Phase.JUDGING if is_judging else PUBLISHED,
-            "progress": share,
-            "phases": {**percent_of_phases(done=Phase.JUDGING), Phase.JUDGING.value: share},
-            "concepts": card.concepts,
-            "members": card.members,
-            "parent": card.parent,
-            "settings": card.settings,
-            "gate": card.measures.get("gate", {}),
-            "digest": card.digest,
-            "identity": card.identity,
-            "trigger": _thetas(card),
-            "base": card.base,
-            "measures": card.measures,
-            "judged": "concepts" in card.measures,
-            "created_at": made.created_at if made is not None else created,
-            "completed_at": made.completed_at if made is not None else created,
-            "error": job_error(judging) if judging is not None else None,
-        }
-    )
-
-
-def _thetas(card: Card) -> dict[str, float] | None:
-    if card.trigger is None:
-        return None
-    pairs = zip(card.concepts, card.trigger.concepts, strict=False)
-    return {concept.name: one.theta for concept, one in pairs}
 
 
 @router.post(
@@ -147,7 +82,8 @@ def list_encoders(
     A damaged encoder is left out, and named in the server's log.
     """
     runtime, caller = runtime_of(request), caller_of(request)
-    found = _visible_encoders(runtime, caller)
+    cards = runtime.loaded.store.cards()
+    found = _visible_encoders(runtime, caller, cards)
     if order == "desc":
         found.reverse()
     start = 0
@@ -157,9 +93,9 @@ def list_encoders(
             raise NotFound(f"There is no encoder {after[:80]!r}.", param="after")
         start = ids.index(after) + 1
     end = start + limit
-    visibility = visibility_of(runtime, caller)
+    visibility, published = visibility_of(runtime, caller), in_listing(cards)
     page = [
-        visibility.encoder(encoder_object(encoder.record, encoder.card))
+        visibility.encoder(_object(runtime, encoder.record, encoder.card, published))
         for encoder in found[start:end]
     ]
     return Page[EncoderObject].of(page, has_more=len(found) > end)
@@ -180,7 +116,8 @@ def visible_encoder(request: Request, encoder_id: str) -> EncoderObject:
         visibility = visibility_of(runtime, caller)
         record = runtime.records.get(EncoderRecord, EncoderRecord.id == encoder_id)
         try:
-            return visibility.encoder(encoder_object(record, store.card(encoder_id)))
+            card = store.card(encoder_id)
+            return visibility.encoder(_object(runtime, record, card, store.card))
         except EncoderNotFound:
             if record is not None and record.status != PUBLISHED and record.judges is None:
                 return visibility.encoder(encoder_object(record, None))
@@ -257,8 +194,19 @@ def _delete(runtime: Runtime, caller: Caller, encoder_id: str, force: bool) -> N
 
 
 def _object_of(runtime: Runtime, caller: Caller, record: EncoderRecord) -> EncoderObject:
-    card = runtime.loaded.store.card(record.id) if record.status == PUBLISHED else None
-    return visibility_of(runtime, caller).encoder(encoder_object(record, card))
+    store = runtime.loaded.store
+    card = store.card(record.id) if record.status == PUBLISHED else None
+    return visibility_of(runtime, caller).encoder(_object(runtime, record, card, store.card))
+
+
+def _object(
+    runtime: Runtime,
+    record: EncoderRecord | None,
+    card: Card | None,
+    published: Callable[[str], Card],
+) -> EncoderObject:
+    usable = card is not None and is_usable(card, published, runtime.loaded.backbone)
+    return encoder_object(record, card, usable=usable)
 
 
 class _Visible(NamedTuple):
@@ -270,10 +218,9 @@ class _Visible(NamedTuple):
     card: Card | None
 
 
-def _visible_encoders(runtime: Runtime, caller: Caller) -> list[_Visible]:
+def _visible_encoders(runtime: Runtime, caller: Caller, listed: Sequence[Card]) -> list[_Visible]:
     """Return the encoders and jobs that the caller may see, oldest first."""
-    store = runtime.loaded.store
-    cards = {card.id: card for card in visible_cards(caller, store, runtime.aliases)}
+    cards = {card.id: card for card in visible_cards(caller, listed, runtime.aliases)}
     records = {
         record.id: record
         for record in runtime.records.all(EncoderRecord)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
+from server.api.encoder_objects import in_listing, is_usable
 from server.api.response_models import Model, Page
 from server.auth.access import is_listed, visible_cards
 from server.auth.guard import caller_of
@@ -44,13 +45,17 @@ def _models(request: Request) -> list[Model]:
                 root=root,
                 parent=None,
                 encoder=BASE,
+                usable=True,
                 max_prompt_tokens=most,
             )
         )
-    made: dict[str, int] = {}
-    for card in visible_cards(caller, loaded.store, runtime.aliases):
-        if card.base == loaded.backbone.text_encoder.fingerprint:
-            made[card.id] = int(card.created_at.timestamp())
+    cards = loaded.store.cards()
+    published = in_listing(cards)
+    made = {
+        card.id: card
+        for card in visible_cards(caller, cards, runtime.aliases)
+        if card.base == loaded.backbone.text_encoder.fingerprint
+    }
     names = {encoder_id: encoder_id for encoder_id in made}
     for alias, target in runtime.aliases.all().items():
         if target in made and is_listed(caller, alias):
@@ -58,10 +63,11 @@ def _models(request: Request) -> list[Model]:
     models.extend(
         Model(
             id=f"{root}:{name}",
-            created=made[target],
+            created=int(made[target].created_at.timestamp()),
             root=root,
             parent=root,
             encoder=target,
+            usable=is_usable(made[target], published, loaded.backbone),
             max_prompt_tokens=most,
         )
         for name, target in names.items()

@@ -122,6 +122,9 @@ class EncoderObject(BaseModel):
     phase: Literal["queued", Phase.IMAGES, Phase.OPTIMISING, Phase.JUDGING, "published", "failed"]
     progress: int
     """Percent of the whole job."""
+    usable: bool
+    """True if it is published and can be used. False for a set with a member that was deleted or
+    replaced, or whose card is damaged, and for an encoder that was made for another base."""
     phases: dict[str, int]
     """Percent of each phase. A phase that has nothing to do is at 100 when the job begins."""
     estimated_seconds_left: int | None = None
@@ -172,6 +175,8 @@ class Model(BaseModel):
     parent: str | None
     """The backbone's name for an encoder, null for the base."""
     encoder: str
+    usable: bool
+    """False for a set with a member that was deleted or replaced, or whose card is damaged."""
     max_prompt_tokens: int
     """Tokens of a prompt that the model reads, start and end included; longer ones are refused, or
     cut with `truncate`. Rare words can be several tokens each."""

@@ -214,12 +214,12 @@ def _set_of(cards: Sequence[Card], *, param: str) -> EncoderRef:
     )
 
 
-def visible_cards(caller: Caller, store: EncoderStore, aliases: AliasTable) -> list[Card]:
-    """Return the cards of the published encoders the caller may use, oldest first."""
+def visible_cards(caller: Caller, cards: Sequence[Card], aliases: AliasTable) -> list[Card]:
+    """Return those of the published encoders' cards that the caller may use, in their order."""
     if caller.encoders is None:
-        return store.cards()
+        return list(cards)
     usable = usable_names(caller, aliases)
-    return [card for card in store.cards() if card.id in usable]
+    return [card for card in cards if card.id in usable]
 
 
 def encoders_named(

@@ -181,19 +181,6 @@ def test_a_member_that_goes_while_the_set_is_pending_fails_the_set(
     make_set(client, prefix, members)
 
 
-@pytest.mark.parametrize("is_missing", [False, True], ids=["cut", "missing"])
-def test_lost_tensors_are_no_fault_of_a_request(client: Client, is_missing: bool) -> None:
-    name = f"lost{is_missing:d}"
-    publish(client.runtime, name, seed=90 + is_missing, threshold=CLOSED)
-    data = client.runtime.settings.data_dir / "encoders" / "encoders" / name
-    (tensors,) = data.rglob("*.safetensors")
-    tensors.unlink() if is_missing else tensors.write_bytes(tensors.read_bytes()[:-100])
-    for route in ("/v1/videos/sync", "/generate"):
-        refused = client.post(route, json={**BODY, "encoder": name})
-        assert_error(refused, 409)
-        assert refused.headers["x-should-retry"] == "false"
-
-
 @pytest.mark.parametrize(
     ("fields", "param", "code"),
     [
