@@ -88,8 +88,8 @@ def choose(
         EncoderNotFound: there is no such encoder.
         EncoderInvalid: an encoder was made for another base.
         MemberNotCalibrated: an encoder of a set has no trigger.
-        Forbidden: the key may not use the encoders, even if they do not exist; or the server takes
-            no sets in requests.
+        Forbidden: the key may not use the encoders, even if they do not exist; the server takes no
+            sets in requests; or a set would weaken what the key is bound to.
     """
     if asked is None:
         if caller.default_encoder is None:
@@ -107,7 +107,10 @@ def choose(
     if names == [BASE]:
         return None
     cards = _usable_cards(names, store, aliases, backbone, param=param)
-    return cards[0].ref if len(cards) == 1 else _set_of(cards, param=param)
+    if len(cards) == 1:
+        return cards[0].ref
+    _check_stays_on(caller, cards, aliases, param=param)
+    return _set_of(cards, param=param)
 
 
 def check_allowed(
@@ -116,7 +119,7 @@ def check_allowed(
     """Raise Forbidden unless the caller may use these encoders together.
 
     What a key lists it may use alone. So one of the names must be listed; the others may be listed
-    too, or be among the key's additions: an addition forgets more, and takes nothing away.
+    too, or be among the key's additions.
     """
     if all(is_listed(caller, name) for name in names):
         return
@@ -166,6 +169,27 @@ def _check_set(names: Sequence[str], *, param: str, ad_hoc_sets: bool) -> None:
             param=param,
             code="sets_not_allowed",
         )
+
+
+def _check_stays_on(
+    caller: Caller, cards: Sequence[Card], aliases: AliasTable, *, param: str
+) -> None:
+    """Raise Forbidden if a set would weaken an encoder that a bound caller cannot go without.
+
+    Alone most encoders are used for every prompt. In a set each goes by its trigger, and other
+    prompts keep the base's embedding.
+    """
+    if caller.encoders is None:
+        return
+    usable = usable_names(caller, aliases)
+    for card in cards:
+        if card.id in usable and card.trigger is not None and not card.trigger.alone:
+            raise Forbidden(
+                f"Encoder {card.id!r} is used for every prompt alone, and for some only in a set: "
+                f"key {caller.id!r} cannot add to it. Keys that add are bound to a composite.",
+                param=param,
+                code="sets_not_allowed",
+            )
 
 
 def _usable_cards(

@@ -146,11 +146,13 @@ def publish(
     parent: str | None = None,
     concept: str = "pogo",
     threshold: float | None = None,
+    triggered_alone: bool = True,
 ) -> Card:
     """Publish an encoder for the runtime's backbone: the base's MLPs plus noise.
 
     Without `report` it has none, like an imported encoder. Without `threshold`, the mean square
-    of a prompt's change from which it opens, it is always on.
+    of a prompt's change from which it opens, it is always on; without `triggered_alone` it is so
+    when it is alone.
     """
     base = runtime.loaded.backbone.text_encoder
     generator = torch.Generator().manual_seed(seed)
@@ -167,7 +169,9 @@ def publish(
         method="redirect",
         seed=seed,
         parent=parent,
-        trigger=None if threshold is None else trigger_at(threshold, size=_size(base), alone=True),
+        trigger=None
+        if threshold is None
+        else trigger_at(threshold, size=_size(base), alone=triggered_alone),
     )
     return runtime.loaded.store.publish(encoder, report)
 

@@ -60,11 +60,14 @@ def keyed(make_client: MakeClient, tmp_path_factory: pytest.TempPathFactory) -> 
         adding={"role": "user", "encoders": ["acme"], "additions": ["more-0", "more-alias"]},
         adding_all={"role": "user", "encoders": ["acme"], "additions": ["*"]},
         by_alias={"role": "user", "encoders": ["acme-alias"], "additions": ["more-0"]},
+        solo={"role": "user", "encoders": ["solo", "triggered"], "additions": ["more-0"]},
     )
     client = make_client(ad_hoc_sets=True, keys_file=keys)
     members = publish_members(client, "acme", CLOSED, CLOSED)
     publish_members(client, "more", OPEN, CLOSED)
     make_set(client, "acme", members, key="secret-admin")
+    publish(client.runtime, "solo", seed=50, threshold=CLOSED, triggered_alone=False)
+    publish(client.runtime, "triggered", seed=51, threshold=CLOSED)
     for alias, target in (("acme-alias", "acme"), ("more-alias", "more-1")):
         client.put(
             f"/v1/aliases/{alias}", json={"encoder": target}, headers=bearer("secret-admin")
@@ -209,3 +212,26 @@ def test_names_that_come_to_one_encoder_are_that_encoder(make_client: MakeClient
         assert frames(client, record) == frames(client, alone)
     more = video(client, encoders=["part", "m-2"])
     assert client.get(f"/v1/videos/{more.id}").json()["unjudged"] is True
+
+
+@pytest.mark.parametrize(
+    ("asked", "key", "is_taken"),
+    [
+        (["solo"], "solo", True),
+        (["solo", "more-0"], "solo", False),
+        (["solo", "triggered"], "solo", False),
+        (["triggered", "more-0"], "solo", True),
+        (["solo", "more-0"], "admin", True),
+    ],
+)
+def test_an_addition_does_not_make_an_encoder_go_by_its_trigger(
+    keyed: Client, asked: list[str], key: str, is_taken: bool
+) -> None:
+    """Alone it is on for every prompt; in a set it would let those pass that do not open it."""
+    body = {**BODY, "encoders": asked}
+    answer = keyed.post("/v1/videos", json=body, headers=bearer(f"secret-{key}"))
+    if is_taken:
+        assert answer.status_code == 200, answer.text
+    else:
+        assert_error(answer, 403, code="sets_not_allowed")
+        assert "'solo'" in answer.json()["error"]["message"]
