@@ -154,10 +154,16 @@ def _origin_of(encoder: dict[str, Any]) -> dict[str, str]:
     return {"parent": encoder["parent"] or "the base"}
 
 
+def _status_of(encoder: dict[str, Any]) -> str:
+    """Return an encoder's status in words; a published one says if it cannot be used."""
+    status: str = encoder["status"].replace("_", " ")
+    return f"{status}, not usable" if status == "published" and not encoder["usable"] else status
+
+
 def _encoder_table(found: list[dict[str, Any]]) -> Table:
     table = show.plain_table("id", "aliases", "status", "forgets", "gone", "kept", "made")
     for encoder in found:
-        status, measures = encoder["status"].replace("_", " "), encoder["measures"]
+        status, measures = _status_of(encoder), encoder["measures"]
         if status == "in progress":
             status = f"{encoder['phase']}, {encoder['progress']} %"
         table.add_row(
@@ -177,7 +183,7 @@ def _facts_of(encoder: dict[str, Any]) -> Table:
     error = encoder["error"]
     found = {
         "id": encoder["id"],
-        "status": encoder["status"].replace("_", " "),
+        "status": _status_of(encoder),
         "why": error["message"] if error else "",
         "forgets": show.forgets(encoder),
         **_origin_of(encoder),

@@ -151,6 +151,8 @@ def test_a_set_is_made_shown_and_outlives_no_forced_deletion(
     assert "right" in shown
     encoders("delete", "left", "--yes").assert_failed("member of 'both'")
     assert encoders("delete", "left", "--yes", "--force").out == "left is deleted.\n"
+    assert "published, not usable" in encoders("show", "both").out
+    assert "not usable" in encoders("list").out
     encoders("compose", "again", "both", "right").assert_failed("deleted or replaced")
     json_made = encoders("compose", "third", "right", "left", "--json")
     json_made.assert_failed("no encoder 'left'")
