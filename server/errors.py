@@ -1,7 +1,6 @@
 """Errors of the API, and their one shape: `{"error": {"message", "type", "param", "code"}}`.
 
-Every answer of 400 or more has this shape, whether a route, FastAPI's validation or the router
-refused the request, or an unexpected exception ended it.
+Every answer of 400 or more has it, from routes, validation, router and unexpected exceptions.
 """
 
 from __future__ import annotations
@@ -222,8 +221,8 @@ def error_response(error: PalimpsestError) -> JSONResponse:
     """Return the answer for an error that is meant for the caller."""
     if isinstance(error, ApiError):
         code, headers = error.reported_code, error.headers
-        table = _STATUS_OF_CODE | (_STATUS_OF_JOB if isinstance(error, JobFailed) else {})
-        status = table.get(code, error.status)
+        of_job = _STATUS_OF_JOB if isinstance(error, JobFailed) else {}
+        status = (_STATUS_OF_CODE | of_job).get(code, error.status)
     else:
         status, code, headers = _STATUS_OF_CODE.get(error.code, 400), error.code, {}
     if status == 401:

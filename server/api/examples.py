@@ -29,7 +29,7 @@ ENCODER_EXAMPLES = {
         "settings": {"seed": 1},
         "gate": {"max_probes": 16},
     },
-    "Put published encoders together": {"id": "acme", "compose": ["no-mira", "no-neonix"]},
+    "Put published encoders together": {"id": "both", "compose": ["no-mira", "no-neonix"]},
 }
 
 JUDGE_EXAMPLES = {"With the server's gate": {}, "With fewer probes": {"gate": {"max_probes": 16}}}

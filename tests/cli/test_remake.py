@@ -145,7 +145,7 @@ def test_one_that_does_not_pass_leaves_the_old_one_and_what_points_to_it(
         first = served.get("/v1/encoders/weak.remade-2")["created_at"]
         assert served.get("/v1/encoders/weak.remade-2")["created_at"] == first
         said = palimpsest("encoders", "remake", "--all", server=served.url)
-        assert said.out.startswith("weak is not made again. weak.remade-2 failed")
+        assert "weak is not made again. weak.remade-2 failed" in said.out
 
 
 def test_interrupted_it_goes_on_with_the_one_that_is_being_made(

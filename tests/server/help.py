@@ -21,7 +21,6 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.testclient import TestClient
 
 from encoders import Card, Concept, Encoder
-from encoders.text_encoder import TextEncoder
 from server.api.app import create_app
 from server.auth.cors import cors_options
 from server.auth.guard import Guard
@@ -171,17 +170,9 @@ def publish(
         parent=parent,
         trigger=None
         if threshold is None
-        else trigger_at(threshold, size=_size(base), alone=triggered_alone),
+        else trigger_at(threshold, size=base.width, alone=triggered_alone),
     )
     return runtime.loaded.store.publish(encoder, report)
-
-
-def _embedding_size(base: TextEncoder) -> int:
-    return base.encode(torch.zeros((1, 1), dtype=torch.long)).shape[2]
-
-
-def _size(base: TextEncoder) -> int:
-    return base.encode(torch.zeros((1, 1), dtype=torch.long)).shape[2]
 
 
 @contextlib.contextmanager

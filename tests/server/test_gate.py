@@ -81,7 +81,8 @@ def test_progress_is_the_share_of_what_may_be_asked_and_never_falls(
     assert done["progress"] == 100
     assert told == sorted(told)
     assert 0 < max(share for share in told if share < 40) <= 25
-    assert 40 <= told[-1] <= 60
+    before_captions = [share for share in told if share < 100]  # they are looked at last
+    assert 40 <= before_captions[-1] <= 60
 
 
 def test_an_encoder_that_does_not_pass_the_gate_is_never_published(make_client: Any) -> None:
