@@ -86,7 +86,10 @@ def composed_of(experiment: Experiment, members: Members) -> Intervention:
 
 
 def merged_of(experiment: Experiment, members: Members) -> Intervention:
-    """Merge the members' encoders in closed form; its seconds are those of the merge alone."""
+    """Merge the members' encoders in closed form.
+
+    Its seconds are those of the merge with its measuring of attackers, without making the members.
+    """
     if len(members) == 1:
         return replace(single(experiment, *members[0]), method="merged", trigger=None, seconds=0.0)
     encoders = [
