@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from marking.envelope import verify_envelope
-from marking.errors import MarkInvalid
+from marking.errors import MarkInvalid, SigningKeyInvalid
 from marking.ledger import (
     GENESIS,
     PAYLOAD_TYPE,
@@ -57,8 +57,8 @@ class LedgerVerdict:
     last: int
     exported_at: int | None
     """Time that the last page's signature vouches for; None: it does not hold."""
-    key_id: str
-    """Key that the signatures were checked with."""
+    key_ids: tuple[str, ...]
+    """Keys that the signatures were checked with."""
 
     @property
     def holds(self) -> bool:
@@ -77,7 +77,7 @@ class LedgerVerdict:
         covered = f"entries {self.first} to {self.last}" if self.last >= self.first else "no entry"
         return (
             f"The ledger holds: {covered} ({self.entries} shown), up to the end that the key "
-            f"{self.key_id} signed on {signed:%Y-%m-%d at %H:%M:%S} UTC."
+            f"{' and then '.join(self.key_ids)} signed on {signed:%Y-%m-%d at %H:%M:%S} UTC."
         )
 
 
@@ -92,14 +92,17 @@ def check_export(export: LedgerExport, certificates: str | None = None) -> Ledge
     Raises:
         SigningKeyInvalid: The certificates cannot be read.
     """
-    pem = certificates or export.pages[-1].certificates
-    key_id = key_id_of(certificate_of(pem))
+    key_ids: list[str] = []
     faults: list[LedgerFault] = []
     signed: list[LedgerCoverage | None] = []
     for number, page in enumerate(export.pages, 1):
         try:
+            pem = certificates or page.certificates
+            key_ids.append(key_id_of(certificate_of(pem)))
             payload = verify_envelope(page.envelope, pem, PAYLOAD_TYPE)
             signed.append(coverage_of(payload))
+        except SigningKeyInvalid:
+            raise
         except ValueError:
             signed.append(None)
             faults.append(_of_page("signature", number, "the signature of page {} does not hold"))
@@ -118,7 +121,7 @@ def check_export(export: LedgerExport, certificates: str | None = None) -> Ledge
         first=first.first if first else 1,
         last=last.head.sequence if last else 0,
         exported_at=last.exported_at if last else None,
-        key_id=key_id,
+        key_ids=tuple(dict.fromkeys(key_ids)),
     )
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from marking.clip_statement import ClipStatement
 from server.jobs.context import JobContext
 from server.jobs.made_with import ledger_draft, models_of
+from server.jobs.signing import signed_variants
 from server.storage.records import COMPLETED, IN_PROGRESS, PENDING, VideoRecord
 from server.storage.video_files import Variant
 from video.generation_request import GenerationRequest
@@ -80,9 +82,10 @@ def _encoded(
     def encode() -> dict[Variant, bytes]:
         frames = ticket.result()
         pool = context.encode_pool
-        return pool.submit(record.owner, encode_clip, frames, record, metadata).result()
+        made = pool.submit(record.owner, encode_clip, frames, record, metadata).result()
+        return signed_variants(context, made, ClipStatement.of_provenance(metadata))
 
-    # It needs a temporary file.
+    # It needs a temporary file, and the key is in the database.
     contents = context.storage.run(f"the encoding of video {record.id}", encode)
     return contents, ticket
 

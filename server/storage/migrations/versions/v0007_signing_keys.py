@@ -1,0 +1,24 @@
+"""Revision 0007: the keys that clips and reports are signed with."""
+
+from __future__ import annotations
+
+from alembic import op
+from sqlalchemy import Column, Integer, PrimaryKeyConstraint, String, UniqueConstraint
+
+revision = "0007"
+down_revision = "0006"
+
+
+def upgrade() -> None:
+    """Add the table."""
+    op.create_table(
+        "signing_keys",
+        Column("sequence", Integer, nullable=False),
+        Column("id", String, nullable=False),
+        Column("private_key", String, nullable=True),
+        Column("certificates", String, nullable=False),
+        Column("created_at", Integer, nullable=False),
+        Column("revoked_at", Integer, nullable=True),
+        PrimaryKeyConstraint("sequence"),
+        UniqueConstraint("id"),
+    )
