@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cli import encoders, keys, show, videos
+from cli import encoders, keys, ledger, show, videos
 from cli.backbones import backbones
 from cli.erase import erase
 from cli.errors import CommandFailed
@@ -55,6 +55,7 @@ app.command()(unlearn)
 app.add_typer(encoders.app, name="encoders")
 app.add_typer(videos.app, name="videos")
 app.add_typer(keys.app, name="keys")
+app.add_typer(ledger.app, name="ledger")
 app.command()(erase)
 app.command()(usage)
 app.command()(backbones)

@@ -187,6 +187,8 @@ class LedgerCoverage(BaseModel):
     """Hash of the entry `last`."""
     listing: Sha256
     """Hash over which entries are shown, and which skipped (`listing_of`)."""
+    begin: LedgerHead
+    """The entry before the oldest one that is left; 0 if none was removed."""
     head: LedgerHead
     """The end of the chain when the page was exported."""
     filter: LedgerFilter

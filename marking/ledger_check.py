@@ -110,7 +110,7 @@ def check_export(export: LedgerExport, certificates: str | None = None) -> Ledge
     first, last = signed[0], signed[-1]
     faults += check_chain(
         items,
-        after=None if first is None else LedgerHead(sequence=first.first - 1, hash=first.previous),
+        after=None if first is None else first.begin,
         end=None if last is None else last.head,
     )
     if not faults:
@@ -118,7 +118,7 @@ def check_export(export: LedgerExport, certificates: str | None = None) -> Ledge
     return LedgerVerdict(
         faults=tuple(faults),
         entries=sum(isinstance(item, LedgerEntry) for item in items),
-        first=first.first if first else 1,
+        first=first.begin.sequence + 1 if first else 1,
         last=last.head.sequence if last else 0,
         exported_at=last.exported_at if last else None,
         key_ids=tuple(dict.fromkeys(key_ids)),
@@ -173,7 +173,7 @@ def _changed(items: Items, after: LedgerHead | None, end: LedgerHead | None) -> 
     """Return the entries whose hash is not what the entry after them, or the signature, says."""
     faults: list[LedgerFault] = []
     wanted = end.hash if end and items and items[-1].last == end.sequence else None
-    for item, earlier in zip(reversed(items), [*reversed(items[:-1]), None], strict=True):
+    for item, earlier in zip(reversed(items), [*items[-2::-1], None], strict=False):
         found = item.computed_hash()
         is_whole = found == item.hash and (wanted is None or found == wanted)
         if not is_whole:

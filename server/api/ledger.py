@@ -64,6 +64,7 @@ def get_ledger(
         previous=part.after.hash,
         hash=part.end.hash,
         listing=listing_of(part.entries),
+        begin=part.begin,
         head=part.head,
         filter=shown,
         exported_at=int(time.time()),

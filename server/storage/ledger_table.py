@@ -30,6 +30,8 @@ class LedgerSlice:
     """The entry before the part."""
     end: LedgerHead
     """The part's last entry; `after` if it has none."""
+    begin: LedgerHead
+    """The entry before the oldest one that is left."""
     head: LedgerHead
     """The end of the whole chain."""
 
@@ -53,14 +55,15 @@ class LedgerTable:
         """
         with self._database.reading() as session:
             begin, head = _checkpoint(session), head_of(session)
+            start = begin
             if after > begin.sequence:
                 row = session.get(LedgerRow, after)
                 if row is None:
                     return None
-                begin = LedgerHead(sequence=row.sequence, hash=row.hash)
+                start = LedgerHead(sequence=row.sequence, hash=row.hash)
             rows = session.scalars(
                 select(LedgerRow)
-                .where(LedgerRow.sequence > begin.sequence, *conditions_of(shown))
+                .where(LedgerRow.sequence > start.sequence, *conditions_of(shown))
                 .order_by(LedgerRow.sequence)
                 .limit(limit + 1)
             ).all()
@@ -68,7 +71,7 @@ class LedgerTable:
         end = head
         if len(rows) > limit:
             end = LedgerHead(sequence=found[-1].sequence, hash=found[-1].hash)
-        return LedgerSlice(_with_skipped(found, begin, end), begin, end, head)
+        return LedgerSlice(_with_skipped(found, start, end), start, end, begin, head)
 
     def erase(self, owner: str) -> int:
         """Take a key and its videos out of the entries, and return the number of entries.
@@ -160,11 +163,11 @@ def _checkpoint(session: Session) -> LedgerHead:
 
 
 def _with_skipped(
-    found: Sequence[LedgerEntry], begin: LedgerHead, end: LedgerHead
+    found: Sequence[LedgerEntry], start: LedgerHead, end: LedgerHead
 ) -> list[LedgerEntry | SkippedEntries]:
     """Return entries with the runs between them that are not shown."""
     items: list[LedgerEntry | SkippedEntries] = []
-    at = begin
+    at = start
     for entry in found:
         if entry.sequence > at.sequence + 1:
             items.append(_skipped(at, LedgerHead(sequence=entry.sequence - 1, hash=entry.previous)))

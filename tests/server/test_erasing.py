@@ -110,6 +110,7 @@ def test_an_erased_tenant_leaves_nothing_and_others_keep_theirs(server: Client) 
         "videos": 3,
         "encoder_jobs": 0,
         "deleted_videos": 1,
+        "ledger_entries": 1,
         "key_revoked": True,
     }
     assert_error(server.get("/v1/videos", headers=ACME), 401)
