@@ -12,7 +12,15 @@ from marking.ledger import SkippedEntries
 from marking.ledger_check import check_export
 from server.storage.ledger_rows import LedgerRow
 from tests.server.conftest import MakeClient
-from tests.server.help import Client, assert_error, bearer, device_held, publish, write_keys
+from tests.server.help import (
+    Client,
+    assert_error,
+    bearer,
+    device_held,
+    publish,
+    wait_for,
+    write_keys,
+)
 from tests.server.ledger_help import QUICK, exported, made, shown
 from tests.server.set_help import OPEN, make_set, publish_members
 
@@ -89,15 +97,17 @@ def test_a_deleted_video_and_a_deleted_encoder_stay_entered(server: Client) -> N
 
 def test_what_is_not_completed_is_not_entered(server: Client) -> None:
     before = len(shown(exported(server)))
+    publish(server.runtime, "no-zig", seed=7)
     with device_held(server.runtime):
-        asked = server.post("/v1/videos", json=QUICK, headers=ACME).json()["id"]
-        assert server.delete(f"/v1/videos/{asked}", headers=ACME).status_code == 200
-        late = {**QUICK, "encoder": "no-rex", "deadline_after": 1}
-        server.post("/v1/videos", json=late, headers=ACME)
+        deleted = server.post("/v1/videos", json=QUICK, headers=ACME).json()["id"]
+        assert server.delete(f"/v1/videos/{deleted}", headers=ACME).status_code == 200
+        with_zig = {**QUICK, "encoder": "no-zig"}
+        failing = server.post("/v1/videos", json=with_zig, headers=BOSS).json()["id"]
+        assert server.delete("/v1/encoders/no-zig", headers=BOSS).status_code == 200
+    failed = wait_for(server, f"/v1/videos/{failing}", key="secret-boss")
+    assert failed["error"]["code"] == "encoder_not_found"
     last = made(server, "acme")
-    entries = shown(exported(server))[before:]
-    assert asked not in [entry.video_id for entry in entries]
-    assert entries[-1].video_id == last["id"]
+    assert [entry.video_id for entry in shown(exported(server))[before:]] == [last["id"]]
 
 
 def test_a_filtered_export_shows_its_part_and_accounts_for_the_rest(server: Client) -> None:
