@@ -37,7 +37,7 @@ def exported(
             return LedgerExport(pages=pages)
 
 
-def shown(export: LedgerExport) -> list[LedgerEntry]:
+def entries_of(export: LedgerExport) -> list[LedgerEntry]:
     """Return the entries that an export shows, after checking that it holds."""
     verdict = check_export(export)
     assert verdict.holds, verdict.sentence

@@ -16,7 +16,7 @@ from server.storage.key_rows import KeyRow, RateRow, UsageRow
 from server.storage.key_table import KeyTable
 from server.storage.records import VideoRecord
 from tests.server.help import Client, assert_error, bearer, device_held, publish, wait_for
-from tests.server.ledger_help import exported, shown
+from tests.server.ledger_help import entries_of, exported
 
 MARK = "xyzzymark"
 QUICK = {"prompt": f"pogo {MARK}", "steps": 1, "frames": 1, "seed": 1}
@@ -98,7 +98,7 @@ def test_an_erased_tenant_leaves_nothing_and_others_keep_theirs(server: Client) 
     assert files_with(data, MARK)
     for caller in (ACME, OTHER):
         assert_error(server.delete("/v1/tenants/acme", headers=caller), 403, code="forbidden")
-    entered = shown(exported(server))
+    entered = entries_of(exported(server))
     with device_held(server.runtime):
         gone = server.post("/v1/videos", json=QUICK, headers=ACME).json()["id"]
         assert server.delete(f"/v1/videos/{gone}", headers=ACME).status_code == 200
@@ -119,7 +119,7 @@ def test_an_erased_tenant_leaves_nothing_and_others_keep_theirs(server: Client) 
     }
     assert_error(server.get("/v1/videos", headers=ACME), 401)
     assert deleted_videos(server) == []
-    after = shown(exported(server))  # the chain holds
+    after = entries_of(exported(server))  # the chain holds
     assert [entry.hash for entry in after] == [entry.hash for entry in entered]
     [erased] = [entry for entry in after if entry.owner is None]
     assert (erased.video_id, erased.salt) == (None, None)

@@ -21,7 +21,7 @@ from tests.server.help import (
     wait_for,
     write_keys,
 )
-from tests.server.ledger_help import QUICK, exported, made, shown
+from tests.server.ledger_help import QUICK, entries_of, exported, made
 from tests.server.set_help import OPEN, make_set, publish_members
 
 ACME, BOSS = bearer("secret-acme"), bearer("secret-boss")
@@ -47,7 +47,7 @@ def server(make_client: MakeClient, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def test_every_clip_is_entered_with_its_file_and_what_made_it(server: Client) -> None:
-    before = len(shown(exported(server)))
+    before = len(entries_of(exported(server)))
     videos = [
         made(server, "boss"),
         made(server, "acme"),
@@ -55,7 +55,7 @@ def test_every_clip_is_entered_with_its_file_and_what_made_it(server: Client) ->
         made(server, "open", encoders=["policy", "m-0"]),
         made(server, "open", encoders=["m-0", "m-1"]),
     ]
-    entries = shown(exported(server, limit=2))[before:]
+    entries = entries_of(exported(server, limit=2))[before:]
     assert [entry.video_id for entry in entries] == [video["id"] for video in videos]
     assert [entry.owner for entry in entries] == ["boss", "acme", "acme", "open", "open"]
     assert [entry.completed_at for entry in entries] == [one["completed_at"] for one in videos]
@@ -87,16 +87,16 @@ def test_every_clip_is_entered_with_its_file_and_what_made_it(server: Client) ->
 def test_a_deleted_video_and_a_deleted_encoder_stay_entered(server: Client) -> None:
     publish(server.runtime, "no-tam", seed=6, concept="tam")
     video = made(server, "open", encoder="no-tam")
-    [entry] = shown(exported(server, "&encoder=no-tam"))
+    [entry] = entries_of(exported(server, "&encoder=no-tam"))
     server.delete(f"/v1/videos/{video['id']}", headers=bearer("secret-open"))
     assert server.delete("/v1/encoders/no-tam", headers=BOSS).status_code == 200
-    assert shown(exported(server, "&encoder=no-tam")) == [entry]
+    assert entries_of(exported(server, "&encoder=no-tam")) == [entry]
     assert entry.video_id == video["id"]
     assert [one.name for one in entry.concepts] == ["tam"]
 
 
 def test_what_is_not_completed_is_not_entered(server: Client) -> None:
-    before = len(shown(exported(server)))
+    before = len(entries_of(exported(server)))
     publish(server.runtime, "no-zig", seed=7)
     with device_held(server.runtime):
         deleted = server.post("/v1/videos", json=QUICK, headers=ACME).json()["id"]
@@ -107,14 +107,14 @@ def test_what_is_not_completed_is_not_entered(server: Client) -> None:
     failed = wait_for(server, f"/v1/videos/{failing}", key="secret-boss")
     assert failed["error"]["code"] == "encoder_not_found"
     last = made(server, "acme")
-    assert [entry.video_id for entry in shown(exported(server))[before:]] == [last["id"]]
+    assert [entry.video_id for entry in entries_of(exported(server))[before:]] == [last["id"]]
 
 
 def test_a_filtered_export_shows_its_part_and_accounts_for_the_rest(server: Client) -> None:
     made(server, "boss")
     mine = made(server, "acme")
     made(server, "open", encoder="no-rex")
-    every = shown(exported(server))
+    every = entries_of(exported(server))
     rex = server.runtime.loaded.store.card("no-rex")
     m_0 = server.runtime.loaded.store.card("m-0")
     filters: dict[str, Any] = {
@@ -134,7 +134,7 @@ def test_a_filtered_export_shows_its_part_and_accounts_for_the_rest(server: Clie
     for query, belongs in filters.items():
         for limit in (1, 100):
             export = exported(server, query, limit=limit)
-            assert shown(export) == [one for one in every if belongs(one)], query
+            assert entries_of(export) == [one for one in every if belongs(one)], query
             assert check_export(export).last == every[-1].sequence
     [page] = exported(server, "&key=nobody").pages
     [run] = page.entries
@@ -148,7 +148,7 @@ def test_a_filtered_export_shows_its_part_and_accounts_for_the_rest(server: Clie
 def test_a_row_that_was_changed_in_the_database_is_named(server: Client) -> None:
     for _ in range(3):
         made(server, "acme")
-    number = shown(exported(server))[-2].sequence
+    number = entries_of(exported(server))[-2].sequence
     with server.runtime.database.writing() as session:
         row = session.get(LedgerRow, number)
         assert row is not None
@@ -158,7 +158,7 @@ def test_a_row_that_was_changed_in_the_database_is_named(server: Client) -> None
     )
     with server.runtime.database.writing() as session:
         session.query(LedgerRow).filter_by(sequence=number).update({"encoder_id": was})
-    assert shown(exported(server))
+    assert entries_of(exported(server))
 
 
 def test_only_an_admin_reads_it_and_every_refusal_says_why(server: Client) -> None:
@@ -206,7 +206,7 @@ def test_a_server_without_keys_has_a_ledger_too(make_client: MakeClient, tmp_pat
     """Last in this file: it ends the server of the others."""
     client = make_client()
     video = made(client)
-    [entry] = shown(exported(client, key=None))
+    [entry] = entries_of(exported(client, key=None))
     assert (entry.owner, entry.video_id, entry.sequence) == ("local", video["id"], 1)
     found = client.get("/v1/ledger/forgetting?key=local&concept=pogo").json()
     assert found["last_without"]["encoder"] is None
