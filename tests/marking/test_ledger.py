@@ -103,7 +103,7 @@ def test_whichever_field_is_changed_the_entry_is_named(at: int, fields: dict[str
 
 @given(at=st.integers(0, SMALL - 1))
 def test_a_changed_entry_with_a_hash_that_fits_it_is_named(at: int) -> None:
-    """Whoever changes an entry can hash it anew, but not the one after it, or the signed end."""
+    """An entry can be hashed anew by anybody; the one after it, and the signed end, cannot."""
     entries = list(chain(SMALL))
     other = changed(entries[at], clip=a_hash("other"))
     entries[at] = changed(other, hash=other.computed_hash())
