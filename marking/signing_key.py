@@ -19,6 +19,8 @@ from marking.errors import SigningFailed, SigningKeyInvalid
 COMMAND_TIMEOUT_S = 30
 """Time that a signing command may take."""
 _ES256 = ec.ECDSA(hashes.SHA256())
+_DETERMINISTIC = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
+"""A nonce of the data and the key (RFC 6979): the same data has the same signature."""
 
 
 class SigningKey:
@@ -76,7 +78,7 @@ class SigningKey:
             ) from error
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise SigningKeyInvalid("The private key has to be an ECDSA key on P-256.")
-        ours = cls(certificates, lambda data: key.sign(data, _ES256))
+        ours = cls(certificates, lambda data: key.sign(data, _DETERMINISTIC))
         if key.public_key() != ours._public_key:
             raise SigningKeyInvalid(
                 f"The private key is not that of the certificate {ours.key_id}."
