@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import subprocess
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from marking.errors import SigningFailed, SigningKeyInvalid
+
+log = logging.getLogger(__name__)
 
 COMMAND_TIMEOUT_S = 30
 """Time that a signing command may take."""
@@ -101,16 +104,20 @@ class SigningKey:
                 done = subprocess.run(
                     words, input=data, capture_output=True, timeout=COMMAND_TIMEOUT_S, check=True
                 )
-            except subprocess.CalledProcessError as error:
-                said = error.stderr.decode(errors="replace").strip()[-200:]
-                raise SigningFailed(
-                    f"The signing command {words[0]!r} ended with {error.returncode}: {said}"
-                ) from error
-            except (OSError, subprocess.TimeoutExpired) as error:
-                raise SigningFailed(f"The signing command {words[0]!r} failed: {error}") from error
+            except (OSError, subprocess.SubprocessError) as error:
+                # Its words are the operator's to read, and those who wait for a clip are others.
+                log.error("the signing command %r failed: %s", words[0], _said(error))
+                raise SigningFailed("The key could not sign: the server's log says why.") from error
             return done.stdout
 
         return cls(certificates, sign)
+
+
+def _said(error: Exception) -> str:
+    """Return what a command said when it failed."""
+    if isinstance(error, subprocess.CalledProcessError):
+        return f"{error} {error.stderr.decode(errors='replace').strip()[-500:]}"
+    return str(error)
 
 
 def certificate_of(certificates: str) -> x509.Certificate:
