@@ -33,14 +33,13 @@ def list_signing_keys(data_dir: DataDir = None, as_json: AsJson = False) -> None
     if as_json:
         show.result(found)
         return
-    rows = show.plain_table("key", "signer", "valid until", "kept in", "state")
+    rows = show.plain_table("key", "signer", "valid until", "kept in")
     for key in found:
         rows.add_row(
             key["id"],
             key["signer"],
             show.local_time(key["valid_until"]),
-            "database" if key["is_own"] else "settings",
-            "revoked" if key["revoked_at"] else "valid",
+            "revoked" if key["revoked_at"] else "database" if key["is_own"] else "settings",
         )
     show.table(rows)
 

@@ -75,9 +75,9 @@ def sentence(found: Inspection, *, has_trusted: bool) -> str:
         by = f"but not by a signer whom you trust: it names {found.signer!r}"
     else:
         by = f"by somebody who goes by the name of {found.signer!r} (see --certificates)"
-    stamp = f", and an authority saw it at {found.signed_at:%Y-%m-%d %H:%M} UTC"
-    said = _said(found)
-    return f"{about}, {by}{stamp if found.signed_at else ''}. {said}".strip()
+    seen = found.signed_at
+    stamp = "" if seen is None else f", and an authority saw it at {seen:%Y-%m-%d %H:%M} UTC"
+    return f"{about}, {by}{stamp}. {_said(found)}".strip()
 
 
 def _said(found: Inspection) -> str:

@@ -208,11 +208,12 @@ def verdict_of(found: Inspection, signature: Signature | None, record: FoundReco
     what = "report" if found.report else "file"
     if found.state == "changed" or (record is not None and record.unchanged is False):
         return f"This {what} was signed by this server, and was changed since."
+    if record is not None and record.unchanged:
+        revoked = "" if signature.revoked_at is None else ", though its key was revoked since"
+        return f"This server made this file, and keeps the very bytes{revoked}."
     if signature.revoked_at is not None:
         return (
             f"This {what} is as it was signed, with a key of this server that was revoked: trust "
             "it only if it was seen before then."
         )
-    if record is not None and record.unchanged:
-        return "This server made this file, and it has the very bytes that this server keeps."
     return f"This server signed this {what}, and what it shows is as it was signed."
