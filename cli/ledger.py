@@ -13,6 +13,7 @@ from cli.client import Client
 from cli.connection import connect
 from cli.errors import CommandFailed
 from cli.options import AsJson, ServerUrl
+from cli.verify import split_certificates
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -95,8 +96,8 @@ def verify_ledger(
         Path | None,
         typer.Option(
             metavar="PEM",
-            help="The certificate of the server's signing key, from a source that you trust. Left "
-            "out: the one in the export, which whoever made the file has put there.",
+            help="Certificates of the servers you trust, as `palimpsest signing certificates` "
+            "prints them. Left out: the one in the export, which anybody can put there.",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -104,7 +105,7 @@ def verify_ledger(
     """Check an export, offline: that nothing in it is changed, missing or in the wrong place."""
     from marking.ledger_check import check_export, read_export
 
-    trusted = None if certificates is None else certificates.read_text(errors="replace")
+    trusted = [] if certificates is None else split_certificates(certificates)
     verdict = check_export(read_export(file.read_bytes()), trusted)
     if as_json:
         faults = [
@@ -129,10 +130,10 @@ def verify_ledger(
         raise CommandFailed(verdict.sentence)
     else:
         show.line(verdict.sentence)
-        if trusted is None:
+        if not trusted:
             show.note(
-                "The key is the one in the file. Compare its id with the server's, or name the "
-                "server's certificate with --certificates."
+                "Anybody could have signed it: compare the key's id with the server's, or give "
+                "--certificates."
             )
 
 

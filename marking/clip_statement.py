@@ -1,4 +1,4 @@
-"""Clip statements: what a media file says of the clip that it shows."""
+"""Clip statements, which media files carry about the clips that they show."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LABEL = "org.palimpsest.clip"
 
 
 class ClipStatement(BaseModel):
-    """Which clip a file shows, and which encoder made it: no prompt, no name and no tenant."""
+    """Statement about the clip that a file shows: no prompt, no name and no tenant."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

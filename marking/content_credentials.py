@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -31,6 +31,7 @@ MediaType = Literal["video/mp4", "image/webp", "image/png"]
 _CREATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 """IPTC's digital source type for what a generative model made."""
 _UNKNOWN_SIGNER = "signingCredential.untrusted"
+_AS_SIGNED = "assertion.hashedURI.match"
 _COORDINATE_BYTES = 32
 
 
@@ -39,7 +40,7 @@ class Credentials:
     """The content credentials of a file, as read and checked."""
 
     clip: ClipStatement | None
-    """The clip's statement; None: the manifest is not of a Palimpsest server."""
+    """The clip's statement as it was signed; None: it was changed, or there is none."""
     signer: str
     """Name in the signer's certificate. Anybody can put any name there: see `is_trusted`."""
     serial_number: int
@@ -47,7 +48,8 @@ class Credentials:
     signed_at: datetime | None
     """Time by a timestamp authority, if the file has one's word for it."""
     is_trusted: bool
-    """True if a certificate that the reader trusts stands behind the signer's."""
+    """True if a certificate that the reader trusts stands behind the signature of the statement,
+    whatever became of the rest of the file."""
     problems: tuple[str, ...]
     """C2PA's codes of what does not hold, such as `assertion.bmffHash.mismatch`; none: the file is
     as it was signed."""
@@ -136,22 +138,24 @@ def read_media(data: bytes, media_type: MediaType, trusted: Sequence[str] = ()) 
         raise MarkInvalid("The file's content credentials have no manifest.")
     signature = manifest.get("signature_info") or {}
     results = (found.get("validation_results") or {}).get("activeManifest") or {}
+    held = {(one["code"], one["url"].rpartition("/")[2]) for one in results.get("success", [])}
+    is_signed = {"signingCredential.trusted", "claimSignature.validated"} <= {c for c, _ in held}
     codes = [one["code"] for one in results.get("failure", [])]
     codes += [one["code"] for one in found.get("validation_status") or []]
     problems = tuple(dict.fromkeys(code for code in codes if code != _UNKNOWN_SIGNER))
     time = signature.get("time")
     return Credentials(
-        clip=_statement(manifest.get("assertions", [])),
+        clip=_statement(manifest) if (_AS_SIGNED, LABEL) in held else None,
         signer=str(signature.get("common_name") or signature.get("issuer") or ""),
         serial_number=int(signature.get("cert_serial_number") or 0),
         signed_at=datetime.fromisoformat(time) if time else None,
-        is_trusted=found.get("validation_state") == "Trusted",
+        is_trusted=is_signed,
         problems=problems,
     )
 
 
-def _statement(assertions: Sequence[Any]) -> ClipStatement | None:
-    for assertion in assertions:
+def _statement(manifest: Mapping[str, Any]) -> ClipStatement | None:
+    for assertion in manifest.get("assertions", []):
         if assertion.get("label") == LABEL:
             try:
                 return ClipStatement.model_validate(assertion.get("data"))

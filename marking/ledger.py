@@ -23,7 +23,7 @@ from encoders.card import Kind, Sha256
 GENESIS = f"sha256:{'0' * 64}"
 """`previous` of the first entry."""
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
-PREDICATE_TYPE = "https://palimpsest.dev/ledger-page/v1"
+PREDICATE_TYPE = "urn:palimpsest:ledger-page:1"
 
 _SALT_BYTES = 32
 _UNHASHED = {"object", "hash", "owner", "video_id", "salt"}

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from marking.envelope import verify_envelope
-from marking.errors import MarkInvalid, SigningKeyInvalid
+from marking.errors import MarkInvalid
 from marking.ledger import (
     GENESIS,
     PAYLOAD_TYPE,
@@ -26,6 +26,7 @@ from marking.ledger import (
     listing_of,
 )
 from marking.signing_key import certificate_of, key_id_of
+from marking.trust import is_trusted
 
 Items = Sequence[LedgerEntry | SkippedEntries]
 Wrong = Literal["changed", "missing", "repeated", "misplaced", "signature", "listing"]
@@ -58,7 +59,7 @@ class LedgerVerdict:
     exported_at: int | None
     """Time that the last page's signature vouches for; None: it does not hold."""
     key_ids: tuple[str, ...]
-    """Keys that the signatures were checked with."""
+    """Keys whose signatures hold."""
 
     @property
     def holds(self) -> bool:
@@ -81,28 +82,30 @@ class LedgerVerdict:
         )
 
 
-def check_export(export: LedgerExport, certificates: str | None = None) -> LedgerVerdict:
+def check_export(export: LedgerExport, trusted: Sequence[str] = ()) -> LedgerVerdict:
     """Check an export: its signatures, that no entry is missing, and every hash.
 
     Args:
         export: The export.
-        certificates: PEM of the server's signing key, from a source that is trusted; None: those in
-            the export, which show only that whoever signed it has their key.
+        trusted: Certificates in PEM, of signers or their authorities; none: whoever signed it is
+            taken for the server.
 
     Raises:
-        SigningKeyInvalid: The certificates cannot be read.
+        SigningKeyInvalid: A trusted certificate cannot be read.
     """
+    for pem in trusted:
+        certificate_of(pem)
     key_ids: list[str] = []
     faults: list[LedgerFault] = []
     signed: list[LedgerCoverage | None] = []
     for number, page in enumerate(export.pages, 1):
         try:
-            pem = certificates or page.certificates
-            key_ids.append(key_id_of(certificate_of(pem)))
-            payload = verify_envelope(page.envelope, pem, PAYLOAD_TYPE)
+            payload = verify_envelope(page.envelope, page.certificates, PAYLOAD_TYPE)
             signed.append(coverage_of(payload))
-        except SigningKeyInvalid:
-            raise
+            key_ids.append(key_id_of(certificate_of(page.certificates)))
+            if trusted and not is_trusted(page.certificates, trusted):
+                text = "page {} was signed by somebody whom you do not trust"
+                faults.append(_of_page("signature", number, text))
         except ValueError:
             signed.append(None)
             faults.append(_of_page("signature", number, "the signature of page {} does not hold"))

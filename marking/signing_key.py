@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import subprocess
 from collections.abc import Callable
@@ -16,9 +17,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 
 from marking.errors import SigningFailed, SigningKeyInvalid
 
+log = logging.getLogger(__name__)
+
 COMMAND_TIMEOUT_S = 30
 """Time that a signing command may take."""
 _ES256 = ec.ECDSA(hashes.SHA256())
+_DETERMINISTIC = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
+"""A nonce of the data and the key (RFC 6979): the same data has the same signature."""
 
 
 class SigningKey:
@@ -76,7 +81,7 @@ class SigningKey:
             ) from error
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise SigningKeyInvalid("The private key has to be an ECDSA key on P-256.")
-        ours = cls(certificates, lambda data: key.sign(data, _ES256))
+        ours = cls(certificates, lambda data: key.sign(data, _DETERMINISTIC))
         if key.public_key() != ours._public_key:
             raise SigningKeyInvalid(
                 f"The private key is not that of the certificate {ours.key_id}."
@@ -99,16 +104,20 @@ class SigningKey:
                 done = subprocess.run(
                     words, input=data, capture_output=True, timeout=COMMAND_TIMEOUT_S, check=True
                 )
-            except subprocess.CalledProcessError as error:
-                said = error.stderr.decode(errors="replace").strip()[-200:]
-                raise SigningFailed(
-                    f"The signing command {words[0]!r} ended with {error.returncode}: {said}"
-                ) from error
-            except (OSError, subprocess.TimeoutExpired) as error:
-                raise SigningFailed(f"The signing command {words[0]!r} failed: {error}") from error
+            except (OSError, subprocess.SubprocessError) as error:
+                # Its words are the operator's to read, and those who wait for a clip are others.
+                log.error("the signing command %r failed: %s", words[0], _said(error))
+                raise SigningFailed("The key could not sign: the server's log says why.") from error
             return done.stdout
 
         return cls(certificates, sign)
+
+
+def _said(error: Exception) -> str:
+    """Return what a command said when it failed."""
+    if isinstance(error, subprocess.CalledProcessError):
+        return f"{error} {error.stderr.decode(errors='replace').strip()[-500:]}"
+    return str(error)
 
 
 def certificate_of(certificates: str) -> x509.Certificate:

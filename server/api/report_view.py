@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -15,6 +15,7 @@ from unlearn.report.model import PAGE_VERSION, REPORT_HTML, REPORT_JSON, Report
 
 if TYPE_CHECKING:
     from encoders.store import EncoderStore
+    from marking.signing_key import SigningKey
 
 Format = Literal["html", "json", "zip"]
 
@@ -40,10 +41,18 @@ class ReportView:
         store: The published encoders.
         encoder_id: The encoder.
         scope: What the reader may see; of the rest nothing is in any form of the report.
+        signing_key: Returns the key that the zip is signed with.
     """
 
-    def __init__(self, store: EncoderStore, encoder_id: str, scope: ReportScope) -> None:
+    def __init__(
+        self,
+        store: EncoderStore,
+        encoder_id: str,
+        scope: ReportScope,
+        signing_key: Callable[[], SigningKey],
+    ) -> None:
         self._store = store
+        self._signing_key = signing_key
         self._encoder_id = encoder_id
         self._scope = scope
 
@@ -82,7 +91,12 @@ class ReportView:
         return self._stored_json if form == "json" and self._scope.everything else None
 
     def made(self, form: Format) -> bytes:
-        """Make a form of the report. A page or a zip can take seconds. Raises BundleTooLarge."""
+        """Make a form of the report, which can take seconds for a page or a zip.
+
+        Raises:
+            BundleTooLarge: The zip would be.
+            SigningFailed: The zip could not be signed.
+        """
         if form == "json":
             is_reduced = self.report.is_reduced
             return (
@@ -91,7 +105,8 @@ class ReportView:
         if form == "zip":
             from unlearn.report.bundle import bundle
 
-            return bundle(self.report, self.file)
+            identity = self._store.card(self._encoder_id).identity
+            return bundle(self.report, self.file, identity=identity, key=self._signing_key())
         from unlearn.report.page import render_page
         from unlearn.report.stored_pictures import stored_pictures
 

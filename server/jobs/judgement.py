@@ -15,6 +15,7 @@ from server.jobs.judging import (
     try_encoder,
 )
 from server.jobs.phases import Phase, percent_of_phases
+from server.jobs.signing import MediaSigner
 from server.storage.records import PUBLISHED, EncoderRecord
 from unlearn.report.build import report_files
 
@@ -61,6 +62,7 @@ def _judge_published(context: JobContext, record: EncoderRecord, ref: EncoderRef
             capabilities=loaded.backbone.capabilities,
             sizes=sizes_of(encoder, loaded),
             issuer=context.settings.issuer,
+            sign=MediaSigner.of(context).sign,
             judged_at=now,
         )
         judgement = Judgement(judged_at=now, judge=str(identity), measures=measures)

@@ -11,6 +11,7 @@ from encoders import Card, Encoder, EncoderNotFound, PalimpsestError
 from server.jobs.context import JobContext
 from server.jobs.phases import Phase, percent_of_phases, phase_reporter
 from server.jobs.probe_runner import ProbeRunner
+from server.jobs.signing import MediaSigner
 from server.storage.record_store import alias_exists
 from server.storage.records import PUBLISHED, EncoderRecord
 from unlearn.report.build import report_files
@@ -151,6 +152,7 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
         capabilities=loaded.backbone.capabilities,
         sizes=sizes_of(staged, loaded),
         issuer=context.settings.issuer,
+        sign=MediaSigner.of(context).sign,
     )
     if context.aliases.target(record.id) is not None:
         raise alias_exists(record.id)

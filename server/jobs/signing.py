@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from marking.errors import SigningFailed
+from marking.signing_key import SigningKey
 from server.jobs.context import JobContext
 from server.storage.video_files import FILE_NAMES, Variant
 
@@ -24,32 +27,53 @@ MEDIA_TYPES: Mapping[str, MediaType] = {
 """Media type by a file name's ending."""
 
 
-def signed_variants(
-    context: JobContext, contents: Mapping[Variant, bytes], clip: ClipStatement
-) -> dict[Variant, bytes]:
-    """Return a video's files with signed content credentials."""
-    return {
-        variant: signed_file(context, FILE_NAMES[variant], content, clip)
-        for variant, content in contents.items()
-    }
+@dataclass(frozen=True)
+class MediaSigner:
+    """Signs the media files of one job."""
 
+    key: SigningKey
+    timestamp_authority: str | None
 
-def signed_file(context: JobContext, name: str, content: bytes, clip: ClipStatement) -> bytes:
-    """Return a media file with signed content credentials; its name's ending is its type.
+    @classmethod
+    def of(cls, context: JobContext) -> MediaSigner:
+        """Return the signer with the key that signs now; wait while the database is out.
 
-    A timestamp authority that does not answer costs no work already done: the file is signed
-    without its word, and says so by having none.
+        Raises:
+            SigningKeyInvalid: There is none.
+        """
+        key = context.storage.run("the signing key", context.signing_keys.active)
+        return cls(key, context.settings.timestamp_authority)
 
-    Raises:
-        SigningFailed: The key could not sign.
-    """
-    from marking.content_credentials import sign_media
+    def sign(self, name: str, content: bytes, clip: ClipStatement) -> bytes:
+        """Return a file with signed content credentials; its name's ending is its type.
 
-    media_type = MEDIA_TYPES[name[name.rindex(".") :]]
-    key, authority = context.signing_keys.active(), context.settings.timestamp_authority
-    if authority is not None:
-        try:
-            return sign_media(content, media_type, clip, key, timestamp_authority=authority)
-        except SigningFailed as error:
-            log.warning("%s is signed without a timestamp: %s", name, error)
-    return sign_media(content, media_type, clip, key)
+        A timestamp authority that does not answer costs no work already done: the file is signed
+        without its word, and says so by having none.
+
+        Raises:
+            SigningFailed: The key could not sign.
+        """
+        from marking.content_credentials import sign_media
+
+        media_type = MEDIA_TYPES[PurePath(name).suffix]
+        if self.timestamp_authority is not None:
+            try:
+                return sign_media(
+                    content,
+                    media_type,
+                    clip,
+                    self.key,
+                    timestamp_authority=self.timestamp_authority,
+                )
+            except SigningFailed as error:
+                log.warning("%s is signed without a timestamp: %s", name, error)
+        return sign_media(content, media_type, clip, self.key)
+
+    def sign_video(
+        self, contents: Mapping[Variant, bytes], clip: ClipStatement
+    ) -> dict[Variant, bytes]:
+        """Return a video's files with signed content credentials."""
+        return {
+            variant: self.sign(FILE_NAMES[variant], content, clip)
+            for variant, content in contents.items()
+        }

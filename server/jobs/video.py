@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from marking.clip_statement import ClipStatement
 from server.jobs.context import JobContext
 from server.jobs.made_with import ledger_draft, models_of
-from server.jobs.signing import signed_variants
+from server.jobs.signing import MediaSigner
 from server.storage.records import COMPLETED, IN_PROGRESS, PENDING, VideoRecord
 from server.storage.video_files import Variant
 from video.generation_request import GenerationRequest
@@ -82,12 +82,12 @@ def _encoded(
     def encode() -> dict[Variant, bytes]:
         frames = ticket.result()
         pool = context.encode_pool
-        made = pool.submit(record.owner, encode_clip, frames, record, metadata).result()
-        return signed_variants(context, made, ClipStatement.of_provenance(metadata))
+        return pool.submit(record.owner, encode_clip, frames, record, metadata).result()
 
-    # It needs a temporary file, and the key is in the database.
+    # It needs a temporary file.
     contents = context.storage.run(f"the encoding of video {record.id}", encode)
-    return contents, ticket
+    clip = ClipStatement.of_provenance(metadata)
+    return MediaSigner.of(context).sign_video(contents, clip), ticket
 
 
 def _computed(context: JobContext, record: VideoRecord) -> Ticket[Frames]:

@@ -100,7 +100,8 @@ def test_a_changed_byte_is_found(key: SigningKey, media_type: MediaType) -> None
             except MarkInvalid:
                 continue
             assert found.problems, place
-            assert not found.is_trusted
+            assert found.is_trusted, "the statement is still the signer's"
+            assert found.clip == CLIP
 
 
 @TYPES
@@ -154,3 +155,17 @@ def test_many_threads_sign_and_read(key: SigningKey) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(one, range(200))) == [f"video_{i}" for i in range(200)]
+
+
+@TYPES
+def test_a_changed_statement_is_no_statement(key: SigningKey, media_type: MediaType) -> None:
+    signed = sign_media(FILES[media_type], media_type, CLIP, key)
+    for old, new in ((b"video_1", b"video_2"), (b"sha256:ab", b"sha256:ac"), (b"Acme", b"Evil")):
+        changed = signed.replace(old, new)
+        assert changed != signed
+        try:
+            found = read_media(changed, media_type, [key.certificates])
+        except MarkInvalid:
+            continue
+        assert found.problems
+        assert not (found.is_trusted and found.clip)

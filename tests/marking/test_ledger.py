@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marking.errors import MarkInvalid
+from marking.errors import MarkInvalid, SigningKeyInvalid
 from marking.ledger import (
     LedgerConcept,
     LedgerEntry,
@@ -30,6 +30,7 @@ from tests.marking.ledger_help import (
     a_page,
     an_encoder,
     an_export,
+    another_key,
     chain,
     head_of,
     skipped,
@@ -193,10 +194,14 @@ def test_a_signature_by_another_or_over_something_else_does_not_hold() -> None:
     verdict = check_export(export.model_copy(update={"pages": [export.pages[0], swapped]}))
     assert [fault.kind for fault in verdict.faults] == ["signature"]
     assert "page 2" in verdict.sentence
-    trusted = a_key().certificates
-    assert check_export(export, trusted).holds
-    a_key.cache_clear()  # another key
-    assert not check_export(export, a_key().certificates).holds
+    assert check_export(export, [another_key().certificates, a_key().certificates]).holds
+    verdict = check_export(export, [another_key().certificates])
+    assert "page 1 was signed by somebody whom you do not trust" in verdict.sentence
+    broken = page.model_copy(update={"certificates": "no PEM"})
+    verdict = check_export(export.model_copy(update={"pages": [export.pages[0], broken]}))
+    assert [fault.kind for fault in verdict.faults] == ["signature"]
+    with pytest.raises(SigningKeyInvalid):
+        check_export(export, ["no PEM"])
 
 
 def test_an_entry_that_is_hidden_in_a_run_is_missed_by_the_listing() -> None:

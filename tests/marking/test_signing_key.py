@@ -122,16 +122,23 @@ def test_a_command_signs(tmp_path: Path, pair: KeyPair) -> None:
     ],
 )
 def test_a_command_that_does_not_sign_says_so(
-    tmp_path: Path, pair: KeyPair, code: str, says: str
+    tmp_path: Path,
+    pair: KeyPair,
+    code: str,
+    says: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with pytest.raises(SigningFailed, match=says):
+    with pytest.raises(SigningFailed) as failed:
         command(tmp_path, pair, code).sign(b"data")
+    assert says in f"{failed.value} {caplog.text}"
+    assert "token" not in str(failed.value), "its words are for the log alone"
 
 
-def test_a_command_that_is_not_there(pair: KeyPair) -> None:
+def test_a_command_that_is_not_there(pair: KeyPair, caplog: pytest.LogCaptureFixture) -> None:
     key = SigningKey.from_command("/no/such/command --slot 1", pair.certificates)
-    with pytest.raises(SigningFailed, match="/no/such/command"):
+    with pytest.raises(SigningFailed, match="log"):
         key.sign(b"data")
+    assert "/no/such/command" in caplog.text
     with pytest.raises(SigningKeyInvalid, match="empty"):
         SigningKey.from_command("  ", pair.certificates)
 

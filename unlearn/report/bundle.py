@@ -1,16 +1,18 @@
-"""The report as one zip: a page, its clips and stills, and the data. It needs no server."""
+"""The report as one signed zip: a page, its clips and stills, and the data. It needs no server."""
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable
-from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 from encoders.errors import PalimpsestError
+from marking.report_statement import ReportFacts
+from marking.signed_zip import make_signed_zip
+from marking.signing_key import SigningKey
 from unlearn.report.model import REPORT_HTML, REPORT_JSON, Report
 from unlearn.report.page import CLIPS, STYLESHEET, render_folder_page
 from unlearn.report.rendering import stylesheet
+from unlearn.report.verdict import verdict_of
 
 MAX_BYTES = 256 << 20
 """Most bytes of the files in a zip, which is built in memory."""
@@ -22,17 +24,23 @@ class BundleTooLarge(PalimpsestError):
     code = "report_too_large"
 
 
-def bundle(report: Report, read: Callable[[str], bytes]) -> bytes:
-    """Build the zip. The same report gives the same bytes.
+def bundle(
+    report: Report, read: Callable[[str], bytes], *, identity: str, key: SigningKey
+) -> bytes:
+    """Build the zip. The same report and a key in a PEM file give the same bytes.
 
-    It holds report.html with report.css, `clips/`, report.json, card.json and measures.json.
+    It holds report.html with report.css, `clips/`, report.json, card.json and measures.json, and a
+    signed statement about all of them (`marking.signed_zip`).
 
     Args:
         report: The report; of a `reduced` one the zip holds what is left.
         read: Returns the content of one of the report's files.
+        identity: The encoder's; a reduced report's card does not tell it.
+        key: The operator's.
 
     Raises:
         BundleTooLarge: The files have more than `MAX_BYTES`.
+        SigningFailed: The key could not sign.
     """
     card = report.card
     content = {
@@ -52,12 +60,21 @@ def bundle(report: Report, read: Callable[[str], bytes]) -> bytes:
                 "many for one zip: download them one by one.",
                 param="format",
             )
-    written = io.BytesIO()
-    made = max(report.date.timetuple()[:6], (1980, 1, 1, 0, 0, 0))  # a zip knows no earlier time
-    with ZipFile(written, "w") as file:
-        for name, data in content.items():
-            entry = ZipInfo(name, made)
-            entry.external_attr = 0o644 << 16
-            entry.compress_type = ZIP_STORED if name.startswith(CLIPS) else ZIP_DEFLATED
-            file.writestr(entry, data)
-    return written.getvalue()
+    # A composite has no overrides of its own.
+    elsewhere = {} if card.members else {"overrides.safetensors": card.stored.split(":")[1]}
+    return make_signed_zip(content, facts_of(report, identity), key, elsewhere=elsewhere)
+
+
+def facts_of(report: Report, identity: str) -> ReportFacts:
+    """Return what a signed report stands for."""
+    card = report.card
+    return ReportFacts(
+        encoder_id=card.id,
+        encoder_identity=identity,
+        base=card.base,
+        concepts=card.concepts,
+        judge=report.judge,
+        reported_at=report.date,
+        issuer=report.issuer,
+        verdict=verdict_of(card, report.pairs),
+    )
