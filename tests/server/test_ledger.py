@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from marking.ledger import SkippedEntries
 from marking.ledger_check import check_export
+from server.jobs.housekeeping import sweep
 from server.storage.ledger_rows import LedgerRow
 from tests.server.conftest import MakeClient
 from tests.server.help import (
@@ -200,6 +202,26 @@ def test_since_when_a_keys_clips_forget_a_concept(server: Client) -> None:
     assert asked("pogo", kind="character")["clips"] == 2
     assert asked("pogo", kind="person")["last_without"]["video_id"] == last["id"]
     assert asked("nothing")["clips"] == 0
+
+
+def test_housekeeping_removes_what_is_due_and_only_if_it_is_told_to(server: Client) -> None:
+    made(server, "boss")
+    entries = entries_of(exported(server))
+    context = server.runtime.jobs.context
+    later = entries[-1].completed_at + 100
+    sweep(context, now=later + (1 << 31))  # the setting's default
+    assert entries_of(exported(server)) == entries
+    kept = context.settings.model_copy(update={"ledger_retention_seconds": 100})
+    told = replace(context, settings=kept)
+    sweep(told, now=later - 1)
+    left = entries_of(exported(server))
+    assert left == [one for one in entries if one.completed_at >= entries[-1].completed_at]
+    sweep(told, now=later)
+    assert entries_of(exported(server)) == []
+    assert exported(server).pages[0].last_sequence == entries[-1].sequence
+    made(server, "boss")
+    [next_one] = entries_of(exported(server))
+    assert (next_one.sequence, next_one.previous) == (entries[-1].sequence + 1, entries[-1].hash)
 
 
 def test_a_server_without_keys_has_a_ledger_too(make_client: MakeClient, tmp_path: Path) -> None:
