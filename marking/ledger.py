@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 
@@ -112,14 +112,6 @@ class LedgerEntry(MadeWith):
     def computed_hash(self) -> str:
         """Return the hash that the entry has to have."""
         return hash_of(self.model_dump(exclude=_UNHASHED))
-
-    def forgets(self, concept: str, kind: Kind | None = None) -> bool:
-        """Return True if the encoder or a member of the set forgets a concept of this name."""
-        name = concept.casefold().strip()
-        return any(
-            one.name.casefold().strip() == name and kind in (None, one.kind)
-            for one in self.concepts
-        )
 
     def is_of_subject(self) -> bool:
         """Return True if owner and video are those that the entry was made for, or were erased."""
@@ -230,6 +222,14 @@ def hash_of(value: JsonValue | dict[str, Any]) -> str:
 def commitment(owner: str | None, video_id: str | None, salt: str | None) -> str:
     """Return the hash that stands for a key and a video. Without the salt it tells neither."""
     return hash_of({"owner": owner, "video_id": video_id, "salt": salt})
+
+
+def forgets(concepts: Iterable[LedgerConcept], name: str, kind: Kind | None = None) -> bool:
+    """Return True if one of the concepts has this name, in any case, and this kind; None: any."""
+    wanted = name.casefold().strip()
+    return any(
+        one.name.casefold().strip() == wanted and kind in (None, one.kind) for one in concepts
+    )
 
 
 def entered(draft: LedgerDraft, completed_at: int, head: LedgerHead) -> LedgerEntry:

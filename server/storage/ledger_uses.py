@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import String, cast, func, select
+from sqlalchemy.orm import Session
 
 from encoders.card import Kind
-from marking.ledger import LedgerConcept, LedgerEncoder, LedgerEntry
+from marking.ledger import LedgerConcept, LedgerEncoder, LedgerEntry, forgets
 from server.storage.database import Database
 from server.storage.ledger_rows import LedgerRow
 from server.storage.ledger_table import made_with
 
-_CHUNK = 500
+_CHUNK = 5000
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class LedgerUses:
                     {"id": id_, "identity": identity, "digest": digest}
                 ),
                 members=[LedgerEncoder.model_validate(one) for one in json.loads(members)],
-                concepts=[LedgerConcept.model_validate(one) for one in json.loads(concepts)],
+                concepts=_concepts(concepts),
                 clips=clips,
                 first_at=first_at,
                 last_at=last_at,
@@ -108,13 +109,26 @@ class LedgerUses:
             concept: The concept's name as a card has it, in any case.
             kind: Its kind; None: any.
         """
-        rows = select(LedgerRow).where(LedgerRow.owner == owner)
-        newest_first = rows.order_by(LedgerRow.sequence.desc())
-        clips, first = 0, None
+        rows = select(LedgerRow.sequence, cast(LedgerRow.concepts, String))
+        newest_first = rows.where(LedgerRow.owner == owner).order_by(LedgerRow.sequence.desc())
+        known: dict[str, bool] = {}
+        clips, first, last_without = 0, None, None
         with self._database.reading() as session:
-            for row in session.scalars(newest_first.execution_options(yield_per=_CHUNK)):
-                entry = row.entry()
-                if not entry.forgets(concept, kind):
-                    return Forgetting(clips, first, entry)
-                clips, first = clips + 1, entry
-        return Forgetting(clips, first, None)
+            found = session.execute(newest_first.execution_options(yield_per=_CHUNK))
+            for sequence, concepts in found:
+                if concepts not in known:
+                    known[concepts] = forgets(_concepts(concepts), concept, kind)
+                if not known[concepts]:
+                    last_without = sequence
+                    break
+                clips, first = clips + 1, sequence
+            return Forgetting(clips, _entry(session, first), _entry(session, last_without))
+
+
+def _entry(session: Session, sequence: int | None) -> LedgerEntry | None:
+    row = None if sequence is None else session.get(LedgerRow, sequence)
+    return None if row is None else row.entry()
+
+
+def _concepts(text: str) -> list[LedgerConcept]:
+    return [LedgerConcept.model_validate(one) for one in json.loads(text)]
