@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from encoders import Card
 from marking.errors import SigningFailed
+from marking.publication import PUBLICATION, make_publication
 from marking.signing_key import SigningKey
 from server.jobs.context import JobContext
 from server.storage.video_files import FILE_NAMES, Variant
+from unlearn.report.bundle import CARD_JSON, facts_of, published_digests
+from unlearn.report.model import REPORT_JSON, Report
 
 if TYPE_CHECKING:
     from marking.clip_statement import ClipStatement
@@ -68,6 +72,23 @@ class MediaSigner:
             except SigningFailed as error:
                 log.warning("%s is signed without a timestamp: %s", name, error)
         return sign_media(content, media_type, clip, self.key)
+
+    def published(self, card: Card, files: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Return a report's files with the signed statement about them and the encoder.
+
+        Raises:
+            SigningFailed: The key could not sign.
+        """
+        report = Report.model_validate_json(files[REPORT_JSON])
+        digests, facts = published_digests(card, files), facts_of(report, card.identity)
+        files = {**files, CARD_JSON: card.to_json()}
+        if (authority := self.timestamp_authority) is not None:
+            try:
+                stamped = make_publication(digests, facts, self.key, timestamp_authority=authority)
+                return {**files, PUBLICATION: stamped}
+            except SigningFailed as error:
+                log.warning("%s is published without a timestamp: %s", card.id, error)
+        return {**files, PUBLICATION: make_publication(digests, facts, self.key)}
 
     def sign_video(
         self, contents: Mapping[Variant, bytes], clip: ClipStatement
