@@ -68,7 +68,7 @@ def _judge_published(context: JobContext, record: EncoderRecord, ref: EncoderRef
         )
         judgement = Judgement(judged_at=now, judge=str(identity), measures=measures)
         try:
-            loaded.store.judge(card, judgement, signer.published(card, files))
+            loaded.store.judge(card, judgement, signer.published(card, files, record.claim))
         except EncoderJudged:
             measures = loaded.store.card(ref.id).measures
     context.tracker.end(

@@ -161,7 +161,7 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
 
     def publish() -> None:
         if not _is_published(encoder, loaded):  # an outage may have come after its card
-            loaded.store.publish(encoder, signer.published(card, files))
+            loaded.store.publish(encoder, signer.published(card, files, record.claim))
 
     context.storage.run(f"encoder {record.id!r}", publish)
     _end(context, record, measures)

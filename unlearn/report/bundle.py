@@ -97,7 +97,7 @@ def _elsewhere(card: Card) -> dict[str, str]:
     return {} if card.members else {"overrides.safetensors": card.stored.split(":")[1]}
 
 
-def facts_of(report: Report, identity: str) -> ReportFacts:
+def facts_of(report: Report, identity: str, claim_digest: str | None = None) -> ReportFacts:
     """Return what a signed report stands for."""
     card = report.card
     return ReportFacts(
@@ -109,4 +109,5 @@ def facts_of(report: Report, identity: str) -> ReportFacts:
         reported_at=report.date,
         issuer=report.issuer,
         verdict=verdict_of(card, report.pairs),
+        claim_digest=claim_digest,
     )
