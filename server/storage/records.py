@@ -164,6 +164,8 @@ class EncoderRecord(Job):
     seconds_left: Mapped[int | None]
     """Estimate of the time to the job's end."""
     measures: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    claim: Mapped[dict[str, Any] | None]
+    """Who asked for it (`marking.claim.Claim`), for admins alone; None: it was not said."""
 
     @property
     def judges(self) -> EncoderRef | None:
