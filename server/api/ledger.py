@@ -37,7 +37,11 @@ def get_ledger(
     until: Time = None,
     encoder: Annotated[
         str | None,
-        Query(max_length=200, description="Id, identity or digest of an encoder, alone or in sets"),
+        Query(
+            description="Id, identity or digest of an encoder, alone or in sets",
+            # SQLite reads a pattern to its first NUL only, so not every text will do.
+            pattern=r"^([a-z0-9][a-z0-9._+-]{0,199}|sha256:[0-9a-f]{64})$",
+        ),
     ] = None,
     key: Annotated[
         str | None, Query(max_length=63, description="Id of a key", examples=["studio"])

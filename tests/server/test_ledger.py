@@ -174,6 +174,9 @@ def test_only_an_admin_reads_it_and_every_refusal_says_why(server: Client) -> No
     assert_error(server.get("/v1/ledger?after=999999", headers=BOSS), 404, says="999999")
     for query in ("limit=0", "limit=1001", "since=-1", "since=x", "after=-1", f"until={1 << 70}"):
         assert_error(server.get(f"/v1/ledger?{query}", headers=BOSS), 400)
+    for odd in ("%00", "no-rex%00", '"', "%25", "_", "\\", "%27 OR 1=1 --", "sha256:", "%ff"):
+        assert_error(server.get(f"/v1/ledger?encoder={odd}", headers=BOSS), 400)
+        assert entries_of(exported(server, f"&key={odd}")) == []
     unknown = "/v1/ledger/forgetting?key=nobody&concept=pogo"
     assert_error(server.get(unknown, headers=BOSS), 404, says="'nobody'")
     assert_error(server.get("/v1/ledger/forgetting?key=acme", headers=BOSS), 400)
