@@ -1,4 +1,4 @@
-"""Claims: who asked for an encoder, as its operator was told."""
+"""Claims: the persons who asked for an encoder, as its operator was told."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Claim(BaseModel):
     claimant: str = Field(default="", max_length=200)
     """Name of the person or company."""
     claim: str = Field(default="", max_length=2000)
-    """What they claim, or the reference of their letter."""
+    """Their claim, or the reference of their letter."""
     contact: str = Field(default="", max_length=200)
     made_at: int
     """Time of the request, Unix seconds."""

@@ -155,7 +155,7 @@ class EncoderObject(BaseModel):
     completed_at: int | None
     error: JobError | None
     claim: Claim | None = None
-    """Who asked for it, as was said when it was made; for admins alone."""
+    """The claimant, as named when it was made; for admins alone."""
 
 
 class Alias(BaseModel):

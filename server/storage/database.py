@@ -22,6 +22,7 @@ from server.storage.key_rows import KeyRow, RateRow, UsageRow
 from server.storage.ledger_rows import LedgerCheckpointRow, LedgerRow
 from server.storage.records import EncoderRecord, VideoRecord
 from server.storage.schema import Base
+from server.storage.secret_rows import SecretRow
 from server.storage.signing_key_rows import SigningKeyRow
 from server.storage.sqlite_file import DatabaseUnusable, SqliteFile
 from server.storage.upgrade import check_records, create, upgrade
@@ -45,6 +46,7 @@ TABLES: tuple[type[Base], ...] = (
     LedgerRow,
     LedgerCheckpointRow,
     SigningKeyRow,
+    SecretRow,
 )
 """Every table. Naming them here declares them in `Base.metadata`."""
 

@@ -165,7 +165,7 @@ class EncoderRecord(Job):
     """Estimate of the time to the job's end."""
     measures: Mapped[dict[str, Any]] = mapped_column(default=dict)
     claim: Mapped[dict[str, Any] | None]
-    """Who asked for it (`marking.claim.Claim`), for admins alone; None: it was not said."""
+    """The claim that it was made for (`marking.claim.Claim`), for admins alone; or None."""
 
     @property
     def judges(self) -> EncoderRef | None:

@@ -1,4 +1,4 @@
-"""Who asked for an encoder: kept for admins, referred to by the signed report, told to nobody."""
+"""Claims: kept for admins, referred to by the signed report, told to nobody."""
 
 from __future__ import annotations
 

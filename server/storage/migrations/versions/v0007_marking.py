@@ -10,7 +10,7 @@ down_revision = "0006"
 
 
 def upgrade() -> None:
-    """Add the table, and a column that may be NULL."""
+    """Add the tables, and a column that may be NULL."""
     op.add_column("encoder_jobs", Column("claim", JSON, nullable=True))
     op.create_table(
         "signing_keys",
@@ -22,4 +22,11 @@ def upgrade() -> None:
         Column("revoked_at", Integer, nullable=True),
         PrimaryKeyConstraint("sequence"),
         UniqueConstraint("id"),
+    )
+    op.create_table(
+        "secrets",
+        Column("name", String, nullable=False),
+        Column("value", String, nullable=False),
+        Column("created_at", Integer, nullable=False),
+        PrimaryKeyConstraint("name"),
     )
