@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from marking.clip_statement import ClipStatement
 from server.jobs.context import JobContext
+from server.jobs.made_with import ledger_draft, models_of
 from server.jobs.signing import MediaSigner
 from server.storage.records import COMPLETED, IN_PROGRESS, PENDING, VideoRecord
 from server.storage.video_files import Variant
@@ -29,6 +30,11 @@ def render(context: JobContext, record: VideoRecord) -> None:
         Exception: The video cannot be made. This includes an encoder that was deleted or replaced
             since the request was accepted.
     """
+    loaded = context.wait_loaded()
+    made_with = context.storage.run(
+        f"the cards of video {record.id}",
+        lambda: models_of(record, loaded.store.card, loaded.backbone),
+    )
     # While storage is out, only the encoded clip is kept in memory.
     contents, ticket = _encoded(context, record)
     context.storage.run(
@@ -41,6 +47,7 @@ def render(context: JobContext, record: VideoRecord) -> None:
         inference_seconds=round(ticket.seconds, 3),
         decisions=decisions_json(ticket.decisions),
         bytes=sum(map(len, contents.values())),
+        ledger=ledger_draft(record, made_with, contents["video"]),
     ):
         context.files.delete(record.id)
 
