@@ -1,0 +1,1 @@
+"""Marking: says of a finished clip that this server made it."""

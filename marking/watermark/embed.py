@@ -1,0 +1,89 @@
+"""Embedding: adds the mark of one clip to its frames."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marking.watermark.frequencies import (
+    CLIP,
+    COLUMNS,
+    ROW,
+    ROWS,
+    SERVER,
+    carried,
+    spectrum_of,
+    waves,
+)
+from marking.watermark.pictures import Picture, blurred, mean_luma
+from marking.watermark.signs import clip_signs, server_number, server_signs
+
+IN_FLAT = 0.7
+"""Root mean square of the residual where the picture is flat, in levels of 0 to 255."""
+IN_TEXTURE = 1.8
+"""The same where it has texture or edges, which hide more (masking: Cox et al., 1997, section 4)."""
+_TEXTURED = 10.0  # levels of local contrast from which a place counts as textured
+_SIDE = 96  # pixels, of the picture that the contrast is measured in
+_FRAMES = 4
+
+
+def mark(frames: NDArray[np.uint8], secret: bytes, clip_id: str) -> NDArray[np.uint8]:
+    """Return the frames with the clip's mark, the same in every frame and colour.
+
+    The same arguments give the same frames. The mark changes no frame by more than 42 dB (PSNR):
+    its root mean square is 1.8 levels at most, before rounding. Frames whose shorter side has fewer
+    than 17 pixels have no room for it, and come back as they are; below 100 pixels it is weaker.
+
+    Args:
+        frames: (F,H,W,3), at the size to deliver: what is resized later loses a part.
+        secret: the server's, 16 bytes or more. Whoever has it can find and remove all marks.
+        clip_id: of the clip's record.
+
+    Raises:
+        ValueError: the secret is too short.
+    """
+    height, width = frames.shape[1:3]
+    residual = pattern(secret, clip_id, height, width) * amplitude(frames)
+    rounded = np.rint(residual).astype(np.int16)[..., None].repeat(3, axis=2)
+    more = np.maximum(rounded, 0).astype(np.uint8)
+    less = np.maximum(-rounded, 0).astype(np.uint8)
+    most = 255 - more
+    marked = np.empty_like(frames)
+    for frame, out in zip(frames, marked, strict=True):
+        # Sums that stay within 0 and 255, in bytes: a fifth of the time of wider numbers.
+        np.minimum(frame, most, out=out)
+        out += more
+        np.maximum(out, less, out=out)
+        out -= less
+    return marked
+
+
+def pattern(secret: bytes, clip_id: str, height: int, width: int) -> Picture:
+    """Return the clip's pattern (height,width), with a root mean square of 1; or zeros if too small."""
+    tile = min(height, width)
+    values = np.zeros(len(ROW), np.complex64)
+    values[SERVER] = server_signs(secret)[server_number(secret, clip_id)]
+    values[CLIP] = clip_signs(secret, [clip_id])[0]
+    values[~carried(tile)] = 0
+    power = float(np.sum(np.abs(values) ** 2)) / 2
+    if not power:
+        return np.zeros((height, width), np.float32)
+    by_row = waves(ROWS, height, tile).T @ spectrum_of(values)
+    across = waves(COLUMNS, width, tile)
+    return (by_row.real @ across.real - by_row.imag @ across.imag) / np.float32(np.sqrt(power))
+
+
+def amplitude(frames: NDArray[np.uint8]) -> Picture:
+    """Return the root mean square that the residual shall have at each pixel, (H,W)."""
+    luma = mean_luma(frames, side=_SIDE, at_most=_FRAMES)
+    contrast = np.sqrt(blurred((luma - blurred(luma, 2)) ** 2, 2))
+    wanted = IN_FLAT + (IN_TEXTURE - IN_FLAT) * np.minimum(1, contrast / np.float32(_TEXTURED))
+    height, width = frames.shape[1:3]
+    return _between(height, luma.shape[0]) @ wanted @ _between(width, luma.shape[1]).T
+
+
+def _between(pixels: int, samples: int) -> Picture:
+    """Return the matrix (pixels,samples) that interpolates between evenly spaced samples."""
+    position = np.clip((np.arange(pixels) + 0.5) * samples / pixels - 0.5, 0, samples - 1)
+    distance = np.abs(position[:, None] - np.arange(samples))
+    return np.maximum(0, 1 - distance).astype(np.float32)

@@ -1,0 +1,106 @@
+"""Spectra: what the frames of a clip show at the mark's frequencies, and how a pattern fits."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marking.watermark.frequencies import (
+    COLUMN,
+    COLUMNS,
+    PLACE,
+    RING,
+    ROW,
+    ROWS,
+    carried,
+    spectrum_of,
+    waves,
+)
+from marking.watermark.pictures import Picture, blurred, mean_luma
+from marking.watermark.signs import Signs
+
+Spectrum: TypeAlias = NDArray[np.complex64]
+"""(K,): one value for each frequency of the mark."""
+Half: TypeAlias = NDArray[np.int64]
+"""(K/2,): `SERVER` or `CLIP`."""
+
+SHIFTS = 128
+"""Shifts a tile that `scores_of_shifts` tries in each direction; above twice the highest frequency."""
+
+_SIDE = 128  # pixels, of the picture that is analysed: twice the highest frequency and some more
+_FRAMES = 48
+_NOISE = 4.0  # levels: contrast that a mark and its re-encoding leave in flat places
+
+
+def evidence(frames: NDArray[np.uint8]) -> Picture:
+    """Return the mean of the frames with their own contents subdued, (h,w).
+
+    The mean is high-passed, and divided by its local variance: a place counts by how little but the
+    mark is to be expected there, as in the Wiener filter. Its shorter side has 128 to 255 pixels if
+    the frames have as many.
+    """
+    luma = mean_luma(frames, side=_SIDE, at_most=_FRAMES)
+    scale = min(luma.shape) / _SIDE
+    details = luma - blurred(luma, 4 * scale)
+    return details / (blurred(details**2, 2 * scale) + np.float32(_NOISE**2))
+
+
+def whitened_spectrum(picture: Picture, tile: float) -> Spectrum:
+    """Return the values of a picture at the mark's frequencies, each about as large as the others.
+
+    Values are divided by the root mean square of their ring, and cut to 1: edges give a few values
+    that would outweigh all others.
+
+    Args:
+        picture: (h,w), from `evidence`.
+        tile: pixels of a tile, a whole number or not. Frequencies that it cannot carry are zero.
+    """
+    height, width = picture.shape
+    across = picture @ waves(COLUMNS, width, tile).conj().T
+    whole = waves(ROWS, height, tile).conj() @ across
+    values = np.where(carried(tile), whole.reshape(-1)[PLACE], 0).astype(np.complex64)
+    size = np.abs(values)
+    ring = np.sqrt(np.bincount(RING, size**2) / np.bincount(RING).clip(1))[RING]
+    return values / np.maximum(np.maximum(ring, size), np.finfo(np.float32).tiny)
+
+
+def scores_of_shifts(spectrum: Spectrum, half: Half, signs: Signs) -> NDArray[np.float32]:
+    """Return the scores of one pattern at all shifts, (SHIFTS,SHIFTS): see `bounds`.
+
+    Element (i,j) is the score if the picture shows the pattern moved by i and j ÷ SHIFTS tiles.
+
+    Args:
+        spectrum: of the picture.
+        half: the pattern's frequencies.
+        signs: (K/2,), the pattern's.
+    """
+    values = np.zeros_like(spectrum)
+    values[half] = spectrum[half] * signs.conj()
+    full = np.zeros((SHIFTS, SHIFTS // 2 + 1), np.complex64)
+    full[ROWS, : len(COLUMNS)] = spectrum_of(values)
+    # A column of zero stands for itself and its mirror image, the others stand for two.
+    full[:, 0] *= 2
+    sums = np.fft.irfft2(full, s=(SHIFTS, SHIFTS)) * (SHIFTS * SHIFTS / 2)
+    return sums / _length(spectrum, half)
+
+
+def scores_of_patterns(
+    spectrum: Spectrum, half: Half, signs: Signs, shift: tuple[float, float]
+) -> NDArray[np.float32]:
+    """Return the scores of several patterns at one shift, (N,).
+
+    Args:
+        spectrum: of the picture.
+        half: the patterns' frequencies.
+        signs: (N,K/2), the patterns'.
+        shift: down and to the right, in tiles.
+    """
+    turns = ROW[half] * shift[0] + COLUMN[half] * shift[1]
+    unmoved = spectrum[half] * np.exp(2j * np.pi * turns).astype(np.complex64)
+    return (signs.conj() @ unmoved).real / _length(spectrum, half)
+
+
+def _length(spectrum: Spectrum, half: Half) -> np.float32:
+    return np.maximum(np.linalg.norm(spectrum[half]), np.finfo(np.float32).tiny)
