@@ -1,10 +1,10 @@
-"""Bounds of false positives: how often a score that high is met by clips that have no such mark.
+"""Bounds of false positives: how often clips without a mark reach a score.
 
-The score of a pattern is Σ aₖ·εₖ ÷ √(Σ aₖ²): ε are the pattern's signs, a is what the frames show at
+The score of a pattern is Σ aₖ·εₖ ÷ √(Σ aₖ²): ε are the pattern's signs, a are the frames' values at
 its frequencies, whitened in any manner. For frames that were made without the secret the signs are
 fair coins, whatever the frames are, so by Hoeffding (1963, doi:10.1080/01621459.1963.10500830,
 theorem 2) a score of z or more has a probability of at most exp(−z² ÷ 2). It needs no model of
-pictures. Of several tests at least one reaches z with at most the sum of their probabilities.
+pictures. The probability that at least one of several tests reaches z is at most the sum of theirs.
 """
 
 from __future__ import annotations

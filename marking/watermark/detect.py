@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from marking.watermark.bounds import FALSE_POSITIVES, false_positive_bound
 from marking.watermark.frequencies import CLIP, SERVER
-from marking.watermark.pictures import Picture
+from marking.watermark.pictures import Picture, check_frames
 from marking.watermark.signs import SERVER_PATTERNS, Signs, clip_signs, server_signs
 from marking.watermark.spectra import (
     SHIFTS,
@@ -28,13 +28,14 @@ KEPT = tuple(1 - percent / 100 for percent in range(15))
 # Around the best of the coarse search, in shares of the tile.
 _FINE_KEPT = (-0.005, -0.0025, 0.0, 0.0025, 0.005)
 _FINE_SHIFTS = tuple(step / (4 * SHIFTS) for step in range(-3, 4))
-_TESTS = SERVER_PATTERNS * (len(KEPT) * SHIFTS**2 + len(_FINE_KEPT) * len(_FINE_SHIFTS) ** 2)
+# Where the fine search looks depends on the scores, so all places count where it could have looked.
+_TESTS = SERVER_PATTERNS * len(KEPT) * len(_FINE_KEPT) * (4 * SHIFTS) ** 2
 _AT_ONCE = 4096  # candidates whose signs are in memory together
 
 
 @dataclass(frozen=True)
 class Detection:
-    """The answer about some frames. Each bound is an upper bound of a false positive's probability."""
+    """The answer about some frames. Bounds are upper bounds of a false positive's probability."""
 
     is_ours: bool
     """True if this server marked them: `bound` is 1e-6 or less."""
@@ -74,14 +75,14 @@ def detect(frames: NDArray[np.uint8], secret: bytes, candidates: Sequence[str]) 
             are, the better the right one has to fit: 1,000 need a score of 6.6, a million 7.6.
 
     Raises:
-        ValueError: the secret is too short.
+        ValueError: the frames are not (F,H,W,3) `uint8` or empty, or the secret is too short.
     """
-    picture = evidence(frames)
-    best = _server_position(picture, server_signs(secret))
-    positions = {(best.kept, best.shift), (1.0, (0.0, 0.0))}
-    spectra = [
-        (whitened_spectrum(picture, min(picture.shape) / kept), shift) for kept, shift in positions
-    ]
+    check_frames(frames)
+    picture, side = evidence(frames)
+    best = _server_position(picture, side, server_signs(secret))
+    # As delivered, too: whoever has removed the server's half may have left the clip's.
+    positions = dict.fromkeys([(best.kept, best.shift), (1.0, (0.0, 0.0))])
+    spectra = [(whitened_spectrum(picture, side / kept), shift) for kept, shift in positions]
     clip_score, clip_id = _best_candidate(spectra, secret, candidates)
     # Two ways to be ours, and each gets half of what is allowed.
     clip_bound = false_positive_bound(clip_score, 2 * len(spectra) * len(candidates))
@@ -97,9 +98,8 @@ def detect(frames: NDArray[np.uint8], secret: bytes, candidates: Sequence[str]) 
     )
 
 
-def _server_position(picture: Picture, patterns: Signs) -> _Position:
+def _server_position(picture: Picture, side: float, patterns: Signs) -> _Position:
     """Search the kept shares and shifts for the best fit of any of the server's patterns."""
-    side = min(picture.shape)
     best, number = _Position(0.0, 1.0, (0.0, 0.0)), 0
     for kept in KEPT:
         spectrum = whitened_spectrum(picture, side / kept)
@@ -108,19 +108,17 @@ def _server_position(picture: Picture, patterns: Signs) -> _Position:
             place = int(scores.argmax())
             if scores.flat[place] > best.score:
                 down, right = divmod(place, SHIFTS)
-                best = _Position(
-                    float(scores.flat[place]), kept, (down / SHIFTS, right / SHIFTS)
-                )
+                best = _Position(float(scores.flat[place]), kept, (down / SHIFTS, right / SHIFTS))
                 number = index
-    return _refined(picture, patterns[number : number + 1], best)
+    return _refined(picture, side, patterns[number : number + 1], best)
 
 
-def _refined(picture: Picture, pattern: Signs, coarse: _Position) -> _Position:
+def _refined(picture: Picture, side: float, pattern: Signs, coarse: _Position) -> _Position:
     """Search the neighbourhood of a position, between the steps of the coarse search."""
     best = coarse
     for more in _FINE_KEPT:
         kept = coarse.kept + more
-        spectrum: Spectrum = whitened_spectrum(picture, min(picture.shape) / kept)
+        spectrum = whitened_spectrum(picture, side / kept)
         for down in _FINE_SHIFTS:
             for right in _FINE_SHIFTS:
                 shift = (coarse.shift[0] + down, coarse.shift[1] + right)

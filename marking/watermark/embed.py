@@ -15,13 +15,13 @@ from marking.watermark.frequencies import (
     spectrum_of,
     waves,
 )
-from marking.watermark.pictures import Picture, blurred, mean_luma
+from marking.watermark.pictures import Picture, blurred, check_frames, mean_luma
 from marking.watermark.signs import clip_signs, server_number, server_signs
 
-IN_FLAT = 0.7
+IN_FLAT = 0.9
 """Root mean square of the residual where the picture is flat, in levels of 0 to 255."""
-IN_TEXTURE = 1.8
-"""The same where it has texture or edges, which hide more (masking: Cox et al., 1997, section 4)."""
+IN_TEXTURE = 1.9
+"""The same where it has texture or edges, which hide more (Cox et al., 1997, on masking)."""
 _TEXTURED = 10.0  # levels of local contrast from which a place counts as textured
 _SIDE = 96  # pixels, of the picture that the contrast is measured in
 _FRAMES = 4
@@ -30,9 +30,10 @@ _FRAMES = 4
 def mark(frames: NDArray[np.uint8], secret: bytes, clip_id: str) -> NDArray[np.uint8]:
     """Return the frames with the clip's mark, the same in every frame and colour.
 
-    The same arguments give the same frames. The mark changes no frame by more than 42 dB (PSNR):
-    its root mean square is 1.8 levels at most, before rounding. Frames whose shorter side has fewer
-    than 17 pixels have no room for it, and come back as they are; below 100 pixels it is weaker.
+    The same arguments give the same frames. The peak signal-to-noise ratio is at least 42 dB: the
+    residual's root mean square is at most 1.9 levels, before rounding. Frames of fewer than 100
+    pixels at the shorter side hold a part of the mark only; of 12 or fewer, nothing, and come back
+    as they are.
 
     Args:
         frames: (F,H,W,3), at the size to deliver: what is resized later loses a part.
@@ -40,8 +41,9 @@ def mark(frames: NDArray[np.uint8], secret: bytes, clip_id: str) -> NDArray[np.u
         clip_id: of the clip's record.
 
     Raises:
-        ValueError: the secret is too short.
+        ValueError: the frames are not (F,H,W,3) `uint8` or empty, or the secret is too short.
     """
+    check_frames(frames)
     height, width = frames.shape[1:3]
     residual = pattern(secret, clip_id, height, width) * amplitude(frames)
     rounded = np.rint(residual).astype(np.int16)[..., None].repeat(3, axis=2)
@@ -59,7 +61,7 @@ def mark(frames: NDArray[np.uint8], secret: bytes, clip_id: str) -> NDArray[np.u
 
 
 def pattern(secret: bytes, clip_id: str, height: int, width: int) -> Picture:
-    """Return the clip's pattern (height,width), with a root mean square of 1; or zeros if too small."""
+    """Return the clip's pattern (height,width), of root mean square 1; zeros if it is too small."""
     tile = min(height, width)
     values = np.zeros(len(ROW), np.complex64)
     values[SERVER] = server_signs(secret)[server_number(secret, clip_id)]
@@ -75,7 +77,7 @@ def pattern(secret: bytes, clip_id: str, height: int, width: int) -> Picture:
 
 def amplitude(frames: NDArray[np.uint8]) -> Picture:
     """Return the root mean square that the residual shall have at each pixel, (H,W)."""
-    luma = mean_luma(frames, side=_SIDE, at_most=_FRAMES)
+    luma, _ = mean_luma(frames, side=_SIDE, at_most=_FRAMES)
     contrast = np.sqrt(blurred((luma - blurred(luma, 2)) ** 2, 2))
     wanted = IN_FLAT + (IN_TEXTURE - IN_FLAT) * np.minimum(1, contrast / np.float32(_TEXTURED))
     height, width = frames.shape[1:3]
@@ -83,7 +85,7 @@ def amplitude(frames: NDArray[np.uint8]) -> Picture:
 
 
 def _between(pixels: int, samples: int) -> Picture:
-    """Return the matrix (pixels,samples) that interpolates between evenly spaced samples."""
+    """Return a matrix (pixels,samples) that interpolates between evenly spaced samples."""
     position = np.clip((np.arange(pixels) + 0.5) * samples / pixels - 0.5, 0, samples - 1)
     distance = np.abs(position[:, None] - np.arange(samples))
     return np.maximum(0, 1 - distance).astype(np.float32)

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeAlias
+
 import numpy as np
 from numpy.typing import NDArray
 
-Picture = NDArray[np.float32]
-"""(H,W)."""
+Picture: TypeAlias = NDArray[np.floating[Any]]
+"""(H,W), of levels from 0 to 255 or of what is computed from them."""
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 
-def mean_luma(frames: NDArray[np.uint8], *, side: int, at_most: int) -> Picture:
-    """Return the mean luma of evenly spaced frames, shrunk by a whole factor.
+def check_frames(frames: NDArray[Any]) -> None:
+    """Raise ValueError unless an array holds frames, (F,H,W,3) `uint8`, at least one."""
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or not frames.size:
+        raise ValueError(
+            f"Frames must be uint8 (F,H,W,3) and not empty, not {frames.dtype} {frames.shape}."
+        )
+
+
+def mean_luma(frames: NDArray[np.uint8], *, side: int, at_most: int) -> tuple[Picture, float]:
+    """Return the mean luma of evenly spaced frames, shrunk by a whole factor, and their side.
+
+    The side is the shorter one of the whole frames, in pixels of the picture.
 
     The rows and columns that are left over at the end are cut off on both sides, so that the centre
     stays in its place, to half a pixel.
@@ -31,7 +43,8 @@ def mean_luma(frames: NDArray[np.uint8], *, side: int, at_most: int) -> Picture:
     for index in chosen:
         total += frames[index, top : top + rows * factor, left : left + columns * factor]
     blocks = total.reshape(rows, factor, columns, factor, 3).sum(axis=(1, 3), dtype=np.uint32)
-    return (blocks.astype(np.float32) @ _LUMA) / (factor * factor * len(chosen))
+    luma = (blocks.astype(np.float32) @ _LUMA) / np.float32(factor * factor * len(chosen))
+    return luma, min(height, width) / factor
 
 
 def blurred(picture: Picture, radius: float) -> Picture:

@@ -50,4 +50,4 @@ def _seed(secret: bytes, label: str) -> bytes:
         raise ValueError(
             f"The watermark's secret is {len(secret)} bytes; it has to be {_MIN_SECRET} or more."
         )
-    return hmac.new(secret, f"palimpsest watermark 1: {label}".encode(), hashlib.sha256).digest()
+    return hmac.digest(secret, f"palimpsest watermark 1: {label}".encode(), "sha256")

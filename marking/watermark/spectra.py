@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,30 +21,33 @@ from marking.watermark.frequencies import (
 from marking.watermark.pictures import Picture, blurred, mean_luma
 from marking.watermark.signs import Signs
 
-Spectrum: TypeAlias = NDArray[np.complex64]
+Spectrum: TypeAlias = NDArray[np.complexfloating[Any, Any]]
 """(K,): one value for each frequency of the mark."""
+Scores: TypeAlias = NDArray[np.floating[Any]]
+"""Standard deviations above what frames without the pattern have: see `bounds`."""
 Half: TypeAlias = NDArray[np.int64]
 """(K/2,): `SERVER` or `CLIP`."""
 
 SHIFTS = 128
-"""Shifts a tile that `scores_of_shifts` tries in each direction; above twice the highest frequency."""
+"""Shifts of the tile in each direction; more than twice the highest frequency."""
 
 _SIDE = 128  # pixels, of the picture that is analysed: twice the highest frequency and some more
 _FRAMES = 48
+_TINY = float(np.finfo(np.float32).tiny)
 _NOISE = 4.0  # levels: contrast that a mark and its re-encoding leave in flat places
 
 
-def evidence(frames: NDArray[np.uint8]) -> Picture:
-    """Return the mean of the frames with their own contents subdued, (h,w).
+def evidence(frames: NDArray[np.uint8]) -> tuple[Picture, float]:
+    """Return the mean of the frames with their own contents subdued, (h,w), and their side.
 
     The mean is high-passed, and divided by its local variance: a place counts by how little but the
-    mark is to be expected there, as in the Wiener filter. Its shorter side has 128 to 255 pixels if
-    the frames have as many.
+    mark is to be expected there, as in the Wiener filter. The side is the frames' shorter one in
+    pixels of the picture: 128 or more, and below 256, if the frames have as many.
     """
-    luma = mean_luma(frames, side=_SIDE, at_most=_FRAMES)
-    scale = min(luma.shape) / _SIDE
+    luma, side = mean_luma(frames, side=_SIDE, at_most=_FRAMES)
+    scale = side / _SIDE
     details = luma - blurred(luma, 4 * scale)
-    return details / (blurred(details**2, 2 * scale) + np.float32(_NOISE**2))
+    return details / (blurred(details**2, 2 * scale) + np.float32(_NOISE**2)), side
 
 
 def whitened_spectrum(picture: Picture, tile: float) -> Spectrum:
@@ -62,11 +65,11 @@ def whitened_spectrum(picture: Picture, tile: float) -> Spectrum:
     whole = waves(ROWS, height, tile).conj() @ across
     values = np.where(carried(tile), whole.reshape(-1)[PLACE], 0).astype(np.complex64)
     size = np.abs(values)
-    ring = np.sqrt(np.bincount(RING, size**2) / np.bincount(RING).clip(1))[RING]
-    return values / np.maximum(np.maximum(ring, size), np.finfo(np.float32).tiny)
+    ring = np.sqrt(np.bincount(RING, size**2) / np.bincount(RING).clip(1)).astype(np.float32)[RING]
+    return values / np.maximum(np.maximum(ring, size), _TINY)
 
 
-def scores_of_shifts(spectrum: Spectrum, half: Half, signs: Signs) -> NDArray[np.float32]:
+def scores_of_shifts(spectrum: Spectrum, half: Half, signs: Signs) -> Scores:
     """Return the scores of one pattern at all shifts, (SHIFTS,SHIFTS): see `bounds`.
 
     Element (i,j) is the score if the picture shows the pattern moved by i and j ÷ SHIFTS tiles.
@@ -88,7 +91,7 @@ def scores_of_shifts(spectrum: Spectrum, half: Half, signs: Signs) -> NDArray[np
 
 def scores_of_patterns(
     spectrum: Spectrum, half: Half, signs: Signs, shift: tuple[float, float]
-) -> NDArray[np.float32]:
+) -> Scores:
     """Return the scores of several patterns at one shift, (N,).
 
     Args:
@@ -99,8 +102,8 @@ def scores_of_patterns(
     """
     turns = ROW[half] * shift[0] + COLUMN[half] * shift[1]
     unmoved = spectrum[half] * np.exp(2j * np.pi * turns).astype(np.complex64)
-    return (signs.conj() @ unmoved).real / _length(spectrum, half)
+    return (signs @ unmoved.conj()).real / _length(spectrum, half)
 
 
-def _length(spectrum: Spectrum, half: Half) -> np.float32:
-    return np.maximum(np.linalg.norm(spectrum[half]), np.finfo(np.float32).tiny)
+def _length(spectrum: Spectrum, half: Half) -> float:
+    return max(float(np.linalg.norm(spectrum[half])), _TINY)
