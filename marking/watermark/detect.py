@@ -16,6 +16,7 @@ from marking.watermark.spectra import (
     SHIFTS,
     Spectrum,
     evidence,
+    scores_near,
     scores_of_patterns,
     scores_of_shifts,
     whitened_spectrum,
@@ -29,7 +30,7 @@ KEPT = tuple(1 - percent / 100 for percent in range(15))
 _FINE_KEPT = (-0.005, -0.0025, 0.0, 0.0025, 0.005)
 _FINE_SHIFTS = tuple(step / (4 * SHIFTS) for step in range(-3, 4))
 # Where the fine search looks depends on the scores, so all places count where it could have looked.
-_TESTS = SERVER_PATTERNS * len(KEPT) * len(_FINE_KEPT) * (4 * SHIFTS) ** 2
+SERVER_TESTS = SERVER_PATTERNS * len(KEPT) * len(_FINE_KEPT) * (4 * SHIFTS) ** 2
 _AT_ONCE = 4096  # candidates whose signs are in memory together
 
 
@@ -86,7 +87,7 @@ def detect(frames: NDArray[np.uint8], secret: bytes, candidates: Sequence[str]) 
     clip_score, clip_id = _best_candidate(spectra, secret, candidates)
     # Two ways to be ours, and each gets half of what is allowed.
     clip_bound = false_positive_bound(clip_score, 2 * len(spectra) * len(candidates))
-    bound = min(2 * false_positive_bound(best.score, _TESTS), clip_bound, 1.0)
+    bound = min(2 * false_positive_bound(best.score, SERVER_TESTS), clip_bound, 1.0)
     return Detection(
         is_ours=bound <= FALSE_POSITIVES,
         bound=bound,
@@ -110,7 +111,7 @@ def _server_position(picture: Picture, side: float, patterns: Signs) -> _Positio
                 down, right = divmod(place, SHIFTS)
                 best = _Position(float(scores.flat[place]), kept, (down / SHIFTS, right / SHIFTS))
                 number = index
-    return _refined(picture, side, patterns[number : number + 1], best)
+    return _refined(picture, side, patterns[number], best)
 
 
 def _refined(picture: Picture, side: float, pattern: Signs, coarse: _Position) -> _Position:
@@ -119,12 +120,12 @@ def _refined(picture: Picture, side: float, pattern: Signs, coarse: _Position) -
     for more in _FINE_KEPT:
         kept = coarse.kept + more
         spectrum = whitened_spectrum(picture, side / kept)
-        for down in _FINE_SHIFTS:
-            for right in _FINE_SHIFTS:
-                shift = (coarse.shift[0] + down, coarse.shift[1] + right)
-                score = float(scores_of_patterns(spectrum, SERVER, pattern, shift)[0])
-                if score > best.score:
-                    best = _Position(score, kept, shift)
+        downs, rights = ([start + fine for fine in _FINE_SHIFTS] for start in coarse.shift)
+        scores = scores_near(spectrum, SERVER, pattern, downs, rights)
+        place = int(scores.argmax())
+        if scores.flat[place] > best.score:
+            down, right = divmod(place, len(rights))
+            best = _Position(float(scores.flat[place]), kept, (downs[down], rights[right]))
     return best
 
 

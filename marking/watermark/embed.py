@@ -7,9 +7,7 @@ from numpy.typing import NDArray
 
 from marking.watermark.frequencies import (
     CLIP,
-    COLUMNS,
     ROW,
-    ROWS,
     SERVER,
     carried,
     spectrum_of,
@@ -70,8 +68,8 @@ def pattern(secret: bytes, clip_id: str, height: int, width: int) -> Picture:
     power = float(np.sum(np.abs(values) ** 2)) / 2
     if not power:
         return np.zeros((height, width), np.float32)
-    by_row = waves(ROWS, height, tile).T @ spectrum_of(values)
-    across = waves(COLUMNS, width, tile)
+    by_row = waves("rows", height, tile).T @ spectrum_of(values)
+    across = waves("columns", width, tile)
     return (by_row.real @ across.real - by_row.imag @ across.imag) / np.float32(np.sqrt(power))
 
 

@@ -1,8 +1,8 @@
 """Frequencies of the mark: those of one tile, a square as wide as the frame's shorter side.
 
 The pattern repeats beyond its tile. A frequency (row, column) counts cycles a tile, so the mark of
-a clip is the same at any size. The origin is the centre of the frame: a resize, or a crop that takes
-as much from each side, moves nothing.
+a clip is the same at any size. The origin is the centre of the frame: a resize, or a crop that
+takes as much from each side, moves nothing.
 
 The bounds are a compromise. Below them lie most of a picture's own contents, and what an eye sees
 best; above them, what a re-encoding at crf 28 or a resize to half loses.
@@ -11,6 +11,8 @@ best; above them, what a re-encoding at crf 28 or a resize to half loses.
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +62,11 @@ def spectrum_of(values: NDArray[np.complex64]) -> NDArray[np.complex64]:
     return spectrum.reshape(len(ROWS), len(COLUMNS))
 
 
-def waves(frequencies: NDArray[np.int64], pixels: int, tile: float) -> NDArray[np.complex64]:
+@lru_cache(maxsize=128)
+def waves(axis: Literal["rows", "columns"], pixels: int, tile: float) -> NDArray[np.complex64]:
     """Return exp(2πi·frequency·x ÷ tile) at each pixel x from the centre, (frequencies,pixels)."""
+    frequencies = ROWS if axis == "rows" else COLUMNS
     x = (np.arange(pixels) + 0.5 - pixels / 2) / tile
-    return np.exp(2j * np.pi * np.outer(frequencies, x)).astype(np.complex64)
+    found = np.exp(2j * np.pi * np.outer(frequencies, x)).astype(np.complex64)
+    found.flags.writeable = False  # callers share it
+    return found

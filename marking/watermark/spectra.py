@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -61,8 +62,8 @@ def whitened_spectrum(picture: Picture, tile: float) -> Spectrum:
         tile: pixels of a tile, a whole number or not. Frequencies that it cannot carry are zero.
     """
     height, width = picture.shape
-    across = picture @ waves(COLUMNS, width, tile).conj().T
-    whole = waves(ROWS, height, tile).conj() @ across
+    across = picture @ waves("columns", width, tile).conj().T
+    whole = waves("rows", height, tile).conj() @ across
     values = np.where(carried(tile), whole.reshape(-1)[PLACE], 0).astype(np.complex64)
     size = np.abs(values)
     ring = np.sqrt(np.bincount(RING, size**2) / np.bincount(RING).clip(1)).astype(np.float32)[RING]
@@ -89,6 +90,17 @@ def scores_of_shifts(spectrum: Spectrum, half: Half, signs: Signs) -> Scores:
     return sums / _length(spectrum, half)
 
 
+def scores_near(
+    spectrum: Spectrum, half: Half, signs: Signs, downs: Sequence[float], rights: Sequence[float]
+) -> Scores:
+    """Return the scores of one pattern at some shifts, (downs,rights), in tiles.
+
+    As `scores_of_shifts`, for few shifts, which need not lie on its grid.
+    """
+    fits = spectrum[half] * signs.conj() * _turns(ROW[half], downs)
+    return (fits @ _turns(COLUMN[half], rights).T).real / _length(spectrum, half)
+
+
 def scores_of_patterns(
     spectrum: Spectrum, half: Half, signs: Signs, shift: tuple[float, float]
 ) -> Scores:
@@ -100,9 +112,13 @@ def scores_of_patterns(
         signs: (N,K/2), the patterns'.
         shift: down and to the right, in tiles.
     """
-    turns = ROW[half] * shift[0] + COLUMN[half] * shift[1]
-    unmoved = spectrum[half] * np.exp(2j * np.pi * turns).astype(np.complex64)
-    return (signs @ unmoved.conj()).real / _length(spectrum, half)
+    turns = _turns(ROW[half], shift[:1]) * _turns(COLUMN[half], shift[1:])
+    return (signs @ (spectrum[half] * turns[0]).conj()).real / _length(spectrum, half)
+
+
+def _turns(frequencies: NDArray[np.int64], shifts: Sequence[float]) -> Spectrum:
+    """Return the factors that undo shifts, (shifts,K/2)."""
+    return np.exp(2j * np.pi * np.outer(shifts, frequencies)).astype(np.complex64)
 
 
 def _length(spectrum: Spectrum, half: Half) -> float:
