@@ -73,7 +73,7 @@ bench-faults: $(INSTALLED)
 	$(BIN)/python -m benchmarks.faults
 
 bench-marking: $(INSTALLED)
-	$(BIN)/python -m benchmarks.marking
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.marking
 
 bench-memory: $(INSTALLED)
 	$(BIN)/python -m benchmarks.memory

@@ -21,7 +21,7 @@ class MarkingSizes:
     averaged: int = 2000
 
 
-COARSE = MarkingSizes(marked=10, unmarked=100, averaged=100)
+COARSE = MarkingSizes(marked=6, unmarked=60, averaged=100)
 
 
 def watermark(work: Path, sizes: MarkingSizes) -> dict[str, Any]:
