@@ -31,7 +31,7 @@ def unmarked(work: Path, count: int) -> dict[str, Any]:
     best = np.array(column(rows, "server_score"))
     needed = needed_score(SERVER_TESTS, FALSE_POSITIVES / 2)
     spread = float(scores.std())
-    fitted, rate_of_decay = _tail(best, needed)
+    fitted, rate_of_decay = tail_of(best, needed)
     return {
         "clips": f"{count} drawn, encoded at {SIDE}x{SIDE}, one secret for every {CHUNK}",
         "said to be ours": rate(sum(column(rows, "ours")), count),
@@ -98,7 +98,7 @@ def _short(probability: float) -> float:
     return float(f"{probability:.2e}")
 
 
-def _tail(best: np.ndarray[Any, np.dtype[Any]], needed: float) -> tuple[float, float]:
+def tail_of(best: np.ndarray[Any, np.dtype[Any]], needed: float) -> tuple[float, float]:
     """Return the probability of the needed score by the tail of the highest ones, and its decay.
 
     Above their 90th percentile q, scores are taken to exceed z with 0.1·exp(−d·(z² − q²) ÷ 2); d is

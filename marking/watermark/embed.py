@@ -16,10 +16,14 @@ from marking.watermark.frequencies import (
 from marking.watermark.pictures import Picture, blurred, check_frames, mean_luma
 from marking.watermark.signs import clip_signs, server_number, server_signs
 
-IN_FLAT = 0.9
+IN_FLAT = 0.6
 """Root mean square of the residual where the picture is flat, in levels of 0 to 255."""
-IN_TEXTURE = 1.9
+IN_TEXTURE = 1.6
 """The same where it has texture or edges, which hide more (Cox et al., 1997, on masking)."""
+AT_MOST = 1.9
+"""The same anywhere, in frames of any size."""
+_FULL_SIDE = 512  # pixels: in smaller frames the waves are finer, so less is seen and more is lost
+_MOST_GAIN = 1.5  # that smaller frames get in return
 _TEXTURED = 10.0  # levels of local contrast from which a place counts as textured
 _SIDE = 96  # pixels, of the picture that the contrast is measured in
 _FRAMES = 4
@@ -77,8 +81,10 @@ def amplitude(frames: NDArray[np.uint8]) -> Picture:
     """Return the root mean square that the residual shall have at each pixel, (H,W)."""
     luma, _ = mean_luma(frames, side=_SIDE, at_most=_FRAMES)
     contrast = np.sqrt(blurred((luma - blurred(luma, 2)) ** 2, 2))
-    wanted = IN_FLAT + (IN_TEXTURE - IN_FLAT) * np.minimum(1, contrast / np.float32(_TEXTURED))
     height, width = frames.shape[1:3]
+    gain = min(max(_FULL_SIDE / min(height, width), 1.0), _MOST_GAIN)
+    texture = np.minimum(1, contrast / np.float32(_TEXTURED))
+    wanted = np.minimum(AT_MOST, gain * (IN_FLAT + (IN_TEXTURE - IN_FLAT) * texture))
     return _between(height, luma.shape[0]) @ wanted @ _between(width, luma.shape[1]).T
 
 
