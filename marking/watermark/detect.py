@@ -56,7 +56,7 @@ class Detection:
 
 @dataclass(frozen=True)
 class _Position:
-    """Where the server's pattern fits best."""
+    """Place at which the server's pattern fits best."""
 
     score: float
     kept: float
