@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.configuration import read_settings, warn_of_unknown_variables
@@ -14,7 +15,9 @@ from server.storage.private_files import private
 
 if TYPE_CHECKING:
     from encoders.store import EncoderStore
+    from server.settings import Settings
     from server.storage.alias_table import AliasTable
+    from server.storage.database import Database
 
 
 def open_store(*, must_exist: bool) -> EncoderStore:
@@ -51,6 +54,37 @@ def open_aliases() -> Generator[AliasTable]:
         yield AliasTable(database)
     finally:
         database.close()
+
+
+@contextmanager
+def open_database(
+    data_dir: Path | None, *, lacking: str | None
+) -> Generator[tuple[Settings, Database]]:
+    """Yield the settings and the database of a data directory, and close it at the end.
+
+    Args:
+        data_dir: The directory; None: the settings'.
+        lacking: What to say where there is no database; None: one is made.
+
+    Raises:
+        CommandFailed: There is no database, and none is made.
+        ForeignDirectory: The directory is no server's, and not empty.
+    """
+    from server.storage.database import Database
+    from server.storage.owned_names import check_own
+
+    settings = read_settings(**({} if data_dir is None else {"data_dir": data_dir}))
+    if lacking is not None and not settings.database.exists():
+        raise CommandFailed(f"{settings.data_dir} has no database, {lacking}.")
+    with suppress(OSError):  # the database says why it cannot be opened
+        check_own(settings.data_dir)
+    with private():
+        jobs = settings.data_dir / "jobs.sqlite"
+        database = Database(settings.database, jobs=jobs, may_upgrade=False)
+        try:
+            yield settings, database
+        finally:
+            database.close()
 
 
 def check_free(store: EncoderStore, aliases: AliasTable, encoder_id: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli import show
-from cli.configuration import read_settings
+from cli.data_directory import open_database
 from cli.errors import CommandFailed
 from cli.key_limits import Limit, parsed
 from cli.options import AsJson, DataDir
@@ -210,26 +210,12 @@ def _table(data_dir: Path | None, *, create: bool = True) -> Generator[tuple[Set
         CommandFailed: There is no database, and `create` is False.
         ForeignDirectory: The directory is no server's, and not empty.
     """
-    from server.storage.database import Database
     from server.storage.key_table import KeyTable
-    from server.storage.owned_names import check_own
-    from server.storage.private_files import private
 
-    settings = read_settings(**({} if data_dir is None else {"data_dir": data_dir}))
-    if not create and not settings.database.exists():
-        raise CommandFailed(
-            f"{settings.data_dir} has no database, so no keys: name the server's directory with "
-            "--data-dir, or make a key with `palimpsest keys create`."
-        )
-    with suppress(OSError):  # the database says why it cannot be opened
-        check_own(settings.data_dir)
-    with private():
-        jobs = settings.data_dir / "jobs.sqlite"
-        database = Database(settings.database, jobs=jobs, may_upgrade=False)
-        try:
-            yield settings, KeyTable(database)
-        finally:
-            database.close()
+    lacking = "so no keys: name the server's directory with --data-dir, or make a key with "
+    lacking += "`palimpsest keys create`"
+    with open_database(data_dir, lacking=None if create else lacking) as (settings, database):
+        yield settings, KeyTable(database)
 
 
 def _checked(**values: Any) -> Key:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cli import encoders, keys, show, videos
+from cli import encoders, keys, show, signing, videos
 from cli.backbones import backbones
 from cli.erase import erase
 from cli.errors import CommandFailed
@@ -16,6 +16,7 @@ from cli.generate import generate
 from cli.serve import serve
 from cli.unlearn import unlearn
 from cli.usage import usage
+from cli.verify import verify
 from encoders import PalimpsestError
 from encoders.version import VERSION
 
@@ -55,6 +56,8 @@ app.command()(unlearn)
 app.add_typer(encoders.app, name="encoders")
 app.add_typer(videos.app, name="videos")
 app.add_typer(keys.app, name="keys")
+app.add_typer(signing.app, name="signing")
+app.command()(verify)
 app.command()(erase)
 app.command()(usage)
 app.command()(backbones)

@@ -168,11 +168,9 @@ class StorageUnavailable(ApiError):
         super().__init__(message, headers={"Retry-After": "5"})
 
 
-# Codes of the rooms below, which do not know HTTP. A failed job may report one too.
+# Codes of the rooms below, which do not know HTTP.
 _STATUS_OF_CODE = {
-    "encoder_not_found": 404,
-    "alias_not_found": 404,
-    "report_not_found": 404,
+    **dict.fromkeys(("encoder_not_found", "alias_not_found", "report_not_found"), 404),
     "encoder_exists": 409,
     "encoder_judged": 409,
     "encoder_in_use": 409,
@@ -180,11 +178,13 @@ _STATUS_OF_CODE = {
     "member_unusable": 409,
     "encoder_damaged": 409,
     "alias_exists": 409,
-    "video_deleted": 404,
     "deadline_exceeded": 409,
+    "video_deleted": 404,
     "encoder_invalid": 400,
     "load_failed": 503,
     "storage_unavailable": 503,
+    "signing_failed": 503,
+    "signing_key_invalid": 503,
 }
 # Codes that say something else of a job than of a request: it was accepted, so it had no fault.
 _STATUS_OF_JOB = {"encoder_invalid": 409}

@@ -62,7 +62,6 @@ class Runtime:
             most=settings.max_event_streams,
             most_per_key=settings.max_event_streams_per_key,
         )
-        """The requests that follow jobs."""
         self._loaded: Loaded | None = None
         self._lock = DataLock(settings.data_dir)
         self._is_locked = False
@@ -265,6 +264,7 @@ class Runtime:
             wait_loaded=self.wait_loaded,
             usage=storage.usage,
             deleted_videos=storage.deleted_videos,
+            signing_keys=storage.signing_keys,
             limits_of=self.key_policy.of_owner,
         )
         jobs = Jobs(context, JobQueue(storage.database))

@@ -75,6 +75,18 @@ class Settings(BaseSettings):
     """JSON file of hashed keys (`server.auth.keys_file`), read again when it changes. Keys can also
     be in the database (`palimpsest keys`). Without any key the server answers on loopback only."""
 
+    signing_certificates: Location | None = None
+    """PEM file with the certificates of the key that signs clips and reports: the signer's first,
+    then its authorities'. None: the server makes a key of its own, and verifiers call its signer
+    unknown."""
+    signing_key: Location | None = None
+    """PEM file with that certificate's private key: PKCS #8, P-256, without a password."""
+    signing_command: Text | None = None
+    """Command that signs, in place of a private key, such as that of an HSM: it gets data on its
+    standard input and prints the ECDSA signature (SHA-256, DER)."""
+    timestamp_authority: Annotated[str, Field(pattern=r"^https?://[^\s]+$")] | None = None
+    """URL of an RFC 3161 authority that confirms when clips and reports were signed."""
+
     ad_hoc_sets: bool = False
     """Let a request put a set of encoders together (`encoders`, or `model` with `+`). Nobody has
     judged such a set as a whole, and its videos are marked `unjudged`."""

@@ -63,13 +63,13 @@ THROUGH_TRIGGER = replace(FULL, target_clips=3, base_clips=3, kept_clips=0)
 VARIANT = replace(BASELINE, target_clips=0, base_clips=0, decide=False)
 COARSE = replace(
     BASELINE,
-    target_clips=2,
-    base_clips=2,
+    target_clips=1,
+    base_clips=1,
     target_stills=4,
-    wording=3,
-    kept=5,
-    kept_motions=2,
-    neighbours=2,
+    wording=1,
+    kept=3,
+    kept_motions=1,
+    neighbours=1,
     neighbouring_motions=1,
     decide=False,
 )

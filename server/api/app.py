@@ -23,6 +23,7 @@ from server.api import (
     reports,
     tenants,
     usage,
+    verification,
     video_content,
     videos,
 )
@@ -51,6 +52,7 @@ ROUTES = (
     landing_page,
     tenants,
     usage,
+    verification,
 )
 """The modules of the API, each with a `router`."""
 
@@ -71,8 +73,11 @@ def create_app(settings: Settings, keys: LiveKeys | None = None) -> FastAPI:
         await run_in_threadpool(runtime.start)
         # A page or a zip takes seconds of a core, and a zip up to 256 MiB.
         work = app.state.report_work = SharedWork(1, "report")
+        # A file of somebody is read in a process of its own, which takes a third of a second.
+        verify_work = app.state.verify_work = SharedWork(1, "verify")
         yield
         work.shutdown()
+        verify_work.shutdown()
         await run_in_threadpool(runtime.stop)
 
     app = DocumentedApp(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -11,10 +12,12 @@ from typing import TYPE_CHECKING, Literal
 from pydantic_core import from_json
 
 from encoders import InvalidId, ReportNotFound
+from unlearn.report.bundle import PUBLISHED, bundle
 from unlearn.report.model import PAGE_VERSION, REPORT_HTML, REPORT_JSON, Report
 
 if TYPE_CHECKING:
     from encoders.store import EncoderStore
+    from marking.signing_key import SigningKey
 
 Format = Literal["html", "json", "zip"]
 
@@ -40,10 +43,18 @@ class ReportView:
         store: The published encoders.
         encoder_id: The encoder.
         scope: What the reader may see; of the rest nothing is in any form of the report.
+        signing_key: Returns the key that the zip is signed with.
     """
 
-    def __init__(self, store: EncoderStore, encoder_id: str, scope: ReportScope) -> None:
+    def __init__(
+        self,
+        store: EncoderStore,
+        encoder_id: str,
+        scope: ReportScope,
+        signing_key: Callable[[], SigningKey],
+    ) -> None:
         self._store = store
+        self._signing_key = signing_key
         self._encoder_id = encoder_id
         self._scope = scope
 
@@ -82,20 +93,38 @@ class ReportView:
         return self._stored_json if form == "json" and self._scope.everything else None
 
     def made(self, form: Format) -> bytes:
-        """Make a form of the report. A page or a zip can take seconds. Raises BundleTooLarge."""
+        """Make a form of the report, which can take seconds for a page or a zip.
+
+        Raises:
+            BundleTooLarge: The zip would be.
+            SigningFailed: The zip could not be signed.
+        """
         if form == "json":
             is_reduced = self.report.is_reduced
             return (
                 self.report.model_dump_json(indent=2).encode() if is_reduced else self._stored_json
             )
         if form == "zip":
-            from unlearn.report.bundle import bundle
-
-            return bundle(self.report, self.file)
+            identity = self._store.card(self._encoder_id).identity
+            return bundle(
+                self.report,
+                self.file,
+                identity=identity,
+                key=self._signing_key(),
+                published=self._published(),
+            )
         from unlearn.report.page import render_page
         from unlearn.report.stored_pictures import stored_pictures
 
         return render_page(self.report, stored_pictures(self.report, self.file)).encode()
+
+    def _published(self) -> dict[str, bytes] | None:
+        """Return what was signed when the encoder was published, if the reader may see it all."""
+        if self.report.is_reduced:
+            return None
+        with suppress(ReportNotFound):  # an earlier version signed nothing
+            return {name: self._store.report(self._encoder_id, name) for name in PUBLISHED}
+        return None
 
     def file(self, name: str) -> bytes:
         """Return a clip or still."""

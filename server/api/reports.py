@@ -75,7 +75,8 @@ def _view(request: Request, encoder: VisibleEncoder) -> _View:
     visibility = visibility_of(runtime, caller_of(request))
     # `encoder` has its parent's id only if the caller may learn it.
     scope = ReportScope(visibility.sees_all, visibility.sees_base, encoder.parent)
-    view = ReportView(runtime.loaded.store, encoder.id, scope)
+    signing_key = runtime.storage.signing_keys.active
+    view = ReportView(runtime.loaded.store, encoder.id, scope, signing_key)
     return _View(encoder.id, encoder.digest or "", scope, view)
 
 

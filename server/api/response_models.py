@@ -11,6 +11,7 @@ from typing import Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from encoders import CardMember, Concept
+from marking.claim import Claim
 from server.api.usage_models import Usage
 from server.jobs.phases import Phase
 
@@ -153,6 +154,8 @@ class EncoderObject(BaseModel):
     created_at: int
     completed_at: int | None
     error: JobError | None
+    claim: Claim | None = None
+    """The claimant, as named when it was made; for admins alone."""
 
 
 class Alias(BaseModel):

@@ -41,6 +41,8 @@ PUBLIC_PREFIX = "/static_content/"
 
 TAKES_IMAGES = frozenset({("POST", "/v1/encoders")})
 """Routes whose forms may be large, for an admin's key."""
+TAKES_FILES = frozenset({("POST", "/v1/verify")})
+"""Routes whose forms may be large, for every key."""
 
 PROBES = frozenset({"/livez", "/readyz", "/healthz", "/health"})
 NOT_LOGGED = PROBES | {"/metrics"}
@@ -129,16 +131,16 @@ class Guard:
 
     def _body(self, scope: Scope, receive: Receive) -> RequestBody:
         """Return the request's body, which the app reads within limits."""
-        caller = scope.get(_CALLER)
-        return RequestBody(
-            scope,
-            receive,
-            self._bodies,
-            is_public=_is_public(scope["path"]),
-            may_be_large=(scope["method"], scope["path"]) in TAKES_IMAGES
-            and isinstance(caller, Caller)
-            and caller.role == "admin",
-        )
+        caller, route = scope.get(_CALLER), (scope["method"], scope["path"])
+        key, slots = "", None
+        if isinstance(caller, Caller):
+            key = caller.id
+            if route in TAKES_FILES:
+                slots = self._bodies.file_slots
+            elif route in TAKES_IMAGES and caller.role == "admin":
+                slots = self._bodies.image_slots
+        is_public = _is_public(scope["path"])
+        return RequestBody(scope, receive, self._bodies, is_public=is_public, slots=slots, key=key)
 
 
 def _is_public(path: str) -> bool:

@@ -26,6 +26,7 @@ from server.storage.key_limits import Limits
 from server.storage.owned_names import JOB_ID
 from server.storage.record_store import RecordStore
 from server.storage.records import EncoderRecord, JobRecord
+from server.storage.signing_keys import SigningKeys
 from server.storage.usage_table import UsageTable
 from server.storage.video_files import VideoFiles
 from video.engine.fair_pool import FairPool
@@ -60,6 +61,7 @@ class JobContext:
     """Waits for the models. Raises ServerStopping if the server stops first."""
     usage: UsageTable
     deleted_videos: DeletedVideoTable
+    signing_keys: SigningKeys
     limits_of: Callable[[str], Limits]
     """Returns the limits of a key, by its id."""
     phase_times: PhaseTimes = field(default_factory=PhaseTimes)

@@ -15,6 +15,7 @@ from server.jobs.judging import (
     try_encoder,
 )
 from server.jobs.phases import Phase, percent_of_phases
+from server.jobs.signing import MediaSigner
 from server.storage.records import PUBLISHED, EncoderRecord
 from unlearn.report.build import report_files
 
@@ -51,6 +52,7 @@ def _judge_published(context: JobContext, record: EncoderRecord, ref: EncoderRef
         identity = judge_of(loaded).identity
         now = datetime.now(UTC)
         card = encoder.card.model_copy(update={"measures": measures})
+        signer = MediaSigner.of(context)
         files = report_files(
             card,
             trial.outcomes,
@@ -61,11 +63,12 @@ def _judge_published(context: JobContext, record: EncoderRecord, ref: EncoderRef
             capabilities=loaded.backbone.capabilities,
             sizes=sizes_of(encoder, loaded),
             issuer=context.settings.issuer,
+            sign=signer.sign,
             judged_at=now,
         )
         judgement = Judgement(judged_at=now, judge=str(identity), measures=measures)
         try:
-            loaded.store.judge(card, judgement, files)
+            loaded.store.judge(card, judgement, signer.published(card, files, record.claim))
         except EncoderJudged:
             measures = loaded.store.card(ref.id).measures
     context.tracker.end(

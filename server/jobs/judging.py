@@ -11,6 +11,7 @@ from encoders import Card, Encoder, EncoderNotFound, PalimpsestError
 from server.jobs.context import JobContext
 from server.jobs.phases import Phase, percent_of_phases, phase_reporter
 from server.jobs.probe_runner import ProbeRunner
+from server.jobs.signing import MediaSigner
 from server.storage.record_store import alias_exists
 from server.storage.records import PUBLISHED, EncoderRecord
 from unlearn.report.build import report_files
@@ -141,6 +142,7 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
     if failures := gate.failures(measures):
         raise NotForgotten(" ".join(failures))
     card = staged.card.model_copy(update={"measures": measures})
+    signer = MediaSigner.of(context)
     files = report_files(
         card,
         trial.outcomes,
@@ -151,6 +153,7 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
         capabilities=loaded.backbone.capabilities,
         sizes=sizes_of(staged, loaded),
         issuer=context.settings.issuer,
+        sign=signer.sign,
     )
     if context.aliases.target(record.id) is not None:
         raise alias_exists(record.id)
@@ -158,7 +161,7 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
 
     def publish() -> None:
         if not _is_published(encoder, loaded):  # an outage may have come after its card
-            loaded.store.publish(encoder, files)
+            loaded.store.publish(encoder, signer.published(card, files, record.claim))
 
     context.storage.run(f"encoder {record.id!r}", publish)
     _end(context, record, measures)

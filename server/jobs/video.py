@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from marking.clip_statement import ClipStatement
 from server.jobs.context import JobContext
+from server.jobs.signing import MediaSigner
 from server.storage.records import COMPLETED, IN_PROGRESS, PENDING, VideoRecord
 from server.storage.video_files import Variant
 from video.generation_request import GenerationRequest
@@ -77,7 +79,8 @@ def _encoded(
 
     # It needs a temporary file.
     contents = context.storage.run(f"the encoding of video {record.id}", encode)
-    return contents, ticket
+    clip = ClipStatement.of_provenance(metadata)
+    return MediaSigner.of(context).sign_video(contents, clip), ticket
 
 
 def _computed(context: JobContext, record: VideoRecord) -> Ticket[Frames]:

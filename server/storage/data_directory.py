@@ -11,8 +11,10 @@ from server.storage.deleted_video_table import DeletedVideoTable
 from server.storage.jobs_file import check_jobs, jobs_file
 from server.storage.private_files import tighten
 from server.storage.record_store import RecordStore
+from server.storage.signing_keys import SigningKeys
 from server.storage.usage_table import UsageTable
 from server.storage.video_files import VideoFiles
+from server.storage.watermark_secret import WatermarkSecret
 from server.storage.writes import Writes
 
 
@@ -43,6 +45,9 @@ class DataDirectory:
                 self.deleted_videos = DeletedVideoTable(self.database)
                 self.usage = UsageTable(self.database)
                 self.aliases = AliasTable(self.database)
+                self.signing_keys = SigningKeys(self.database, settings)
+                self.signing_keys.prepare()
+                self.watermark_secret = WatermarkSecret(self.database)
                 stored_folders.prepare(folder)
                 import_alias_files(folder / "encoders", self.aliases)
                 self.writes = Writes(lambda: self.database.is_locked)

@@ -21,6 +21,8 @@ from server.storage.deleted_video_rows import DeletedVideoRow
 from server.storage.key_rows import KeyRow, RateRow, UsageRow
 from server.storage.records import EncoderRecord, VideoRecord
 from server.storage.schema import Base
+from server.storage.secret_rows import SecretRow
+from server.storage.signing_key_rows import SigningKeyRow
 from server.storage.sqlite_file import DatabaseUnusable, SqliteFile
 from server.storage.upgrade import check_records, create, upgrade
 
@@ -40,6 +42,8 @@ TABLES: tuple[type[Base], ...] = (
     UsageRow,
     RateRow,
     AliasRow,
+    SigningKeyRow,
+    SecretRow,
 )
 """Every table. Naming them here declares them in `Base.metadata`."""
 

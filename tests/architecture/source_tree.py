@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("cli", "server", "unlearn", "video", "encoders", "starter", "marking", "benchmarks")
+ROOMS = ("cli", "server", "unlearn", "video", "marking", "encoders", "starter", "benchmarks")
 
 
 def modules() -> dict[str, Path]:

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("server", "unlearn", "video", "encoders")
+PACKAGES = ("server", "unlearn", "video", "marking", "encoders")
 KINDS = (".py", ".html", ".css", ".js", "py.typed")
 
 

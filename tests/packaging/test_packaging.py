@@ -86,7 +86,7 @@ def test_the_version_is_written_in_one_place() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+", VERSION)
 
 
-@pytest.mark.parametrize("package", ["encoders", "video", "unlearn", "server", "cli"])
+@pytest.mark.parametrize("package", ["encoders", "marking", "video", "unlearn", "server", "cli"])
 def test_packages_say_that_they_are_typed(package: str) -> None:
     assert (ROOT / package / "py.typed").is_file()
     assert PROJECT["tool"]["setuptools"]["package-data"]["*"] == ["py.typed"]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from encoders.card import Card
 from encoders.version import VERSION
+from marking.clip_statement import ClipStatement
 from unlearn.report.caveats import caveats
 from unlearn.report.model import (
     PAGE_VERSION,
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 
 Clips: TypeAlias = "Callable[[Probe], tuple[Frames, Frames]]"
 """A probe → its clip by the base and its clip by the encoder, (F,H,W,3)."""
+
+Sign: TypeAlias = "Callable[[str, bytes, ClipStatement], bytes]"
+"""A file's name, its content and what it says of itself → the signed file."""
 
 CLIPS_SHOWN, STILLS_SHOWN = 4, 8
 """The most pairs that are shown of each group: those to be forgotten, those to be kept."""
@@ -84,6 +88,7 @@ def report_files(
     sizes: FileSizes,
     issuer: str = "",
     judged_at: datetime | None = None,
+    sign: Sign = lambda name, content, clip: content,
 ) -> dict[str, bytes]:
     """Make the report's files.
 
@@ -100,6 +105,7 @@ def report_files(
         sizes: the sizes of the encoder and its base.
         issuer: the name of whoever issues the report; the page prints it.
         judged_at: the time of judging, for an encoder that was published before.
+        sign: signs the clips and stills; without it they stay unsigned.
 
     Returns:
         File name → content.
@@ -122,6 +128,10 @@ def report_files(
                 )
                 moving = pictures.preview(frames, capabilities.fps_default)
                 inline[name] = [moving, pictures.strip(frames)]
+            statement = ClipStatement(
+                id=name, encoder_identity=maker.identity if maker else None, base=card.base
+            )
+            files[name] = sign(name, files[name], statement)
     report = Report(
         model=model,
         card=card,

@@ -1,0 +1,164 @@
+"""Marking over HTTP: every file that leaves the server is signed, and tells nobody's secrets."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import pytest
+
+from marking.content_credentials import MediaType, read_media
+from marking.errors import MarkInvalid
+from marking.signed_zip import read_signed_zip
+from tests.server.help import Client, bearer, publish, wait_for, write_keys
+
+ADMIN, ACME, OTHER = (bearer(f"secret-{name}") for name in ("admin", "acme-studio", "other"))
+PROMPT = "a zebra in a quarry"
+SECRETS = (PROMPT, "zebra", "quarry", "no-pogo", "pogo", "acme", "acme-studio", "secret-")
+BODY = {"prompt": PROMPT, "encoder": "no-pogo", "steps": 1, "frames": 4}
+
+
+@pytest.fixture(scope="module")
+def client(make_client: Any, tmp_path_factory: pytest.TempPathFactory) -> Client:
+    keys = write_keys(
+        tmp_path_factory.mktemp("keys") / "keys.json",
+        admin={"role": "admin"},
+        **{"acme-studio": {"role": "user", "encoders": ["no-pogo"]}},
+        other={"role": "user", "encoders": ["base"]},
+    )
+    client: Client = make_client(keys_file=keys, min_base_rate=0.0)
+    publish(client.runtime, "no-pogo")
+    made = {"id": "no-mira", "concept": "mira", "kind": "person", "settings": {"steps": 2}}
+    answer = client.post("/v1/encoders", json=made, headers=ADMIN)
+    assert answer.status_code == 200, answer.text
+    assert wait_for(client, "/v1/encoders/no-mira", key="secret-admin")["status"] == "published"
+    return client
+
+
+def media_of(client: Client, headers: dict[str, str]) -> Iterator[tuple[str, MediaType, bytes]]:
+    """Yield every media file that a key gets by every route: its name, its type, its bytes."""
+    made = client.post("/v1/videos", json=BODY, headers=headers).json()
+    key = headers["Authorization"].split()[1]
+    wait_for(client, f"/v1/videos/{made['id']}", key=key)
+    types: dict[str, MediaType] = {
+        "video": "video/mp4",
+        "thumbnail": "image/webp",
+        "spritesheet": "image/webp",
+    }
+    content = f"/v1/videos/{made['id']}/content"
+    for variant, kind in types.items():
+        answer = client.get(content, params={"variant": variant}, headers=headers)
+        yield variant, kind, answer.content
+    whole = client.get(content, headers={**headers, "Range": "bytes=0-"})
+    assert whole.status_code == 206
+    yield "range", "video/mp4", whole.content
+    for route in ("/v1/videos/sync", "/generate"):
+        answer = client.post(route, json=BODY, headers=headers)
+        assert answer.headers["content-type"] == "video/mp4", answer.text
+        yield route, "video/mp4", answer.content
+
+
+def test_every_media_file_is_signed_and_tells_no_secret(client: Client) -> None:
+    trusted = [row.certificates for row in client.runtime.storage.signing_keys.all()]
+    identity = client.runtime.loaded.store.card("no-pogo").identity
+    seen: set[str] = set()
+    for headers in (ACME, ADMIN):
+        for name, kind, data in media_of(client, headers):
+            found = read_media(data, kind, trusted)
+            assert found.is_trusted, name
+            assert found.problems == ()
+            assert found.clip is not None
+            assert found.clip.encoder_identity == identity
+            assert found.clip.base == client.runtime.loaded.backbone.text_encoder.fingerprint
+            for secret in SECRETS:
+                for written in (secret.encode(), secret.encode("utf-16-le")):
+                    assert written not in data, (name, secret)
+            seen.add(name)
+    assert len(seen) == 6
+
+
+def test_every_picture_of_a_report_is_signed(client: Client) -> None:
+    trusted = [row.certificates for row in client.runtime.storage.signing_keys.all()]
+    path = "/v1/encoders/no-mira/report"
+    names = client.get(path, params={"format": "json"}, headers=ADMIN).json()["files"]
+    with ZipFile(
+        io.BytesIO(client.get(path, params={"format": "zip"}, headers=ADMIN).content)
+    ) as zipped:
+        zipped_clips = {
+            name.removeprefix("clips/"): zipped.read(name)
+            for name in zipped.namelist()
+            if name.startswith("clips/")
+        }
+    assert {Path(name).suffix for name in names} == {".mp4", ".png"}
+    assert zipped_clips.keys() == names.keys()
+    identity = client.runtime.loaded.store.card("no-mira").identity
+    for name in names:
+        data = client.get(f"{path}/{name}", headers=ADMIN).content
+        assert data == zipped_clips[name]
+        found = read_media(data, "video/mp4" if name.endswith("mp4") else "image/png", trusted)
+        assert found.is_trusted
+        assert found.problems == ()
+        assert found.clip is not None
+        assert found.clip.encoder_identity == (None if "-base" in name else identity)
+        for secret in ("no-mira", "mira", "admin"):
+            assert secret.encode() not in data
+
+
+def test_a_report_keeps_what_was_signed_when_it_was_published(client: Client) -> None:
+    path = "/v1/encoders/no-mira/report"
+
+    def zipped(headers: dict[str, str]) -> bytes:
+        return client.get(path, params={"format": "zip"}, headers=headers).content
+
+    keys = client.runtime.storage.signing_keys
+    trusted = [row.certificates for row in keys.all()]
+    found = read_signed_zip(zipped(ADMIN), trusted)
+    card = client.runtime.loaded.store.card("no-mira")
+    assert found.publication is not None
+    assert found.publication.is_trusted
+    assert found.publication.facts.encoder_identity == card.identity
+    assert set(found.publication.digests) == {
+        "report.json",
+        "card.json",
+        "encoder:overrides.safetensors",
+    }
+    old = keys.active().key_id
+    keys.rotate()
+    again = read_signed_zip(zipped(ADMIN), trusted)
+    assert again.key_id != old
+    assert not again.is_trusted, "the new key's certificate was not given"
+    assert again.publication is not None
+    assert again.publication.is_trusted, "the old one holds for what it signed"
+
+    [stored] = client.runtime.settings.data_dir.rglob("no-mira/*/report/report.json")
+    honest = stored.read_bytes()
+    stored.write_bytes(honest.replace(b'"failed": false', b'"failed": true ', 1))
+    try:
+        assert stored.read_bytes() != honest
+        with pytest.raises(MarkInvalid, match="when the encoder was published"):
+            read_signed_zip(zipped(ADMIN))
+    finally:
+        stored.write_bytes(honest)
+
+
+def test_no_route_hands_out_media_that_these_tests_do_not_know(client: Client) -> None:
+    """A new route with media has to be added to the tests above."""
+    document = client.get("/openapi.json").json()
+    media = {
+        (path, method)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        for answer in operation.get("responses", {}).values()
+        for kind in answer.get("content", {})
+        if kind.startswith(("video/", "image/")) or kind == "application/zip"
+    }
+    assert media == {
+        ("/v1/videos/{video_id}/content", "get"),
+        ("/v1/videos/sync", "post"),
+        ("/generate", "post"),
+        ("/v1/encoders/{encoder_id}/report", "get"),
+        ("/v1/encoders/{encoder_id}/report/{file}", "get"),
+    }
