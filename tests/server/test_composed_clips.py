@@ -13,6 +13,7 @@ from encoders.store import EncoderStore
 from server.settings import STARTER_WEIGHTS
 from tests.prepared.make import CONCEPTS, STORE
 from tests.server.help import Client, settings_for, wait_for, wait_ready
+from tests.server.set_help import pixels
 from unlearn.judges.classifier import ClassifierJudge
 from video import clip
 
@@ -58,12 +59,13 @@ def judge() -> ClassifierJudge:
 
 
 def spritesheet(client: Client, prompt: str, encoder: str, seed: int) -> tuple[bytes, bytes]:
-    """Have a clip made, and return its mp4 and its frames as one picture."""
+    """Have a clip made, and return its mp4, and the pixels of all its frames."""
     body = {"prompt": prompt, "encoder": encoder, "seed": seed, **CLIP}
     made = client.post("/v1/videos", json=body).json()
     assert wait_for(client, f"/v1/videos/{made['id']}", seconds=600)["status"] == "completed"
     path = f"/v1/videos/{made['id']}/content"
-    return client.get(path).content, client.get(path, params={"variant": "spritesheet"}).content
+    sheet = client.get(path, params={"variant": "spritesheet"}).content
+    return client.get(path).content, pixels(sheet)
 
 
 def seen(client: Client, judge: ClassifierJudge, prompt: str, encoder: str, seed: int) -> set[str]:
