@@ -11,6 +11,7 @@ from typing import Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from encoders import CardMember, Concept
+from server.api.audit_models import EncoderAudit
 from server.api.usage_models import Usage
 from server.jobs.phases import Phase
 
@@ -150,6 +151,8 @@ class EncoderObject(BaseModel):
     measures: dict[str, JsonValue]
     judged: bool
     """True if it was measured what it forgets; an imported encoder may not have been judged."""
+    audit: EncoderAudit | None = None
+    """Result of the continuous audit; null for an encoder that was not looked at yet."""
     created_at: int
     completed_at: int | None
     error: JobError | None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from marking.clip_statement import ClipStatement
 from server.jobs.context import JobContext
+from server.jobs.served_clips import ServedClip
 from server.jobs.signing import MediaSigner
 from server.storage.records import COMPLETED, IN_PROGRESS, PENDING, VideoRecord
 from server.storage.video_files import Variant
@@ -27,8 +28,10 @@ def render(context: JobContext, record: VideoRecord) -> None:
 
     Raises:
         Exception: The video cannot be made. This includes an encoder that was deleted or replaced
-            since the request was accepted.
+            since the request was accepted, or whose audit failed.
     """
+    loaded = context.wait_loaded()
+    context.audits.require(record.encoder_ref, loaded.store.card)
     # While storage is out, only the encoded clip is kept in memory.
     contents, ticket = _encoded(context, record)
     context.storage.run(
@@ -43,6 +46,9 @@ def render(context: JobContext, record: VideoRecord) -> None:
         bytes=sum(map(len, contents.values())),
     ):
         context.files.delete(record.id)
+    elif record.encoder_ref is not None:
+        clip = ServedClip(record.encoder_ref, ticket.result())
+        context.served_clips.offer(clip, share=context.settings.audited_clips_share)
 
 
 def decisions_json(decisions: TextDecisions) -> list[list[dict[str, Any]]]:
