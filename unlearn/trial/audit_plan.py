@@ -105,5 +105,5 @@ def new_wordings(concept: Concept, book: PromptBook, judged: int) -> list[NamedP
     used = trained_prompts(concept, book) | {prompt for prompt, *_ in of_judging[:judged]}
     named = captions(concept.name, concept.kind, names[1:], book=book, sentences=sentences)
     found = {caption.prompt for caption in named} | {prompt for prompt, *_ in of_judging}
-    new = [(prompt, concept.name, concept.kind) for prompt in sorted(found - used)]
-    return new or of_judging
+    new = sorted(found - used)
+    return [(prompt, concept.name, concept.kind) for prompt in new] or of_judging
