@@ -11,7 +11,7 @@ from server.storage.audit_rows import AuditRow
 
 
 class EncoderAudit(BaseModel):
-    """What was found of a published encoder since its judging.
+    """Findings about a published encoder since its judging.
 
     A key that is bound to encoders is told the state only. Each interval holds however often one
     looks; they are 95 % intervals together.

@@ -56,16 +56,18 @@ def ask(context: JobContext, loaded: Loaded, card: Card, plan: AuditPlan) -> Non
     from unlearn.trial.gate import Gate
     from unlearn.trial.measures import outcome_of
 
-    row, settings = context.audits.get(card.identity), context.settings
-    counts = AuditCounts.of_json(row.counts) if row is not None and row.counts else AuditCounts()
+    row, settings, judge = context.audits.get(card.identity), context.settings, judge_of(loaded)
+    counts = AuditCounts()
+    if row is not None and row.judge == judge.identity.hash:  # another one's answers do not add up
+        counts = AuditCounts.of_json(row.counts)
     probe = plan.probe(counts.asked)
     base, encoder = _make_pair(context, loaded, probe)
-    outcome = outcome_of(probe, base, encoder, judge_of(loaded), forgotten=card.concepts)
+    outcome = outcome_of(probe, base, encoder, judge, forgotten=card.concepts)
     counts = counts.added(outcome)
     measures = audit_measures(counts, card.concepts)
     gate = Gate(min_forget_rate=settings.min_forget_rate, max_retain_drop=settings.max_retain_drop)
     failures = audit_failures(measures, gate)
-    context.audits.save(card.ref, counts.to_json(), measures, failures)
+    context.audits.save(card.ref, counts.to_json(), measures, failures, judge=judge.identity.hash)
     context.metrics.audit_probes.labels(_outcome_name(outcome)).inc()
     if failures:
         log.warning("encoder %s has failed its audit: %s", card.id, " ".join(failures))

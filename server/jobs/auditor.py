@@ -35,8 +35,8 @@ class Auditor:
     """The audits of one server, one probe at a time.
 
     An encoder gets a probe in each of its groups; then it is the turn of the one that was audited
-    the longest time ago. After each probe the thread waits, so that its share of the time is
-    `audit_share` at most.
+    the longest time ago. After each probe, given up or not, the thread waits, so that its share of
+    the time is `audit_share` at most.
     """
 
     def __init__(self, context: JobContext) -> None:
@@ -62,8 +62,6 @@ class Auditor:
         while not stopping.wait(pause):
             try:
                 pause = self._step()
-            except MomentOver:
-                pause = _LOOK_INTERVAL_S
             except Exception as error:
                 if stopping.is_set():
                     return
@@ -91,6 +89,8 @@ class Auditor:
         try:
             ask(context, loaded, card, plan)
             self._left -= 1
+        except MomentOver:
+            pass  # the time was taken all the same
         except PalimpsestError as error:
             if context.stopping.is_set() or is_outage(error):
                 raise

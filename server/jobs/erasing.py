@@ -37,6 +37,7 @@ def erase(context: JobContext, database: Database, owner: str) -> ErasedCounts:
     encoders = context.records.all(EncoderRecord, EncoderRecord.owner == owner)
     for encoder in encoders:
         remove_encoder_job(context, encoder)
+    context.served_clips.clear()  # some may be of these videos
     deleted = context.deleted_videos.erase(owner)
     with database.writing() as session:
         session.execute(delete(UsageRow).where(UsageRow.owner == owner))

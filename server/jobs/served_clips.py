@@ -33,6 +33,10 @@ class ServedClips:
         if random() < share:
             self._waiting.append(clip)
 
+    def clear(self) -> None:
+        """Forget every clip."""
+        self._waiting.clear()
+
     def take(self) -> ServedClip | None:
         """Remove and return the oldest clip; None if there is none."""
         return self._waiting.popleft() if self._waiting else None

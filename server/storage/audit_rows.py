@@ -26,6 +26,8 @@ class AuditRow(Base):
     """Outcomes of the probes (`unlearn.trial.audit.AuditCounts`); empty before the first one."""
     measures: Mapped[dict[str, Any]]
     """Rates that follow from the counts (`unlearn.trial.audit.audit_measures`)."""
+    judge: Mapped[str | None]
+    """Hash of the judge that the counts are of."""
     state: Mapped[str]
     reason: Mapped[str | None]
     """The reason why it failed, in words."""

@@ -46,11 +46,13 @@ class AuditTable:
         counts: Mapping[str, Any],
         measures: Mapping[str, Any],
         failures: Collection[str],
+        *,
+        judge: str,
     ) -> None:
-        """Write what an encoder's probes amount to now."""
+        """Write what an encoder's probes amount to now, by the judge with this hash."""
         with self._database.writing() as session:
             row = _row(session, encoder)
-            row.counts, row.measures = dict(counts), dict(measures)
+            row.counts, row.measures, row.judge = dict(counts), dict(measures), judge
             row.state = FAILED_AUDIT if failures else OK
             row.reason = " ".join(failures) or None
             row.audited_at = int(self._clock())

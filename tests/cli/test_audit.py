@@ -19,7 +19,7 @@ def test_an_audit_is_shown_and_can_be_had_signed(served: RunningServer) -> None:
     assert "one has not been audited yet" in audit()
     audits = served.runtime.storage.audits
     counts = AuditCounts({"pogo (character)": GroupCounts(8, 8, 6, 2)}, GroupCounts(8, 8, 8, 0))
-    audits.save(card.ref, counts.to_json(), audit_measures(counts, card.concepts), [])
+    audits.save(card.ref, counts.to_json(), audit_measures(counts, card.concepts), [], judge="")
     audits.count_served(card.ref, shown=True)
     printed = audit()
     assert "one has nothing against it." in printed

@@ -40,7 +40,7 @@ def publish_judged(runtime: Runtime, encoder: Encoder, *, scale: float = 1.0) ->
 
 def fail_audit(runtime: Runtime, ref: EncoderRef, reason: str = "It shows pogo.") -> None:
     """Write that an encoder's audit has failed."""
-    runtime.storage.audits.save(ref, {"concepts": {}, "others": {}}, {}, [reason])
+    runtime.storage.audits.save(ref, {}, {}, [reason], judge="")
 
 
 def asked(row: AuditRow | None) -> int:

@@ -15,8 +15,9 @@ from server.jobs.served_clips import MOST_WAITING, ServedClip, ServedClips
 from tests.server.audit_help import asked, publish_judged
 from tests.server.conftest import MakeClient
 from tests.server.help import SERVER_TIMEOUT_S, Client, device_held, publish, wait_for
-from tests.server.set_help import OPEN, publish_members
+from tests.server.set_help import OPEN, make_set, publish_members
 from tests.server.test_dispatcher import until
+from unlearn.trial.audit import AuditCounts, GroupCounts
 from unlearn.trial.audit_plan import AuditPlan
 from unlearn.trial.probes import Probe
 from video import GenerationRequest
@@ -98,11 +99,23 @@ def test_nothing_is_audited_while_the_device_works(make_client: MakeClient) -> N
 def test_it_goes_from_one_judged_encoder_to_the_next(make_client: MakeClient) -> None:
     client = make_client(audit_share=1.0)
     publish(client.runtime, "imported", seed=3)  # nobody has judged it
-    both = [judged(client, "one"), judged(client, "two", seed=2)]
-    until(lambda: all(probes_of(client, one) >= 4 for one in both), "one was left out")
-    assert set(client.runtime.storage.audits.all()) == set(both)
-    counts = [probes_of(client, one) for one in both]
-    assert abs(counts[0] - counts[1]) <= 4
+    names = publish_members(client, "member", OPEN, OPEN)
+    make_set(client, "both", names)
+    every = [judged(client, "one"), judged(client, "two", seed=2)]
+    every.append(client.runtime.loaded.store.card("both").identity)
+    until(lambda: all(probes_of(client, one) >= 6 for one in every), "one was left out")
+    assert set(client.runtime.storage.audits.all()) == set(every)
+
+
+def test_another_judge_begins_anew(make_client: MakeClient) -> None:
+    client = make_client(audit_share=1.0)
+    store, audits = client.runtime.loaded.store, client.runtime.storage.audits
+    with device_held(client.runtime):
+        judged(client, "audited")
+        card = store.card("audited")
+        counts = AuditCounts({}, GroupCounts(1000, 1000, 1000, 0))
+        audits.save(card.ref, counts.to_json(), {}, [], judge="sha256:another")
+    until(lambda: 0 < probes_of(client, card.identity) < 1000, "the counts were added up")
 
 
 def test_the_share_is_kept(make_client: MakeClient) -> None:
@@ -148,6 +161,9 @@ def test_few_clips_wait_and_the_oldest_goes() -> None:
     left = list(iter(clips.take, None))
     assert [int(clip.frames[0, 0, 0, 0]) for clip in left] == [2, 3, 4, 5]
     clips.offer(left[0], share=0.0)
+    assert clips.take() is None
+    clips.offer(left[0], share=1.0)
+    clips.clear()
     assert clips.take() is None
 
 

@@ -17,6 +17,7 @@ def upgrade() -> None:
         Column("encoder_id", String, nullable=False),
         Column("counts", JSON, nullable=False),
         Column("measures", JSON, nullable=False),
+        Column("judge", String, nullable=True),
         Column("state", String, nullable=False),
         Column("reason", String, nullable=True),
         Column("audited_at", Integer, nullable=True),
