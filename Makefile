@@ -11,6 +11,7 @@
 # make bench-forgetting   unlearning, compared with published methods
 # make bench-serving      serving, compared with plain diffusers servers
 # make bench-faults       kills, outages, hostile requests and crowds; some parts need root and strace
+# make bench-marking      marks of clips: what they survive, what they cost
 # make bench-memory       device memory of each model family, computed from its configuration
 # make bench-true-sizes   seconds and memory at the sizes of Stable Diffusion 1.5, on a GPU
 # make bench-operations   operations of making an encoder at those sizes, counted on a CPU
@@ -31,7 +32,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --dur
 export BENTOML_DO_NOT_TRACK := True
 export BENTOML_HOME ?= $(CURDIR)/data/bentoml
 
-.PHONY: demo serve test test-fast test-slow lint format bench-starter bench-forgetting bench-serving bench-faults bench-memory bench-true-sizes bench-operations bench-gpu clean
+.PHONY: demo serve test test-fast test-slow lint format bench-starter bench-forgetting bench-serving bench-faults bench-marking bench-memory bench-true-sizes bench-operations bench-gpu clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m demo
@@ -70,6 +71,9 @@ bench-serving: $(INSTALLED)
 
 bench-faults: $(INSTALLED)
 	$(BIN)/python -m benchmarks.faults
+
+bench-marking: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.marking
 
 bench-memory: $(INSTALLED)
 	$(BIN)/python -m benchmarks.memory

@@ -54,6 +54,15 @@ def unlearn(
     max_retain_drop: MaxRetainDrop = None,
     min_base_rate: MinBaseRate = None,
     max_probes: MaxProbes = None,
+    claimant: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Who asked for it: kept for admins alone.")
+    ] = None,
+    claim: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="What they claim, or their reference.")
+    ] = None,
+    contact: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Where they can be reached.")
+    ] = None,
     server: ServerUrl = None,
     as_json: AsJson = False,
 ) -> None:
@@ -69,6 +78,9 @@ def unlearn(
         "synonyms": synonym,
         "parent": parent,
         "settings": _settings(method, setting or []),
+        "claimant": claimant,
+        "claim": claim,
+        "contact": contact,
     }
     gate = {
         "min_forget_rate": min_forget_rate,

@@ -21,7 +21,7 @@ State = Literal["as_signed", "changed", "not_marked", "unreadable"]
 
 
 class Inspection(BaseModel):
-    """What was found in a file."""
+    """Findings about a file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from encoders.card import Concept
 from marking.envelope import sign_envelope, verify_envelope
@@ -21,18 +21,6 @@ from marking.signing_key import SigningKey
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 _TYPE = "https://in-toto.io/Statement/v1"
 _PREDICATE_TYPE = "urn:palimpsest:report:1"
-
-
-class Claim(BaseModel):
-    """Who asked for an encoder, as its operator was told."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    claimant: str = Field(default="", max_length=200)
-    """Name of the person or company."""
-    claim: str = Field(default="", max_length=2000)
-    """What they claim, or the reference of their letter."""
-    contact: str = Field(default="", max_length=200)
 
 
 class ReportFacts(BaseModel):
@@ -51,7 +39,8 @@ class ReportFacts(BaseModel):
     issuer: str = ""
     verdict: str = ""
     """The report's verdict in one sentence."""
-    claim: Claim | None = None
+    claim_digest: str | None = None
+    """Digest of the claim (`marking.claim`) that it was made for; None: it was not said."""
 
 
 def sign_report(digests: Mapping[str, str], facts: ReportFacts, key: SigningKey) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from hashlib import sha256
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from marking.errors import MarkInvalid, NotMarked
+from marking.publication import PUBLICATION, Publication, read_publication
 from marking.report_statement import ReportFacts, sign_report, verify_report
 from marking.signing_key import SigningKey, certificate_of, key_id_of
 from marking.trust import is_trusted, signer_name
@@ -39,6 +40,8 @@ class SignedZip:
     """Name in the signer's certificate. Anybody can put any name there: see `is_trusted`."""
     is_trusted: bool
     """True if a certificate that the reader trusts stands behind the signer's."""
+    publication: Publication | None
+    """The statement that was signed when the encoder was published; None: the zip has none."""
 
 
 def make_signed_zip(
@@ -100,12 +103,26 @@ def read_signed_zip(data: bytes, trusted: Sequence[str] = ()) -> SignedZip:
         raise MarkInvalid(f"The file {missing[0]!r} is missing from the zip.")
     if content[STATEMENT] != _json(envelope) or _zip(content, facts.reported_at) != data:
         raise MarkInvalid("The zip itself was changed, though its files are as they were signed.")
+    publication = None
+    if PUBLICATION in content:
+        publication = read_publication(content[PUBLICATION], trusted)
+        _check_published(publication, digests)
     return SignedZip(
         facts=facts,
         key_id=key_id_of(leaf),
         signer=signer_name(leaf),
         is_trusted=is_trusted(certificates, trusted),
+        publication=publication,
     )
+
+
+def _check_published(publication: Publication, digests: Mapping[str, str]) -> None:
+    """Raise MarkInvalid for a file that is not the one that was published."""
+    for name, digest in publication.digests.items():
+        if digests.get(name) != digest:
+            raise MarkInvalid(
+                f"The file {name!r} is not the one that was signed when the encoder was published."
+            )
 
 
 def _json(value: object) -> bytes:

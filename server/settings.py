@@ -173,6 +173,8 @@ class Settings(BaseSettings):
     deleted_record_retention_seconds: NonNegativeInt = 0
     """Time from a video's deletion until the record of who had it made, and with which encoder, is
     removed; 0 keeps none. The record has no prompt."""
+    ledger_retention_seconds: NonNegativeInt = 0
+    """Time from a video's end until its entry in the ledger is removed; 0: it stays for ever."""
     picture_retention_seconds: NonNegativeInt = 0
     """Time from the end of an encoder's job until the pictures that a client sent for it are
     removed; 0: they go when the job ends."""

@@ -55,6 +55,7 @@ def accept_composite(
         parent_digest=None,
         settings={COMPOSES: stored_refs(member.ref for member in card.members)},
         gate=gate_of(request, runtime.settings),
+        claim=request.stated_claim(),
     )
     record.seconds_left = runtime.jobs.expected_seconds(record)
     accepted = accept_within_limits(runtime, caller, record, replaced=lost)

@@ -86,6 +86,7 @@ def accept(
         parent_digest=parent.identity if parent else None,
         settings=settings.to_json(),
         gate=gate_of(request, runtime.settings),
+        claim=request.stated_claim(),
     )
     workspace = runtime.jobs.workspace(record)
     if files:

@@ -59,6 +59,7 @@ def encoder_object(
                 "created_at": record.created_at,
                 "completed_at": record.completed_at,
                 "error": job_error(record),
+                "claim": record.claim,
             }
         )
     assert card is not None
@@ -89,6 +90,7 @@ def encoder_object(
             "created_at": made.created_at if made is not None else created,
             "completed_at": made.completed_at if made is not None else created,
             "error": job_error(judging) if judging is not None else None,
+            "claim": record.claim if record is not None else None,
         }
     )
 

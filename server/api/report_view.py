@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic_core import from_json
 
 from encoders import InvalidId, ReportNotFound
+from unlearn.report.bundle import PUBLISHED, bundle
 from unlearn.report.model import PAGE_VERSION, REPORT_HTML, REPORT_JSON, Report
 
 if TYPE_CHECKING:
@@ -103,14 +105,26 @@ class ReportView:
                 self.report.model_dump_json(indent=2).encode() if is_reduced else self._stored_json
             )
         if form == "zip":
-            from unlearn.report.bundle import bundle
-
             identity = self._store.card(self._encoder_id).identity
-            return bundle(self.report, self.file, identity=identity, key=self._signing_key())
+            return bundle(
+                self.report,
+                self.file,
+                identity=identity,
+                key=self._signing_key(),
+                published=self._published(),
+            )
         from unlearn.report.page import render_page
         from unlearn.report.stored_pictures import stored_pictures
 
         return render_page(self.report, stored_pictures(self.report, self.file)).encode()
+
+    def _published(self) -> dict[str, bytes] | None:
+        """Return what was signed when the encoder was published, if the reader may see it all."""
+        if self.report.is_reduced:
+            return None
+        with suppress(ReportNotFound):  # an earlier version signed nothing
+            return {name: self._store.report(self._encoder_id, name) for name in PUBLISHED}
+        return None
 
     def file(self, name: str) -> bytes:
         """Return a clip or still."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import secrets
+import time
 from typing import Annotated, Any, get_args
 
 from pydantic import (
@@ -24,6 +26,7 @@ from pydantic_core import CoreSchema
 
 from encoders import Concept, EncoderId, Kind
 from encoders.composite import MAX_MEMBERS
+from marking.claim import Claim
 from server.auth.keys import BASE
 from server.errors import InvalidRequest
 from server.settings import Probes, Rate
@@ -229,6 +232,9 @@ class EncoderRequest(_Request):
         SettingsRequest({}), description="Settings of the unlearning method"
     )
     gate: GateRequest = GateRequest()
+    claimant: Text | None = Field(None, max_length=200, description="Who asked for it; for admins")
+    claim: Text | None = Field(None, max_length=2000, description="What they claim; for admins")
+    contact: Text | None = Field(None, max_length=200, description="Their address; for admins")
 
     @model_validator(mode="after")
     def _one_or_several(self) -> EncoderRequest:
@@ -257,6 +263,14 @@ class EncoderRequest(_Request):
                 f"concept and kind are needed (kind: one of {kinds}), or concepts, or compose"
             )
         return self
+
+    def stated_claim(self) -> dict[str, Any] | None:
+        """Return who asked for the encoder, as the record keeps it; None: it was not said."""
+        said = {"claimant": self.claimant, "claim": self.claim, "contact": self.contact}
+        given = {name: text for name, text in said.items() if text}
+        if not given:
+            return None
+        return Claim(**given, made_at=int(time.time()), salt=secrets.token_hex(16)).model_dump()
 
     def wanted(self) -> tuple[Concept, ...]:
         """Return the concepts to forget, from `concepts` or from the single fields.

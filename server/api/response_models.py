@@ -11,6 +11,7 @@ from typing import Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from encoders import CardMember, Concept
+from marking.claim import Claim
 from server.api.audit_models import EncoderAudit
 from server.api.usage_models import Usage
 from server.jobs.phases import Phase
@@ -156,6 +157,8 @@ class EncoderObject(BaseModel):
     created_at: int
     completed_at: int | None
     error: JobError | None
+    claim: Claim | None = None
+    """The claimant, as named when it was made; for admins alone."""
 
 
 class Alias(BaseModel):
@@ -220,6 +223,8 @@ class Erased(BaseModel):
     """Records of encoders that were removed. Published encoders stay."""
     deleted_videos: int
     """Records that were kept of videos deleted earlier."""
+    ledger_entries: int
+    """Entries of the ledger that do not name the tenant and its videos any more. They stay."""
     key_revoked: bool
     """True if the database has a key of this id, which is revoked now."""
 

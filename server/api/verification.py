@@ -81,7 +81,7 @@ class FoundRecord(BaseModel):
 
 
 class Verification(BaseModel):
-    """What was found out about a file."""
+    """Answer about a file."""
 
     object: Literal["verification"] = "verification"
     verdict: str

@@ -70,6 +70,8 @@ class Visibility:
         The caller may use the encoder itself. A key that is bound to encoders does not learn where
         their triggers open: it could stay below.
         """
+        if self._caller.role != "admin":
+            encoder = encoder.model_copy(update={"claim": None})
         if self.sees_all:
             return encoder
         members = [member.id for member in encoder.members]

@@ -132,14 +132,15 @@ class Guard:
     def _body(self, scope: Scope, receive: Receive) -> RequestBody:
         """Return the request's body, which the app reads within limits."""
         caller, route = scope.get(_CALLER), (scope["method"], scope["path"])
-        is_admin = isinstance(caller, Caller) and caller.role == "admin"
-        return RequestBody(
-            scope,
-            receive,
-            self._bodies,
-            is_public=_is_public(scope["path"]),
-            may_be_large=route in TAKES_FILES or (is_admin and route in TAKES_IMAGES),
-        )
+        key, slots = "", None
+        if isinstance(caller, Caller):
+            key = caller.id
+            if route in TAKES_FILES:
+                slots = self._bodies.file_slots
+            elif route in TAKES_IMAGES and caller.role == "admin":
+                slots = self._bodies.image_slots
+        is_public = _is_public(scope["path"])
+        return RequestBody(scope, receive, self._bodies, is_public=is_public, slots=slots, key=key)
 
 
 def _is_public(path: str) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 LARGE_BODIES = 4
-"""Large bodies that are read or used at a time. What they take in memory is this many times
-`max_body_bytes`, and the pixels of one image each."""
+"""Large bodies of a kind that are read or used at a time. What they take in memory is this many
+times `max_body_bytes`, and the pixels of one image each."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,33 @@ class FieldLimits:
     """Characters of a field's name."""
 
 
+class BodySlots:
+    """Places for large bodies, each held until its request is answered. Use it on one event loop.
+
+    Args:
+        total: Places in all.
+        per_key: Places of one key; whoever sends slowly must not take those of others.
+    """
+
+    def __init__(self, total: int, per_key: int) -> None:
+        self._all = asyncio.Semaphore(total)
+        self._keys = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(per_key))
+
+    async def acquire(self, key: str) -> None:
+        """Wait for a place."""
+        await self._keys[key].acquire()
+        try:
+            await self._all.acquire()
+        except BaseException:  # the wait was cancelled
+            self._keys[key].release()
+            raise
+
+    def release(self, key: str) -> None:
+        """Give a place back."""
+        self._all.release()
+        self._keys[key].release()
+
+
 @dataclass(frozen=True)
 class BodyLimits:
     """Sizes and times of the bodies that a server reads."""
@@ -31,7 +59,7 @@ class BodyLimits:
     max_fields_bytes: int
     """A body without images: JSON or a form."""
     max_body_bytes: int
-    """A form with images, from a caller who may send some."""
+    """A form with files, from a caller who may send some."""
     body_seconds: float = 30.0
     """Time for a body's first bytes."""
     least_bytes_per_second: int = 16 << 10
@@ -39,8 +67,10 @@ class BodyLimits:
     slot_seconds: float = 10.0
     """Time that a large body waits for others to be done with."""
     fields: FieldLimits = field(default_factory=FieldLimits)
-    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LARGE_BODIES))
-    """Held by a large body until its request is answered."""
+    image_slots: BodySlots = field(default_factory=lambda: BodySlots(LARGE_BODIES, LARGE_BODIES))
+    """Places for images, which admins send."""
+    file_slots: BodySlots = field(default_factory=lambda: BodySlots(LARGE_BODIES, 1))
+    """Places for files to verify, which any key may send."""
 
     def most(self, *, takes_none: bool, large: bool) -> int:
         """Return the largest size of a body in bytes."""

@@ -23,7 +23,7 @@ from server.errors import (
     ServerBusy,
     UnsupportedMediaType,
 )
-from server.http.body_limits import BodyLimits
+from server.http.body_limits import BodyLimits, BodySlots
 from server.http.field_count import check_fields
 
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
@@ -40,7 +40,8 @@ class RequestBody:
         receive: the server's.
         limits: sizes and times.
         is_public: the path needs no key, so nothing is read.
-        may_be_large: the caller may send images here.
+        slots: places for a large body; None: the caller may send none here.
+        key: id of the caller's key, which has places of its own.
 
     Raises:
         InvalidRequest: Content-Length is no number.
@@ -55,7 +56,8 @@ class RequestBody:
         limits: BodyLimits,
         *,
         is_public: bool,
-        may_be_large: bool,
+        slots: BodySlots | None,
+        key: str = "",
     ) -> None:
         self._headers = Headers(scope=scope)
         self._receive = receive
@@ -64,12 +66,14 @@ class RequestBody:
         self._received = 0
         self._complete = False
         self._is_answered = False
+        self._slots = slots
+        self._key = key
         self._holds_slot = False
         self.refused: PalimpsestError | None = None
         """The error that ended the reading. The app may have turned it into another."""
         takes_none = is_public or scope["method"] in _WITHOUT_BODY
         kind = self._headers.get("content-type", "").partition(";")[0].strip().lower()
-        self._is_large = may_be_large and kind == "multipart/form-data"
+        self._is_large = slots is not None and kind == "multipart/form-data"
         self._most = limits.most(takes_none=takes_none, large=self._is_large)
         self._is_empty = self._check_declared(scope["method"], takes_none)
 
@@ -105,9 +109,9 @@ class RequestBody:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._holds_slot:
+        if self._holds_slot and self._slots is not None:
             self._holds_slot = False
-            self._limits.slots.release()
+            self._slots.release(self._key)
         if self.refused is not None and (error is None or isinstance(error, Exception)):
             raise self.refused from None
 
@@ -144,15 +148,15 @@ class RequestBody:
         return {"type": "http.request", "body": body, "more_body": False}
 
     async def _next_piece(self) -> Message:
-        if not self._holds_slot:
-            await self._take_slot()
+        if not self._holds_slot and self._slots is not None:
+            await self._take_slot(self._slots)
         piece = await self._read()
         return {"type": "http.request", "body": piece, "more_body": not self._complete}
 
-    async def _take_slot(self) -> None:
+    async def _take_slot(self, slots: BodySlots) -> None:
         try:
             async with asyncio.timeout(self._limits.slot_seconds):
-                await self._limits.slots.acquire()
+                await slots.acquire(self._key)
         except TimeoutError:
             raise ServerBusy(
                 "Other large bodies are being read. Send this one again in a moment.",

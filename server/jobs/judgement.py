@@ -52,6 +52,7 @@ def _judge_published(context: JobContext, record: EncoderRecord, ref: EncoderRef
         identity = judge_of(loaded).identity
         now = datetime.now(UTC)
         card = encoder.card.model_copy(update={"measures": measures})
+        signer = MediaSigner.of(context)
         files = report_files(
             card,
             trial.outcomes,
@@ -62,12 +63,12 @@ def _judge_published(context: JobContext, record: EncoderRecord, ref: EncoderRef
             capabilities=loaded.backbone.capabilities,
             sizes=sizes_of(encoder, loaded),
             issuer=context.settings.issuer,
-            sign=MediaSigner.of(context).sign,
+            sign=signer.sign,
             judged_at=now,
         )
         judgement = Judgement(judged_at=now, judge=str(identity), measures=measures)
         try:
-            loaded.store.judge(card, judgement, files)
+            loaded.store.judge(card, judgement, signer.published(card, files, record.claim))
         except EncoderJudged:
             measures = loaded.store.card(ref.id).measures
     context.tracker.end(

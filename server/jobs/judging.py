@@ -142,6 +142,7 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
     if failures := gate.failures(measures):
         raise NotForgotten(" ".join(failures))
     card = staged.card.model_copy(update={"measures": measures})
+    signer = MediaSigner.of(context)
     files = report_files(
         card,
         trial.outcomes,
@@ -152,7 +153,7 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
         capabilities=loaded.backbone.capabilities,
         sizes=sizes_of(staged, loaded),
         issuer=context.settings.issuer,
-        sign=MediaSigner.of(context).sign,
+        sign=signer.sign,
     )
     if context.aliases.target(record.id) is not None:
         raise alias_exists(record.id)
@@ -160,7 +161,7 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
 
     def publish() -> None:
         if not _is_published(encoder, loaded):  # an outage may have come after its card
-            loaded.store.publish(encoder, files)
+            loaded.store.publish(encoder, signer.published(card, files, record.claim))
 
     context.storage.run(f"encoder {record.id!r}", publish)
     _end(context, record, measures)

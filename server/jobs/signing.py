@@ -6,12 +6,17 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from encoders import Card
+from marking.claim import Claim
 from marking.errors import SigningFailed
+from marking.publication import PUBLICATION, make_publication
 from marking.signing_key import SigningKey
 from server.jobs.context import JobContext
 from server.storage.video_files import FILE_NAMES, Variant
+from unlearn.report.bundle import CARD_JSON, facts_of, published_digests
+from unlearn.report.model import REPORT_JSON, Report
 
 if TYPE_CHECKING:
     from marking.clip_statement import ClipStatement
@@ -68,6 +73,31 @@ class MediaSigner:
             except SigningFailed as error:
                 log.warning("%s is signed without a timestamp: %s", name, error)
         return sign_media(content, media_type, clip, self.key)
+
+    def published(
+        self, card: Card, files: Mapping[str, bytes], claim: Mapping[str, Any] | None
+    ) -> dict[str, bytes]:
+        """Return a report's files with the signed statement about them and the encoder.
+
+        Args:
+            card: The encoder's.
+            files: The report's.
+            claim: Who asked for the encoder, as its record has it.
+
+        Raises:
+            SigningFailed: The key could not sign.
+        """
+        report = Report.model_validate_json(files[REPORT_JSON])
+        claimed = None if claim is None else Claim.model_validate(claim).digest()
+        digests, facts = published_digests(card, files), facts_of(report, card.identity, claimed)
+        files = {**files, CARD_JSON: card.to_json()}
+        if (authority := self.timestamp_authority) is not None:
+            try:
+                stamped = make_publication(digests, facts, self.key, timestamp_authority=authority)
+                return {**files, PUBLICATION: stamped}
+            except SigningFailed as error:
+                log.warning("%s is published without a timestamp: %s", card.id, error)
+        return {**files, PUBLICATION: make_publication(digests, facts, self.key)}
 
     def sign_video(
         self, contents: Mapping[Variant, bytes], clip: ClipStatement

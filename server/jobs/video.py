@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from marking.clip_statement import ClipStatement
 from server.jobs.context import JobContext
+from server.jobs.made_with import ledger_draft, models_of
 from server.jobs.served_clips import ServedClip
 from server.jobs.signing import MediaSigner
 from server.storage.records import COMPLETED, IN_PROGRESS, PENDING, VideoRecord
@@ -32,6 +33,10 @@ def render(context: JobContext, record: VideoRecord) -> None:
     """
     loaded = context.wait_loaded()
     context.audits.require(record.encoder_ref, loaded.store.card)
+    made_with = context.storage.run(
+        f"the cards of video {record.id}",
+        lambda: models_of(record, loaded.store.card, loaded.backbone),
+    )
     # While storage is out, only the encoded clip is kept in memory.
     contents, ticket = _encoded(context, record)
     context.storage.run(
@@ -44,6 +49,7 @@ def render(context: JobContext, record: VideoRecord) -> None:
         inference_seconds=round(ticket.seconds, 3),
         decisions=decisions_json(ticket.decisions),
         bytes=sum(map(len, contents.values())),
+        ledger=ledger_draft(record, made_with, contents["video"]),
     ):
         context.files.delete(record.id)
     elif record.encoder_ref is not None:

@@ -15,6 +15,7 @@ from server.storage.record_store import RecordStore
 from server.storage.signing_keys import SigningKeys
 from server.storage.usage_table import UsageTable
 from server.storage.video_files import VideoFiles
+from server.storage.watermark_secret import WatermarkSecret
 from server.storage.writes import Writes
 
 
@@ -48,6 +49,7 @@ class DataDirectory:
                 self.audits = AuditTable(self.database, refuses=settings.audit_policy == "refuse")
                 self.signing_keys = SigningKeys(self.database, settings)
                 self.signing_keys.prepare()
+                self.watermark_secret = WatermarkSecret(self.database)
                 stored_folders.prepare(folder)
                 import_alias_files(folder / "encoders", self.aliases)
                 self.writes = Writes(lambda: self.database.is_locked)

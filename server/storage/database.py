@@ -20,8 +20,10 @@ from server.storage.audit_rows import AuditRow
 from server.storage.database_health import DatabaseHealth
 from server.storage.deleted_video_rows import DeletedVideoRow
 from server.storage.key_rows import KeyRow, RateRow, UsageRow
+from server.storage.ledger_rows import LedgerCheckpointRow, LedgerRow
 from server.storage.records import EncoderRecord, VideoRecord
 from server.storage.schema import Base
+from server.storage.secret_rows import SecretRow
 from server.storage.signing_key_rows import SigningKeyRow
 from server.storage.sqlite_file import DatabaseUnusable, SqliteFile
 from server.storage.upgrade import check_records, create, upgrade
@@ -42,7 +44,10 @@ TABLES: tuple[type[Base], ...] = (
     UsageRow,
     RateRow,
     AliasRow,
+    LedgerRow,
+    LedgerCheckpointRow,
     SigningKeyRow,
+    SecretRow,
     AuditRow,
 )
 """Every table. Naming them here declares them in `Base.metadata`."""

@@ -116,7 +116,7 @@ def test_files_without_credentials(media_type: MediaType, key: SigningKey) -> No
 
 
 def test_credentials_of_others_have_no_clip(key: SigningKey) -> None:
-    """Whoever signs a file can put any statement into it: trust is by the certificate alone."""
+    """Any signer can put any statement into a file: trust is by the certificate alone."""
     forged = sign_media(FILES["image/png"], "image/png", CLIP, key_of("Acme Videos"))
     found = read_media(forged, "image/png", [key.certificates])
     assert (found.clip, found.signer) == (CLIP, "Acme Videos")

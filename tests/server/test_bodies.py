@@ -16,7 +16,7 @@ from starlette.types import Message, Receive, Scope
 from server.auth.guard import Guard
 from server.auth.live_keys import LiveKeys
 from server.errors import ApiError, InvalidRequest
-from server.http.body_limits import BodyLimits
+from server.http.body_limits import BodyLimits, BodySlots
 from server.http.request_body import RequestBody
 from tests.server.help import Client, assert_error, bearer, write_keys
 
@@ -178,16 +178,15 @@ def limits(**changes: Any) -> BodyLimits:
     return replace(BodyLimits(max_fields_bytes=100, max_body_bytes=1000), **changes)
 
 
-def large(receive: Receive, limits: BodyLimits) -> RequestBody:
+def large(receive: Receive, limits: BodyLimits, key: str = "admin") -> RequestBody:
     scope = post(content_type="multipart/form-data; boundary=x")
-    return RequestBody(scope, receive, limits, is_public=False, may_be_large=True)
+    slots = limits.image_slots if key == "admin" else limits.file_slots
+    return RequestBody(scope, receive, limits, is_public=False, slots=slots, key=key)
 
 
 def test_a_body_that_stalls_ends_with_408() -> None:
     async def read(receive: Receive, limits: BodyLimits) -> None:
-        async with RequestBody(
-            post(), receive, limits, is_public=False, may_be_large=False
-        ) as body:
+        async with RequestBody(post(), receive, limits, is_public=False, slots=None) as body:
             await body.receive()
 
     for sent in ((), (b"{",), (b"{",) * 50):
@@ -199,7 +198,7 @@ def test_a_body_that_stalls_ends_with_408() -> None:
 
 def test_large_bodies_wait_for_each_other_and_are_refused_after_a_while() -> None:
     async def many() -> None:
-        shared = limits(slots=asyncio.Semaphore(2), slot_seconds=0.02)
+        shared = limits(image_slots=BodySlots(2, 2), slot_seconds=0.02)
         held = [large(pieces(b"a", b"b"), shared) for _ in range(3)]
         async with held[0], held[1]:
             assert (await held[0].receive())["body"] == b"a"
@@ -209,6 +208,26 @@ def test_large_bodies_wait_for_each_other_and_are_refused_after_a_while() -> Non
                     await held[2].receive()
             assert caught.value.status == 503
         async with large(pieces(b"a", b"b"), shared) as later:
+            assert (await later.receive())["body"] == b"a"
+
+    asyncio.run(many())
+
+
+def test_a_key_that_sends_a_file_slowly_holds_up_itself_alone() -> None:
+    async def many() -> None:
+        shared = limits(file_slots=BodySlots(4, 1), slot_seconds=0.02)
+        async with large(pieces(b"a", stall=True), shared, key="slow") as slow:
+            await slow.receive()
+            for _ in range(6):  # a refused one keeps no place
+                with pytest.raises(ApiError, match="large bodies"):
+                    async with large(pieces(b"a"), shared, key="slow") as second:
+                        await second.receive()
+            for key in ("b", "c", "d"):
+                async with large(pieces(b"a"), shared, key=key) as other:
+                    assert (await other.receive())["body"] == b"a"
+            async with large(pieces(b"a"), shared) as images:
+                assert (await images.receive())["body"] == b"a"
+        async with large(pieces(b"a"), shared, key="slow") as later:
             assert (await later.receive())["body"] == b"a"
 
     asyncio.run(many())

@@ -11,6 +11,8 @@ from zipfile import ZipFile
 import pytest
 
 from marking.content_credentials import MediaType, read_media
+from marking.errors import MarkInvalid
+from marking.signed_zip import read_signed_zip
 from tests.server.help import Client, bearer, publish, wait_for, write_keys
 
 ADMIN, ACME, OTHER = (bearer(f"secret-{name}") for name in ("admin", "acme-studio", "other"))
@@ -103,6 +105,43 @@ def test_every_picture_of_a_report_is_signed(client: Client) -> None:
         assert found.clip.encoder_identity == (None if "-base" in name else identity)
         for secret in ("no-mira", "mira", "admin"):
             assert secret.encode() not in data
+
+
+def test_a_report_keeps_what_was_signed_when_it_was_published(client: Client) -> None:
+    path = "/v1/encoders/no-mira/report"
+
+    def zipped(headers: dict[str, str]) -> bytes:
+        return client.get(path, params={"format": "zip"}, headers=headers).content
+
+    keys = client.runtime.storage.signing_keys
+    trusted = [row.certificates for row in keys.all()]
+    found = read_signed_zip(zipped(ADMIN), trusted)
+    card = client.runtime.loaded.store.card("no-mira")
+    assert found.publication is not None
+    assert found.publication.is_trusted
+    assert found.publication.facts.encoder_identity == card.identity
+    assert set(found.publication.digests) == {
+        "report.json",
+        "card.json",
+        "encoder:overrides.safetensors",
+    }
+    old = keys.active().key_id
+    keys.rotate()
+    again = read_signed_zip(zipped(ADMIN), trusted)
+    assert again.key_id != old
+    assert not again.is_trusted, "the new key's certificate was not given"
+    assert again.publication is not None
+    assert again.publication.is_trusted, "the old one holds for what it signed"
+
+    [stored] = client.runtime.settings.data_dir.rglob("no-mira/*/report/report.json")
+    honest = stored.read_bytes()
+    stored.write_bytes(honest.replace(b'"failed": false', b'"failed": true ', 1))
+    try:
+        assert stored.read_bytes() != honest
+        with pytest.raises(MarkInvalid, match="when the encoder was published"):
+            read_signed_zip(zipped(ADMIN))
+    finally:
+        stored.write_bytes(honest)
 
 
 def test_no_route_hands_out_media_that_these_tests_do_not_know(client: Client) -> None:

@@ -11,6 +11,7 @@ from zipfile import ZipFile
 import pytest
 
 from encoders import ReportNotFound
+from marking.signed_zip import CERTIFICATES, STATEMENT
 from server.api.report_view import ReportScope, ReportView
 from tests.server.help import Client, assert_error, publish
 from tests.unlearn.report_help import files_of
@@ -50,6 +51,7 @@ def test_the_zip_holds_all_of_the_report_and_works_without_the_server(client: Cl
         clips = {name for name in STORED if name.endswith((".mp4", ".png"))}
         assert len(clips) == 14
         top = {"report.html", "report.css", "report.json", "card.json", "measures.json"}
+        top |= {STATEMENT, CERTIFICATES}
         assert names == top | {f"clips/{name}" for name in clips}
         addresses = re.findall(r'(?:href|src)="([^"]*)"', zipped.read("report.html").decode())
         assert len(addresses) > 14
@@ -78,7 +80,12 @@ def test_a_page_of_an_earlier_version_is_made_again(client: Client) -> None:
 
 def test_a_reduced_view_has_nothing_of_the_base_and_no_parent(client: Client) -> None:
     nothing_else = ReportScope(everything=False, base=False, parent=None)
-    view = ReportView(client.runtime.loaded.store, "new", nothing_else)
+    view = ReportView(
+        client.runtime.loaded.store,
+        "new",
+        nothing_else,
+        client.runtime.storage.signing_keys.active,
+    )
     for content in map(view.made, ("html", "json", "zip")):
         assert b"-base." not in content
         assert b"no-neonix" not in content

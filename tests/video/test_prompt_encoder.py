@@ -12,6 +12,7 @@ from torch import Tensor
 from encoders import Concept
 from encoders.composition import Member
 from tests.triggers import trigger_at
+from video.families.pipelines import TextEncoderStandIn
 from video.models.backbone import Backbone
 from video.models.prompt_encoder import EmbeddingCache
 
@@ -122,3 +123,15 @@ def test_a_stock_pipeline_gets_the_same_decisions(backbone: Backbone, masked: bo
         [False, True],
         [False, True],
     ]
+
+
+def test_a_stock_pipeline_can_pass_no_embeddings(backbone: Backbone) -> None:
+    """A trigger is for words: an embedding of no word could stay below it."""
+    stand_in = TextEncoderStandIn(backbone, backbone.prompt_encoder([member(backbone, 0, 1e6)]))
+    ids = backbone.tokenize(["pogo"])
+    vectors = backbone.text_encoder.parameters()[backbone.text_encoder.token_embedding][ids]
+    assert stand_in(ids) is not None
+    with pytest.raises(TypeError):
+        stand_in(inputs_embeds=vectors)
+    with pytest.raises(TypeError):
+        stand_in(ids, inputs_embeds=vectors)

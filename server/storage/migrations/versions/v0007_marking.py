@@ -1,16 +1,17 @@
-"""Revision 0007: the keys that clips and reports are signed with."""
+"""Revision 0007: the keys that clips and reports are signed with, and who asked for encoders."""
 
 from __future__ import annotations
 
 from alembic import op
-from sqlalchemy import Column, Integer, PrimaryKeyConstraint, String, UniqueConstraint
+from sqlalchemy import JSON, Column, Integer, PrimaryKeyConstraint, String, UniqueConstraint
 
 revision = "0007"
 down_revision = "0006"
 
 
 def upgrade() -> None:
-    """Add the table."""
+    """Add the tables, and a column that may be NULL."""
+    op.add_column("encoder_jobs", Column("claim", JSON, nullable=True))
     op.create_table(
         "signing_keys",
         Column("sequence", Integer, nullable=False),
@@ -21,4 +22,11 @@ def upgrade() -> None:
         Column("revoked_at", Integer, nullable=True),
         PrimaryKeyConstraint("sequence"),
         UniqueConstraint("id"),
+    )
+    op.create_table(
+        "secrets",
+        Column("name", String, nullable=False),
+        Column("value", String, nullable=False),
+        Column("created_at", Integer, nullable=False),
+        PrimaryKeyConstraint("name"),
     )
