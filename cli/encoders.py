@@ -159,9 +159,12 @@ def _origin_of(encoder: dict[str, Any]) -> dict[str, str]:
 
 
 def _status_of(encoder: dict[str, Any]) -> str:
-    """Return an encoder's status in words; a published one says if it cannot be used."""
+    """Return an encoder's status in words; a published one says if it failed or is not usable."""
     status: str = encoder["status"].replace("_", " ")
-    return f"{status}, not usable" if status == "published" and not encoder["usable"] else status
+    if status == "published" and (encoder["audit"] or {}).get("state") == "failed":
+        status = "published, audit failed"
+    is_unusable = encoder["status"] == "published" and not encoder["usable"]
+    return f"{status}, not usable" if is_unusable else status
 
 
 def _audit_of(encoder: dict[str, Any]) -> str:

@@ -13,8 +13,8 @@ from server.storage.audit_rows import AuditRow
 class EncoderAudit(BaseModel):
     """Findings about a published encoder since its judging.
 
-    A key that is bound to encoders is told the state only. Each interval holds however often one
-    looks; they are 95 % intervals together.
+    A key that is bound to encoders is told the state only. Each interval holds with a confidence of
+    95 % at least, however often one looks.
     """
 
     state: Literal["unaudited", "ok", "failed"]

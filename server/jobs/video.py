@@ -52,7 +52,7 @@ def render(context: JobContext, record: VideoRecord) -> None:
         ledger=ledger_draft(record, made_with, contents["video"]),
     ):
         context.files.delete(record.id)
-    elif record.encoder_ref is not None:
+    elif record.encoder_ref is not None and loaded.judge is not None:
         clip = ServedClip(record.encoder_ref, ticket.result())
         context.served_clips.offer(clip, share=context.settings.audited_clips_share)
 

@@ -37,6 +37,7 @@ def test_a_failed_audit_says_why(served: RunningServer) -> None:
     fail_audit(served.runtime, card.ref, "It shows pogo.")
     shown = palimpsest("encoders", "show", "bad", server=served.url)
     assert "failed: It shows pogo." in shown.out
+    assert "published, audit failed" in palimpsest("encoders", "list", server=served.url).out
     printed = palimpsest("encoders", "audit", "bad", server=served.url)
     assert printed.status == 0
     assert "bad has failed its audit. It shows pogo." in printed.out
