@@ -26,9 +26,9 @@ def video_ids(count: int = WINDOW) -> list[str]:
     return [f"video_{number:032x}" for number in range(count)]
 
 
-def rendered(seed: int) -> Frames:
-    """Draw the clip (12,64,64,3) of a random scene."""
-    return sample_scene(np.random.default_rng([11, seed])).clip()
+def rendered(seed: int, frames: int = 12) -> Frames:
+    """Draw the clip (frames,64,64,3) of a random scene."""
+    return sample_scene(np.random.default_rng([11, seed])).clip(frames)
 
 
 def generated(seed: int) -> Frames:

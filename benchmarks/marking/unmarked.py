@@ -21,6 +21,8 @@ from video.clip import decode_mp4, encode_mp4, enlarge
 
 SIDE = 128
 """Pixels: detection shrinks larger clips to about as many, and ten thousand are encoded."""
+FRAMES = 6
+"""Half as many as the model makes."""
 CHUNK = 250
 
 
@@ -33,7 +35,7 @@ def unmarked(work: Path, count: int) -> dict[str, Any]:
     spread = float(scores.std())
     fitted, rate_of_decay = tail_of(best, needed)
     return {
-        "clips": f"{count} drawn, encoded at {SIDE}x{SIDE}, one secret for every {CHUNK}",
+        "clips": f"{count} drawn, {FRAMES} frames at {SIDE}x{SIDE}, a secret for every {CHUNK}",
         "said to be ours": rate(sum(column(rows, "ours")), count),
         "given a record": rate(sum(column(rows, "recorded")), count),
         "bits that agree": {
@@ -75,7 +77,8 @@ def unmarked_chunk(first: int, count: int) -> Rows:
     patterns = server_signs(secret)
     rows: Rows = []
     for number in range(first, first + count):
-        frames = decode_mp4(encode_mp4(enlarge(rendered(10**6 + number), (SIDE, SIDE)), 8))
+        drawn = enlarge(rendered(10**6 + number, FRAMES), (SIDE, SIDE))
+        frames = decode_mp4(encode_mp4(drawn, 8))
         found = detect(frames, secret, candidates)
         picture, side = evidence(frames)
         spectrum = whitened_spectrum(picture, side)

@@ -24,9 +24,7 @@ _MIN_SECRET = 16  # bytes
 
 def server_signs(secret: bytes) -> Signs:
     """Return the server's patterns, (SERVER_PATTERNS, K/2)."""
-    return np.stack(
-        [_signs(secret, f"server {number}", len(SERVER)) for number in range(SERVER_PATTERNS)]
-    )
+    return _signs(secret, [f"server {number}" for number in range(SERVER_PATTERNS)], len(SERVER))
 
 
 def server_number(secret: bytes, clip_id: str) -> int:
@@ -36,13 +34,17 @@ def server_number(secret: bytes, clip_id: str) -> int:
 
 def clip_signs(secret: bytes, clip_ids: Sequence[str]) -> Signs:
     """Return the patterns of clips, (N, K/2)."""
-    return np.stack([_signs(secret, f"clip {clip_id}", len(CLIP)) for clip_id in clip_ids])
+    return _signs(secret, [f"clip {clip_id}" for clip_id in clip_ids], len(CLIP))
 
 
-def _signs(secret: bytes, label: str, count: int) -> Signs:
-    stream = hashlib.shake_256(_seed(secret, label)).digest((2 * count + 7) // 8)
-    bits = np.unpackbits(np.frombuffer(stream, np.uint8), count=2 * count)
-    return (bits.astype(np.float32) * 2 - 1).view(np.complex64)
+def _signs(secret: bytes, labels: Sequence[str], count: int) -> Signs:
+    size = (2 * count + 7) // 8
+    streams = [hashlib.shake_256(_seed(secret, label)).digest(size) for label in labels]
+    stream = np.frombuffer(b"".join(streams), np.uint8).reshape(len(labels), size)
+    bits = np.unpackbits(stream, axis=1, count=2 * count).astype(np.float32)
+    bits *= 2
+    bits -= 1
+    return bits.view(np.complex64)
 
 
 def _seed(secret: bytes, label: str) -> bytes:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
+from typing import Any, Self
 
 from encoders import EncoderNotFound
 from encoders.atomic_files import write_atomically
@@ -24,6 +25,7 @@ from server.outage import brief, is_outage
 from server.settings import Settings
 from server.storage.alias_table import AliasTable
 from server.storage.audit_table import AuditTable
+from server.storage.data_directory import DataDirectory
 from server.storage.deleted_video_table import DeletedVideoTable
 from server.storage.key_limits import Limits
 from server.storage.owned_names import JOB_ID
@@ -32,6 +34,7 @@ from server.storage.records import EncoderRecord, JobRecord
 from server.storage.signing_keys import SigningKeys
 from server.storage.usage_table import UsageTable
 from server.storage.video_files import VideoFiles
+from server.storage.watermark_secret import WatermarkSecret
 from video.engine.fair_pool import FairPool
 
 log = logging.getLogger(__name__)
@@ -67,6 +70,7 @@ class JobContext:
     audits: AuditTable
     metrics: Metrics
     signing_keys: SigningKeys
+    watermark_secret: WatermarkSecret
     limits_of: Callable[[str], Limits]
     """Returns the limits of a key, by its id."""
     phase_times: PhaseTimes = field(default_factory=PhaseTimes)
@@ -75,6 +79,21 @@ class JobContext:
     """A few clips that were delivered, for the auditor."""
     encode_pool: FairPool = field(default_factory=_encode_pool)
     """Threads that encode finished clips."""
+
+    @classmethod
+    def over(cls, stored: DataDirectory, **others: Any) -> Self:
+        """Return the context of a data directory's tables and folders, and the other parts."""
+        return cls(
+            records=stored.records,
+            aliases=stored.aliases,
+            files=stored.files,
+            usage=stored.usage,
+            deleted_videos=stored.deleted_videos,
+            audits=stored.audits,
+            signing_keys=stored.signing_keys,
+            watermark_secret=stored.watermark_secret,
+            **others,
+        )
 
     @property
     def work_dir(self) -> Path:

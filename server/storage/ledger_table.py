@@ -73,6 +73,18 @@ class LedgerTable:
             end = LedgerHead(sequence=found[-1].sequence, hash=found[-1].hash)
         return LedgerSlice(_with_skipped(found, start, end), start, end, begin, head)
 
+    def of_video(self, video_id: str) -> LedgerRow | None:
+        """Return the entry of a video, or None."""
+        with self._database.reading() as session:
+            return session.scalar(select(LedgerRow).where(LedgerRow.video_id == video_id))
+
+    def latest_videos(self, limit: int) -> Sequence[str]:
+        """Return the ids of the latest videos, newest first, those that were deleted too."""
+        found = select(LedgerRow.video_id).where(LedgerRow.video_id.is_not(None))
+        with self._database.reading() as session:
+            rows = session.scalars(found.order_by(LedgerRow.sequence.desc()).limit(limit))
+            return [row for row in rows if row is not None]
+
     def erase(self, owner: str) -> int:
         """Take a key and its videos out of the entries, and return the number of entries.
 
