@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from cli import files, show
+from cli.audit import audit_encoder
 from cli.client import api_path
 from cli.compose import compose_encoders
 from cli.connection import connect
@@ -141,6 +142,7 @@ def report(
         show.line(f"{output}: the report on {encoder_id}")
 
 
+app.command("audit")(audit_encoder)
 app.command("compose")(compose_encoders)
 app.command("judge")(judge_encoder)
 app.command("export")(export_encoder)
@@ -157,9 +159,18 @@ def _origin_of(encoder: dict[str, Any]) -> dict[str, str]:
 
 
 def _status_of(encoder: dict[str, Any]) -> str:
-    """Return an encoder's status in words; a published one says if it cannot be used."""
+    """Return an encoder's status in words; a published one says if it failed or is not usable."""
     status: str = encoder["status"].replace("_", " ")
-    return f"{status}, not usable" if status == "published" and not encoder["usable"] else status
+    if status == "published" and (encoder["audit"] or {}).get("state") == "failed":
+        status = "published, audit failed"
+    is_unusable = encoder["status"] == "published" and not encoder["usable"]
+    return f"{status}, not usable" if is_unusable else status
+
+
+def _audit_of(encoder: dict[str, Any]) -> str:
+    """Return the state of an encoder's audit in words, and why it failed."""
+    audit = encoder["audit"] or {}
+    return ": ".join(text for text in (audit.get("state"), audit.get("reason")) if text)
 
 
 def _encoder_table(found: list[dict[str, Any]]) -> Table:
@@ -192,6 +203,7 @@ def _facts_of(encoder: dict[str, Any]) -> Table:
         "made": show.local_time(encoder["completed_at"]),
         "digest": encoder["digest"] or "",
         "base": encoder["base"] or "",
+        "audit": _audit_of(encoder),
         "settings": ", ".join(f"{name} {json.dumps(value)}" for name, value in settings.items()),
     }
     return show.facts_table({name: text for name, text in found.items() if text})

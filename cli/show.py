@@ -140,7 +140,7 @@ def forgets(encoder: dict[str, Any]) -> str:
     return ", ".join(f"{concept['name']} ({concept['kind']})" for concept in encoder["concepts"])
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
     """Format a share of 1: `98.6 %`, `100 %`."""
     return f"{round(100 * share, 1):g} %"
 
@@ -149,7 +149,7 @@ def rate(measures: dict[str, Any], name: str) -> str:
     """Format one of an encoder's rates: empty if it was not measured, a dash if of nothing."""
     if f"{name}_rate" not in measures:
         return ""
-    return _percent(measures[f"{name}_rate"]) if measures[f"{name}_n"] else "–"
+    return percent(measures[f"{name}_rate"]) if measures[f"{name}_n"] else "–"
 
 
 def measures_table(encoder: dict[str, Any]) -> Table | None:
@@ -165,13 +165,13 @@ def measures_table(encoder: dict[str, Any]) -> Table | None:
 
 def _rows(measures: dict[str, Any], gate: dict[str, Any]) -> Generator[Row]:
     def needed(sign: str, name: str) -> str:
-        return f"{sign} {_percent(gate[name])}" if name in gate else ""
+        return f"{sign} {percent(gate[name])}" if name in gate else ""
 
     def row(title: str, share: float, bounds: list[float] | None, n: int, bound: str = "") -> Row:
         if n == 0:
             return title, "–", "", "0", bound
         interval = f"{100 * bounds[0]:.0f} to {100 * bounds[1]:.0f} %" if bounds else ""
-        return title, _percent(share), interval, str(n), bound
+        return title, percent(share), interval, str(n), bound
 
     for name, own in measures["concepts"].items():
         base = needed("≥", "min_base_rate")

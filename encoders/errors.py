@@ -64,6 +64,12 @@ class EncoderJudged(PalimpsestError):
     code = "encoder_judged"
 
 
+class EncoderFailedAudit(PalimpsestError):
+    """An encoder whose audit failed, on a server that does not use such encoders."""
+
+    code = "encoder_failed_audit"
+
+
 class EncoderExists(PalimpsestError):
     """The id is taken. Published encoders are immutable: choose another id."""
 

@@ -171,14 +171,9 @@ class StorageUnavailable(ApiError):
 # Codes of the rooms below, which do not know HTTP.
 _STATUS_OF_CODE = {
     **dict.fromkeys(("encoder_not_found", "alias_not_found", "report_not_found"), 404),
-    "encoder_exists": 409,
-    "encoder_judged": 409,
-    "encoder_in_use": 409,
-    "encoder_not_calibrated": 409,
-    "member_unusable": 409,
-    "encoder_damaged": 409,
-    "alias_exists": 409,
-    "deadline_exceeded": 409,
+    **dict.fromkeys(("encoder_exists", "encoder_judged", "encoder_in_use"), 409),
+    **dict.fromkeys(("encoder_not_calibrated", "member_unusable", "encoder_damaged"), 409),
+    **dict.fromkeys(("encoder_failed_audit", "alias_exists", "deadline_exceeded"), 409),
     "video_deleted": 404,
     "encoder_invalid": 400,
     "load_failed": 503,

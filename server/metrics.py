@@ -71,6 +71,18 @@ class Metrics:
             ["key", "limit"],
             registry=self.registry,
         )
+        self.audit_probes = Counter(
+            "palimpsest_audit_probes",
+            "Probes of audits: forgotten or missed, kept or lost, or unshown by the base",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.served_clips_judged = Counter(
+            "palimpsest_served_clips_judged",
+            "Served clips that the judge looked at: does one show what its encoder forgets",
+            ["shown"],
+            registry=self.registry,
+        )
         self.engine = EngineMetrics(self.registry)
         ProcessCollector(registry=self.registry)
 

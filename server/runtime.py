@@ -1,7 +1,6 @@
 """Runtime: the parts of one server, put together.
 
-The models load in a thread of their own, so that the process answers probes at once. Until they are
-loaded, requests that need them are refused with `NotReady`.
+The models load in a thread of their own. Until then, requests that need them get `NotReady`.
 """
 
 from __future__ import annotations
@@ -260,6 +259,7 @@ class Runtime:
             stopping=self.stopping,
             loaded=self.loaded_or_none,
             wait_loaded=self.wait_loaded,
+            metrics=self.metrics,
             limits_of=self.key_policy.of_owner,
         )
         jobs = Jobs(context, JobQueue(storage.database))
@@ -280,10 +280,9 @@ class Runtime:
         try:
             from server.loading import load
 
-            loaded = load(self.settings, self.metrics.engine)
+            self._loaded = load(self.settings, self.metrics.engine)
             if self.stopping.is_set():
-                loaded.engine.stop()
-            self._loaded = loaded
+                self._loaded.engine.stop()
         except Exception as error:
             trace = None if isinstance(error, PalimpsestError) else error  # it buries what to do
             log.error("the model could not be loaded: %s", error, exc_info=trace)

@@ -211,6 +211,14 @@ class Settings(BaseSettings):
     """Number of these probes that are clips; the others are stills of the image twin."""
     issuer: Annotated[str, Field(max_length=200)] = ""
     """Issuer of the reports, printed on them: a company's name, or the server's address."""
+    audit_share: Rate = 0.0
+    """Largest share of the time for the audit of published encoders, in spare moments only; 0: none
+    are audited."""
+    audit_policy: Literal["flag", "refuse"] = "flag"
+    """Policy for an encoder whose audit failed: it is shown as failed, or it is refused too."""
+    audited_clips_share: Rate = 0.0
+    """Share of the videos made with an encoder that the judge looks at, in spare moments, once they
+    are delivered; nothing is kept but the count."""
     base_clips_bytes: PositiveInt = 1 << 30
     """Size of the cache of the base's clips, which the next encoder to be judged uses again."""
 

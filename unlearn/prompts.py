@@ -146,16 +146,19 @@ def captions(
     return list(dict.fromkeys(found))
 
 
-def book_sentences(book: PromptBook, kind: Kind, names: Sequence[str]) -> list[str]:
+def book_sentences(
+    book: PromptBook, kind: Kind, names: Sequence[str], *, held_out: bool = False
+) -> list[str]:
     """Return the book's captions that name another concept of the kind, as sentences.
 
     They have a place for the {concept} where that name was, and show it in more contexts than a
-    list of templates has. Captions with one of `names`, the concept's own, and captions that are
-    held out are not used: they are for judging.
+    list of templates has. Captions with one of `names`, the concept's own, are not used, and those
+    that are held out for judging only if `held_out`; then no others are.
     """
     others = [n for label, more in book.concepts.get(kind, {}).items() for n in (label, *more)]
     phrases = sorted((phrase(name, kind) for name in others), key=len, reverse=True)
-    usable = [c for c in retained_captions(book, names) if "{" not in c]
+    listed = held_out_captions(book, names) if held_out else retained_captions(book, names)
+    usable = [c for c in listed if "{" not in c]
     found: list[str] = []
     for caption in usable:
         whole = next((p for p in phrases if re.search(rf"{re.escape(p)}(?!\w)", caption)), None)

@@ -13,6 +13,7 @@ from encoders.version import VERSION
 from server import errors
 from server.api import (
     aliases,
+    audits,
     deleted_videos,
     encoders,
     generate,
@@ -48,6 +49,7 @@ ROUTES = (
     encoders,
     judgements,
     reports,
+    audits,
     aliases,
     models,
     health,

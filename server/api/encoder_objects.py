@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from encoders import Card, EncoderInvalid, EncoderNotFound, MemberUnusable
 from encoders.composite import check_members
+from server.api.audit_models import EncoderAudit
 from server.api.job_answers import job_error
 from server.api.response_models import EncoderObject
 from server.jobs.phases import Phase, percent_of_phases
+from server.storage.audit_rows import AuditRow
+from server.storage.audit_table import identities
 from server.storage.records import COMPOSES, PENDING, PUBLISHED, EncoderRecord
 
 if TYPE_CHECKING:
@@ -17,7 +20,11 @@ if TYPE_CHECKING:
 
 
 def encoder_object(
-    record: EncoderRecord | None, card: Card | None, *, usable: bool = False
+    record: EncoderRecord | None,
+    card: Card | None,
+    *,
+    usable: bool = False,
+    audit: AuditRow | None = None,
 ) -> EncoderObject:
     """Return an encoder as a client sees it.
 
@@ -25,6 +32,7 @@ def encoder_object(
         record: its job; None for one that was published by other means.
         card: its card; None for one that is not published.
         usable: True if a published one can be used (`is_usable`).
+        audit: its audit, if a published one has any.
     """
     judging = record if record is not None and record.judges is not None else None
     if record is not None and (card is None or (record.status in PENDING and not judging)):
@@ -78,6 +86,7 @@ def encoder_object(
             "base": card.base,
             "measures": card.measures,
             "judged": "concepts" in card.measures,
+            "audit": EncoderAudit.of(audit),
             "created_at": made.created_at if made is not None else created,
             "completed_at": made.completed_at if made is not None else created,
             "error": job_error(judging) if judging is not None else None,
@@ -86,14 +95,22 @@ def encoder_object(
     )
 
 
-def is_usable(card: Card, published: Callable[[str], Card], backbone: Backbone) -> bool:
-    """Return True if nothing in the cards keeps a published encoder from being used.
+def is_usable(
+    card: Card,
+    published: Callable[[str], Card],
+    backbone: Backbone,
+    refused: Collection[str],
+) -> bool:
+    """Return True if neither the cards nor an audit keep a published encoder from being used.
 
     Args:
         card: the encoder's.
         published: returns the card of a published encoder, or raises EncoderNotFound.
         backbone: the model that would use it.
+        refused: identities of the encoders that must not be used (`AuditTable.refused`).
     """
+    if not identities(card).isdisjoint(refused):
+        return False
     try:
         check_members(card, published)
     except (MemberUnusable, EncoderInvalid):  # gone, or its card is damaged

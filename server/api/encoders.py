@@ -35,6 +35,7 @@ from server.auth.guard import caller_of
 from server.auth.keys import Caller
 from server.errors import InvalidRequest, NotFound
 from server.runtime import Runtime, runtime_of
+from server.storage.audit_rows import AuditRow
 from server.storage.records import PENDING, PUBLISHED, EncoderRecord
 
 router = APIRouter(prefix="/v1/encoders", tags=["encoders"])
@@ -94,8 +95,9 @@ def list_encoders(
         start = ids.index(after) + 1
     end = start + limit
     visibility, published = visibility_of(runtime, caller), in_listing(cards)
+    audits = runtime.storage.audits.all()
     page = [
-        visibility.encoder(_object(runtime, encoder.record, encoder.card, published))
+        visibility.encoder(_object(runtime, encoder.record, encoder.card, published, audits.get))
         for encoder in found[start:end]
     ]
     return Page[EncoderObject].of(page, has_more=len(found) > end)
@@ -117,7 +119,8 @@ def visible_encoder(request: Request, encoder_id: str) -> EncoderObject:
         record = runtime.records.get(EncoderRecord, EncoderRecord.id == encoder_id)
         try:
             card = store.card(encoder_id)
-            return visibility.encoder(_object(runtime, record, card, store.card))
+            audits = runtime.storage.audits
+            return visibility.encoder(_object(runtime, record, card, store.card, audits.get))
         except EncoderNotFound:
             if record is not None and record.status != PUBLISHED and record.judges is None:
                 return visibility.encoder(encoder_object(record, None))
@@ -194,9 +197,10 @@ def _delete(runtime: Runtime, caller: Caller, encoder_id: str, force: bool) -> N
 
 
 def _object_of(runtime: Runtime, caller: Caller, record: EncoderRecord) -> EncoderObject:
-    store = runtime.loaded.store
+    store, audits = runtime.loaded.store, runtime.storage.audits
     card = store.card(record.id) if record.status == PUBLISHED else None
-    return visibility_of(runtime, caller).encoder(_object(runtime, record, card, store.card))
+    found = _object(runtime, record, card, store.card, audits.get)
+    return visibility_of(runtime, caller).encoder(found)
 
 
 def _object(
@@ -204,9 +208,13 @@ def _object(
     record: EncoderRecord | None,
     card: Card | None,
     published: Callable[[str], Card],
+    audit_of: Callable[[str], AuditRow | None],
 ) -> EncoderObject:
-    usable = card is not None and is_usable(card, published, runtime.loaded.backbone)
-    return encoder_object(record, card, usable=usable)
+    if card is None:
+        return encoder_object(record, None)
+    refused = runtime.storage.audits.refused()
+    usable = is_usable(card, published, runtime.loaded.backbone, refused)
+    return encoder_object(record, card, usable=usable, audit=audit_of(card.identity))
 
 
 class _Visible(NamedTuple):

@@ -50,7 +50,7 @@ def _models(request: Request) -> list[Model]:
             )
         )
     cards = loaded.store.cards()
-    published = in_listing(cards)
+    published, refused = in_listing(cards), runtime.storage.audits.refused()
     made = {
         card.id: card
         for card in visible_cards(caller, cards, runtime.aliases)
@@ -67,7 +67,7 @@ def _models(request: Request) -> list[Model]:
             root=root,
             parent=root,
             encoder=target,
-            usable=is_usable(made[target], published, loaded.backbone),
+            usable=is_usable(made[target], published, loaded.backbone, refused),
             max_prompt_tokens=most,
         )
         for name, target in names.items()

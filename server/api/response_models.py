@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from encoders import CardMember, Concept
 from marking.claim import Claim
+from server.api.audit_models import EncoderAudit
 from server.api.usage_models import Usage
 from server.jobs.phases import Phase
 
@@ -151,6 +152,8 @@ class EncoderObject(BaseModel):
     measures: dict[str, JsonValue]
     judged: bool
     """True if it was measured what it forgets; an imported encoder may not have been judged."""
+    audit: EncoderAudit | None = None
+    """Result of the continuous audit; null for an encoder that was not looked at yet."""
     created_at: int
     completed_at: int | None
     error: JobError | None

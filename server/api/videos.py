@@ -86,6 +86,7 @@ def accept(runtime: Runtime, caller: Caller, request: VideoRequest, key: str | N
             param=param,
             ad_hoc_sets=runtime.settings.ad_hoc_sets,
         )
+        runtime.storage.audits.require(encoder, store.card, param=param)
     return accept_within_limits(
         runtime,
         caller,

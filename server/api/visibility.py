@@ -77,6 +77,7 @@ class Visibility:
         members = [member.id for member in encoder.members]
         changes = {
             "trigger": None,
+            "audit": encoder.audit and encoder.audit.state_only(),
             "measures": {k: v for k, v in encoder.measures.items() if k != MARGINS},
             "members": [member for member in encoder.members if self.sees(member.id)],
             "settings": public(encoder.settings),

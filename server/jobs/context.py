@@ -15,13 +15,16 @@ from encoders import EncoderNotFound
 from encoders.atomic_files import write_atomically
 from encoders.folder_marker import check_marked
 from server.jobs.phase_times import PhaseTimes
+from server.jobs.served_clips import ServedClips
 from server.jobs.storage_wait import ServerStopping, StorageWait
 from server.jobs.tracking import JobTracker
 from server.jobs.workspace import Workspace
 from server.loaded import Loaded
+from server.metrics import Metrics
 from server.outage import brief, is_outage
 from server.settings import Settings
 from server.storage.alias_table import AliasTable
+from server.storage.audit_table import AuditTable
 from server.storage.data_directory import DataDirectory
 from server.storage.deleted_video_table import DeletedVideoTable
 from server.storage.key_limits import Limits
@@ -64,12 +67,16 @@ class JobContext:
     """Waits for the models. Raises ServerStopping if the server stops first."""
     usage: UsageTable
     deleted_videos: DeletedVideoTable
+    audits: AuditTable
+    metrics: Metrics
     signing_keys: SigningKeys
     watermark_secret: WatermarkSecret
     limits_of: Callable[[str], Limits]
     """Returns the limits of a key, by its id."""
     phase_times: PhaseTimes = field(default_factory=PhaseTimes)
     """Times of encoders' phases, for their progress."""
+    served_clips: ServedClips = field(default_factory=ServedClips)
+    """A few clips that were delivered, for the auditor."""
     encode_pool: FairPool = field(default_factory=_encode_pool)
     """Threads that encode finished clips."""
 
@@ -82,6 +89,7 @@ class JobContext:
             files=stored.files,
             usage=stored.usage,
             deleted_videos=stored.deleted_videos,
+            audits=stored.audits,
             signing_keys=stored.signing_keys,
             watermark_secret=stored.watermark_secret,
             **others,

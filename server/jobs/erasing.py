@@ -40,6 +40,7 @@ def erase(context: JobContext, database: Database, owner: str) -> ErasedCounts:
     encoders = context.records.all(EncoderRecord, EncoderRecord.owner == owner)
     for encoder in encoders:
         remove_encoder_job(context, encoder)
+    context.served_clips.clear()  # some may be of these videos
     deleted = context.deleted_videos.erase(owner)
     # After the videos: none of them can be entered any more.
     entries = context.records.ledger.erase(owner)

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 
 from server.jobs.abandoned import AbandonedVideos
+from server.jobs.auditor import Auditor
 from server.jobs.context import JobContext
 from server.jobs.dispatcher import Dispatcher
 from server.jobs.encoder import remove_encoder_job
@@ -40,6 +41,7 @@ class Jobs:
         self.context = context
         self._dispatcher = Dispatcher(context, queue, self.limit_of)
         self._housekeeping = Housekeeping(context)
+        self._auditor = Auditor(context)
         self._abandoned = AbandonedVideos(context.storage, self.remove)
 
     def start(self) -> None:
@@ -54,6 +56,7 @@ class Jobs:
         self._dispatcher.start()
         self._housekeeping.start()
         self._abandoned.start()
+        self._auditor.start()
 
     def stop(self) -> None:
         """Stop within about 5 seconds. `JobContext.stopping` must be set, and the engine stopped.
@@ -63,6 +66,7 @@ class Jobs:
         self._dispatcher.stop(STOP_TIMEOUT_S)
         self._housekeeping.stop(1.0)
         self._abandoned.stop(1.0)
+        self._auditor.stop(1.0)
         self.context.encode_pool.shutdown(wait=False)
 
     def wake(self) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from marking.clip_statement import ClipStatement
 from server.jobs.context import JobContext
 from server.jobs.made_with import ledger_draft, models_of
+from server.jobs.served_clips import ServedClip
 from server.jobs.signing import MediaSigner
 from server.jobs.watermark import Watermark
 from server.storage.records import COMPLETED, IN_PROGRESS, PENDING, VideoRecord
@@ -29,9 +30,10 @@ def render(context: JobContext, record: VideoRecord) -> None:
 
     Raises:
         Exception: The video cannot be made. This includes an encoder that was deleted or replaced
-            since the request was accepted.
+            since the request was accepted, or whose audit failed.
     """
     loaded = context.wait_loaded()
+    context.audits.require(record.encoder_ref, loaded.store.card)
     made_with = context.storage.run(
         f"the cards of video {record.id}",
         lambda: models_of(record, loaded.store.card, loaded.backbone),
@@ -51,6 +53,9 @@ def render(context: JobContext, record: VideoRecord) -> None:
         ledger=ledger_draft(record, made_with, contents["video"]),
     ):
         context.files.delete(record.id)
+    elif record.encoder_ref is not None and loaded.judge is not None:
+        clip = ServedClip(record.encoder_ref, ticket.result())
+        context.served_clips.offer(clip, share=context.settings.audited_clips_share)
 
 
 def decisions_json(decisions: TextDecisions) -> list[list[dict[str, Any]]]:

@@ -6,6 +6,7 @@ from server.settings import Settings
 from server.storage import stored_folders
 from server.storage.alias_files import import_alias_files
 from server.storage.alias_table import AliasTable
+from server.storage.audit_table import AuditTable
 from server.storage.database import Database
 from server.storage.deleted_video_table import DeletedVideoTable
 from server.storage.jobs_file import check_jobs, jobs_file
@@ -45,6 +46,7 @@ class DataDirectory:
                 self.deleted_videos = DeletedVideoTable(self.database)
                 self.usage = UsageTable(self.database)
                 self.aliases = AliasTable(self.database)
+                self.audits = AuditTable(self.database, refuses=settings.audit_policy == "refuse")
                 self.signing_keys = SigningKeys(self.database, settings)
                 self.signing_keys.prepare()
                 self.watermark_secret = WatermarkSecret(self.database)

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.orm import Session
 
 from server.storage.alias_rows import AliasRow
+from server.storage.audit_rows import AuditRow
 from server.storage.database_health import DatabaseHealth
 from server.storage.deleted_video_rows import DeletedVideoRow
 from server.storage.key_rows import KeyRow, RateRow, UsageRow
@@ -47,6 +48,7 @@ TABLES: tuple[type[Base], ...] = (
     LedgerCheckpointRow,
     SigningKeyRow,
     SecretRow,
+    AuditRow,
 )
 """Every table. Naming them here declares them in `Base.metadata`."""
 

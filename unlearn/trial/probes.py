@@ -16,7 +16,7 @@ The plan makes no clips: its caller has them made (by the engine, at low priorit
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import cycle, islice
@@ -120,32 +120,65 @@ def judging_plan(
         earlier: Counter[NamedPrompt] = Counter()
         found: list[Probe] = []
         for i, named in enumerate(islice(asked, most)):
-            prompt, looked_for, kind = named
-            is_clip = kind == "motion" or (i % ROUND == 0 and i // ROUND < videos)
-            base = GenerationRequest(
-                prompt,
+            is_clip = named[2] == "motion" or (i % ROUND == 0 and i // ROUND < videos)
+            probe = probe_of(
+                named,
+                encoder=encoder,
+                capabilities=capabilities,
+                kinds=None if is_target else kinds,
                 seed=_seed(named, earlier[named]),
-                steps=capabilities.steps_default,
-                guidance=capabilities.guidance_default,
-                frames=capabilities.frames_default if is_clip else None,
-                low_priority=True,
-            )
-            probe = Probe(
-                looked_for,
-                kind,
-                is_target,
-                kind in kinds,
-                i // ROUND,
-                base,
-                replace(base, encoder=encoder),
+                is_clip=is_clip,
+                round=i // ROUND,
             )
             found.append(probe)
             earlier[named] += 1
         return found
 
-    groups = [probes_of(cycle(_targets(c, book)), is_target=True) for c in concepts]
-    groups.append(probes_of(_alternating(_others(concepts, judge, book)), is_target=False))
+    groups = [probes_of(cycle(target_prompts(c, book)), is_target=True) for c in concepts]
+    groups.append(probes_of(_alternating(other_prompts(concepts, judge, book)), is_target=False))
     return ProbePlan(tuple(_in_turn(groups)))
+
+
+def probe_of(
+    named: NamedPrompt,
+    *,
+    encoder: EncoderRef,
+    capabilities: Capabilities,
+    kinds: Collection[str] | None,
+    seed: int,
+    is_clip: bool,
+    round: int,
+) -> Probe:
+    """Return the probe of a prompt.
+
+    Args:
+        named: the prompt, with the concept that it names.
+        encoder: the encoder to be judged.
+        capabilities: the model's, for its default steps, guidance and frames.
+        kinds: the kinds of the concepts that are to be forgotten; None for a target probe, whose
+            concept is one of them.
+        seed: the seed of both clips.
+        is_clip: False for a still.
+        round: the round in which it is asked.
+    """
+    prompt, looked_for, kind = named
+    base = GenerationRequest(
+        prompt,
+        seed=seed,
+        steps=capabilities.steps_default,
+        guidance=capabilities.guidance_default,
+        frames=capabilities.frames_default if is_clip else None,
+        low_priority=True,
+    )
+    return Probe(
+        looked_for,
+        kind,
+        is_target=kinds is None,
+        same_kind=kinds is None or kind in kinds,
+        round=round,
+        base=base,
+        encoder=replace(base, encoder=encoder),
+    )
 
 
 def check_known(concepts: Sequence[Concept], judge: Judge) -> None:
@@ -170,7 +203,7 @@ def most_frames(shown: Sequence[bool]) -> bool:
     return 2 * sum(shown) > len(shown)
 
 
-def _targets(concept: Concept, book: PromptBook) -> list[NamedPrompt]:
+def target_prompts(concept: Concept, book: PromptBook) -> list[NamedPrompt]:
     """List the prompts that name the concept and were never trained on, shuffled."""
     name, kind, names = concept.name, concept.kind, names_of(concept, book)
     prompts = captions_naming(book, names, held_out=False)
@@ -179,7 +212,7 @@ def _targets(concept: Concept, book: PromptBook) -> list[NamedPrompt]:
     return _shuffled([(prompt, name, kind) for prompt in prompts if prompt not in trained_on])
 
 
-def _others(
+def other_prompts(
     concepts: Sequence[Concept], judge: Judge, book: PromptBook
 ) -> tuple[list[NamedPrompt], list[NamedPrompt]]:
     """List prompts for every other concept of the judge's `labels`.
