@@ -19,6 +19,7 @@ from cli.exchange import export_encoder, import_encoder
 from cli.judge import judge_encoder
 from cli.merge import merge_encoders
 from cli.options import AsJson, ServerUrl
+from cli.recall import recall_encoder
 from cli.remake import remake_encoders
 from encoders import check_id
 
@@ -146,6 +147,7 @@ app.command("export")(export_encoder)
 app.command("import")(import_encoder)
 app.command("merge")(merge_encoders)
 app.command("remake")(remake_encoders)
+app.command("recall")(recall_encoder)
 
 
 def _origin_of(encoder: dict[str, Any]) -> dict[str, str]:

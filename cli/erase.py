@@ -39,5 +39,6 @@ def erase(
     key = "its key is revoked" if answer["key_revoked"] else "the database has no key of this id"
     show.line(
         f"{tenant} is erased: {answer['videos']} videos, {answer['encoder_jobs']} records of "
-        f"encoders, {answer['deleted_videos']} records of deleted videos; {key}."
+        f"encoders, {answer['deleted_videos']} records of deleted videos; "
+        f"{answer['ledger_entries']} entries of the ledger do not name it any more; {key}."
     )

@@ -50,7 +50,7 @@ def split_certificates(path: Path) -> list[str]:
         CommandFailed: It has none.
     """
     end = "-----END CERTIFICATE-----"
-    parts = path.read_text().split(end)[:-1]
+    parts = path.read_text(errors="replace").split(end)[:-1]
     if not parts:
         raise CommandFailed(f"{path} has no certificates in PEM.")
     return [f"{part.strip()}\n{end}\n" for part in parts]

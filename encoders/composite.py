@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
-from encoders.card import Card, CardMember, Concept
+from encoders.card import Card, CardMember, Concept, EncoderRef
 from encoders.composition import set_identity
 from encoders.errors import (
     CompositeInvalid,
     EncoderDamaged,
     EncoderInUse,
+    EncoderInvalid,
     EncoderNotFound,
     MemberNotCalibrated,
     MemberUnusable,
@@ -141,6 +142,32 @@ def check_members(card: Card, published: Callable[[str], Card]) -> None:
                 "since: put the set together anew.",
                 param="encoder",
             )
+
+
+def leaves_of(encoder: EncoderRef, published: Callable[[str], Card]) -> list[EncoderRef]:
+    """Return the encoders that a reference stands for, each once; check what lists them.
+
+    Args:
+        encoder: An encoder or a set, as it was pinned.
+        published: Returns the card of a published encoder, or raises EncoderNotFound.
+
+    Raises:
+        EncoderNotFound: One was deleted.
+        EncoderInvalid: An id has another identity now.
+        MemberUnusable: A member of a composite was deleted or replaced.
+    """
+    if encoder.members:
+        every = [leaf for member in encoder.members for leaf in leaves_of(member, published)]
+    else:
+        card = published(encoder.id)
+        if card.identity != encoder.identity:
+            raise EncoderInvalid(
+                f"Encoder {encoder.id!r} is no longer the one that was requested: its identity "
+                f"is {card.identity}, not {encoder.identity}."
+            )
+        check_members(card, published)
+        every = [member.ref for member in card.members] or [encoder]
+    return list({leaf.identity: leaf for leaf in every}.values())
 
 
 def check_unlisted(encoder_id: str, cards: Sequence[Card], unclear: Sequence[str]) -> None:

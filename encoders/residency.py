@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from encoders.card import EncoderRef
-from encoders.composite import check_members
+from encoders.composite import leaves_of
 from encoders.composition import Member
 from encoders.errors import EncoderInvalid
 from encoders.store import EncoderStore
@@ -92,24 +92,9 @@ class Residency:
             MemberUnusable: A member of a composite was deleted or replaced.
         """
         with ExitStack() as stack:
-            leaves = self._leaves(encoder)
+            leaves = leaves_of(encoder, self._store.card)
             members = tuple(stack.enter_context(self._one(leaf)) for leaf in leaves)
             yield members if len(members) > 1 else tuple(one.alone() for one in members)
-
-    def _leaves(self, encoder: EncoderRef) -> list[EncoderRef]:
-        """Return the encoders that a reference stands for, each once; check what lists them."""
-        if encoder.members:
-            every = [leaf for member in encoder.members for leaf in self._leaves(member)]
-        else:
-            card = self._store.card(encoder.id)
-            if card.identity != encoder.identity:
-                raise EncoderInvalid(
-                    f"Encoder {encoder.id!r} is no longer the one that was requested: its identity "
-                    f"is {card.identity}, not {encoder.identity}."
-                )
-            check_members(card, self._store.card)
-            every = [member.ref for member in card.members] or [encoder]
-        return list({leaf.identity: leaf for leaf in every}.values())
 
     @contextmanager
     def _one(self, encoder: EncoderRef) -> Generator[Member]:

@@ -252,19 +252,14 @@ class Runtime:
 
     def _start_jobs(self, storage: DataDirectory) -> None:
         wait = StorageWait(self.stopping, self.settings.data_dir, storage.folders)
-        context = JobContext(
+        context = JobContext.over(
+            storage,
             settings=self.settings,
-            records=storage.records,
-            aliases=storage.aliases,
-            files=storage.files,
             tracker=JobTracker(storage.records, self.metrics, wait),
             storage=wait,
             stopping=self.stopping,
             loaded=self.loaded_or_none,
             wait_loaded=self.wait_loaded,
-            usage=storage.usage,
-            deleted_videos=storage.deleted_videos,
-            signing_keys=storage.signing_keys,
             limits_of=self.key_policy.of_owner,
         )
         jobs = Jobs(context, JobQueue(storage.database))

@@ -87,6 +87,12 @@ class Settings(BaseSettings):
     timestamp_authority: Annotated[str, Field(pattern=r"^https?://[^\s]+$")] | None = None
     """URL of an RFC 3161 authority that confirms when clips and reports were signed."""
 
+    watermark: Literal["off", "on", "required"] = "off"
+    """Mark the pixels of clips so that copies without metadata lead back to their record.
+    "required": a clip that cannot hold the mark fails."""
+    watermark_candidates: PositiveInt = 20_000
+    """Clips, the latest first, among which `/v1/verify` looks for the one that a mark is of."""
+
     ad_hoc_sets: bool = False
     """Let a request put a set of encoders together (`encoders`, or `model` with `+`). Nobody has
     judged such a set as a whole, and its videos are marked `unjudged`."""
@@ -173,6 +179,8 @@ class Settings(BaseSettings):
     deleted_record_retention_seconds: NonNegativeInt = 0
     """Time from a video's deletion until the record of who had it made, and with which encoder, is
     removed; 0 keeps none. The record has no prompt."""
+    ledger_retention_seconds: NonNegativeInt = 0
+    """Time from a video's end until its entry in the ledger is removed; 0: it stays for ever."""
     picture_retention_seconds: NonNegativeInt = 0
     """Time from the end of an encoder's job until the pictures that a client sent for it are
     removed; 0: they go when the job ends."""

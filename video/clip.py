@@ -58,8 +58,7 @@ def encode_mp4(
     if not 0 < fps <= 240:
         raise ClipInvalid(f"fps is {fps}; it has to be above 0 and at most 240.", param="fps")
     _check(frames)
-    width, height = size or (frames.shape[2], frames.shape[1])
-    pictures = enlarge(frames, (width + width % 2, height + height % 2))
+    pictures = enlarge(frames, even_size(*(size or (frames.shape[2], frames.shape[1]))))
     # To move the index to the front, the muxer rewrites the file, which it cannot do in memory.
     with tempfile.TemporaryDirectory(prefix="palimpsest-") as folder:
         path = Path(folder) / "clip.mp4"
@@ -134,6 +133,11 @@ def read_provenance(data: bytes) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ClipInvalid("The clip's comment is JSON, but not a provenance.")
     return found
+
+
+def even_size(width: int, height: int) -> tuple[int, int]:
+    """Return the size that a clip is delivered in: rounded up to even numbers."""
+    return width + width % 2, height + height % 2
 
 
 def enlarge(frames: Frames, size: tuple[int, int]) -> Frames:

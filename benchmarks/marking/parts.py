@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks.marking.averaging import averaging
 from benchmarks.marking.marked import marked
+from benchmarks.marking.signing import signing
 from benchmarks.marking.unmarked import unmarked
 
 
@@ -19,9 +20,10 @@ class MarkingSizes:
     marked: int = 200
     unmarked: int = 10_000
     averaged: int = 2000
+    signed: int = 40
 
 
-COARSE = MarkingSizes(marked=6, unmarked=60, averaged=100)
+COARSE = MarkingSizes(marked=6, unmarked=60, averaged=100, signed=4)
 
 
 def watermark(work: Path, sizes: MarkingSizes) -> dict[str, Any]:
@@ -33,4 +35,12 @@ def watermark(work: Path, sizes: MarkingSizes) -> dict[str, Any]:
     }
 
 
-PARTS: Mapping[str, Callable[[Path, MarkingSizes], dict[str, Any]]] = {"watermark": watermark}
+def signatures(work: Path, sizes: MarkingSizes) -> dict[str, Any]:
+    """Measure the signatures; they are quick to make, so nothing is kept."""
+    return signing(sizes.signed)
+
+
+PARTS: Mapping[str, Callable[[Path, MarkingSizes], dict[str, Any]]] = {
+    "signatures": signatures,
+    "watermark": watermark,
+}

@@ -19,7 +19,9 @@ from server.api import (
     health,
     judgements,
     landing_page,
+    ledger,
     models,
+    recall,
     reports,
     tenants,
     usage,
@@ -52,6 +54,8 @@ ROUTES = (
     landing_page,
     tenants,
     usage,
+    ledger,
+    recall,
     verification,
 )
 """The modules of the API, each with a `router`."""

@@ -220,6 +220,8 @@ class Erased(BaseModel):
     """Records of encoders that were removed. Published encoders stay."""
     deleted_videos: int
     """Records that were kept of videos deleted earlier."""
+    ledger_entries: int
+    """Entries of the ledger that do not name the tenant and its videos any more. They stay."""
     key_revoked: bool
     """True if the database has a key of this id, which is revoked now."""
 

@@ -58,5 +58,6 @@ def _erase(request: Request, caller: Caller, tenant: str) -> Erased:
         videos=counts.videos,
         encoder_jobs=counts.encoder_jobs,
         deleted_videos=counts.deleted_videos,
+        ledger_entries=counts.ledger_entries,
         key_revoked=revoked,
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 
-from server.auth.keys import LOCAL, Caller
+from server.auth.keys import LOCAL, Caller, Key
 from server.auth.live_keys import WITHOUT_KEY, LiveKeys
 from server.errors import Unauthorized
 from server.settings import Settings
@@ -28,6 +29,11 @@ class KeyPolicy:
     def ids(self) -> set[str]:
         """The ids of the keys that are accepted now."""
         return set() if self._keys is None else self._keys.ids
+
+    @property
+    def keys(self) -> Sequence[Key]:
+        """The keys that are accepted now."""
+        return () if self._keys is None else self._keys.all
 
     def admit_file(self, connection: sqlite3.Connection) -> None:
         """Take the keys of a database's file before anything else is read from it.

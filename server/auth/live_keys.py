@@ -65,6 +65,7 @@ class LiveKeys:
         self._has_had_stored = False
         self._error: Exception | None = None
         self._declared, self._made = Keyring(), Keyring()
+        self._keys: tuple[Key, ...] = ()
         self._limits: dict[str, Mapping[str, int]] = {}
         self._refreshing = Lock()  # else an older reading could come after a newer one
         self.refresh()
@@ -109,6 +110,11 @@ class LiveKeys:
     def ids(self) -> set[str]:
         """The ids of the keys that are accepted, expired ones too."""
         return set(self._limits)
+
+    @property
+    def all(self) -> Sequence[Key]:
+        """The keys that are accepted, expired ones too."""
+        return self._keys
 
     def limits_of(self, key_id: str) -> Mapping[str, int]:
         """Return the limits that a key has of its own; none for a key that is not known."""
@@ -164,7 +170,8 @@ class LiveKeys:
         # A key that the file declares is the file's alone, so that the file can also replace it.
         made = [key for key in self._stored if key.id not in names]
         self._made = Keyring(made)
-        self._limits = {key.id: key.limits for key in (*declared, *made)}
+        self._keys = (*declared, *made)
+        self._limits = {key.id: key.limits for key in self._keys}
 
     @contextmanager
     def watched(self) -> Generator[None]:

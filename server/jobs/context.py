@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
+from typing import Any, Self
 
 from encoders import EncoderNotFound
 from encoders.atomic_files import write_atomically
@@ -21,6 +22,7 @@ from server.loaded import Loaded
 from server.outage import brief, is_outage
 from server.settings import Settings
 from server.storage.alias_table import AliasTable
+from server.storage.data_directory import DataDirectory
 from server.storage.deleted_video_table import DeletedVideoTable
 from server.storage.key_limits import Limits
 from server.storage.owned_names import JOB_ID
@@ -29,6 +31,7 @@ from server.storage.records import EncoderRecord, JobRecord
 from server.storage.signing_keys import SigningKeys
 from server.storage.usage_table import UsageTable
 from server.storage.video_files import VideoFiles
+from server.storage.watermark_secret import WatermarkSecret
 from video.engine.fair_pool import FairPool
 
 log = logging.getLogger(__name__)
@@ -62,12 +65,27 @@ class JobContext:
     usage: UsageTable
     deleted_videos: DeletedVideoTable
     signing_keys: SigningKeys
+    watermark_secret: WatermarkSecret
     limits_of: Callable[[str], Limits]
     """Returns the limits of a key, by its id."""
     phase_times: PhaseTimes = field(default_factory=PhaseTimes)
     """Times of encoders' phases, for their progress."""
     encode_pool: FairPool = field(default_factory=_encode_pool)
     """Threads that encode finished clips."""
+
+    @classmethod
+    def over(cls, stored: DataDirectory, **others: Any) -> Self:
+        """Return the context of a data directory's tables and folders, and the other parts."""
+        return cls(
+            records=stored.records,
+            aliases=stored.aliases,
+            files=stored.files,
+            usage=stored.usage,
+            deleted_videos=stored.deleted_videos,
+            signing_keys=stored.signing_keys,
+            watermark_secret=stored.watermark_secret,
+            **others,
+        )
 
     @property
     def work_dir(self) -> Path:

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from threading import Event, Thread
+from typing import Any
 
 from encoders import PalimpsestError
 from server.jobs.context import JobContext
@@ -159,7 +160,7 @@ class Dispatcher:
                     log.warning("job %s was left behind, and is taken up again", record.job_id)
         self._swept = time.monotonic()
 
-    def _requeue(self, record: JobRecord, **values: int) -> bool:
+    def _requeue(self, record: JobRecord, **values: Any) -> bool:
         # The new attempt shuts out the old one, should it still write.
         return self._context.records.change(
             record, status=QUEUED, attempt=record.attempt + 1, **values

@@ -22,14 +22,17 @@ class ErasedCounts:
     encoder_jobs: int
     deleted_videos: int
     """Records of videos that were deleted earlier."""
+    ledger_entries: int
+    """Entries of the ledger that do not name the tenant any more."""
 
 
 def erase(context: JobContext, database: Database, owner: str) -> ErasedCounts:
     """Remove a tenant's videos with their files, its pictures, its records, its usage.
 
     Jobs that are under way are cancelled. Published encoders stay: they are the operator's. The
-    database is rewritten, so that the bytes of what was removed are not in it any more. The key has
-    to be revoked before, or the tenant can go on.
+    ledger's entries stay, without the tenant and its videos' ids. The database is rewritten, so
+    that the bytes of what was removed are not in it any more. The key has to be revoked before, or
+    the tenant can go on.
     """
     videos = context.records.all(VideoRecord, VideoRecord.owner == owner)
     for video in videos:
@@ -38,8 +41,10 @@ def erase(context: JobContext, database: Database, owner: str) -> ErasedCounts:
     for encoder in encoders:
         remove_encoder_job(context, encoder)
     deleted = context.deleted_videos.erase(owner)
+    # After the videos: none of them can be entered any more.
+    entries = context.records.ledger.erase(owner)
     with database.writing() as session:
         session.execute(delete(UsageRow).where(UsageRow.owner == owner))
         session.execute(delete(RateRow).where(RateRow.owner == owner))
     database.scrub()
-    return ErasedCounts(len(videos), len(encoders), deleted)
+    return ErasedCounts(len(videos), len(encoders), deleted, entries)

@@ -1,8 +1,8 @@
 """Housekeeping: removes what is due, so that no data grows without bound.
 
 Due are videos past their deadline or expiry, videos that the disk has no room for, records of
-deleted videos, failed encoder jobs, DBOS's rows of ended workflows, and what killed servers left
-(`server.jobs.leftovers`).
+deleted videos, entries of the ledger, failed encoder jobs, DBOS's rows of ended workflows, and what
+killed servers left (`server.jobs.leftovers`).
 """
 
 from __future__ import annotations
@@ -99,6 +99,8 @@ def sweep(context: JobContext, now: float) -> None:
         records.forget_prompts(int(now) - settings.prompt_retention_seconds)
     _make_room(context)
     context.deleted_videos.sweep(int(now) - settings.deleted_record_retention_seconds)
+    if settings.ledger_retention_seconds:
+        records.ledger.sweep(int(now) - settings.ledger_retention_seconds)
     context.usage.sweep(now)
     before = int(now) - settings.video_lifetime_seconds
     for encoder in records.all(

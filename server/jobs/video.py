@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from marking.clip_statement import ClipStatement
 from server.jobs.context import JobContext
+from server.jobs.made_with import ledger_draft, models_of
 from server.jobs.signing import MediaSigner
+from server.jobs.watermark import Watermark
 from server.storage.records import COMPLETED, IN_PROGRESS, PENDING, VideoRecord
 from server.storage.video_files import Variant
 from video.generation_request import GenerationRequest
@@ -29,6 +31,11 @@ def render(context: JobContext, record: VideoRecord) -> None:
         Exception: The video cannot be made. This includes an encoder that was deleted or replaced
             since the request was accepted.
     """
+    loaded = context.wait_loaded()
+    made_with = context.storage.run(
+        f"the cards of video {record.id}",
+        lambda: models_of(record, loaded.store.card, loaded.backbone),
+    )
     # While storage is out, only the encoded clip is kept in memory.
     contents, ticket = _encoded(context, record)
     context.storage.run(
@@ -41,6 +48,7 @@ def render(context: JobContext, record: VideoRecord) -> None:
         inference_seconds=round(ticket.seconds, 3),
         decisions=decisions_json(ticket.decisions),
         bytes=sum(map(len, contents.values())),
+        ledger=ledger_draft(record, made_with, contents["video"]),
     ):
         context.files.delete(record.id)
 
@@ -71,11 +79,14 @@ def _encoded(
     """Make the video's files, and return them with the engine's ticket."""
     ticket = context.storage.run(f"video {record.id}", lambda: _computed(context, record))
     metadata = provenance(record, context.wait_loaded().backbone)
+    watermark = Watermark.of(context)
 
     def encode() -> dict[Variant, bytes]:
         frames = ticket.result()
-        pool = context.encode_pool
-        return pool.submit(record.owner, encode_clip, frames, record, metadata).result()
+        work = context.encode_pool.submit(
+            record.owner, encode_clip, frames, record, metadata, watermark
+        )
+        return work.result()
 
     # It needs a temporary file.
     contents = context.storage.run(f"the encoding of video {record.id}", encode)
@@ -109,15 +120,30 @@ def _computed(context: JobContext, record: VideoRecord) -> Ticket[Frames]:
 
 
 def encode_clip(
-    frames: Frames, record: VideoRecord, metadata: dict[str, Any]
+    frames: Frames,
+    record: VideoRecord,
+    metadata: dict[str, Any],
+    watermark: Watermark | None = None,
 ) -> dict[Variant, bytes]:
-    """Encode frames (F,H,W,3) uint8 as the files of a finished video."""
+    """Encode frames as the files of a finished video.
+
+    Args:
+        frames: (F,H,W,3) uint8, as the model made them.
+        record: the video's.
+        metadata: its provenance.
+        watermark: put into the frames at the size to deliver; None: they stay as they are.
+    """
     from video import clip
 
+    delivered = clip.enlarge(frames, clip.even_size(record.width, record.height))
+    small = frames
+    if watermark is not None:
+        delivered = watermark.put(delivered, record.id)
+        small = clip.enlarge(delivered, (frames.shape[2], frames.shape[1]))
     return {
-        "video": clip.encode_mp4(frames, record.fps, (record.width, record.height), metadata),
-        "thumbnail": clip.thumbnail(frames),
-        "spritesheet": clip.spritesheet(frames),
+        "video": clip.encode_mp4(delivered, record.fps, provenance=metadata),
+        "thumbnail": clip.thumbnail(small),
+        "spritesheet": clip.spritesheet(small),
     }
 
 

@@ -67,9 +67,12 @@ class AliasTable:
 
     def all(self) -> dict[str, str]:
         """Return alias → the encoder id that it points to, sorted by alias."""
+        return {row.name: row.encoder_id for row in self.rows()}
+
+    def rows(self) -> Sequence[AliasRow]:
+        """Return every alias with the time since when it points there, sorted by alias."""
         with self._database.reading() as session:
-            rows = session.scalars(select(AliasRow).order_by(AliasRow.name)).all()
-        return {row.name: row.encoder_id for row in rows}
+            return session.scalars(select(AliasRow).order_by(AliasRow.name)).all()
 
     def targets(self, names: Collection[str]) -> dict[str, str]:
         """Return alias → the encoder id that it points to, for the aliases among the names."""

@@ -19,6 +19,7 @@ from server.storage.alias_rows import AliasRow
 from server.storage.database_health import DatabaseHealth
 from server.storage.deleted_video_rows import DeletedVideoRow
 from server.storage.key_rows import KeyRow, RateRow, UsageRow
+from server.storage.ledger_rows import LedgerCheckpointRow, LedgerRow
 from server.storage.records import EncoderRecord, VideoRecord
 from server.storage.schema import Base
 from server.storage.secret_rows import SecretRow
@@ -42,6 +43,8 @@ TABLES: tuple[type[Base], ...] = (
     UsageRow,
     RateRow,
     AliasRow,
+    LedgerRow,
+    LedgerCheckpointRow,
     SigningKeyRow,
     SecretRow,
 )

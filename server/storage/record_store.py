@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from encoders import AliasExists, PalimpsestError
+from marking.ledger import LedgerDraft
 from server.errors import Conflict, Unprocessable
 from server.outage import is_outage
 from server.storage.alias_rows import AliasRow
@@ -17,6 +18,7 @@ from server.storage.database import Database
 from server.storage.deleted_video_rows import DeletedVideoRow
 from server.storage.key_limits import KEYLESS, Limits
 from server.storage.key_usage import KeyUsage
+from server.storage.ledger_table import LedgerTable, append
 from server.storage.notifier import JobNotifier
 from server.storage.records import ANY_REQUEST, PENDING, EncoderRecord, Job, VideoRecord
 
@@ -42,6 +44,7 @@ class RecordStore:
         self._database = database
         self._clock = clock
         self._records_deleted_videos = records_deleted_videos
+        self.ledger = LedgerTable(database)
         self.notifier = JobNotifier()
         """Notified of every change, by the job's id."""
 
@@ -148,7 +151,14 @@ class RecordStore:
         with self._database.reading() as session:
             return session.scalar(select(func.sum(column))) or 0
 
-    def change(self, job: Job, *, device_seconds: float = 0.0, **values: Any) -> bool:
+    def change(
+        self,
+        job: Job,
+        *,
+        device_seconds: float = 0.0,
+        ledger: LedgerDraft | None = None,
+        **values: Any,
+    ) -> bool:
         """Write `values` to a pending job.
 
         Return False if it has ended or was deleted, or if a later attempt works on it. Every end of
@@ -157,6 +167,7 @@ class RecordStore:
         Args:
             job: The job.
             device_seconds: Time of the device to count for its owner, whatever is returned.
+            ledger: The clip of a completed video, to be entered with its `completed_at`.
             values: The columns' new values.
         """
         with self._database.writing() as session:
@@ -165,6 +176,8 @@ class RecordStore:
             if device_seconds:
                 usage = KeyUsage(session, job.owner, KEYLESS, self._clock())
                 usage.count_device_seconds(device_seconds, of_deleted=not changed)
+            if changed and ledger is not None:
+                append(session, ledger, values["completed_at"])
         if changed:
             self.notifier.notify(job.id)
         return changed

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from tests.cli.help import RunningServer, palimpsest
+from tests.server.help import wait_for
 
 
 def test_a_tenant_is_erased_and_nobody_without_being_asked(served: RunningServer) -> None:
     body = {"prompt": "a meadow", "steps": 1, "frames": 1}
-    served.client.post("/v1/videos", json=body).raise_for_status()
+    made = served.client.post("/v1/videos", json=body).raise_for_status().json()
+    wait_for(served.client, f"/v1/videos/{made['id']}")
     palimpsest("erase", "local", server=served.url).assert_failed("--yes")
     assert len(served.get("/v1/videos")["data"]) == 1
     done = palimpsest("erase", "local", "--yes", server=served.url)
     assert (done.status, done.err) == (0, "")
     assert done.out == (
         "local is erased: 1 videos, 0 records of encoders, 0 records of deleted videos; "
-        "the database has no key of this id.\n"
+        "1 entries of the ledger do not name it any more; the database has no key of this id.\n"
     )
     assert served.get("/v1/videos")["data"] == []
     told = palimpsest("erase", "nobody", "--yes", "--json", server=served.url).json

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from server.storage.key_rows import KeyRow, RateRow, UsageRow
 from server.storage.key_table import KeyTable
 from server.storage.records import VideoRecord
 from tests.server.help import Client, assert_error, bearer, device_held, publish, wait_for
+from tests.server.ledger_help import entries_of, exported
 
 MARK = "xyzzymark"
 QUICK = {"prompt": f"pogo {MARK}", "steps": 1, "frames": 1, "seed": 1}
@@ -95,6 +98,7 @@ def test_an_erased_tenant_leaves_nothing_and_others_keep_theirs(server: Client) 
     assert files_with(data, MARK)
     for caller in (ACME, OTHER):
         assert_error(server.delete("/v1/tenants/acme", headers=caller), 403, code="forbidden")
+    entered = entries_of(exported(server))
     with device_held(server.runtime):
         gone = server.post("/v1/videos", json=QUICK, headers=ACME).json()["id"]
         assert server.delete(f"/v1/videos/{gone}", headers=ACME).status_code == 200
@@ -110,10 +114,24 @@ def test_an_erased_tenant_leaves_nothing_and_others_keep_theirs(server: Client) 
         "videos": 3,
         "encoder_jobs": 0,
         "deleted_videos": 1,
+        "ledger_entries": 1,
         "key_revoked": True,
     }
     assert_error(server.get("/v1/videos", headers=ACME), 401)
     assert deleted_videos(server) == []
+    after = entries_of(exported(server))  # the chain holds
+    assert [entry.hash for entry in after] == [entry.hash for entry in entered]
+    [erased] = [entry for entry in after if entry.owner is None]
+    assert (erased.video_id, erased.salt) == (None, None)
+    [whole] = [entry for entry in entered if entry.owner == "acme"]
+    assert whole.video_id == done
+    assert whole.salt is not None
+    with closing(sqlite3.connect(data / "records.sqlite")) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    records = (data / "records.sqlite").read_bytes()
+    assert whole.salt.encode() not in records
+    assert done.encode() not in records
+    assert whole.subject.encode() in records
     assert not (data / "videos" / done).exists()
     records = server.runtime.records
     assert records.get(VideoRecord, VideoRecord.owner == "acme") is None

@@ -76,7 +76,7 @@ def test_what_each_key_learns(client: Client, clip: tuple[str, bytes]) -> None:
     assert stranger["signature"]["is_ours"]
     record = stranger["record"]
     assert record["encoder_identity"]
-    assert [record[name] for name in ("video", "owner", "created_at")] == [None] * 3
+    assert [record[name] for name in ("video", "owner", "completed_at")] == [None] * 3
 
 
 def test_any_changed_byte_is_found(client: Client, clip: tuple[str, bytes]) -> None:
@@ -127,7 +127,7 @@ def test_a_deleted_video(client: Client) -> None:
     video, data = made(client)
     assert client.delete(f"/v1/videos/{video}", headers=ACME).status_code == 200
     record = verified(client, data)["record"]
-    assert (record["deleted"], record["unchanged"], record["video"]) == (True, None, video)
+    assert (record["deleted"], record["unchanged"], record["video"]) == (True, True, video)
 
 
 def test_malformed_requests(client: Client) -> None:
@@ -144,7 +144,7 @@ def test_malformed_requests(client: Client) -> None:
 def test_a_file_that_takes_too_long_holds_up_nobody(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("marking.inspection_child.SECONDS", 0.01)
+    monkeypatch.setattr("marking.apart.SECONDS", 0.01)
     began = time.monotonic()
     found = verified(client, b"\0\0\0\x08ftyp" + bytes(1000))
     assert found["state"] == "unreadable"
