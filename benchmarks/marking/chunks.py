@@ -13,6 +13,7 @@ from typing import Any
 from rich.progress import track
 
 WATERMARK = Path(__file__).parents[2] / "marking" / "watermark"
+_MEASURING = ("alterations", "averaging", "clips", "marked", "unmarked")
 
 Rows = list[dict[str, Any]]
 Chunk = Callable[[int, int], Rows]
@@ -22,9 +23,9 @@ Chunk = Callable[[int, int], Rows]
 def measured(name: str, chunk: Chunk, count: int, size: int, work: Path) -> Rows:
     """Return the rows of `count` clips in order, measured in chunks of `size`.
 
-    Chunks that `work` holds already are read, if they were measured with the same watermark.
+    Chunks that `work` holds already are read, if they were measured by the same code.
     """
-    folder = work / f"{name}-{_watermark_digest()}"
+    folder = work / f"{name}-{_code_digest()}"
     folder.mkdir(parents=True, exist_ok=True)
     starts = range(0, count, size)
     paths = [folder / f"{start}-{min(size, count - start)}.json" for start in starts]
@@ -59,8 +60,9 @@ def _keep(path: Path, rows: Rows) -> None:
     draft.replace(path)
 
 
-def _watermark_digest() -> str:
+def _code_digest() -> str:
     digest = hashlib.sha256()
-    for path in sorted([*WATERMARK.glob("*.py"), *Path(__file__).parent.glob("*.py")]):
+    here = Path(__file__).parent
+    for path in [*sorted(WATERMARK.glob("*.py")), *(here / f"{name}.py" for name in _MEASURING)]:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]

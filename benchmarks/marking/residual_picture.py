@@ -26,4 +26,5 @@ def save_residual(path: Path) -> None:
         difference = 128 + MAGNIFIED * (after.astype(int) - before)
         shown = np.clip(difference, 0, 255).astype(np.uint8)
         rows.append(np.concatenate([before, after, shown], axis=1))
-    Image.fromarray(np.concatenate(rows)).quantize(256).save(path, optimize=True)
+    # All colours: a palette would change the frames more than the mark does.
+    Image.fromarray(np.concatenate(rows)).save(path, optimize=True)

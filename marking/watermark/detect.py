@@ -73,7 +73,7 @@ def detect(frames: NDArray[np.uint8], secret: bytes, candidates: Sequence[str]) 
         frames: (F,H,W,3); up to 48 of them are used, evenly spaced.
         secret: the server's, as in `mark`.
         candidates: ids of the clips that it may be, such as those of a time window. The more there
-            are, the better the right one has to fit: 1,000 need a score of 6.6, a million 7.6.
+            are, the better the right one has to fit: 1,000 need a score of 6.7, a million 7.7.
 
     Raises:
         ValueError: the frames are not (F,H,W,3) `uint8` or empty, or the secret is too short.
