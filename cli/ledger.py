@@ -13,7 +13,7 @@ from cli.client import Client
 from cli.connection import connect
 from cli.errors import CommandFailed
 from cli.options import AsJson, ServerUrl
-from cli.verify import split_certificates
+from cli.verify import read_certificates
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -52,7 +52,7 @@ def export_ledger(
         str | None,
         typer.Option(metavar="ID", help="Show clips of this encoder only, alone or in sets."),
     ] = None,
-    key: Annotated[
+    owner: Annotated[
         str | None, typer.Option(metavar="ID", help="Show clips of this key only.")
     ] = None,
     server: ServerUrl = None,
@@ -66,7 +66,7 @@ def export_ledger(
     from marking.ledger import LedgerExport, LedgerPage
 
     files.check_free(file)
-    asked = {"since": since, "until": until, "encoder": encoder, "key": key}
+    asked = {"since": since, "until": until, "encoder": encoder, "key": owner}
     query = {name: value for name, value in asked.items() if value is not None}
     with connect(server) as client:
         pages = [LedgerPage.model_validate(page) for page in _pages(client, query)]
@@ -105,7 +105,7 @@ def verify_ledger(
     """Check an export, offline: that nothing in it is changed, missing or in the wrong place."""
     from marking.ledger_check import check_export, read_export
 
-    trusted = [] if certificates is None else split_certificates(certificates)
+    trusted = [] if certificates is None else read_certificates(certificates)
     verdict = check_export(read_export(file.read_bytes()), trusted)
     if as_json:
         faults = [
@@ -139,7 +139,7 @@ def verify_ledger(
 
 @app.command("since")
 def since_when(
-    key: Annotated[str, typer.Option(metavar="ID", help="The key.")],
+    owner: Annotated[str, typer.Option(metavar="ID", help="The key.")],
     concept: Annotated[str, typer.Option(metavar="NAME", help="The concept's name.")],
     kind: Annotated[
         str | None, typer.Option(metavar="KIND", help="The concept's kind. Left out: any.")
@@ -150,20 +150,20 @@ def since_when(
     """Say since when every clip of a key was made with an encoder that forgets a concept."""
     named = {} if kind is None else {"kind": kind}
     with connect(server) as client:
-        found = client.get("/v1/ledger/forgetting", key=key, concept=concept, **named)
+        found = client.get("/v1/ledger/forgetting", key=owner, concept=concept, **named)
     if as_json:
         show.result(found)
         return
     without = found["last_without"]
     if found["since"] is None:
         show.line(
-            f"The last clip of {key} was made without an encoder that forgets {concept}: "
+            f"The last clip of {owner} was made without an encoder that forgets {concept}: "
             f"{_clip(without)}."
         )
         return
     show.line(
-        f"Since {_time(found['since'])} every clip of {key} was made with an encoder that forgets "
-        f"{concept}: {found['clips']} clips, from {_clip(found['first'])} on."
+        f"Since {_time(found['since'])} every clip of {owner} was made with an encoder that "
+        f"forgets {concept}: {found['clips']} clips, from {_clip(found['first'])} on."
     )
     show.line(
         f"The last one without: {_clip(without)}."

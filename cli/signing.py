@@ -45,11 +45,17 @@ def list_signing_keys(data_dir: DataDir = None, as_json: AsJson = False) -> None
 
 
 @app.command("certificates")
-def print_certificates(data_dir: DataDir = None) -> None:
-    """Print the certificates of all keys as PEM, for those who check your clips and reports."""
+def print_certificates(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Print the certificates of all keys as PEM, for those who check your clips and reports.
+
+    Revoked ones are left out.
+    """
     with _keys(data_dir) as keys:
-        for row in keys.all():
-            typer.echo(row.certificates, nl=False)
+        found = [row.certificates for row in keys.all() if row.revoked_at is None]
+    if as_json:
+        show.result(found)
+    else:
+        typer.echo("".join(found), nl=False)
 
 
 @app.command("rotate")

@@ -33,7 +33,7 @@ def verify(
     """
     from marking.inspection_child import inspect_apart
 
-    trusted = [] if certificates is None else split_certificates(certificates)
+    trusted = [] if certificates is None else read_certificates(certificates)
     found = inspect_apart(file.read_bytes(), trusted)
     if as_json:
         show.result(found.model_dump(mode="json", exclude_none=True))
@@ -43,17 +43,26 @@ def verify(
         raise typer.Exit(1)
 
 
-def split_certificates(path: Path) -> list[str]:
-    """Return the certificates in a PEM file, one by one.
+def read_certificates(path: Path) -> list[str]:
+    """Return the certificates in a PEM file, as one text.
 
     Raises:
         CommandFailed: It has none.
     """
-    end = "-----END CERTIFICATE-----"
-    parts = path.read_text(errors="replace").split(end)[:-1]
-    if not parts:
-        raise CommandFailed(f"{path} has no certificates in PEM.")
-    return [f"{part.strip()}\n{end}\n" for part in parts]
+    from marking.errors import SigningKeyInvalid
+    from marking.trust import TrustedSigners
+
+    text = path.read_bytes().decode(errors="replace")
+    try:
+        signers = TrustedSigners.of([text]).signers
+    except SigningKeyInvalid as error:
+        raise CommandFailed(f"{path} has no certificates in PEM.") from error
+    if not signers:
+        raise CommandFailed(
+            f"{path} has certificates of authorities alone: name the signers' own, since an "
+            "authority's customers are many."
+        )
+    return [text]
 
 
 def sentence(found: Inspection, *, has_trusted: bool) -> str:
@@ -76,8 +85,9 @@ def sentence(found: Inspection, *, has_trusted: bool) -> str:
     else:
         by = f"by somebody who goes by the name of {found.signer!r} (see --certificates)"
     seen = found.signed_at
-    stamp = "" if seen is None else f", and an authority saw it at {seen:%Y-%m-%d %H:%M} UTC"
-    return f"{about}, {by}{stamp}. {_said(found)}".strip()
+    stamp = "" if seen is None else f" Its timestamp says {seen:%Y-%m-%d %H:%M} UTC, unchecked."
+    ended = f" ({found.reason})" if found.reason else ""
+    return f"{about}{ended}, {by}. {_said(found)}{stamp}".strip()
 
 
 def _said(found: Inspection) -> str:

@@ -15,8 +15,8 @@ from typing import Any
 
 from marking.errors import MarkInvalid
 
-CPU_SECONDS = 20
-SECONDS = 30.0
+CPU_SECONDS = 6
+SECONDS = 20.0
 MEMORY_BYTES = 3 << 30
 """Address space of the child, its libraries' own included."""
 

@@ -22,6 +22,7 @@ from encoders.version import VERSION
 from marking.clip_statement import LABEL, ClipStatement
 from marking.errors import MarkInvalid, NotMarked, SigningFailed
 from marking.signing_key import SigningKey
+from marking.trust import TrustedSigners
 
 if TYPE_CHECKING:
     from c2pa import Context
@@ -31,6 +32,7 @@ MediaType = Literal["video/mp4", "image/webp", "image/png"]
 _CREATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 """IPTC's digital source type for what a generative model made."""
 _UNKNOWN_SIGNER = "signingCredential.untrusted"
+_EXPIRED = frozenset({"signingCredential.expired", "claimSignature.outsideValidity"})
 _AS_SIGNED = "assertion.hashedURI.match"
 _COORDINATE_BYTES = 32
 
@@ -43,16 +45,21 @@ class Credentials:
     """The clip's statement as it was signed; None: it was changed, or there is none."""
     signer: str
     """Name in the signer's certificate. Anybody can put any name there: see `is_trusted`."""
-    serial_number: int
-    """Serial number of the signer's certificate."""
+    key_id: str | None
+    """Id of the trusted signer of the statement, whatever became of the rest of the file; None: it
+    is nobody whom the reader trusts."""
     signed_at: datetime | None
-    """Time by a timestamp authority, if the file has one's word for it."""
-    is_trusted: bool
-    """True if a certificate that the reader trusts stands behind the signature of the statement,
-    whatever became of the rest of the file."""
+    """Time in the file's timestamp. Anybody can put any authority's there: it is not checked."""
+    is_expired: bool
+    """True if the signer's certificate has ended, and no trusted timestamp is older."""
     problems: tuple[str, ...]
     """C2PA's codes of what does not hold, such as `assertion.bmffHash.mismatch`; none: the file is
     as it was signed."""
+
+    @property
+    def is_trusted(self) -> bool:
+        """True if the reader trusts the signer of the statement."""
+        return self.key_id is not None
 
 
 def sign_media(
@@ -60,7 +67,6 @@ def sign_media(
     media_type: MediaType,
     clip: ClipStatement,
     key: SigningKey,
-    *,
     timestamp_authority: str | None = None,
 ) -> bytes:
     """Return a media file with signed content credentials.
@@ -118,7 +124,7 @@ def read_media(data: bytes, media_type: MediaType, trusted: Sequence[str] = ()) 
     Args:
         data: The file.
         media_type: Its type.
-        trusted: Certificates in PEM, of signers or their authorities.
+        trusted: Certificates in PEM, of signers and the authorities that issued them.
 
     Raises:
         NotMarked: The file has no content credentials.
@@ -126,8 +132,9 @@ def read_media(data: bytes, media_type: MediaType, trusted: Sequence[str] = ()) 
     """
     from c2pa import C2paError, Reader
 
+    signers = TrustedSigners.of(trusted)
     try:
-        with Reader(media_type, io.BytesIO(data), context=_context("".join(trusted))) as reader:
+        with Reader(media_type, io.BytesIO(data), context=_context(signers.anchors)) as reader:
             found: dict[str, Any] = json.loads(reader.json())
     except (C2paError, ValueError) as error:
         if type(error).__name__.endswith("ManifestNotFound"):  # its class has no public name
@@ -140,16 +147,18 @@ def read_media(data: bytes, media_type: MediaType, trusted: Sequence[str] = ()) 
     results = (found.get("validation_results") or {}).get("activeManifest") or {}
     held = {(one["code"], one["url"].rpartition("/")[2]) for one in results.get("success", [])}
     is_signed = {"signingCredential.trusted", "claimSignature.validated"} <= {c for c, _ in held}
+    key_id = signers.key_id(int(signature.get("cert_serial_number") or 0)) if is_signed else None
     codes = [one["code"] for one in results.get("failure", [])]
     codes += [one["code"] for one in found.get("validation_status") or []]
-    problems = tuple(dict.fromkeys(code for code in codes if code != _UNKNOWN_SIGNER))
+    told = {_UNKNOWN_SIGNER, *_EXPIRED}
+    problems = tuple(dict.fromkeys(code for code in codes if code not in told))
     time = signature.get("time")
     return Credentials(
         clip=_statement(manifest) if (_AS_SIGNED, LABEL) in held else None,
         signer=str(signature.get("common_name") or signature.get("issuer") or ""),
-        serial_number=int(signature.get("cert_serial_number") or 0),
+        key_id=key_id,
         signed_at=datetime.fromisoformat(time) if time else None,
-        is_trusted=is_signed,
+        is_expired=not _EXPIRED.isdisjoint(codes),
         problems=problems,
     )
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import Key, SecretsHandler, Signature, Signer, SSlibKey
 
 from marking.errors import MarkInvalid
-from marking.signing_key import SigningKey, certificate_of, key_id_of, public_key_of
+from marking.signing_key import ORDER, SigningKey, certificate_of, key_id_of, public_key_of
 
 
 def sign_envelope(payload: bytes, payload_type: str, key: SigningKey) -> dict[str, Any]:
@@ -36,6 +38,7 @@ def verify_envelope(envelope: Any, certificates: str, payload_type: str) -> byte
         SigningKeyInvalid: The certificates cannot be read.
     """
     key = _public_key(certificates)
+    _check_form(envelope)
     try:
         found = Envelope.from_dict(
             {**envelope, "signatures": [dict(one) for one in envelope["signatures"]]}
@@ -52,6 +55,26 @@ def verify_envelope(envelope: Any, certificates: str, payload_type: str) -> byte
     if found.payload_type != payload_type:
         raise MarkInvalid(f"The envelope holds {found.payload_type!r}, not {payload_type!r}.")
     return found.payload
+
+
+def _check_form(envelope: Any) -> None:
+    """Raise MarkInvalid for an envelope that says the same in other bytes, or says more."""
+    try:
+        [signature] = envelope["signatures"]
+        is_exact = (
+            set(envelope) == {"payload", "payloadType", "signatures"}
+            and set(signature) == {"keyid", "sig"}
+            and all(_is_canonical(text) for text in (envelope["payload"], signature["sig"]))
+        )
+        is_low = decode_dss_signature(b64decode(signature["sig"]))[1] <= ORDER // 2
+    except (TypeError, ValueError, KeyError) as error:
+        raise MarkInvalid(f"The envelope cannot be read: {error!r}") from error
+    if not is_exact or not is_low:
+        raise MarkInvalid("The envelope was changed: it has another form than it was signed in.")
+
+
+def _is_canonical(text: str) -> bool:
+    return b64encode(b64decode(text, validate=True)).decode() == text
 
 
 class _EnvelopeSigner(Signer):

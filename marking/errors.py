@@ -17,6 +17,15 @@ class SigningFailed(PalimpsestError):
     code = "signing_failed"
 
 
+class KeyUnavailable(SigningFailed):
+    """A key that cannot sign just now. The log says why: the reason is the operator's to read."""
+
+    def __init__(
+        self, message: str = "The key could not sign just now: the server's log says why."
+    ) -> None:
+        super().__init__(message)
+
+
 class NotMarked(PalimpsestError, ValueError):
     """A file without a signed statement."""
 

@@ -15,7 +15,6 @@ from marking.content_credentials import MediaType, read_media
 from marking.errors import NotMarked
 from marking.report_statement import ReportFacts
 from marking.signed_zip import read_signed_zip
-from marking.signing_key import certificate_of, key_id_of
 
 State = Literal["as_signed", "changed", "not_marked", "unreadable"]
 
@@ -37,9 +36,9 @@ class Inspection(BaseModel):
     key_id: str | None = None
     """`sha256:…` over the signer's certificate, if the reader knows it or the file holds it."""
     is_trusted: bool = False
-    """True if a certificate that the reader trusts stands behind the signer's."""
+    """True if the reader trusts the signer."""
     signed_at: datetime | None = None
-    """Time by a timestamp authority, if the file has one's word for it."""
+    """Time in the file's timestamp. Anybody can put any authority's there: it is not checked."""
     clip: ClipStatement | None = None
     report: ReportFacts | None = None
 
@@ -70,13 +69,12 @@ def inspect(data: bytes, trusted: Sequence[str] = ()) -> Inspection:
 def _media(data: bytes, kind: MediaType, trusted: Sequence[str]) -> dict[str, object]:
     read = read_media(data, kind, trusted)
     state: State = "changed" if read.problems else "as_signed"
-    leaves = (certificate_of(pem) for pem in trusted)
-    ids = (key_id_of(leaf) for leaf in leaves if leaf.serial_number == read.serial_number)
+    ended = "the signer's certificate has ended since" if read.is_expired else ""
     return {
         "state": state,
-        "reason": ", ".join(read.problems),
+        "reason": ", ".join(read.problems) or ended,
         "signer": read.signer,
-        "key_id": next(ids, None) if read.is_trusted else None,
+        "key_id": read.key_id,
         "is_trusted": read.is_trusted,
         "signed_at": read.signed_at,
         "clip": read.clip,

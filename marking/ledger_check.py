@@ -26,7 +26,7 @@ from marking.ledger import (
     listing_of,
 )
 from marking.signing_key import certificate_of, key_id_of
-from marking.trust import is_trusted
+from marking.trust import TrustedSigners
 
 Items = Sequence[LedgerEntry | SkippedEntries]
 Wrong = Literal["changed", "missing", "repeated", "misplaced", "signature", "listing"]
@@ -103,7 +103,7 @@ def check_export(export: LedgerExport, trusted: Sequence[str] = ()) -> LedgerVer
             payload = verify_envelope(page.envelope, page.certificates, PAYLOAD_TYPE)
             signed.append(coverage_of(payload))
             key_ids.append(key_id_of(certificate_of(page.certificates)))
-            if trusted and not is_trusted(page.certificates, trusted):
+            if trusted and not TrustedSigners.of(trusted).knows(certificate_of(page.certificates)):
                 text = "page {} was signed by somebody whom you do not trust"
                 faults.append(_of_page("signature", number, text))
         except ValueError:

@@ -15,9 +15,9 @@ from typing import Any
 
 from marking.errors import MarkInvalid
 from marking.report_statement import ReportFacts, sign_report, verify_report
-from marking.signing_key import SigningKey
+from marking.signing_key import SigningKey, certificate_of
 from marking.timestamp import Timestamp, read_timestamp, request_timestamp
-from marking.trust import is_trusted
+from marking.trust import TrustedSigners
 
 PUBLICATION = "publication.json"
 """Name of its file."""
@@ -31,7 +31,7 @@ class Publication:
     """File → SHA-256 in hex."""
     facts: ReportFacts
     is_trusted: bool
-    """True if a certificate that the reader trusts stands behind the signer's."""
+    """True if the reader trusts the signer."""
     timestamp: Timestamp | None
 
 
@@ -39,7 +39,6 @@ def make_publication(
     digests: Mapping[str, str],
     facts: ReportFacts,
     key: SigningKey,
-    *,
     timestamp_authority: str | None = None,
 ) -> bytes:
     """Return the file of a publication.
@@ -80,7 +79,9 @@ def read_publication(data: bytes, trusted: Sequence[str] = ()) -> Publication:
         raise MarkInvalid(f"{PUBLICATION} cannot be read: {error!r}") from error
     digests, facts = verify_report(envelope, certificates)
     timestamp = None if stamp is None else read_timestamp(stamp, _signature(envelope), trusted)
-    return Publication(digests, facts, is_trusted(certificates, trusted), timestamp)
+    return Publication(
+        digests, facts, TrustedSigners.of(trusted).knows(certificate_of(certificates)), timestamp
+    )
 
 
 def _signature(envelope: Mapping[str, Any]) -> bytes:

@@ -11,7 +11,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
@@ -19,7 +19,7 @@ from marking.errors import MarkInvalid, NotMarked
 from marking.publication import PUBLICATION, Publication, read_publication
 from marking.report_statement import ReportFacts, sign_report, verify_report
 from marking.signing_key import SigningKey, certificate_of, key_id_of
-from marking.trust import is_trusted, signer_name
+from marking.trust import TrustedSigners, signer_name
 
 STATEMENT = "statement.dsse.json"
 CERTIFICATES = "certificates.pem"
@@ -39,7 +39,7 @@ class SignedZip:
     signer: str
     """Name in the signer's certificate. Anybody can put any name there: see `is_trusted`."""
     is_trusted: bool
-    """True if a certificate that the reader trusts stands behind the signer's."""
+    """True if the reader trusts the signer, and the publication's."""
     publication: Publication | None
     """The statement that was signed when the encoder was published; None: the zip has none."""
 
@@ -111,7 +111,8 @@ def read_signed_zip(data: bytes, trusted: Sequence[str] = ()) -> SignedZip:
         facts=facts,
         key_id=key_id_of(leaf),
         signer=signer_name(leaf),
-        is_trusted=is_trusted(certificates, trusted),
+        is_trusted=TrustedSigners.of(trusted).knows(leaf)
+        and (publication is None or publication.is_trusted),
         publication=publication,
     )
 
@@ -132,8 +133,8 @@ def _json(value: object) -> bytes:
 def _zip(content: Mapping[str, bytes], date: datetime) -> bytes:
     """Make the one zip of these files."""
     written = io.BytesIO()
-    # A zip knows no earlier time.
-    made = max(date.astimezone(UTC).timetuple()[:6], (1980, 1, 1, 0, 0, 0))
+    # A zip knows no other times.
+    made = min(max(date.timetuple()[:6], (1980, 1, 1, 0, 0, 0)), (2107, 1, 1, 0, 0, 0))
     with ZipFile(written, "w", ZIP_STORED) as file:
         for name in sorted(content):
             entry = ZipInfo(name, made)
@@ -146,8 +147,10 @@ def _unzip(data: bytes) -> dict[str, bytes]:
     try:
         with ZipFile(io.BytesIO(data)) as file:
             entries = file.infolist()
-            # What is stored uncompressed is no larger than the zip.
-            if len(entries) > MAX_FILES or any(e.compress_type != ZIP_STORED for e in entries):
+            # Entries that are compressed, or lie over each other, hold more than the zip is large.
+            size = sum(entry.file_size for entry in entries)
+            is_stored = all(entry.compress_type == ZIP_STORED for entry in entries)
+            if len(entries) > MAX_FILES or size > len(data) or not is_stored:
                 raise NotMarked("The zip is not one that this project signs.")
             return {entry.filename: file.read(entry) for entry in entries}
     except (BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError, OSError) as error:

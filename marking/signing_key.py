@@ -13,12 +13,18 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import (
+    decode_dss_signature,
+    encode_dss_signature,
+)
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from marking.errors import SigningFailed, SigningKeyInvalid
 
 log = logging.getLogger(__name__)
 
+ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+"""Order n of P-256 (FIPS 186-4, D.1.2.3)."""
 COMMAND_TIMEOUT_S = 30
 """Time that a signing command may take."""
 _ES256 = ec.ECDSA(hashes.SHA256())
@@ -38,9 +44,10 @@ class SigningKey:
     """
 
     def __init__(self, certificates: str, sign: Callable[[bytes], bytes]) -> None:
-        self.certificates = certificates
+        # Whatever else lies in the text, such as a private key, must not be passed on.
+        self.certificates = _certificates_alone(certificates)
         self._sign = sign
-        self._leaf = certificate_of(certificates)
+        self._leaf = certificate_of(self.certificates)
         self._public_key = public_key_of(self._leaf)
         self.key_id = key_id_of(self._leaf)
         """`sha256:…` over the signer's certificate."""
@@ -59,12 +66,14 @@ class SigningKey:
         signature = self._sign(data)
         try:
             self._public_key.verify(signature, data, _ES256)
-        except InvalidSignature as error:
+            r, s = decode_dss_signature(signature)
+        except (InvalidSignature, ValueError) as error:
             raise SigningFailed(
                 f"The signature does not fit the certificate {self.key_id}: key and certificate "
                 "have to belong together."
             ) from error
-        return signature
+        # (r, s) and (r, n - s) are signatures of the same data: the lower one is the signature.
+        return encode_dss_signature(r, min(s, ORDER - s))
 
     @classmethod
     def from_pem(cls, private_key: str, certificates: str) -> SigningKey:
@@ -95,7 +104,10 @@ class SigningKey:
         The command gets the data on its standard input and prints the signature in DER. It is
         split like a shell's words and run without a shell.
         """
-        words = shlex.split(command)
+        try:
+            words = shlex.split(command)
+        except ValueError as error:
+            raise SigningKeyInvalid(f"The signing command cannot be read: {error}.") from error
         if not words:
             raise SigningKeyInvalid("The signing command is empty.")
 
@@ -114,10 +126,20 @@ class SigningKey:
 
 
 def _said(error: Exception) -> str:
-    """Return what a command said when it failed."""
+    """Return what a command said when it failed, without its arguments: one may be a PIN."""
     if isinstance(error, subprocess.CalledProcessError):
-        return f"{error} {error.stderr.decode(errors='replace').strip()[-500:]}"
-    return str(error)
+        said = error.stderr.decode(errors="replace").strip()[-500:]
+        return f"it ended with {error.returncode}: {said}"
+    if isinstance(error, OSError):
+        return error.strerror or "it cannot be run"
+    return f"it took longer than {COMMAND_TIMEOUT_S} s"
+
+
+def _certificates_alone(certificates: str) -> str:
+    """Return the certificates in a PEM text, and nothing else that is in it."""
+    certificate_of(certificates)
+    found = x509.load_pem_x509_certificates(certificates.encode())
+    return "".join(one.public_bytes(Encoding.PEM).decode() for one in found)
 
 
 def certificate_of(certificates: str) -> x509.Certificate:

@@ -1,27 +1,66 @@
-"""Trust: whether a certificate is one that the reader knows, or was issued by one."""
+"""Trust: the signers that a reader knows, each by its own certificate.
+
+An authority that issued a known signer's certificate issues those of others too. So a signer is
+known by its certificate alone; the authorities beside it only let C2PA's reader check the chain.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from marking.signing_key import certificate_of, key_id_of
+from marking.errors import SigningKeyInvalid
+from marking.signing_key import key_id_of
 
 
-def is_trusted(certificates: str, trusted: Sequence[str]) -> bool:
-    """Return True if the first certificate of a chain is known, or issued by a known one.
+@dataclass(frozen=True)
+class TrustedSigners:
+    """The signers in some certificates."""
 
-    Args:
-        certificates: PEM of the chain, the signer's first.
-        trusted: Certificates in PEM, of signers or their authorities.
-    """
-    leaf = certificate_of(certificates)
-    known = [one for pem in trusted for one in x509.load_pem_x509_certificates(pem.encode())]
-    return any(key_id_of(one) == key_id_of(leaf) or _issued(leaf, one) for one in known)
+    signers: tuple[x509.Certificate, ...]
+    """Certificates that are no authority's."""
+    anchors: str
+    """PEM of the authorities that issued them."""
+
+    @classmethod
+    def of(cls, certificates: Sequence[str]) -> TrustedSigners:
+        """Return the signers in PEM texts, in which their authorities may lie too.
+
+        Raises:
+            SigningKeyInvalid: A text has no certificates.
+        """
+        try:
+            every = [
+                one
+                for text in certificates
+                for one in x509.load_pem_x509_certificates(text.encode())
+            ]
+        except ValueError as error:
+            raise SigningKeyInvalid(f"The certificates cannot be read as PEM: {error}") from error
+        signers = tuple(one for one in every if not _is_authority(one))
+        anchors = {
+            one.public_bytes(Encoding.PEM).decode()
+            for one in every
+            if _is_authority(one) and any(_issued(signer, one) for signer in signers)
+        }
+        return cls(signers, "".join(sorted(anchors)))
+
+    def knows(self, certificate: x509.Certificate) -> bool:
+        """Return True if a certificate is one of the signers'."""
+        return key_id_of(certificate) in {key_id_of(one) for one in self.signers}
+
+    def key_id(self, serial_number: int) -> str | None:
+        """Return the id of the signer whose certificate has this number; None: there is none.
+
+        An authority gives each number once, so it tells a certificate whose chain was checked.
+        """
+        found = (key_id_of(one) for one in self.signers if one.serial_number == serial_number)
+        return next(found, None)
 
 
 def signer_name(certificate: x509.Certificate) -> str:
@@ -31,9 +70,11 @@ def signer_name(certificate: x509.Certificate) -> str:
     return str(names[0].value) if names else ""
 
 
-def was_valid(certificate: x509.Certificate, at: datetime) -> bool:
-    """Return True if a certificate was valid at a time."""
-    return certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc
+def _is_authority(certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except (x509.ExtensionNotFound, ValueError):
+        return False
 
 
 def _issued(leaf: x509.Certificate, issuer: x509.Certificate) -> bool:

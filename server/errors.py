@@ -179,7 +179,6 @@ _STATUS_OF_CODE = {
     "load_failed": 503,
     "storage_unavailable": 503,
     "signing_failed": 503,
-    "signing_key_invalid": 503,
 }
 # Codes that say something else of a job than of a request: it was accepted, so it had no fault.
 _STATUS_OF_JOB = {"encoder_invalid": 409}

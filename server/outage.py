@@ -11,6 +11,7 @@ import re
 import sqlite3
 
 from encoders.errors import PalimpsestError
+from marking.errors import KeyUnavailable
 
 _ERRNOS = frozenset(
     {
@@ -55,6 +56,8 @@ class StorageFault(PalimpsestError):
 
 def is_outage(error: BaseException) -> bool:
     """Return True if the error, or the one that it was raised from, is an outage of storage."""
+    if isinstance(error, KeyUnavailable):  # a job waits for its signature as for storage
+        return True
     seen: set[int] = set()  # an error that was raised by two threads can be its own cause
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from time import perf_counter
 from typing import Any
 
@@ -9,10 +10,9 @@ from benchmarks.marking.clips import SIDE, generated, load_model
 from benchmarks.results import ratio
 from marking.certificate import make_key_pair
 from marking.clip_statement import ClipStatement
-from marking.content_credentials import read_media
+from marking.content_credentials import read_media, sign_media
 from marking.signing_key import SigningKey
-from server.jobs.signing import MediaSigner
-from server.storage.video_files import Variant
+from server.jobs.signing import MEDIA_TYPES
 from video.clip import encode_mp4, enlarge, spritesheet, thumbnail
 
 
@@ -21,7 +21,6 @@ def signing(count: int) -> dict[str, Any]:
     load_model()
     pair = make_key_pair("Benchmark")
     key = SigningKey.from_pem(pair.private_key, pair.certificates)
-    signer = MediaSigner(key, None)
     making: list[float] = []
     signed: list[float] = []
     signing_s: list[float] = []
@@ -31,20 +30,23 @@ def signing(count: int) -> dict[str, Any]:
         clip = ClipStatement(id=f"video_{number}", encoder_identity=None, base="sha256:00")
         started = perf_counter()
         frames = generated(number)
-        files: dict[Variant, bytes] = {
-            "video": encode_mp4(enlarge(frames, (SIDE, SIDE)), 8),
-            "thumbnail": thumbnail(frames),
-            "spritesheet": spritesheet(frames),
+        files = {
+            ".mp4": encode_mp4(enlarge(frames, (SIDE, SIDE)), 8),
+            ".webp": thumbnail(frames),
+            "sheet.webp": spritesheet(frames),
         }
         made = perf_counter()
-        after = signer.sign_video(files, clip)
+        after = {
+            name: sign_media(data, MEDIA_TYPES[PurePath(f"x{name}").suffix], clip, key)
+            for name, data in files.items()
+        }
         done = perf_counter()
-        assert not read_media(after["video"], "video/mp4", [key.certificates]).problems
+        assert not read_media(after[".mp4"], "video/mp4", [key.certificates]).problems
         making.append(made - started)
         signed.append(done - started)
         signing_s.append(done - made)
         read.append(perf_counter() - done)
-        more.append(len(after["video"]) - len(files["video"]))
+        more.append(len(after[".mp4"]) - len(files[".mp4"]))
     return {
         "clips": f"{count} of the built-in model at {SIDE}x{SIDE}, three files each",
         "S12: a clip's seconds with its signatures, of those without": ratio(signed, making),

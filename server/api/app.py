@@ -80,7 +80,7 @@ def create_app(settings: Settings, keys: LiveKeys | None = None) -> FastAPI:
         # A page or a zip takes seconds of a core, and a zip up to 256 MiB.
         work = app.state.report_work = SharedWork(1, "report")
         # A file of somebody is read in a process of its own, which takes a third of a second.
-        verify_work = app.state.verify_work = SharedWork(1, "verify")
+        verify_work = app.state.verify_work = SharedWork(2, "verify")
         yield
         work.shutdown()
         verify_work.shutdown()

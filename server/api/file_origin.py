@@ -17,6 +17,7 @@ from server.api.verification_models import (
 )
 from server.auth.keys import Caller
 from server.runtime import Runtime
+from server.storage.ledger_rows import LedgerRow
 from server.storage.records import VideoRecord
 from server.storage.signing_key_rows import SigningKeyRow
 from server.storage.video_files import Variant
@@ -33,13 +34,15 @@ def verified(runtime: Runtime, caller: Caller, data: bytes) -> Verification:
     keys = {row.id: row for row in runtime.storage.signing_keys.all()}
     found = _inspected(data, [row.certificates for row in keys.values()])
     signature = _signature(found, keys)
-    record = watermark = None
-    if signature is not None and signature.is_ours and found.clip is not None:
-        record = _record(runtime, caller, found.clip.id, found)
-    elif found.report is None:
-        watermark, clip_id = _watermark(runtime, data)
-        if clip_id is not None:
-            record = _record(runtime, caller, clip_id, found)
+    watermark: FoundWatermark | None = None
+    # The ledger knows every mp4's bytes, whatever became of the key that signed it.
+    entry = runtime.records.ledger.of_clip(found.sha256)
+    if entry is None and signature is not None and signature.is_ours:
+        entry = _entry(runtime, found.clip.id) if found.clip is not None else None
+    elif entry is None and found.report is None:
+        watermark, clip_id = _watermark(runtime, caller, data)
+        entry = None if clip_id is None else _entry(runtime, clip_id)
+    record = None if entry is None else _record(runtime, caller, entry, found)
     return Verification(
         verdict=verdict_of(found, signature, watermark, record),
         sha256=found.sha256,
@@ -75,7 +78,9 @@ def _signature(found: Inspection, keys: Mapping[str, SigningKeyRow]) -> Signatur
     )
 
 
-def _watermark(runtime: Runtime, data: bytes) -> tuple[FoundWatermark | None, str | None]:
+def _watermark(
+    runtime: Runtime, caller: Caller, data: bytes
+) -> tuple[FoundWatermark | None, str | None]:
     """Look for the mark, and return the finding and the id of the clip; None: not looked for."""
     storage = runtime.storage
     candidates = storage.records.ledger.latest_videos(runtime.settings.watermark_candidates)
@@ -85,29 +90,35 @@ def _watermark(runtime: Runtime, data: bytes) -> tuple[FoundWatermark | None, st
         return None, None
     if found is None:
         return None, None
-    told = FoundWatermark(is_ours=found.is_ours, bound=found.bound, candidates=len(candidates))
+    # How many clips a server has made is not for everybody.
+    count = len(candidates) if caller.role == "admin" else None
+    told = FoundWatermark(is_ours=found.is_ours, bound=found.bound, candidates=count)
     return told, found.clip_id if found.is_ours else None
 
 
-def _record(
-    runtime: Runtime, caller: Caller, video_id: str, found: Inspection
-) -> FoundRecord | None:
-    entry = runtime.records.ledger.of_video(video_id)
-    if entry is None:
-        return None
-    video = runtime.records.get(VideoRecord, VideoRecord.id == video_id)
-    if found.media_type == "video/mp4":
+def _entry(runtime: Runtime, video_id: str) -> LedgerRow | None:
+    return runtime.records.ledger.of_video(video_id)
+
+
+def _record(runtime: Runtime, caller: Caller, entry: LedgerRow, found: Inspection) -> FoundRecord:
+    """Return what the caller may learn of a clip's record."""
+    if found.media_type in (None, "video/mp4"):
         unchanged = entry.clip == f"sha256:{found.sha256}"
     else:
-        unchanged = _is_kept(runtime, video_id, found)
-    record = FoundRecord(
-        encoder_identity=entry.encoder_identity, unchanged=unchanged, deleted=video is None
-    )
+        unchanged = _is_kept(runtime, entry.video_id or "", found)
+    record = FoundRecord(encoder_identity=entry.encoder_identity, unchanged=unchanged)
     is_admin = caller.role == "admin"
     if not is_admin and entry.owner != caller.id:
         return record
-    changes = {"video": video_id, "completed_at": entry.completed_at}
-    return record.model_copy(update=changes | ({"owner": entry.owner} if is_admin else {}))
+    video = runtime.records.get(VideoRecord, VideoRecord.id == entry.video_id)
+    changes: dict[str, object] = {
+        "video": entry.video_id,
+        "completed_at": entry.completed_at,
+        "deleted": video is None,
+    }
+    if is_admin:
+        changes["owner"] = entry.owner
+    return record.model_copy(update=changes)
 
 
 def _is_kept(runtime: Runtime, video_id: str, found: Inspection) -> bool | None:
@@ -125,33 +136,38 @@ def verdict_of(
     watermark: FoundWatermark | None,
     record: FoundRecord | None,
 ) -> str:
-    """Say in one sentence what was found out about a file."""
+    """Say in one sentence what was found out about a file, and no more than that."""
+    if record is not None and record.unchanged:
+        return "This server made this file, and knows its very bytes."
     if signature is not None and signature.is_ours:
         return _verdict_of_signed(found, signature, record)
     if watermark is not None and watermark.is_ours:
         which = "" if record is None else ", and leads back to the record of a clip"
         return (
             "This file is not as it left this server, but its pixels carry this server's "
-            f"watermark{which}."
+            f"watermark{which}; a mark can be copied onto other pixels, so it proves no origin."
         )
     if found.state == "unreadable":
         return f"This file cannot be read: {found.reason}"
     if found.state == "not_marked":
         return "This file carries no signature, so it does not say where it comes from."
+    if found.state == "changed" and not found.signer:
+        return f"This file was changed after it was signed, by whomever: {found.reason}"
     signer = repr(found.signer) if found.signer else "somebody unknown"
     return f"This file was not signed by this server; it names {signer} as its signer."
 
 
 def _verdict_of_signed(found: Inspection, signature: Signature, record: FoundRecord | None) -> str:
     what = "report" if found.report else "file"
-    if found.state == "changed" or (record is not None and record.unchanged is False):
-        return f"This {what} was signed by this server, and was changed since."
-    if record is not None and record.unchanged:
-        revoked = "" if signature.revoked_at is None else ", though its key was revoked since"
-        return f"This server made this file, and knows its very bytes{revoked}."
+    revoked = ""
     if signature.revoked_at is not None:
-        return (
-            f"This {what} is as it was signed, with a key of this server that was revoked: trust "
-            "it only if it was seen before then."
+        revoked = (
+            " The key was revoked: whoever has it may have signed this, so trust it only if it was "
+            "seen before then."
         )
-    return f"This server signed this {what}, and what it shows is as it was signed."
+    if found.state == "changed" or (record is not None and record.unchanged is False):
+        return f"This {what} was signed with a key of this server, and was changed since.{revoked}"
+    return (
+        f"This {what} was signed with a key of this server, and what it shows is as it was signed."
+        f"{revoked}"
+    )

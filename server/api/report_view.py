@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic_core import from_json
 
 from encoders import InvalidId, ReportNotFound
+from marking.publication import PUBLICATION, read_publication
 from unlearn.report.bundle import PUBLISHED, bundle
 from unlearn.report.model import PAGE_VERSION, REPORT_HTML, REPORT_JSON, Report
 
@@ -44,6 +44,7 @@ class ReportView:
         encoder_id: The encoder.
         scope: What the reader may see; of the rest nothing is in any form of the report.
         signing_key: Returns the key that the zip is signed with.
+        publication: SHA-256 of what was signed when the encoder was published; None: nothing was.
     """
 
     def __init__(
@@ -52,9 +53,11 @@ class ReportView:
         encoder_id: str,
         scope: ReportScope,
         signing_key: Callable[[], SigningKey],
+        publication: str | None = None,
     ) -> None:
         self._store = store
         self._signing_key = signing_key
+        self._publication = publication
         self._encoder_id = encoder_id
         self._scope = scope
 
@@ -105,13 +108,14 @@ class ReportView:
                 self.report.model_dump_json(indent=2).encode() if is_reduced else self._stored_json
             )
         if form == "zip":
+            published = self._published()
             identity = self._store.card(self._encoder_id).identity
             return bundle(
                 self.report,
                 self.file,
                 identity=identity,
                 key=self._signing_key(),
-                published=self._published(),
+                published=None if self.report.is_reduced else published,
             )
         from unlearn.report.page import render_page
         from unlearn.report.stored_pictures import stored_pictures
@@ -119,12 +123,29 @@ class ReportView:
         return render_page(self.report, stored_pictures(self.report, self.file)).encode()
 
     def _published(self) -> dict[str, bytes] | None:
-        """Return what was signed when the encoder was published, if the reader may see it all."""
-        if self.report.is_reduced:
+        """Return the files that were signed when the encoder was published, and are unchanged.
+
+        Raises:
+            ReportNotFound: One of them was changed or removed since: it must not be signed again.
+        """
+        if self._publication is None:  # an earlier version signed nothing
             return None
-        with suppress(ReportNotFound):  # an earlier version signed nothing
-            return {name: self._store.report(self._encoder_id, name) for name in PUBLISHED}
-        return None
+        damaged = ReportNotFound(
+            f"The report of encoder {self._encoder_id!r} is damaged: it is not the one that was "
+            "signed when the encoder was published.",
+            param="encoder_id",
+        )
+        try:
+            files = {name: self._store.report(self._encoder_id, name) for name in PUBLISHED}
+        except ReportNotFound as error:
+            raise damaged from error
+        found = {name: sha256(content).hexdigest() for name, content in files.items()}
+        if found[PUBLICATION] != self._publication:
+            raise damaged
+        signed = read_publication(files[PUBLICATION]).digests
+        if any(found[name] != signed[name] for name in found if name != PUBLICATION):
+            raise damaged
+        return files
 
     def file(self, name: str) -> bytes:
         """Return a clip or still."""

@@ -23,7 +23,7 @@ from server.api.visibility import visibility_of
 from server.auth.guard import caller_of
 from server.errors import Conflict
 from server.runtime import runtime_of
-from server.storage.records import FAILED, PUBLISHED
+from server.storage.records import FAILED, PUBLISHED, EncoderRecord
 from unlearn.report.model import Report
 from unlearn.report.page import CSP
 
@@ -76,7 +76,11 @@ def _view(request: Request, encoder: VisibleEncoder) -> _View:
     # `encoder` has its parent's id only if the caller may learn it.
     scope = ReportScope(visibility.sees_all, visibility.sees_base, encoder.parent)
     signing_key = runtime.storage.signing_keys.active
-    view = ReportView(runtime.loaded.store, encoder.id, scope, signing_key)
+    record = runtime.records.get(
+        EncoderRecord, EncoderRecord.id == encoder.id, EncoderRecord.status == PUBLISHED
+    )
+    publication = None if record is None else record.publication
+    view = ReportView(runtime.loaded.store, encoder.id, scope, signing_key, publication)
     return _View(encoder.id, encoder.digest or "", scope, view)
 
 

@@ -22,7 +22,7 @@ class Signature(BaseModel):
     is_ours: bool
     """True if a key of this server signed it."""
     signed_at: datetime | None
-    """Time by a timestamp authority, if the file has one's word for it."""
+    """Time in the file's timestamp. Anybody can put any authority's there: it is not checked."""
     revoked_at: int | None
     """Time from which the key's signatures count for nothing; null: it was not revoked."""
 
@@ -34,8 +34,8 @@ class FoundWatermark(BaseModel):
     """True if this server marked the pixels."""
     bound: float
     """Upper bound of the probability that pixels without the mark look as much like it."""
-    candidates: int
-    """Number of clips that it was compared with, the latest ones."""
+    candidates: int | None
+    """Number of clips that it was compared with, the latest ones; for admins."""
 
 
 class FoundRecord(BaseModel):
@@ -45,7 +45,8 @@ class FoundRecord(BaseModel):
     """Identity of the encoder, or of the set of encoders; null: the base."""
     unchanged: bool | None
     """True if the file has the very bytes that this server made; null: it knows none any more."""
-    deleted: bool
+    deleted: bool | None = None
+    """True if the video was deleted; for the key that had it made, and for admins."""
     video: str | None = None
     """Id of the video, for the key that had it made, and for admins."""
     owner: str | None = None

@@ -52,7 +52,7 @@ def _judge_published(context: JobContext, record: EncoderRecord, ref: EncoderRef
         identity = judge_of(loaded).identity
         now = datetime.now(UTC)
         card = encoder.card.model_copy(update={"measures": measures})
-        signer = MediaSigner.of(context)
+        signer = MediaSigner(context)
         files = report_files(
             card,
             trial.outcomes,
@@ -67,8 +67,9 @@ def _judge_published(context: JobContext, record: EncoderRecord, ref: EncoderRef
             judged_at=now,
         )
         judgement = Judgement(judged_at=now, judge=str(identity), measures=measures)
+        signed = signer.published(card, files, record)
         try:
-            loaded.store.judge(card, judgement, signer.published(card, files, record.claim))
+            loaded.store.judge(card, judgement, signed)
         except EncoderJudged:
             measures = loaded.store.card(ref.id).measures
     context.tracker.end(

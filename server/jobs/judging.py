@@ -142,7 +142,7 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
     if failures := gate.failures(measures):
         raise NotForgotten(" ".join(failures))
     card = staged.card.model_copy(update={"measures": measures})
-    signer = MediaSigner.of(context)
+    signer = MediaSigner(context)
     files = report_files(
         card,
         trial.outcomes,
@@ -158,10 +158,11 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
     if context.aliases.target(record.id) is not None:
         raise alias_exists(record.id)
     encoder = Encoder(card, staged.overrides)
+    signed = signer.published(card, files, record)
 
     def publish() -> None:
         if not _is_published(encoder, loaded):  # an outage may have come after its card
-            loaded.store.publish(encoder, signer.published(card, files, record.claim))
+            loaded.store.publish(encoder, signed)
 
     context.storage.run(f"encoder {record.id!r}", publish)
     _end(context, record, measures)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from hashlib import sha256
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from encoders import Card
 from marking.claim import Claim
-from marking.errors import SigningFailed
+from marking.errors import KeyUnavailable, SigningFailed
 from marking.publication import PUBLICATION, make_publication
 from marking.signing_key import SigningKey
 from server.jobs.context import JobContext
+from server.storage.records import EncoderRecord
 from server.storage.video_files import FILE_NAMES, Variant
 from unlearn.report.bundle import CARD_JSON, facts_of, published_digests
 from unlearn.report.model import REPORT_JSON, Report
@@ -32,72 +33,75 @@ MEDIA_TYPES: Mapping[str, MediaType] = {
 """Media type by a file name's ending."""
 
 
-@dataclass(frozen=True)
 class MediaSigner:
-    """Signs the media files of one job."""
+    """Signs the files of one job. It waits while the key cannot sign, as jobs wait for storage.
 
-    key: SigningKey
-    timestamp_authority: str | None
+    A timestamp authority that does not answer costs no work already done: the file is signed
+    without its word, and says so by having none; the job's other files do not ask again.
 
-    @classmethod
-    def of(cls, context: JobContext) -> MediaSigner:
-        """Return the signer with the key that signs now; wait while the database is out.
+    Args:
+        context: The server's.
+    """
 
-        Raises:
-            SigningKeyInvalid: There is none.
-        """
-        key = context.storage.run("the signing key", context.signing_keys.active)
-        return cls(key, context.settings.timestamp_authority)
+    def __init__(self, context: JobContext) -> None:
+        self._context = context
+        self._authority = context.settings.timestamp_authority
 
     def sign(self, name: str, content: bytes, clip: ClipStatement) -> bytes:
         """Return a file with signed content credentials; its name's ending is its type.
 
-        A timestamp authority that does not answer costs no work already done: the file is signed
-        without its word, and says so by having none.
-
         Raises:
-            SigningFailed: The key could not sign.
+            SigningFailed: The file cannot be signed.
         """
         from marking.content_credentials import sign_media
 
         media_type = MEDIA_TYPES[PurePath(name).suffix]
-        if self.timestamp_authority is not None:
-            try:
-                return sign_media(
-                    content,
-                    media_type,
-                    clip,
-                    self.key,
-                    timestamp_authority=self.timestamp_authority,
-                )
-            except SigningFailed as error:
-                log.warning("%s is signed without a timestamp: %s", name, error)
-        return sign_media(content, media_type, clip, self.key)
+        return self._signed(
+            name, lambda key, authority: sign_media(content, media_type, clip, key, authority)
+        )
 
     def published(
-        self, card: Card, files: Mapping[str, bytes], claim: Mapping[str, Any] | None
+        self, card: Card, files: Mapping[str, bytes], record: EncoderRecord
     ) -> dict[str, bytes]:
         """Return a report's files with the signed statement about them and the encoder.
+
+        The record keeps the statement's hash, so that nobody replaces it on disk unnoticed.
 
         Args:
             card: The encoder's.
             files: The report's.
-            claim: Who asked for the encoder, as its record has it.
+            record: The job that publishes the encoder, with the claim that it was made for.
 
         Raises:
-            SigningFailed: The key could not sign.
+            SigningFailed: The statement cannot be signed.
         """
         report = Report.model_validate_json(files[REPORT_JSON])
-        claimed = None if claim is None else Claim.model_validate(claim).digest()
+        claimed = None if record.claim is None else Claim.model_validate(record.claim).digest()
         digests, facts = published_digests(card, files), facts_of(report, card.identity, claimed)
-        files = {**files, CARD_JSON: card.to_json()}
-        if (authority := self.timestamp_authority) is not None:
-            try:
-                stamped = make_publication(digests, facts, self.key, timestamp_authority=authority)
-                return {**files, PUBLICATION: stamped}
-            except SigningFailed as error:
-                log.warning("%s is published without a timestamp: %s", card.id, error)
-        return {**files, PUBLICATION: make_publication(digests, facts, self.key)}
+        publication = self._signed(
+            PUBLICATION, lambda key, authority: make_publication(digests, facts, key, authority)
+        )
+        digest = sha256(publication).hexdigest()
+        self._context.storage.run(
+            f"the publication of job {record.job_id}",
+            lambda: self._context.records.change(record, publication=digest),
+        )
+        return {**files, CARD_JSON: card.to_json(), PUBLICATION: publication}
+
+    def _signed(self, name: str, sign: Callable[[SigningKey, str | None], bytes]) -> bytes:
+        def attempt() -> bytes:
+            key = self._context.signing_keys.active()
+            if self._authority is not None:
+                try:
+                    return sign(key, self._authority)
+                except KeyUnavailable:
+                    raise
+                except SigningFailed as error:
+                    log.warning("%s is signed without a timestamp: %s", name, error)
+                    self._authority = None
+            return sign(key, None)
+
+        return self._context.storage.run(f"the signature of {name}", attempt)
 
     def sign_video(
         self, contents: Mapping[Variant, bytes], clip: ClipStatement

@@ -96,7 +96,7 @@ def _encoded(
     # It needs a temporary file.
     contents = context.storage.run(f"the encoding of video {record.id}", encode)
     clip = ClipStatement.of_provenance(metadata)
-    return MediaSigner.of(context).sign_video(contents, clip), ticket
+    return MediaSigner(context).sign_video(contents, clip), ticket
 
 
 def _computed(context: JobContext, record: VideoRecord) -> Ticket[Frames]:

@@ -34,7 +34,7 @@ class LedgerRow(Base):
     """Concepts that are forgotten: name and kind of each."""
     model: Mapped[str]
     base: Mapped[str]
-    clip: Mapped[str]
+    clip: Mapped[str] = mapped_column(index=True)
     """`sha256:…` of the mp4 as it is delivered."""
     completed_at: Mapped[int] = mapped_column(index=True)
     version: Mapped[int]

@@ -78,6 +78,12 @@ class LedgerTable:
         with self._database.reading() as session:
             return session.scalar(select(LedgerRow).where(LedgerRow.video_id == video_id))
 
+    def of_clip(self, sha256: str) -> LedgerRow | None:
+        """Return the latest entry of an mp4 with this SHA-256, in hex; None if there is none."""
+        found = select(LedgerRow).where(LedgerRow.clip == f"sha256:{sha256}")
+        with self._database.reading() as session:
+            return session.scalars(found.order_by(LedgerRow.sequence.desc())).first()
+
     def latest_videos(self, limit: int) -> Sequence[str]:
         """Return the ids of the latest videos, newest first, those that were deleted too."""
         found = select(LedgerRow.video_id).where(LedgerRow.video_id.is_not(None))

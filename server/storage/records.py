@@ -164,6 +164,8 @@ class EncoderRecord(Job):
     seconds_left: Mapped[int | None]
     """Estimate of the time to the job's end."""
     measures: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    publication: Mapped[str | None]
+    """SHA-256 of the signed statement of the published encoder (`marking.publication`)."""
     claim: Mapped[dict[str, Any] | None]
     """The claim that it was made for (`marking.claim.Claim`), for admins alone; or None."""
 

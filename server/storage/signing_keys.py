@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from base64 import b64decode
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,9 @@ from pathlib import Path
 from sqlalchemy import select
 
 from marking.certificate import make_key_pair
-from marking.errors import SigningKeyInvalid
+from marking.clip_statement import ClipStatement
+from marking.content_credentials import sign_media
+from marking.errors import KeyUnavailable, SigningFailed, SigningKeyInvalid
 from marking.signing_key import SigningKey
 from server.settings import Settings
 from server.storage.database import Database
@@ -22,6 +25,11 @@ log = logging.getLogger(__name__)
 HOLDER = "Palimpsest server"
 """Name in a certificate of one's own if the settings name no issuer."""
 _RENEW_BEFORE = timedelta(days=30)
+_PROBE = b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+)
+"""A picture of one pixel, which is signed to try a key."""
+_PROBE_CLIP = ClipStatement(id="probe", encoder_identity=None, base="")
 
 
 class SigningKeys:
@@ -40,40 +48,29 @@ class SigningKeys:
         self._settings = settings
 
     def prepare(self) -> None:
-        """Remember the key that the settings name, or make one if there is none that can sign.
+        """Try the key that signs now; make one if there is none.
 
         Raises:
-            SigningKeyInvalid: The settings name one that cannot be used.
+            SigningKeyInvalid: The settings name one that cannot be used; the message says why.
         """
-        given = self._given()
-        if given is not None:
-            self._check_valid(given)
-            with self._database.writing() as session:
-                if session.scalar(select(SigningKeyRow).filter_by(id=given.key_id)) is None:
-                    session.add(SigningKeyRow(id=given.key_id, certificates=given.certificates))
-        elif self._own() is None:
-            made = self.rotate()
-            log.warning(
-                "clips and reports are signed with a key of this server's own (%s), whose signer "
-                "verifiers call unknown; PALIMPSEST_SIGNING_CERTIFICATES names another's",
-                made,
-            )
+        key = self._active()
+        try:
+            sign_media(_PROBE, "image/png", _PROBE_CLIP, key)
+        except SigningFailed as error:
+            raise SigningKeyInvalid(f"The signing key cannot be used: {error}") from error
 
     def active(self) -> SigningKey:
-        """Return the key that signs now.
+        """Return the key that signs now. A new one of the settings is remembered.
 
         Raises:
-            SigningKeyInvalid: There is none, or it cannot be used.
+            KeyUnavailable: There is none that can be used; the log says why.
         """
-        given = self._given()
-        if given is not None:
-            return given
-        row = self._own()
-        if row is None or row.private_key is None:
-            raise SigningKeyInvalid(
-                "There is no key to sign with: `palimpsest signing rotate` makes one."
-            )
-        return SigningKey.from_pem(row.private_key, row.certificates)
+        try:
+            return self._active()
+        except SigningKeyInvalid as error:
+            # It names files of the operator's, and is raised for tenants too.
+            log.error("%s", error)
+            raise KeyUnavailable from error
 
     def all(self) -> Sequence[SigningKeyRow]:
         """Return every key, oldest first."""
@@ -82,15 +79,7 @@ class SigningKeys:
 
     def rotate(self) -> str:
         """Make a new key of the server's own, which signs from now on; return its id."""
-        pair = make_key_pair(self._settings.issuer or HOLDER)
-        key = SigningKey.from_pem(pair.private_key, pair.certificates)
-        with self._database.writing() as session:
-            session.add(
-                SigningKeyRow(
-                    id=key.key_id, private_key=pair.private_key, certificates=pair.certificates
-                )
-            )
-        return key.key_id
+        return self._made().key_id
 
     def revoke(self, key_id: str, at: int | None = None) -> SigningKeyRow:
         """Let a key's signatures count for nothing from a time on (Unix seconds); None: now.
@@ -107,7 +96,29 @@ class SigningKeys:
             row.private_key = None
             return row
 
-    def _own(self) -> SigningKeyRow | None:
+    def _active(self) -> SigningKey:
+        key = self._given()
+        if key is None:
+            return self._own() or self._made()
+        rows = {row.id: row for row in self.all()}
+        if key.key_id not in rows:
+            row = SigningKeyRow(id=key.key_id, certificates=key.certificates)
+            with self._database.writing() as session:
+                if session.scalar(select(SigningKeyRow).filter_by(id=row.id)) is None:
+                    session.add(row)
+        elif rows[key.key_id].revoked_at is not None:
+            raise SigningKeyInvalid(
+                f"PALIMPSEST_SIGNING_CERTIFICATES names the key {key.key_id}, which was revoked: "
+                "give it another."
+            )
+        if key.valid_until <= datetime.now(UTC):
+            raise SigningKeyInvalid(
+                f"The certificate in PALIMPSEST_SIGNING_CERTIFICATES was valid until "
+                f"{key.valid_until:%Y-%m-%d %H:%M} UTC: give it a new one."
+            )
+        return key
+
+    def _own(self) -> SigningKey | None:
         """Return the newest key of the server's own that can sign for some time yet."""
         with self._database.reading() as session:
             found = select(SigningKeyRow).where(
@@ -117,8 +128,24 @@ class SigningKeys:
         for row in rows:
             key = SigningKey.from_pem(row.private_key or "", row.certificates)
             if key.valid_until - datetime.now(UTC) > _RENEW_BEFORE:
-                return row
+                return key
         return None
+
+    def _made(self) -> SigningKey:
+        pair = make_key_pair(self._settings.issuer or HOLDER)
+        key = SigningKey.from_pem(pair.private_key, pair.certificates)
+        with self._database.writing() as session:
+            session.add(
+                SigningKeyRow(
+                    id=key.key_id, private_key=pair.private_key, certificates=key.certificates
+                )
+            )
+        log.warning(
+            "clips and reports are signed with a key of this server's own from now on (%s), whose "
+            "signer verifiers call unknown; PALIMPSEST_SIGNING_CERTIFICATES names another's",
+            key.key_id,
+        )
+        return key
 
     def _given(self) -> SigningKey | None:
         """Return the key that the settings name; None: they name none."""
@@ -142,19 +169,6 @@ class SigningKeys:
         return SigningKey.from_pem(
             _read(settings.signing_key, "PALIMPSEST_SIGNING_KEY"), certificates
         )
-
-    def _check_valid(self, key: SigningKey) -> None:
-        row = next((row for row in self.all() if row.id == key.key_id), None)
-        if row is not None and row.revoked_at is not None:
-            raise SigningKeyInvalid(
-                f"PALIMPSEST_SIGNING_CERTIFICATES names the key {key.key_id}, which was revoked: "
-                "give it another."
-            )
-        if key.valid_until <= datetime.now(UTC):
-            raise SigningKeyInvalid(
-                f"The certificate in PALIMPSEST_SIGNING_CERTIFICATES was valid until "
-                f"{key.valid_until:%Y-%m-%d %H:%M} UTC: give it a new one."
-            )
 
 
 def _read(path: Path, variable: str) -> str:

@@ -108,8 +108,8 @@ def test_an_export_can_show_a_part(
     for number, (option, value, entries) in enumerate(
         (
             ("--encoder", "no-pogo", 2),
-            ("--key", "local", 3),
-            ("--key", "nobody", 0),
+            ("--owner", "local", 3),
+            ("--owner", "nobody", 0),
             ("--until", "2020-01-01", 0),
             ("--since", "2020-01-01T00:00:00+01:00", 3),
             ("--since", last + 1, 0),
@@ -126,7 +126,7 @@ def test_since_when_a_key_is_served_without_a_concept(
     served: RunningServer, videos: list[dict[str, Any]]
 ) -> None:
     base, first, _ = videos
-    asked = ("ledger", "since", "--key", "local", "--concept")
+    asked = ("ledger", "since", "--owner", "local", "--concept")
     said = palimpsest(*asked, "pogo", server=served.url)
     assert (said.status, said.err) == (0, "")
     every, without = said.out.splitlines()
@@ -139,7 +139,7 @@ def test_since_when_a_key_is_served_without_a_concept(
     assert never.out.startswith("The last clip of local was made without")
     found = palimpsest(*asked, "pogo", "--json", server=served.url).json
     assert (found["clips"], found["since"]) == (2, first["completed_at"])
-    nobody = ("ledger", "since", "--key", "nobody", "--concept", "pogo")
+    nobody = ("ledger", "since", "--owner", "nobody", "--concept", "pogo")
     palimpsest(*nobody, server=served.url).assert_failed("nobody")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from marking.certificate import make_key_pair
+from marking.certificate import LIFETIME, make_key_pair
 from marking.clip_statement import ClipStatement
 from marking.content_credentials import MediaType, read_media, sign_media
 from marking.errors import MarkInvalid, NotMarked, SigningFailed
@@ -169,3 +170,17 @@ def test_a_changed_statement_is_no_statement(key: SigningKey, media_type: MediaT
             continue
         assert found.problems
         assert not (found.is_trusted and found.clip)
+
+
+def test_a_certificate_that_has_ended_since_changes_nothing() -> None:
+    """Sign with a certificate that ends in a moment, and read afterwards."""
+    begin = datetime.now(UTC) - LIFETIME + timedelta(minutes=10, seconds=2)
+    key = key_of("Acme", begin)
+    signed = sign_media(FILES["image/png"], "image/png", CLIP, key)
+    until = key.valid_until + timedelta(seconds=1)
+    while datetime.now(UTC) <= until:
+        time.sleep(0.1)
+    found = read_media(signed, "image/png", [key.certificates])
+    assert found.is_expired
+    assert found.problems == ()
+    assert found.clip == CLIP

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from marking.certificate import KeyPair, make_key_pair
-from marking.errors import SigningKeyInvalid
+from marking.errors import KeyUnavailable, SigningKeyInvalid
 from server.settings import Settings
 from server.storage.database import Database
 from server.storage.signing_keys import SigningKeys
@@ -78,22 +78,54 @@ def test_settings_that_cannot_be_used_say_which(tmp_path: Path) -> None:
         keys_of(tmp_path, **written(tmp_path, ended))
 
 
-def test_a_revoked_key_signs_no_more(tmp_path: Path) -> None:
+def test_a_revoked_key_signs_no_more(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     keys = keys_of(tmp_path)
     first = keys.active().key_id
     row = keys.revoke(first)
     assert row.revoked_at is not None
     assert keys.all()[0].private_key is None
-    with pytest.raises(SigningKeyInvalid, match="rotate"):
-        keys.active()
-    assert keys_of(tmp_path).active().key_id != first, "the next start makes another"
+    assert keys.active().key_id != first, "another one is made at once"
     with pytest.raises(SigningKeyInvalid, match="no signing key"):
         keys.revoke("sha256:00")
-    paths = written(tmp_path, make_key_pair("Acme"))
-    given = keys_of(tmp_path, **paths)
+    given = keys_of(tmp_path, **written(tmp_path, make_key_pair("Acme")))
     given.revoke(given.active().key_id)
+    with pytest.raises(KeyUnavailable) as refused:
+        given.active()
+    assert "was revoked" in caplog.text
+    assert "log" in str(refused.value)
     with pytest.raises(SigningKeyInvalid, match="was revoked"):
         given.prepare()
+
+
+def test_a_key_that_is_put_in_place_of_another_is_known_at_once(tmp_path: Path) -> None:
+    keys = keys_of(tmp_path, **written(tmp_path, make_key_pair("Acme")))
+    first = keys.active().key_id
+    written(tmp_path, make_key_pair("Acme"))
+    second = keys.active().key_id
+    assert [row.id for row in keys.all()] == [first, second]
+
+
+def test_what_is_wrong_with_a_key_is_the_operators_to_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths = written(tmp_path, make_key_pair("Acme"))
+    keys = keys_of(tmp_path, **paths)
+    paths["signing_key"].unlink()
+    with pytest.raises(KeyUnavailable) as refused:
+        keys.active()
+    assert str(paths["signing_key"]) in caplog.text
+    assert str(tmp_path) not in str(refused.value)
+
+
+@pytest.mark.parametrize("command", ["'unbalanced", "/no/such/program --pin 1234", "/bin/true"])
+def test_a_command_that_cannot_sign_is_found_at_the_start(
+    tmp_path: Path, command: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths = written(tmp_path, make_key_pair("Acme"))
+    del paths["signing_key"]
+    with pytest.raises(SigningKeyInvalid, match=r"cannot be (used|read)"):
+        keys_of(tmp_path, signing_command=command, **paths)
+    assert "1234" not in caplog.text
 
 
 def test_a_key_that_is_about_to_end_is_renewed(

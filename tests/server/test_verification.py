@@ -153,7 +153,7 @@ def test_a_file_that_takes_too_long_holds_up_nobody(
 
 
 def test_keys_that_were_rotated_and_revoked(client: Client) -> None:
-    _, before = made(client)
+    first_video, before = made(client)
     keys = client.runtime.storage.signing_keys
     first = keys.active().key_id
     second = keys.rotate()
@@ -164,5 +164,7 @@ def test_keys_that_were_rotated_and_revoked(client: Client) -> None:
     assert keys.active().key_id == second
     old = verified(client, before)
     assert old["signature"]["revoked_at"] is not None
-    assert "revoked" in old["verdict"]
+    assert "very bytes" in old["verdict"]
+    thumbnail = verified(client, content(client, first_video, "thumbnail"))
+    assert "very bytes" in thumbnail["verdict"]
     assert "very bytes" in verified(client, after)["verdict"]

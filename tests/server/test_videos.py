@@ -115,9 +115,12 @@ def test_a_video_whose_encoder_has_gone_fails_and_is_never_the_bases(client: Cli
         for name in videos:
             assert client.delete(f"/v1/encoders/{name}").status_code == 200
         publish(client.runtime, "replaced", seed=3)
-    for name, code in (("gone", "encoder_not_found"), ("replaced", "encoder_invalid")):
+    # The second was gone for a moment, too.
+    codes = {"gone": {"encoder_not_found"}, "replaced": {"encoder_invalid", "encoder_not_found"}}
+    for name, possible in codes.items():
         done = wait_for(client, f"/v1/videos/{videos[name]}")
-        assert (done["status"], done["error"]["code"]) == ("failed", code)
+        assert done["status"] == "failed"
+        assert done["error"]["code"] in possible
         answer = client.get(f"/v1/videos/{videos[name]}/content")
         assert_error(answer, 409, code="video_failed", says=done["error"]["message"])
         assert answer.headers["x-should-retry"] == "false"

@@ -69,6 +69,7 @@ def looks(client: Client) -> Iterator[tuple[str, str, Any]]:
     """Yield every way to ask for an encoder: method, path and body. None of them ends it."""
     values = {
         "encoder_id": CHILD,
+        "encoder": CHILD,
         "file": "clip.mp4",
         "model_id": f"tiny:{CHILD}",
         "name": "its-alias",

@@ -6,18 +6,22 @@ import io
 import json
 import re
 import subprocess
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
-from zipfile import ZIP_DEFLATED, ZipFile
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.utils import (
+    decode_dss_signature,
+    encode_dss_signature,
+)
 
 from marking.certificate import make_key_pair
 from marking.errors import MarkInvalid, NotMarked, SigningKeyInvalid
 from marking.signed_zip import CERTIFICATES, STATEMENT, read_signed_zip
-from marking.signing_key import SigningKey
+from marking.signing_key import ORDER, SigningKey
 from tests.unlearn.report_help import MEASURES, OUTCOMES, Page, card_of
 from unlearn.report import bundle as bundle_module
 from unlearn.report.bundle import BundleTooLarge, bundle
@@ -204,3 +208,46 @@ def test_openssl_checks_the_statement(
         if path.is_file() and name not in (STATEMENT, "signed", "signature", "public.pem"):
             assert subjects.pop(name) == sha256(path.read_bytes()).hexdigest(), name
     assert list(subjects) == ["encoder:overrides.safetensors"]
+
+
+def test_a_statement_in_another_form_is_a_changed_one(
+    key: SigningKey, files: Mapping[str, bytes], report: Report
+) -> None:
+    """The same signature can be written in many ways; one of them was signed."""
+    with ZipFile(io.BytesIO(made(report, files, key))) as zipped:
+        content = {name: zipped.read(name) for name in zipped.namelist()}
+    envelope = json.loads(content[STATEMENT])
+    [signature] = envelope["signatures"]
+    r, s = decode_dss_signature(b64decode(signature["sig"]))
+    mirrored = b64encode(encode_dss_signature(r, ORDER - s)).decode()
+    for changed in (
+        {**envelope, "note": "anything"},
+        {**envelope, "signatures": [signature, {"keyid": "sha256:00", "sig": signature["sig"]}]},
+        {**envelope, "signatures": [{**signature, "note": "anything"}]},
+        {**envelope, "signatures": [{**signature, "sig": mirrored}]},
+    ):
+        written = io.BytesIO()
+        with ZipFile(written, "w") as zipped:
+            for name in sorted(content):
+                entry = ZipInfo(name, max(report.date.timetuple()[:6], (1980, 1, 1, 0, 0, 0)))
+                entry.external_attr = 0o644 << 16
+                is_statement = name == STATEMENT
+                text = json.dumps(changed, indent=2, sort_keys=True).encode()
+                zipped.writestr(entry, text if is_statement else content[name])
+        with pytest.raises(MarkInvalid):
+            read_signed_zip(written.getvalue(), [key.certificates])
+
+
+def test_entries_that_lie_over_each_other_are_not_read() -> None:
+    """A central directory can name the same megabyte a thousand times."""
+    written = io.BytesIO()
+    with ZipFile(written, "w") as zipped:
+        zipped.writestr("a", bytes(1 << 20))
+        entry = zipped.getinfo("a")
+        for number in range(900):
+            again = ZipInfo(f"a{number}")
+            again.header_offset, again.file_size = entry.header_offset, entry.file_size
+            again.compress_size, again.CRC = entry.compress_size, entry.CRC
+            zipped.filelist.append(again)
+    with pytest.raises(NotMarked):
+        read_signed_zip(written.getvalue())

@@ -10,7 +10,8 @@ down_revision = "0006"
 
 
 def upgrade() -> None:
-    """Add the tables, and a column that may be NULL."""
+    """Add the tables, and columns that may be NULL."""
+    op.add_column("encoder_jobs", Column("publication", String, nullable=True))
     op.add_column("encoder_jobs", Column("claim", JSON, nullable=True))
     op.create_table(
         "signing_keys",

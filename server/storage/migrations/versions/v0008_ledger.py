@@ -33,7 +33,7 @@ def upgrade() -> None:
         PrimaryKeyConstraint("sequence"),
         UniqueConstraint("video_id"),
     )
-    for column in ("owner", "completed_at"):
+    for column in ("owner", "clip", "completed_at"):
         op.create_index(f"ix_ledger_{column}", "ledger", [column])
     op.create_table(
         "ledger_checkpoints",
