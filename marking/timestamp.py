@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha512
+from time import monotonic
 
 import httpx
 from cryptography import x509
@@ -54,18 +55,29 @@ def request_timestamp(data: bytes, authority: str) -> bytes:
     )
     headers = {"Content-Type": "application/timestamp-query"}
     try:
-        answer = httpx.post(
-            authority, content=request.as_bytes(), headers=headers, timeout=SECONDS
-        ).raise_for_status()
-        if len(answer.content) > MAX_BYTES:
-            raise SigningFailed(f"The timestamp authority {authority} answered with too much.")
-        found = decode_timestamp_response(answer.content)
+        content = _answered(authority, request.as_bytes(), headers)
+        found = decode_timestamp_response(content)
         if PKIStatus(found.status) != PKIStatus.GRANTED:
             raise SigningFailed(f"The timestamp authority {authority} refused.")
         _check_imprint(found, data)
     except (httpx.HTTPError, ValueError, MarkInvalid) as error:
         raise SigningFailed(f"The timestamp authority {authority} failed: {error}") from error
-    return answer.content
+    return content
+
+
+def _answered(authority: str, query: bytes, headers: dict[str, str]) -> bytes:
+    """Return an authority's answer, of limited size and in limited time."""
+    until = monotonic() + SECONDS
+    with httpx.stream("POST", authority, content=query, headers=headers, timeout=SECONDS) as answer:
+        answer.raise_for_status()
+        content = b""
+        for piece in answer.iter_bytes():
+            content += piece
+            if len(content) > MAX_BYTES or monotonic() > until:
+                raise SigningFailed(
+                    f"The timestamp authority {authority} sent too much, or too slowly."
+                )
+    return content
 
 
 def read_timestamp(response: bytes, data: bytes, trusted: Sequence[str] = ()) -> Timestamp:

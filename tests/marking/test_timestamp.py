@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
+import time
 from base64 import b64encode
 from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -101,3 +105,30 @@ def test_an_authority_that_does_not_answer(key: SigningKey) -> None:
         request_timestamp(b"data", NOWHERE)
     with pytest.raises(SigningFailed, match=r"127\.0\.0\.1:9"):
         make_publication({}, FACTS, key, timestamp_authority=NOWHERE)
+
+
+class Dripping(BaseHTTPRequestHandler):
+    """An authority whose answer never ends."""
+
+    def do_POST(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            while True:
+                self.wfile.write(b"0")
+                time.sleep(0.05)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_an_authority_that_answers_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("marking.timestamp.SECONDS", 0.5)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Dripping)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    began = time.monotonic()
+    with pytest.raises(SigningFailed, match="too slowly"):
+        request_timestamp(b"data", f"http://127.0.0.1:{server.server_address[1]}/")
+    assert time.monotonic() - began < 5
+    server.shutdown()
+    server.server_close()
