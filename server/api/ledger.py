@@ -6,6 +6,7 @@ import time
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
+from pydantic import ValidationError
 
 from encoders.card import Kind
 from marking.envelope import sign_envelope
@@ -20,7 +21,7 @@ from marking.ledger import (
 from server.api.ledger_models import ForgettingSince, LedgerClip
 from server.auth.access import require_admin
 from server.auth.guard import caller_of
-from server.errors import NotFound
+from server.errors import Conflict, NotFound
 from server.runtime import runtime_of
 from server.storage.ledger_uses import LedgerUses
 
@@ -59,7 +60,14 @@ def get_ledger(
     require_admin(caller_of(request))
     storage = runtime_of(request).storage
     shown = LedgerFilter(since=since, until=until, encoder=encoder, key=key)
-    part = storage.records.ledger.slice(shown, after=after, limit=limit)
+    try:
+        part = storage.records.ledger.slice(shown, after=after, limit=limit)
+    except ValidationError as error:
+        raise Conflict(
+            "An entry of the ledger cannot be read: it was changed in the database. Restore the "
+            "database from a backup.",
+            code="ledger_damaged",
+        ) from error
     if part is None:
         raise NotFound(f"The ledger has no entry {after}.", param="after")
     coverage = LedgerCoverage(
