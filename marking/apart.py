@@ -17,6 +17,7 @@ from marking.errors import MarkInvalid
 
 CPU_SECONDS = 6
 SECONDS = 20.0
+_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
 MEMORY_BYTES = 3 << 30
 """Address space of the child, its libraries' own included."""
 
@@ -39,13 +40,19 @@ def run_apart(module: str, data: bytes, **arguments: Any) -> bytes:
             capture_output=True,
             timeout=SECONDS,
             check=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"},
+            env=_environment(),
         )
     except (subprocess.TimeoutExpired, subprocess.CalledProcessError) as error:
         raise MarkInvalid(
             "The file could not be read within the limits of time and memory."
         ) from error
     return done.stdout
+
+
+def _environment() -> dict[str, str]:
+    """Return what the child needs of the environment, which may hold credentials."""
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    return {**kept, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
 
 
 def limited(work: Callable[..., str]) -> None:
