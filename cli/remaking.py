@@ -107,12 +107,27 @@ class Remaking:
     def _outdated(self) -> list[str]:
         """Return the newest generation of another base of every encoder, oldest encoder first."""
         old = [one for one in self._published() if one["id"] not in self._own]
-        old.sort(key=lambda one: (one["created_at"], one["id"]))
+        old.sort(key=lambda one: (one["created_at"], self._depth(one["id"]), one["id"]))
         newest = (
             max((g for g in self._generations(one) if g not in self._own), key=_number)
             for one in old
         )
         return list(dict.fromkeys(newest))
+
+    def _depth(self, encoder_id: str, below: frozenset[str] = frozenset()) -> int:
+        """Return the number of generations above an encoder: parents, and members of a set.
+
+        Two that were made in the same second are told apart by it.
+        """
+        encoder = self._encoders.get(encoder_id)
+        if encoder is None:
+            return 0
+        above = [member["id"] for member in encoder["members"]]
+        if encoder["parent"] is not None:
+            above.append(encoder["parent"])
+        # An id that was deleted and given again can lead back to an encoder below it.
+        below |= {encoder_id}
+        return 1 + max((self._depth(one, below) for one in above if one not in below), default=0)
 
     def _published(self) -> list[EncoderJson]:
         return [one for one in self._encoders.values() if one["base"] is not None]

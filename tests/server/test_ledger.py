@@ -48,6 +48,20 @@ def server(make_client: MakeClient, tmp_path_factory: pytest.TempPathFactory) ->
     return client
 
 
+def test_a_row_that_was_damaged_is_told(server: Client) -> None:
+    made(server, "boss")
+    with server.runtime.database.writing() as session:
+        row = session.query(LedgerRow).order_by(LedgerRow.sequence.desc()).first()
+        assert row is not None
+        honest, row.clip = row.clip, "nothing"
+        sequence = row.sequence
+    answer = server.get("/v1/ledger", headers=BOSS)
+    assert_error(answer, 409, code="ledger_damaged", says="backup")
+    with server.runtime.database.writing() as session:
+        session.get_one(LedgerRow, sequence).clip = honest
+    assert server.get("/v1/ledger", headers=BOSS).status_code == 200
+
+
 def test_every_clip_is_entered_with_its_file_and_what_made_it(server: Client) -> None:
     before = len(entries_of(exported(server)))
     videos = [
@@ -235,17 +249,3 @@ def test_a_server_without_keys_has_a_ledger_too(make_client: MakeClient, tmp_pat
     assert (entry.owner, entry.video_id, entry.sequence) == ("local", video["id"], 1)
     found = client.get("/v1/ledger/forgetting?key=local&concept=pogo").json()
     assert found["last_without"]["encoder"] is None
-
-
-def test_a_row_that_was_damaged_is_told(server: Client) -> None:
-    made(server, "boss")
-    with server.runtime.database.writing() as session:
-        row = session.query(LedgerRow).order_by(LedgerRow.sequence.desc()).first()
-        assert row is not None
-        honest, row.clip = row.clip, "nothing"
-        sequence = row.sequence
-    answer = server.get("/v1/ledger", headers=BOSS)
-    assert_error(answer, 409, code="ledger_damaged", says="backup")
-    with server.runtime.database.writing() as session:
-        session.get_one(LedgerRow, sequence).clip = honest
-    assert server.get("/v1/ledger", headers=BOSS).status_code == 200
