@@ -7,19 +7,16 @@ operator's key.
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from encoders.card import Concept
-from marking.envelope import sign_envelope, verify_envelope
 from marking.errors import MarkInvalid
-from marking.report_statement import PAYLOAD_TYPE
 from marking.signing_key import SigningKey
+from marking.statement import sign_statement, verify_statement
 
-_TYPE = "https://in-toto.io/Statement/v1"
 _PREDICATE_TYPE = "urn:palimpsest:audit:1"
 REPORT = "report.json"
 
@@ -89,14 +86,7 @@ def sign_audit(facts: AuditFacts, report_sha256: str | None, key: SigningKey) ->
     digests = {facts.encoder_id: facts.encoder_identity.removeprefix("sha256:")}
     if report_sha256 is not None:
         digests[REPORT] = report_sha256
-    statement = {
-        "_type": _TYPE,
-        "subject": [{"name": name, "digest": {"sha256": one}} for name, one in digests.items()],
-        "predicateType": _PREDICATE_TYPE,
-        "predicate": facts.model_dump(mode="json"),
-    }
-    payload = json.dumps(statement, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return sign_envelope(payload.encode(), PAYLOAD_TYPE, key)
+    return sign_statement(digests, _PREDICATE_TYPE, facts.model_dump(mode="json"), key)
 
 
 def verify_audit(envelope: Any, certificates: str) -> tuple[AuditFacts, str | None]:
@@ -110,12 +100,8 @@ def verify_audit(envelope: Any, certificates: str) -> tuple[AuditFacts, str | No
         MarkInvalid: Its signature does not hold, or it is another kind of statement.
         SigningKeyInvalid: The certificates cannot be read.
     """
-    payload = verify_envelope(envelope, certificates, PAYLOAD_TYPE)
+    digests, predicate = verify_statement(envelope, certificates, _PREDICATE_TYPE)
     try:
-        statement = json.loads(payload)
-        if (statement["_type"], statement["predicateType"]) != (_TYPE, _PREDICATE_TYPE):
-            raise MarkInvalid("The signed statement is about something else than an audit.")
-        digests = {one["name"]: one["digest"]["sha256"] for one in statement["subject"]}
-        return AuditFacts.model_validate(statement["predicate"]), digests.get(REPORT)
-    except (ValueError, KeyError, TypeError, ValidationError) as error:
+        return AuditFacts.model_validate(predicate), digests.get(REPORT)
+    except ValidationError as error:
         raise MarkInvalid(f"The signed statement cannot be read: {error}") from error

@@ -6,7 +6,6 @@ signed as a DSSE envelope by the operator's key.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -14,12 +13,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from encoders.card import Concept
-from marking.envelope import sign_envelope, verify_envelope
 from marking.errors import MarkInvalid
 from marking.signing_key import SigningKey
+from marking.statement import sign_statement, verify_statement
 
-PAYLOAD_TYPE = "application/vnd.in-toto+json"
-_TYPE = "https://in-toto.io/Statement/v1"
 _PREDICATE_TYPE = "urn:palimpsest:report:1"
 
 
@@ -54,16 +51,8 @@ def sign_report(digests: Mapping[str, str], facts: ReportFacts, key: SigningKey)
     Raises:
         SigningFailed: The key could not sign.
     """
-    statement = {
-        "_type": _TYPE,
-        "subject": [
-            {"name": name, "digest": {"sha256": digests[name]}} for name in sorted(digests)
-        ],
-        "predicateType": _PREDICATE_TYPE,
-        "predicate": facts.model_dump(mode="json", exclude_none=True),
-    }
-    payload = json.dumps(statement, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return sign_envelope(payload.encode(), PAYLOAD_TYPE, key)
+    predicate = facts.model_dump(mode="json", exclude_none=True)
+    return sign_statement(digests, _PREDICATE_TYPE, predicate, key)
 
 
 def verify_report(envelope: Any, certificates: str) -> tuple[dict[str, str], ReportFacts]:
@@ -77,12 +66,8 @@ def verify_report(envelope: Any, certificates: str) -> tuple[dict[str, str], Rep
         MarkInvalid: Its signature does not hold, or it is another kind of statement.
         SigningKeyInvalid: The certificates cannot be read.
     """
-    payload = verify_envelope(envelope, certificates, PAYLOAD_TYPE)
+    digests, predicate = verify_statement(envelope, certificates, _PREDICATE_TYPE)
     try:
-        statement = json.loads(payload)
-        if (statement["_type"], statement["predicateType"]) != (_TYPE, _PREDICATE_TYPE):
-            raise MarkInvalid("The signed statement is about something else than a report.")
-        digests = {one["name"]: one["digest"]["sha256"] for one in statement["subject"]}
-        return digests, ReportFacts.model_validate(statement["predicate"])
-    except (ValueError, KeyError, TypeError, ValidationError) as error:
+        return digests, ReportFacts.model_validate(predicate)
+    except ValidationError as error:
         raise MarkInvalid(f"The signed statement cannot be read: {error}") from error

@@ -11,8 +11,9 @@ from marking.audit_statement import AuditedRate, AuditFacts, ServedCounts, sign_
 from marking.certificate import make_key_pair
 from marking.envelope import sign_envelope
 from marking.errors import MarkInvalid
-from marking.report_statement import PAYLOAD_TYPE, ReportFacts, sign_report, verify_report
+from marking.report_statement import ReportFacts, sign_report, verify_report
 from marking.signing_key import SigningKey
+from marking.statement import PAYLOAD_TYPE
 
 CONCEPTS = (Concept(name="pogo", kind="character"),)
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
