@@ -6,21 +6,13 @@ that was interrupted. Work on the device goes through the engine at low priority
 
 from __future__ import annotations
 
-from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from encoders import (
-    Card,
-    Concept,
-    Encoder,
-    EncoderInvalid,
-    EncoderNotFound,
-    EncoderRef,
-    MemberUnusable,
-)
+from encoders import Concept, Encoder, EncoderInvalid
 from encoders.composite import composite_card
 from server.jobs.checkpoints import Checkpoints
+from server.jobs.composing import member_cards
 from server.jobs.context import JobContext
 from server.jobs.phases import Phase, phase_reporter
 from server.jobs.tracking import StepProgress
@@ -128,27 +120,13 @@ def _stage_composite(context: JobContext, record: EncoderRecord) -> None:
         MemberUnusable: A member was deleted or replaced since the request was accepted.
     """
     loaded = context.wait_loaded()
-    card = composite_card(record.id, [_member(record, ref, loaded) for ref in record.composes])
+    card = composite_card(record.id, member_cards(record, loaded))
 
     def stage() -> None:
         context.delete_staged(record)
         loaded.staging.publish(Encoder(card, {}))
 
     context.storage.run(f"the draft of job {record.job_id}", stage)
-
-
-def _member(record: EncoderRecord, ref: EncoderRef, loaded: Loaded) -> Card:
-    """Return the card of a member, as it was when the job was accepted. Raise MemberUnusable."""
-    with suppress(EncoderNotFound):
-        card = loaded.store.card(ref.id)
-        if card.identity == ref.identity:
-            return card
-    raise MemberUnusable(
-        f"The member {ref.id!r} was deleted or replaced since the request was accepted. Delete the "
-        f"failed set {record.id!r}, which keeps its id until then, and send the request again with "
-        "encoders that are published.",
-        param="compose",
-    )
 
 
 def remove_encoder_job(context: JobContext, record: EncoderRecord) -> None:

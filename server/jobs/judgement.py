@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from encoders import EncoderJudged, EncoderNotFound, EncoderRef
 from encoders.judgement import Judgement
+from server.jobs.composing import members_watched
 from server.jobs.context import JobContext
 from server.jobs.judging import (
     identity_measures,
@@ -21,9 +22,15 @@ from unlearn.report.build import report_files
 
 
 def judge(context: JobContext, record: EncoderRecord) -> None:
-    """Judge the job's encoder: the staged one, or the published one that the job names."""
+    """Judge the job's encoder: the staged one, or the published one that the job names.
+
+    Raises:
+        MemberUnusable: The job makes a composite, and a member was deleted or replaced meanwhile.
+        Exception: As `judge_and_publish`, or the published one cannot be judged.
+    """
     if record.judges is None:
-        judge_and_publish(context, record)
+        with members_watched(record, context.wait_loaded()):
+            judge_and_publish(context, record)
     else:
         _judge_published(context, record, record.judges)
 

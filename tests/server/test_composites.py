@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -154,16 +155,19 @@ def test_a_member_goes_by_force_only_and_then_every_use_fails(client: Client) ->
     assert client.delete("/v1/encoders/del-0").status_code == 200
 
 
+@pytest.mark.parametrize("is_judged", [False, True], ids=["at-once", "judging"])
 @pytest.mark.parametrize("is_replaced", [False, True], ids=["deleted", "replaced"])
 def test_a_member_that_goes_while_the_set_is_pending_fails_the_set(
-    client: Client, is_replaced: bool
+    client: Client, is_replaced: bool, is_judged: bool
 ) -> None:
-    prefix = f"late{is_replaced:d}"
+    prefix = f"late{is_replaced:d}{is_judged:d}"
     members = publish_members(client, prefix, CLOSED, CLOSED)
     body = {"id": prefix, "compose": members, "gate": GATE}
     with device_held(client.runtime):
         asked = client.post("/v1/encoders", json=body)
         assert asked.status_code == 200
+        while is_judged and client.get(f"/v1/encoders/{prefix}").json()["phase"] != "judging":
+            time.sleep(0.02)
         assert client.delete(f"/v1/encoders/{prefix}-1").status_code == 200
         if is_replaced:
             publish(client.runtime, f"{prefix}-1", seed=77, threshold=CLOSED)
