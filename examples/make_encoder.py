@@ -17,7 +17,7 @@ from encoders.store import EncoderStore
 from unlearn import UnlearnSettings, UnlearnTask, unlearn
 from unlearn.judges.load import load_judge
 from unlearn.trial.gate import Gate
-from unlearn.trial.measures import outcome_of
+from unlearn.trial.outcomes import outcome_of
 from unlearn.trial.probes import judging_plan
 from unlearn.trial.trial import Trial
 from video import Engine, load_backbone

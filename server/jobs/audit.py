@@ -14,7 +14,7 @@ from server.loaded import Loaded
 
 if TYPE_CHECKING:
     from unlearn.trial.audit_plan import AuditPlan
-    from unlearn.trial.measures import Outcome
+    from unlearn.trial.outcomes import Outcome
     from unlearn.trial.probes import Probe
     from video.engine.ticket import Ticket
     from video.frames import Frames
@@ -54,7 +54,7 @@ def ask(context: JobContext, loaded: Loaded, card: Card, plan: AuditPlan) -> Non
     """
     from unlearn.trial.audit import AuditCounts, audit_failures, audit_measures
     from unlearn.trial.gate import Gate
-    from unlearn.trial.measures import outcome_of
+    from unlearn.trial.outcomes import outcome_of
 
     row, settings, judge = context.audits.get(card.identity), context.settings, judge_of(loaded)
     counts = AuditCounts()

@@ -23,7 +23,7 @@ from unlearn.report.build import shown_of
 
 if TYPE_CHECKING:
     from unlearn.judges.base import Judge
-    from unlearn.trial.measures import Outcome
+    from unlearn.trial.outcomes import Outcome
     from unlearn.trial.probes import Probe
     from unlearn.trial.trial import Trial
     from video.frames import Frames
@@ -56,7 +56,7 @@ class ProbeRunner:
 
     def outcomes(self, probes: Sequence[Probe], trial: Trial) -> list[Outcome]:
         """Return the outcomes of the trial's next round: the remembered ones, or else new ones."""
-        from unlearn.trial.measures import Outcome, outcome_of
+        from unlearn.trial.outcomes import Outcome, outcome_of
 
         known = [self._rows.get(_name(_question(probe))) for probe in probes]
         if all(known):

@@ -14,7 +14,7 @@ from unlearn.judges.base import JudgeInvalid
 from unlearn.judges.classifier import ClassifierJudge
 from unlearn.judges.load import GROUP, load_judge
 from unlearn.trial.gate import Gate
-from unlearn.trial.measures import outcome_of
+from unlearn.trial.outcomes import outcome_of
 from unlearn.trial.probes import judging_plan
 from unlearn.trial.trial import Trial
 from video.models.prompt_book import PromptBook

@@ -7,7 +7,9 @@ import pytest
 from encoders import Concept
 from tests.unlearn.help import NEONIX, POGO, FakeJudge, plan
 from unlearn.trial.gate import Gate
-from unlearn.trial.measures import Outcome, measures_of, outcome_of, wilson
+from unlearn.trial.intervals import wilson
+from unlearn.trial.measures import measures_of
+from unlearn.trial.outcomes import Outcome, outcome_of
 from video.models.prompt_book import PromptBook
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from encoders import Concept
 from tests.unlearn.help import NEONIX, POGO, plan
 from unlearn.trial.gate import Gate
-from unlearn.trial.measures import Outcome
+from unlearn.trial.outcomes import Outcome
 from unlearn.trial.probes import ROUND, Probe
 from unlearn.trial.sequential import ALPHA, BETA, zone
 from unlearn.trial.trial import Trial

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from unlearn.judges.base import JudgeIdentity
     from unlearn.report.pictures import Inline
-    from unlearn.trial.measures import Outcome
+    from unlearn.trial.outcomes import Outcome
     from unlearn.trial.probes import Probe
     from video.capabilities import Capabilities
     from video.frames import Frames
