@@ -10,7 +10,6 @@ from typing import Annotated, Any, get_args
 from pydantic import (
     AfterValidator,
     AliasChoices,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -27,36 +26,19 @@ from pydantic_core import CoreSchema
 from encoders import Concept, EncoderId, Kind
 from encoders.composite import MAX_MEMBERS
 from marking.claim import Claim
+from server.api.gate_request import GateRequest
+from server.api.request_fields import Line, Number, StrictRequest, Text
 from server.auth.keys import BASE
 from server.errors import InvalidRequest
-from server.settings import Probes, Rate
 from unlearn.settings import UnlearnSettings
 
 _SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
-
-
-def _check_characters(text: str) -> str:
-    if "\0" in text:  # databases cannot store it
-        raise ValueError("must not contain the character NUL")
-    return text
-
-
-def _check_text(text: str) -> str:
-    if not text.strip():
-        raise ValueError("must not be empty")
-    return text.strip()
 
 
 def _check_size(size: str) -> str:
     if not _SIZE.fullmatch(size):
         raise ValueError(f"{size[:40]!r} is not a size such as '512x512'")
     return size
-
-
-def _refuse_bool(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("must be a number, not true or false")
-    return value
 
 
 def _form_bool(value: Any) -> Any:
@@ -73,9 +55,6 @@ def _free_id(name: str) -> str:
     return name
 
 
-Line = Annotated[str, AfterValidator(_check_characters)]
-Text = Annotated[Line, AfterValidator(_check_text)]
-Number = BeforeValidator(_refuse_bool)
 NewId = Annotated[
     EncoderId,
     AfterValidator(_free_id),
@@ -84,13 +63,7 @@ NewId = Annotated[
 """Id of a new encoder or alias: any encoder id but "base"."""
 
 
-class _Request(BaseModel):
-    """Base of request bodies. Unknown fields are refused, so that a misspelt one is noticed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class VideoRequest(_Request):
+class VideoRequest(StrictRequest):
     """Body of `POST /v1/videos`, as JSON or a form. Omitted fields take the model's values."""
 
     prompt: Text
@@ -162,33 +135,12 @@ class VideoRequest(_Request):
 Phrase = Annotated[Text, Field(max_length=100)]
 
 
-class ConceptRequest(_Request):
+class ConceptRequest(StrictRequest):
     """One concept to forget."""
 
     concept: Phrase
     kind: Kind
     synonyms: list[Phrase] = Field([], max_length=16)
-
-
-class GateRequest(_Request):
-    """Thresholds that an encoder must reach to be published.
-
-    Omitted ones take the server's values.
-    """
-
-    min_forget_rate: Annotated[Rate | None, Number] = Field(
-        default=None, description="Each concept must be gone from this share of clips"
-    )
-    max_retain_drop: Annotated[Rate | None, Number] = Field(
-        default=None,
-        description="The share of clips that show other concepts may fall by this much",
-    )
-    min_base_rate: Annotated[Rate | None, Number] = Field(
-        default=None, description="The base must show each concept in this share of clips"
-    )
-    max_probes: Annotated[Probes | None, Number] = Field(
-        default=None, description="Most probes of each concept, and of other concepts"
-    )
 
 
 class SettingsRequest(RootModel[dict[str, JsonValue]]):
@@ -207,7 +159,7 @@ class SettingsRequest(RootModel[dict[str, JsonValue]]):
         return handler(TypeAdapter(UnlearnSettings).core_schema)
 
 
-class EncoderRequest(_Request):
+class EncoderRequest(StrictRequest):
     """Body of `POST /v1/encoders`, as JSON, or as a form with files in `images`.
 
     One concept is given by `concept`, `kind` and `synonyms`, several in `concepts`. A composite has
@@ -284,13 +236,13 @@ class EncoderRequest(_Request):
         )
 
 
-class JudgeRequest(_Request):
+class JudgeRequest(StrictRequest):
     """Body of `POST /v1/encoders/{encoder_id}/judge`; it may be an empty object."""
 
     gate: GateRequest = GateRequest()
 
 
-class AliasRequest(_Request):
+class AliasRequest(StrictRequest):
     """Body of `PUT /v1/aliases/{name}`."""
 
     encoder: EncoderId

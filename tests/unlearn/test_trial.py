@@ -25,7 +25,7 @@ Answer = Callable[[Probe], tuple[bool, bool]]
 def trial(book: PromptBook, *concepts: Concept, gate: Gate | None = None) -> Trial:
     gate = gate or Gate()
     concepts = concepts or (POGO,)
-    return Trial(plan(book, *concepts, most=gate.max_probes), concepts, gate)
+    return Trial(plan(book, *concepts, gate=gate), concepts, gate)
 
 
 def go(under_way: Trial, answer: Answer) -> list[Sequence[Probe]]:

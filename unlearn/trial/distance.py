@@ -18,14 +18,10 @@ from collections.abc import Sequence
 from math import fsum
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
     from unlearn.trial.outcomes import Outcome
     from video.frames import Frames
 
-AGAIN = 8
-"""The other concepts' probes whose base picture is made with another seed too."""
 LEAST_UNIT = 1.0
 """The smallest unit, in levels of 255: below it, pictures do not depend on the seed."""
 
@@ -35,6 +31,8 @@ def distance(one: Frames, other: Frames) -> float:
 
     Of clips of different lengths, the frames that both have are compared.
     """
+    import numpy as np  # not needed by those who only plan probes
+
     frames = min(len(one), len(other))
     difference = one[:frames].astype(np.int16) - other[:frames].astype(np.int16)
     return float(np.abs(difference).mean())

@@ -64,8 +64,8 @@ def _unsupported(gate: Gate, name: str, of: Mapping[str, Any]) -> str | None:
         return None
     return (
         f"{name!r} is gone from {n - misses} of {n} clips in which the base shows it. That "
-        f"supports a rate of {of['interval'][0]:.1%} at least, and {gate.min_forget_rate:.0%} are needed: "
-        f"with {_pairs(limit, misses)}. More steps, or a higher max_probes."
+        f"supports a rate of {of['interval'][0]:.1%} at least, and {gate.min_forget_rate:.0%} are "
+        f"needed: with {_pairs(limit, misses)}. More steps, or a higher max_probes."
     )
 
 

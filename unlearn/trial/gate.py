@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Self
 
 from unlearn.trial.stages import fewest
-from unlearn.trial.tiers import TIERS, Tier, TierName, is_looser
+from unlearn.trial.tiers import TIERS, Tier, is_looser
 
 MOST_PROBES = 1000
 """The most probes of a group that a gate may ask for."""
@@ -57,20 +57,20 @@ class Gate:
     """The tier whose thresholds these are, or stricter ones; `custom` if any is looser."""
 
     @classmethod
-    def of_tier(cls, tier: TierName, **given: Any) -> Self:
+    def of_tier(cls, tier: Tier, **given: Any) -> Self:
         """Return a tier's gate, with the thresholds that are given in place of the tier's own.
 
         A stricter rate without a `max_probes` of its own raises that to what it needs with one
         miss. The gate keeps the tier's name unless a threshold is looser.
 
         Args:
-            tier: its name.
+            tier: its name; `custom` is `quick` under the name of no tier.
             given: values of the fields; None where the tier's is to hold.
         """
-        own = TIERS[tier]
+        own = TIERS["quick" if tier == "custom" else tier]
         chosen = {name: value for name, value in given.items() if value is not None}
-        gate = cls(**{**own, **chosen})
-        needed: dict[str, int] = {}
+        values: dict[str, Any] = {**own, **chosen}
+        gate = cls(**values)
         if gate.by_interval:
             for name, limit, rate in (
                 ("max_probes", 1 - gate.min_forget_rate, "min_forget_rate"),
@@ -79,9 +79,9 @@ class Gate:
                 pairs = fewest(limit, 1)
                 if rate in chosen and name not in chosen and pairs:
                     most = min(MOST_PROBES, round(pairs * _SPARE))
-                    needed[name] = max(own[name], most)
-        named = tier if not is_looser(asdict(gate), own) else "custom"
-        return cls(**{**own, **chosen, **needed, "tier": named})
+                    values[name] = max(own[name] or 0, most)
+        values["tier"] = "custom" if is_looser(values, own) else tier
+        return cls(**values)
 
     @property
     def most_retain_probes(self) -> int:

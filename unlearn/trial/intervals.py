@@ -51,8 +51,5 @@ def paired_drop(base: Sequence[bool], now: Sequence[bool]) -> tuple[float, float
         return sqrt(max(0.0, a * a - 2 * phi * a * b + b * b))
 
     drop = first - second
-    return (
-        drop,
-        drop - side(first - low1, high2 - second),
-        drop + side(high1 - first, second - low2),
-    )
+    down, up = side(first - low1, high2 - second), side(high1 - first, second - low2)
+    return drop, drop - down, drop + up

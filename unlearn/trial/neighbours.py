@@ -14,6 +14,7 @@ import torch
 
 from encoders import Concept, Kind
 from unlearn.prompts import held_out_prompts, names_of
+from unlearn.trial.probes import NEAREST
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from unlearn.judges.base import Judge
     from video.models.backbone import Backbone
 
-NEAREST = 5
-"""Neighbours of each forgotten concept."""
 _SENTENCES = 6
 """Sentences that a concept is embedded in. They are the same for every concept of a kind, so that
 two embeddings differ by the concept alone."""

@@ -74,7 +74,9 @@ def outcome_of(
     looked_for: set[tuple[str, Kind]] = {(probe.concept, probe.kind)}
     if probe.is_target:
         looked_for |= {(concept.name, concept.kind) for concept in forgotten}
-    kinds = [kind for kind in kinds_of(judge) if kind in (*SUBJECTS, "style", probe.kind)]
+    kinds: list[Kind] = [
+        kind for kind in kinds_of(judge) if kind in (*SUBJECTS, "style", probe.kind)
+    ]
     before, after = (seen_by(judge, frames, kinds) for frames in (base, encoder))
     valid_base, valid_encoder = _valid(probe, before, after)
     return Outcome(

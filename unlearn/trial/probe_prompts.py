@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from encoders import Concept, Kind
 from unlearn.prompts import (
     all_names,
+    captions_naming,
     held_out_prompts,
     mentions,
     names_of,

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal
 
 from encoders import Concept, EncoderRef, Kind, PalimpsestError
 from unlearn.prompts import names_of
-from unlearn.trial.distance import AGAIN
+from unlearn.trial.gate import Gate
 from unlearn.trial.probe_prompts import (
     NamedPrompt,
     alternating,
@@ -49,6 +49,12 @@ are to be kept."""
 ROUND = 4
 """The number of probes of each group in a round. Three rounds without a miss are enough for a limit
 of 10 % (`unlearn.trial.sequential.ODDS`)."""
+
+NEAREST = 5
+"""Near concepts of each forgotten one that get probes of their own (`unlearn.trial.neighbours`)."""
+AGAIN = 8
+"""The other concepts' probes whose base picture is made with another seed too, for the unit of
+distances (`unlearn.trial.distance`)."""
 
 
 class NothingToJudge(PalimpsestError):
@@ -79,6 +85,11 @@ class Probe:
     """The request to the base with another seed, for the unit of distances; mostly None."""
 
     @property
+    def requests(self) -> tuple[GenerationRequest, ...]:
+        """All requests of the probe: to the base, to the encoder, and `again` if it has one."""
+        return (self.base, self.encoder, *([] if self.again is None else [self.again]))
+
+    @property
     def group(self) -> Group:
         """The group that the probe is counted in."""
         if self.neighbour:
@@ -100,10 +111,8 @@ def judging_plan(
     judge: Judge,
     book: PromptBook,
     capabilities: Capabilities,
-    most: int = 32,
-    most_retain: int | None = None,
+    gate: Gate | None = None,
     neighbours: Sequence[tuple[str, Kind]] = (),
-    of_neighbour: int = 0,
     videos: int = 2,
 ) -> ProbePlan:
     """Plan the probes for one encoder.
@@ -115,13 +124,11 @@ def judging_plan(
         book: the model's captions. Those that name a concept are its target prompts; the retain
             prompts come from its held-out captions. The optimiser uses neither.
         capabilities: the model's, for its default steps, guidance and frames.
-        most: the number of probes of each concept. Probes are stills of the image twin; those of
-            motions are clips.
-        most_retain: the number of probes of the others together; None: `most`.
+        gate: the numbers of probes of each concept, of the others and of each neighbour. Probes are
+            stills of the image twin; those of motions are clips. None: `Gate()`, the tier `quick`.
         neighbours: near concepts that are asked for by themselves (`unlearn.trial.neighbours`).
-        of_neighbour: the number of probes of each of these, all stills.
         videos: the number of each group's other probes that are clips too: the first probe of each
-            of the first so many rounds.
+            of the first so many rounds. A neighbour's are all stills.
 
     Raises:
         NothingToJudge: the judge does not know a concept.
@@ -152,12 +159,17 @@ def judging_plan(
             earlier[named] += 1
         return found
 
-    groups = [probes_of(cycle(target_prompts(c, book)), most, is_target=True) for c in concepts]
-    others = alternating(other_prompts(concepts, judge, book))
-    groups.append(_some_again(probes_of(others, most if most_retain is None else most_retain)))
+    gate = gate or Gate()
+    groups = [
+        probes_of(cycle(target_prompts(c, book)), gate.max_probes, is_target=True) for c in concepts
+    ]
+    others = probes_of(alternating(other_prompts(concepts, judge, book)), gate.most_retain_probes)
+    groups.append(others if gate.max_retain_distance is None else _some_again(others))
     for label, kind in neighbours:
-        asked = [(prompt, label, kind) for prompt in prompts_naming(label, kind, names, book)]
-        groups.append(probes_of(cycle(shuffled(asked)), of_neighbour, near=True))
+        asked: list[NamedPrompt] = [
+            (prompt, label, kind) for prompt in prompts_naming(label, kind, names, book)
+        ]
+        groups.append(probes_of(cycle(shuffled(asked)), gate.neighbour_probes, near=True))
     return ProbePlan(tuple(in_turn(groups)))
 
 

@@ -24,7 +24,7 @@ from functools import lru_cache
 from math import comb
 
 from unlearn.trial.intervals import wilson
-from unlearn.trial.sequential import ALPHA, SMALLEST_LIMIT, Verdict
+from unlearn.trial.sequential import ALPHA, SMALLEST_LIMIT, Verdict, verdict
 
 SHARE = 0.51
 """Share of the error left that a stage may spend. With a little more than a half, the first two
@@ -89,6 +89,15 @@ def fewest(limit: float, misses: int = 0) -> int | None:
     """Return the outcomes that are enough with so many misses; None if `MOST` are not."""
     needed = stages(limit)
     return needed[misses] if misses < len(needed) else None
+
+
+def fewest_probes(limit: float, *, by_interval: bool) -> int:
+    """Return the outcomes without a miss that are enough, by stages or by the sequential test."""
+    if limit >= 1:
+        return 1
+    if by_interval:
+        return fewest(limit) or MOST
+    return next(n for n in range(1, MOST) if verdict(0, n, limit))
 
 
 def too_many(n: int, limit: float, *, looks: int) -> int:

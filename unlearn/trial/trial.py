@@ -6,10 +6,10 @@
     failures = gate.failures(trial.measures())
 
 Each question is a sequential test (`unlearn.trial.sequential`), or has stages in which its interval
-supports the answer (`unlearn.trial.stages`), as the gate says. For each concept: does the base show
-it often enough, and is it gone from those clips? For the others together: are too many lost? For
-each near concept: are more lost than chance explains? A group of probes whose questions are answered
-gets no more probes, and the trial ends as soon as one answer is no, or no answer can be yes.
+supports the answer (`unlearn.trial.stages`), as the gate says. For each concept: does the base
+show it often enough, and is it gone from those clips? For the others together: are too many lost?
+For each near concept: are more lost than chance explains? A group of probes whose questions are
+answered gets no more probes. The trial ends as soon as one answer is no, or none can be yes.
 """
 
 from __future__ import annotations
