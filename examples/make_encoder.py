@@ -79,7 +79,9 @@ def judge(encoder: Encoder, backbone: Backbone, gate: Gate, drafts: EncoderStore
         made = {asked: ticket.result() for asked, ticket in tickets.items()}
         trial.tell(
             [
-                outcome_of(p, made[p.base], made[p.encoder], eye, again=made[p.again] if p.again else None)
+                outcome_of(
+                    p, made[p.base], made[p.encoder], eye, again=made[p.again] if p.again else None
+                )
                 for p in probes
             ]
         )

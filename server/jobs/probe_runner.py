@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_MORE = ("redirected_to", "valid_base", "valid_encoder", "distance", "seed_distance")
+_MORE = ("redirected_to", "valid_base", "valid_encoder", "distance", "seed_distance", "wavering")
 """Fields of an outcome beside the judge's two answers; rows of older jobs lack them."""
 
 

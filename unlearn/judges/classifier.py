@@ -174,11 +174,12 @@ class ClassifierJudge:
             raise UnknownConcept(message, param="concept")
         return [label == concept for label in self.read(frames, HEADS[kind])]
 
-    def seen(
-        self, frames: Frames, kinds: Collection[Kind]
-    ) -> dict[tuple[str, Kind], list[bool]]:
+    def seen(self, frames: Frames, kinds: Collection[Kind]) -> dict[tuple[str, Kind], list[bool]]:
         """Tell for each label of some kinds, and each frame (F,H,W,3), if it shows it."""
-        words = {head: self.read(frames, head) for head in {HEADS[kind] for kind in kinds}}
+        words: dict[Head, list[str]] = {}
+        for kind in kinds:
+            if HEADS[kind] not in words:
+                words[HEADS[kind]] = self.read(frames, HEADS[kind])
         return {
             (label, kind): [word == label for word in words[HEADS[kind]]]
             for kind in kinds

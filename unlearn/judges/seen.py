@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, get_args, runtime_checkable
 
 from encoders import Kind
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 Seen = Mapping[tuple[str, Kind], list[bool]]
 """A concept of the judge's `labels`, by name and kind → for each frame, if it shows it."""
 
+Rule = Callable[[Sequence[bool]], bool]
+
 SUBJECTS: tuple[Kind, ...] = ("object", "character", "person")
 
 
@@ -24,6 +26,34 @@ class SeesAll(Protocol):
     def seen(self, frames: Frames, kinds: Collection[Kind]) -> Seen:
         """Tell for each label of some kinds, and each frame (F,H,W,3), if it shows it."""
         ...
+
+
+@runtime_checkable
+class TriesDistractors(Protocol):
+    """A judge whose verdict depends on the labels that a concept is set against."""
+
+    def by_distractors(
+        self, frames: Frames, concept: str, kind: Kind
+    ) -> Mapping[int, Sequence[bool]]:
+        """Tell for some numbers of distractors, and each frame (F,H,W,3), if it shows it."""
+        ...
+
+
+def verdict_changes(
+    judge: Judge, frames: Frames, concept: str, kind: Kind, rule: Rule
+) -> bool | None:
+    """Tell if the number of distractors changes the verdict; None if the judge uses none.
+
+    Args:
+        judge: the judge.
+        frames: the clip.
+        concept: the concept to look for.
+        kind: its kind.
+        rule: makes one verdict of the answers for all frames.
+    """
+    if not isinstance(judge, TriesDistractors):
+        return None
+    return len({rule(shown) for shown in judge.by_distractors(frames, concept, kind).values()}) > 1
 
 
 def seen_by(judge: Judge, frames: Frames, kinds: Collection[Kind]) -> Seen:

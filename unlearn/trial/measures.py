@@ -65,6 +65,7 @@ def measures_of(outcomes: Sequence[Outcome], concepts: Sequence[Concept]) -> dic
         **rate_measures("base_retain_other_kinds", [outcome.by_base for outcome in other]),
         "redirected_to": dict(went.most_common()),
         **_collapse(outcomes),
+        **_wavering(outcomes),
         **distance_measures(others),
         "neighbours": _neighbours(others),
         "concepts": {
@@ -106,6 +107,12 @@ def _collapse(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         **rate_measures("valid", after),
         "collapse": (before - sum(after)) / len(after) if after else 0.0,
     }
+
+
+def _wavering(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Return the share of probes whose verdict depends on the number of the judge's labels."""
+    found = [outcome.wavering for outcome in outcomes if outcome.wavering is not None]
+    return rate_measures("wavering", found) if found else {}
 
 
 def _neighbours(others: Sequence[Outcome]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from encoders import Concept, Kind
-from unlearn.judges.seen import SUBJECTS, Seen, kinds_of, rivals, seen_by
+from unlearn.judges.seen import SUBJECTS, Seen, kinds_of, rivals, seen_by, verdict_changes
 from unlearn.prompts import mentions
 from unlearn.trial.distance import distance
 from unlearn.trial.probes import any_frame, most_frames
@@ -37,6 +37,9 @@ class Outcome:
     """The distance of the two clips (`unlearn.trial.distance`); None if it was not measured."""
     seed_distance: float | None = None
     """The distance of the base's clip to its own with another seed; None if none was made."""
+    wavering: bool | None = None
+    """True if the verdict on either clip changes with the number of distractors that the judge
+    sets the concept against; None for a judge that uses none."""
 
 
 def outcome_of(
@@ -79,6 +82,10 @@ def outcome_of(
     ]
     before, after = (seen_by(judge, frames, kinds) for frames in (base, encoder))
     valid_base, valid_encoder = _valid(probe, before, after)
+    changes = [
+        verdict_changes(judge, frames, probe.concept, probe.kind, rule)
+        for frames in (base, encoder)
+    ]
     return Outcome(
         probe,
         rule(judge.shows(base, probe.concept, probe.kind)),
@@ -88,6 +95,7 @@ def outcome_of(
         valid_encoder=valid_encoder,
         distance=None if probe.is_target else round(distance(encoder, base), 3),
         seed_distance=None if again is None else round(distance(again, base), 3),
+        wavering=None if None in changes else True in changes,
     )
 
 
