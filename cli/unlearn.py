@@ -12,6 +12,7 @@ from cli.jobs import run_job
 from cli.made import show_made
 from cli.options import (
     AsJson,
+    GateTier,
     MaxProbes,
     MaxRetainDrop,
     MinBaseRate,
@@ -50,6 +51,7 @@ def unlearn(
             help="One of the method's settings, such as steps=300. Repeatable.",
         ),
     ] = None,
+    tier: GateTier = None,
     min_forget_rate: MinForgetRate = None,
     max_retain_drop: MaxRetainDrop = None,
     min_base_rate: MinBaseRate = None,
@@ -83,6 +85,7 @@ def unlearn(
         "contact": contact,
     }
     gate = {
+        "tier": tier,
         "min_forget_rate": min_forget_rate,
         "max_retain_drop": max_retain_drop,
         "min_base_rate": min_base_rate,
