@@ -128,7 +128,8 @@ def _staged(measures: Mapping[str, JsonValue], limit: float) -> str:
         "Here the interval decides, for each concept by itself: it has to lie above "
         f"{percent(limit)}. That takes {least} pictures of a concept if it is in none of them, and "
         f"{more} if it is in one. These numbers were fixed beforehand, so that looking after each "
-        f"round adds no chance: of encoders whose true rate is below {percent(limit)}, at most {percent(ALPHA)} pass. "
+        f"round adds no chance: of encoders whose true rate is below {percent(limit)}, at most "
+        f"{percent(ALPHA)} pass. "
     )
     if passed:
         return f"{text}So “passed” means: at least {percent(limit)}, with a certainty of 95 %."

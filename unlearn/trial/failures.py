@@ -13,14 +13,23 @@ if TYPE_CHECKING:
 
 
 def failures(gate: Gate, measures: Mapping[str, Any]) -> list[str]:
-    """List why an encoder with these measures does not pass; empty if it does."""
+    """List why an encoder with these measures does not pass; empty if it does.
+
+    A trial ends with the first clear failure. What was not clear by then is left out: it says
+    nothing about the encoder.
+    """
     found: list[str] = []
     for name, of in measures["concepts"].items():
         found += _of_concept(gate, name, of)
-    found += _of_others(gate, measures)
+    if measures["retain_drop"] > gate.max_retain_drop:
+        found.append(
+            f"Other concepts are lost from {measures['retain_drop']:.0%} of the "
+            f"{measures['retain_n']} clips judged (at most {gate.max_retain_drop:.0%} "
+            "allowed): fewer steps, or a higher retain_weight."
+        )
     found += _of_neighbours(gate, measures)
     found += _of_pictures(gate, measures)
-    return found
+    return found or (list(_unsupported(gate, measures)) if gate.by_interval else [])
 
 
 def worst_neighbour(measures: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
@@ -44,8 +53,6 @@ def _of_concept(gate: Gate, name: str, of: Mapping[str, Any]) -> Iterator[str]:
             f"in which the base shows it ({gate.min_forget_rate:.0%} needed): more steps, "
             "or a higher learning rate."
         )
-    elif gate.by_interval and (short := _unsupported(gate, name, of)):
-        yield short
     redirected = of.get("redirected_to", {})
     count = sum(redirected.values())
     if exceeds(count, of["base_n"], gate.max_redirected_rate):
@@ -57,35 +64,27 @@ def _of_concept(gate: Gate, name: str, of: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _unsupported(gate: Gate, name: str, of: Mapping[str, Any]) -> str | None:
-    misses, n = round((1 - of["forget_rate"]) * of["n"]), of["n"]
+def _unsupported(gate: Gate, measures: Mapping[str, Any]) -> Iterator[str]:
+    """Say which rates are reached by the count, and not by the interval."""
     limit = 1 - gate.min_forget_rate
-    if supported(misses, n, limit):
-        return None
-    return (
-        f"{name!r} is gone from {n - misses} of {n} clips in which the base shows it. That "
-        f"supports a rate of {of['interval'][0]:.1%} at least, and {gate.min_forget_rate:.0%} are "
-        f"needed: with {_pairs(limit, misses)}. More steps, or a higher max_probes."
-    )
-
-
-def _of_others(gate: Gate, measures: Mapping[str, Any]) -> Iterator[str]:
-    if measures["retain_drop"] > gate.max_retain_drop:
-        yield (
-            f"Other concepts are lost from {measures['retain_drop']:.0%} of the "
-            f"{measures['retain_n']} clips judged (at most {gate.max_retain_drop:.0%} "
-            "allowed): fewer steps, or a higher retain_weight."
-        )
-    elif gate.by_interval and gate.max_retain_drop < 1:
-        n = measures["lost_n"]
-        lost = round(measures["lost_rate"] * n)
-        if not supported(lost, n, gate.max_retain_drop):
+    for name, of in measures["concepts"].items():
+        misses, n = round((1 - of["forget_rate"]) * of["n"]), of["n"]
+        if not supported(misses, n, limit):
             yield (
-                f"Other concepts are lost in {lost} of {n} clips judged. That may be up to "
-                f"{measures['lost_interval'][1]:.1%}, and at most {gate.max_retain_drop:.0%} are "
-                f"allowed: with {_pairs(gate.max_retain_drop, lost)}. Fewer steps, a higher "
-                "retain_weight, or a higher max_retain_probes."
+                f"{name!r} is gone from {n - misses} of {n} clips in which the base shows it. That "
+                f"supports a rate of {of['interval'][0]:.1%} at least, and "
+                f"{gate.min_forget_rate:.0%} are needed: with {_pairs(limit, misses)}. More steps, "
+                "or a higher max_probes."
             )
+    limit, n = gate.max_retain_drop, measures.get("lost_n", 0)
+    lost = round(measures.get("lost_rate", 0.0) * n)
+    if not supported(lost, n, limit):
+        yield (
+            f"Other concepts are lost in {lost} of {n} clips judged. That supports a share of "
+            f"{measures.get('lost_interval', (0, 1))[1]:.1%} at most, and {limit:.0%} are allowed: "
+            f"with {_pairs(limit, lost)}. Fewer steps, a higher retain_weight, or a higher "
+            "max_retain_probes."
+        )
 
 
 def _pairs(limit: float, misses: int) -> str:

@@ -8,6 +8,7 @@ at the worst.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from unlearn.judges.base import Judge
     from video.models.backbone import Backbone
 
-_SENTENCES = 6
+_SENTENCES = 3
 """Sentences that a concept is embedded in. They are the same for every concept of a kind, so that
 two embeddings differ by the concept alone."""
 
@@ -44,6 +45,7 @@ def neighbour_steps(
     """
     book, encoder = backbone.prompts, backbone.prompt_encoder()
 
+    @cache
     def meaning(name: str, kind: Kind) -> Tensor:
         prompts = held_out_prompts(name, kind, book=book)[:_SENTENCES]
         return torch.cat([encoder.encode(one).float().mean(1) for one in prompts]).mean(0)
