@@ -36,7 +36,7 @@ def run_job(client: Client, kind: str, body: dict[str, Any], title: str) -> dict
             job = client.post(api_path(kind), body)
             path = api_path(kind, job["id"])
         if expected := job.get("estimated_seconds_left"):
-            show.note(f"{title}: about {show.duration(expected)}.")
+            show.aside(f"{title}: about {show.duration(expected)}.")
         job = follow(client, path, job, title)
     except KeyboardInterrupt:
         if job:

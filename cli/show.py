@@ -88,6 +88,12 @@ def note(text: str) -> None:
     _console(sys.stderr).print(text, style="dim", soft_wrap=True)
 
 
+def aside(text: str) -> None:
+    """Print a notice on stderr, if that is a terminal: for whoever waits before it."""
+    if sys.stderr.isatty():
+        note(text)
+
+
 def error(text: str) -> None:
     """Print an error: one red line on stderr."""
     _console(sys.stderr).print(" ".join(text.split()), style="red", soft_wrap=True)
