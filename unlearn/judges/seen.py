@@ -1,4 +1,4 @@
-"""What a clip shows: every concept that the judge sees in it, not just one that is asked for."""
+"""Labels that a judge sees in a clip: all of them, and not just one that is asked for."""
 
 from __future__ import annotations
 
