@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 from unlearn.report.rates import percent
-from unlearn.trial.failures import worst_neighbour
+from unlearn.trial.gate import worst_neighbour
 
 
 def damage_facts(measures: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

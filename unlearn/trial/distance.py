@@ -19,7 +19,6 @@ from math import fsum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unlearn.trial.outcomes import Outcome
     from video.frames import Frames
 
 LEAST_UNIT = 1.0
@@ -38,13 +37,14 @@ def distance(one: Frames, other: Frames) -> float:
     return float(np.abs(difference).mean())
 
 
-def distance_measures(retain: Sequence[Outcome]) -> dict[str, Any]:
-    """Return the `retain_distance` of other concepts' outcomes, with its unit and n.
+def distance_measures(moved: Sequence[float], seeds: Sequence[float]) -> dict[str, Any]:
+    """Return the `retain_distance` of other concepts, with its unit and n.
 
-    The distance is null if no picture was made with another seed.
+    Args:
+        moved: distances of the encoder's clips to the base's.
+        seeds: distances of the base's clips to its own with another seed; with none of these the
+            distance is null.
     """
-    moved = [one.distance for one in retain if one.distance is not None]
-    seeds = [one.seed_distance for one in retain if one.seed_distance is not None]
     unit = max(LEAST_UNIT, fsum(seeds) / len(seeds)) if seeds else None
     mean = fsum(moved) / len(moved) / unit if moved and unit else None
     return {

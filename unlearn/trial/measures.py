@@ -66,7 +66,10 @@ def measures_of(outcomes: Sequence[Outcome], concepts: Sequence[Concept]) -> dic
         "redirected_to": dict(went.most_common()),
         **_collapse(outcomes),
         **_wavering(outcomes),
-        **distance_measures(others),
+        **distance_measures(
+            [one.distance for one in others if one.distance is not None],
+            [one.seed_distance for one in others if one.seed_distance is not None],
+        ),
         "neighbours": _neighbours(others),
         "concepts": {
             c.name if names.count(c.name) == 1 else f"{c.name} ({c.kind})": _of_concept(target, c)
