@@ -30,7 +30,7 @@ from server.jobs.workspace import Workspace
 from server.outage import is_outage
 from server.settings import Settings
 from server.storage.record_store import alias_exists
-from server.storage.records import PUBLISHED, EncoderRecord
+from server.storage.records import PUBLISHED, WAYS, EncoderRecord
 from unlearn.settings import UnlearnSettings
 from unlearn.trial.gate import Gate
 from unlearn.trial.probes import check_known
@@ -84,7 +84,7 @@ def accept(
         concepts=[concept.model_dump(mode="json") for concept in concepts],
         parent=parent.id if parent else None,
         parent_digest=parent.identity if parent else None,
-        settings=settings.to_json(),
+        settings={**settings.to_json(), **_looked_for(request, settings, runtime.settings)},
         gate=gate_of(request, runtime.settings),
         claim=request.stated_claim(),
     )
@@ -163,6 +163,36 @@ def checked_settings(
             param="settings.steps",
         )
     return chosen
+
+
+def _looked_for(
+    request: EncoderRequest, chosen: UnlearnSettings, settings: Settings
+) -> dict[str, int]:
+    """Return what the job keeps of the search for ways: its pictures; nothing for no search.
+
+    Raises:
+        InvalidRequest: they were asked for, and the method or the server does not have them.
+    """
+    if request.ways and chosen.method_spec.learns_from_images:
+        raise InvalidRequest(
+            f"The method {chosen.method!r} learns from images of the concept and not from phrases: "
+            "leave ways out.",
+            param="ways",
+        )
+    if request.ways:
+        check_ways_enabled(settings)
+    wanted = not chosen.method_spec.learns_from_images if request.ways is None else request.ways
+    return {WAYS: settings.ways_pictures} if wanted and settings.ways_pictures else {}
+
+
+def check_ways_enabled(settings: Settings) -> None:
+    """Raise InvalidRequest if this server looks for no ways."""
+    if not settings.ways_pictures:
+        raise InvalidRequest(
+            "This server looks for no ways to a concept: its PALIMPSEST_WAYS_PICTURES is 0.",
+            param="ways",
+            code="ways_disabled",
+        )
 
 
 def check_concepts(concepts: Sequence[Concept], backbone: Backbone) -> None:

@@ -67,6 +67,10 @@ def _form_bool(value: Any) -> Any:
     raise ValueError("must be true or false")
 
 
+def _form_bool_or_null(value: Any) -> Any:
+    return None if value is None else _form_bool(value)
+
+
 def _free_id(name: str) -> str:
     if name == BASE:
         raise ValueError("'base' is the unmodified encoder's name")
@@ -228,6 +232,11 @@ class EncoderRequest(_Request):
         description="Ids or aliases of the published encoders of a composite, in place of a "
         "concept: nothing is trained, and the set is judged as a whole",
     )
+    ways: Annotated[bool | None, BeforeValidator(_form_bool_or_null)] = Field(
+        None,
+        description="Look for phrases that draw the concepts without naming them, and forget those "
+        "that cost nothing else; null: if the method learns from prompts",
+    )
     settings: SettingsRequest = Field(
         SettingsRequest({}), description="Settings of the unlearning method"
     )
@@ -241,10 +250,11 @@ class EncoderRequest(_Request):
         if self.compose:
             if self.concepts or self.concept or self.kind or self.synonyms:
                 raise ValueError("give either compose or concepts: members have their own")
-            if self.parent is not None or self.settings.root:
+            if self.parent is not None or self.settings.root or self.ways:
+                given = {"parent": self.parent, "settings": self.settings.root, "ways": self.ways}
                 raise InvalidRequest(
-                    "A composite is not trained: leave parent and settings out.",
-                    param="settings" if self.parent is None else "parent",
+                    "A composite is not trained: leave parent, settings and ways out.",
+                    param=next(name for name, value in given.items() if value),
                 )
             if self.id is None:
                 raise InvalidRequest("A composite needs an id.", param="id", code="missing_field")
@@ -282,6 +292,18 @@ class EncoderRequest(_Request):
             Concept.model_validate({"name": c.concept, "kind": c.kind, "synonyms": c.synonyms})
             for c in given
         )
+
+
+class WaysRequest(_Request):
+    """Body of `POST /v1/encoders/ways`."""
+
+    concept: Phrase
+    kind: Kind
+    synonyms: list[Phrase] = Field([], max_length=16)
+
+    def wanted(self) -> Concept:
+        """Return the concept to look for."""
+        return Concept(name=self.concept, kind=self.kind, synonyms=tuple(self.synonyms))
 
 
 class JudgeRequest(_Request):

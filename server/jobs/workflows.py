@@ -23,6 +23,7 @@ from server.jobs.phases import Phase
 from server.jobs.storage_wait import ServerStopping
 from server.jobs.tracking import JobDeleted, workflow_id
 from server.jobs.video import render
+from server.jobs.ways import look_for_ways
 from server.logs import REQUEST_ID
 from server.storage.records import PENDING, EncoderRecord, JobRecord, VideoRecord
 
@@ -30,6 +31,7 @@ AnyRecord = TypeVar("AnyRecord", VideoRecord, EncoderRecord)
 
 _VERSION = "2"
 _RUN_PHASE: Mapping[Phase, Callable[[JobContext, EncoderRecord], None]] = {
+    Phase.WAYS: look_for_ways,
     Phase.IMAGES: make_images,
     Phase.OPTIMISING: optimise,
     Phase.JUDGING: judge,
