@@ -18,8 +18,8 @@ from encoders import (
     PalimpsestError,
 )
 from server.api import images
+from server.api.encoder_requests import EncoderRequest, JudgeRequest
 from server.api.limits import accept_within_limits
-from server.api.request_models import EncoderRequest, JudgeRequest
 from server.api.request_parsing import request_hash
 from server.api.unfinished import explained
 from server.auth.access import require_admin
@@ -30,7 +30,7 @@ from server.jobs.workspace import Workspace
 from server.outage import is_outage
 from server.settings import Settings
 from server.storage.record_store import alias_exists
-from server.storage.records import PUBLISHED, WAYS, EncoderRecord
+from server.storage.records import FOUND, PUBLISHED, WAYS, EncoderRecord
 from unlearn.settings import UnlearnSettings
 from unlearn.trial.gate import Gate
 from unlearn.trial.probes import check_known
@@ -84,13 +84,20 @@ def accept(
         concepts=[concept.model_dump(mode="json") for concept in concepts],
         parent=parent.id if parent else None,
         parent_digest=parent.identity if parent else None,
-        settings={**settings.to_json(), **_looked_for(request, settings, runtime.settings)},
+        settings={
+            **settings.to_json(),
+            **_looked_for(request, settings, runtime.settings),
+            **({} if wanted else {FOUND: {"kind": request.kind}}),
+        },
         gate=gate_of(request, runtime.settings),
         claim=request.stated_claim(),
     )
     workspace = runtime.jobs.workspace(record)
     if files:
-        check_images_allowed(settings, wanted)
+        if wanted:
+            check_images_allowed(settings, wanted)
+        else:
+            loaded.backbone.denoiser(is_video=False)  # scores phrases; a stock pipeline has none
         try:
             _save_images(workspace, files, loaded.backbone, runtime.settings)
         except Exception:
@@ -263,7 +270,8 @@ def free_id(request: EncoderRequest, runtime: Runtime) -> tuple[str, EncoderReco
         EncoderExists: it is a published encoder's.
         EncoderDamaged: it is a damaged encoder's.
     """
-    encoder_id = request.id or _new_id(request.wanted()[0].name)
+    names = [concept.name for concept in request.wanted()]
+    encoder_id = request.id or _new_id(names[0] if names else "pictures")
     if runtime.aliases.target(encoder_id) is not None:
         raise alias_exists(encoder_id)
     # Read before the card is looked for: a job's card is created before its row says so.

@@ -18,11 +18,11 @@ from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from server.api.encoder_acceptance import check_concepts, check_ways_enabled
+from server.api.encoder_requests import WaysRequest
 from server.api.events import CallerGone, cancelled_with_caller, place_of
 from server.api.examples import WAYS_EXAMPLES
 from server.api.limits import COUNTED
 from server.api.openapi import request_body
-from server.api.request_models import WaysRequest
 from server.api.request_parsing import check, read_fields, text_lists
 from server.api.ways_models import FoundWays
 from server.auth.access import require_admin

@@ -17,7 +17,7 @@ from server.jobs.context import JobContext
 from server.jobs.encoder_task import own_concepts, parent_of, settings_of
 from server.jobs.phases import Phase, phase_reporter
 from server.jobs.tracking import StepProgress
-from server.storage.records import PENDING, EncoderRecord
+from server.storage.records import FOUND, PENDING, EncoderRecord
 
 if TYPE_CHECKING:
     from unlearn.task import UnlearnProgress
@@ -100,7 +100,7 @@ def optimise(context: JobContext, record: EncoderRecord) -> None:
 
         def stage() -> None:
             context.delete_staged(record)
-            loaded.staging.publish(run.encoder)
+            loaded.staging.publish(_with_origin(run.encoder, record))
 
         ticket = loaded.engine.submit_iterator(lambda _: run, on_progress)
         try:
@@ -110,6 +110,14 @@ def optimise(context: JobContext, record: EncoderRecord) -> None:
         context.storage.run(f"the draft of job {record.job_id}", stage)
         workspace.save_losses(run.losses)
     report(1.0)
+
+
+def _with_origin(encoder: Encoder, record: EncoderRecord) -> Encoder:
+    """Return the encoder; its card says from which pictures its concept was named, if it was."""
+    if not record.names_pictures:
+        return encoder
+    settings = {**encoder.card.settings, FOUND: record.settings[FOUND]}
+    return Encoder(encoder.card.model_copy(update={"settings": settings}), encoder.overrides)
 
 
 def _stage_composite(context: JobContext, record: EncoderRecord) -> None:

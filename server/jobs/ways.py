@@ -1,4 +1,4 @@
-"""Encoder jobs, first phase: look for phrases that draw the concepts without naming them."""
+"""Encoder jobs, second phase: look for phrases that draw the concepts without naming them."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from server.jobs.context import JobContext
 from server.jobs.device_wait import with_device_memory
 from server.jobs.encoder import make_images, optimise
 from server.jobs.judgement import judge
+from server.jobs.naming import name_pictures
 from server.jobs.phases import Phase
 from server.jobs.storage_wait import ServerStopping
 from server.jobs.tracking import JobDeleted, workflow_id
@@ -31,6 +32,7 @@ AnyRecord = TypeVar("AnyRecord", VideoRecord, EncoderRecord)
 
 _VERSION = "2"
 _RUN_PHASE: Mapping[Phase, Callable[[JobContext, EncoderRecord], None]] = {
+    Phase.NAMING: name_pictures,
     Phase.WAYS: look_for_ways,
     Phase.IMAGES: make_images,
     Phase.OPTIMISING: optimise,

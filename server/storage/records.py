@@ -30,6 +30,9 @@ COMPOSES = "compose"
 """Key in the settings of a job that makes a composite: its members (`refs`)."""
 WAYS = "ways"
 """Key in the settings of a job that looks for ways: the most pictures for each concept."""
+FOUND = "found"
+"""Key in the settings of a job that is to name a client's pictures: the `kind` that the client
+gave, or null; and once they are named, what speaks for the name."""
 PENDING = (QUEUED, IN_PROGRESS)
 
 
@@ -190,7 +193,12 @@ class EncoderRecord(Job):
     @property
     def own_settings(self) -> dict[str, Any]:
         """The settings of the method, without what the job itself keeps there."""
-        return {k: v for k, v in self.settings.items() if k not in (COMPOSES, WAYS)}
+        return {k: v for k, v in self.settings.items() if k not in (COMPOSES, WAYS, FOUND)}
+
+    @property
+    def names_pictures(self) -> bool:
+        """True if the job has pictures of a concept that nobody named, and was to name it."""
+        return FOUND in self.settings
 
     @property
     def parent_ref(self) -> EncoderRef | None:

@@ -1,17 +1,23 @@
-"""Ways that nobody listed: looked for by a request, and in the making of an encoder."""
+"""Ways that nobody listed, asked for and used in a making; and pictures that nobody named."""
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
 
+from benchmarks.forgetting.strange_things import pictures_of_thing
 from encoders import Concept
 from server.jobs.way_search import EngineSearch
 from server.settings import STARTER_WEIGHTS
 from server.storage.records import EncoderRecord
+from starter.scene import sample_scene
 from tests.server.conftest import quickened
 from tests.server.help import (
     Client,
@@ -30,8 +36,7 @@ from video.engine.ticket import Ticket
 T = TypeVar("T")
 
 SURI = {"concept": "suri", "kind": "person"}
-FAST = {"steps": 3}
-GATE = {"min_base_rate": 0.0, "max_probes": 2}
+GATE = {"min_base_rate": 0.0, "max_probes": 1}
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +63,7 @@ def ask(client: Client, body: dict[str, Any] = SURI, key: str = "admin") -> Any:
     return client.post("/v1/encoders/ways", json=body, headers=bearer(f"secret-{key}"))
 
 
-def test_ways_are_asked_for_and_forgotten_as_synonyms_or_in_the_making(client: Client) -> None:
+def test_ways_are_asked_for(client: Client) -> None:
     answer = ask(client)
     assert answer.status_code == 200, answer.text
     found = answer.json()
@@ -72,27 +77,71 @@ def test_ways_are_asked_for_and_forgotten_as_synonyms_or_in_the_making(client: C
         assert "suri" not in way["phrase"]
         assert way["forgotten"] == (not way["reason"])
 
-    body = {**SURI, "id": "no-suri", "settings": FAST, "gate": GATE}
-    made = client.post("/v1/encoders", json=body, headers=bearer("secret-admin"))
+
+def test_pictures_without_a_name_are_named_and_all_ways_to_it_are_forgotten(
+    client: Client,
+) -> None:
+    made = send(client, of("suri", 2), id="no-suri", settings={"steps": 3}, gate=GATE)
     assert made.status_code == 200, made.text
-    assert "ways" not in made.json()["settings"]
+    assert made.json()["concepts"] == []
+    assert not {"ways", "found"} & set(made.json()["settings"])
     done = wait_for(client, "/v1/encoders/no-suri", key="secret-admin")
     assert done["status"] == "published", done
     [concept] = done["concepts"]
-    assert concept["ways"] == found["ways"]  # the same phrases, sentences and seeds
-    card = client.runtime.loaded.store.card("no-suri")
-    assert "glasses" in card.concepts[0].phrases
-    report = client.get("/v1/encoders/no-suri/report", headers=bearer("secret-admin")).text
-    assert "Also reached by" in report
-    assert "glasses" in report
+    assert (concept["name"], concept["kind"]) == ("suri", "person")
+    found = done["settings"]["found"]
+    assert (found["pictures"], found["kind"], found["seen_in_pictures"]) == (2, None, 2)
+    assert found["gain"] > 2 * found["gain_error"] > 0
+    assert found["seen_in_drawn"] >= 3
 
-    open_way = {**found["ways"][0], "phrase": "woman", "forgotten": False, "reason": "shared"}
+    assert concept["ways"] == ask(client).json()["ways"]  # the same phrases, sentences and seeds
+    [glasses] = [way for way in concept["ways"] if way["phrase"] == "glasses"]
+    assert "glasses" in client.runtime.loaded.store.card("no-suri").concepts[0].phrases
+    report = client.get("/v1/encoders/no-suri/report", headers=bearer("secret-admin")).text
+    for words in ("Also reached by", "glasses", "seen in pictures"):
+        assert words in report
+
+    open_way = {**glasses, "phrase": "woman", "forgotten": False, "reason": "shared"}
     _add_way(client, open_way)
     whole = client.get("/v1/encoders/no-suri", headers=bearer("secret-all")).json()
     told = client.get("/v1/encoders/no-suri", headers=bearer("secret-bound")).json()
     assert open_way in whole["concepts"][0]["ways"]
     assert open_way not in told["concepts"][0]["ways"]
     assert glasses in told["concepts"][0]["ways"]
+
+
+def test_what_the_model_does_not_draw_is_refused(client: Client) -> None:
+    made = send(client, list(pictures_of_thing("bicycle", 2)), id="no-bicycle", kind="object")
+    assert made.status_code == 200, made.text
+    done = wait_for(client, "/v1/encoders/no-bicycle", key="secret-admin")
+    assert (done["status"], done["error"]["code"]) == ("failed", "not_drawn"), done
+    assert "does not draw what the pictures show" in done["error"]["message"]
+
+
+def test_pictures_that_are_asked_about_wrongly(client: Client) -> None:
+    one = of("star", 1)
+    assert_error(send(client, one, kind="motion"), 400, says="A picture shows no motion")
+    assert_error(send(client, one, synonyms=["x"]), 400, says="name it")
+    assert_error(send(client, one, concept="star", kind="object"), 400, says="leave them out")
+
+
+def send(client: Client, pictures: Sequence[NDArray[np.uint8]], **fields: Any) -> Any:
+    """Ask for an encoder with pictures, in a form."""
+    files: list[Any] = []
+    for number, picture in enumerate(pictures):
+        content = io.BytesIO()
+        Image.fromarray(picture).save(content, "PNG")
+        files.append(("images", (f"{number}.png", content.getvalue(), "image/png")))
+    data = {k: v if isinstance(v, str) else json.dumps(v) for k, v in fields.items()}
+    headers = bearer("secret-admin")
+    return client.post("/v1/encoders", data=data, files=files, headers=headers)
+
+
+def of(concept: str, count: int) -> list[NDArray[np.uint8]]:
+    """Render scenes with a concept."""
+    rng = np.random.default_rng(1)
+    scenes = [sample_scene(rng, subjects=(concept,), styles=("plain",)) for _ in range(count)]
+    return [scene.frame(0.3) for scene in scenes]
 
 
 def _add_way(client: Client, way: dict[str, Any]) -> None:

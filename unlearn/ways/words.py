@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch.nn.functional import normalize
 
@@ -24,7 +24,7 @@ PLAIN = frozenset(
 """Words that describe nothing. They are no candidates, and stand in no pair."""
 _AT_A_TIME = 1024
 
-Steps = Generator[list[str], None, list[str]]
+Steps = Generator[list[Any], None, list[str]]
 """Work of which a little is done for each item, which is empty; it returns its result."""
 
 
