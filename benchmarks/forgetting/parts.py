@@ -39,6 +39,7 @@ from benchmarks.forgetting.outcomes import features
 from benchmarks.forgetting.set_pictures import save_sheet
 from benchmarks.forgetting.sizes import BASELINE, COARSE, FULL, THROUGH_TRIGGER, VARIANT
 from benchmarks.forgetting.typed_evasion import COARSE_TYPED, TypedSizes, typed_evasion
+from benchmarks.forgetting.unnamed import unnamed
 from benchmarks.forgetting.ways import COARSE_WAYS, WaysSizes, ways
 from benchmarks.forgetting.ways import CONCEPTS as WAYS_CONCEPTS
 from encoders import Kind
@@ -221,6 +222,11 @@ def unlisted(experiment: Experiment, selection: Selection) -> dict[str, Any]:
     return ways(experiment, WaysSizes(), chosen)
 
 
+def pictures(experiment: Experiment, selection: Selection) -> dict[str, Any]:
+    """Measure F13: pictures without a name."""
+    return unnamed(experiment, 2 if selection.quick else 10)
+
+
 def save_many_sheet(experiment: Experiment, folder: Path) -> Path:
     """Write pictures by every method of F10, at its largest number of concepts."""
     members = members_of(MANY_COUNTS[-1], experiment.backbone.prompts)
@@ -242,6 +248,7 @@ PARTS: Mapping[str, Callable[[Experiment, Selection], dict[str, Any]]] = {
     "measures": measured,
     "many": many_at_once,
     "ways": unlisted,
+    "pictures": pictures,
 }
 
 COARSE_PARTS = ("table", "composition", "typed", "many")
