@@ -75,7 +75,9 @@ def optimise(context: JobContext, record: EncoderRecord) -> None:
     if not workspace.has_losses():
         parent = parent_of(record, loaded)
         concepts = own_concepts(record, parent)
-        with_images = len(concepts) if settings.method_spec.learns_from_images else 0
+        method = settings.method_spec
+        learns = method.learns_from_images or (record.names_pictures and method.takes_images)
+        with_images = len(concepts) if learns else 0
         task = UnlearnTask(
             tuple(concepts),
             settings,
