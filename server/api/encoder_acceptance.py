@@ -270,8 +270,10 @@ def free_id(request: EncoderRequest, runtime: Runtime) -> tuple[str, EncoderReco
         EncoderExists: it is a published encoder's.
         EncoderDamaged: it is a damaged encoder's.
     """
-    names = [concept.name for concept in request.wanted()]
-    encoder_id = request.id or _new_id(names[0] if names else "pictures")
+    encoder_id = request.id  # a composite, which has no name of its own, always has one
+    if encoder_id is None:
+        names = [concept.name for concept in request.wanted()]
+        encoder_id = _new_id(names[0] if names else "pictures")
     if runtime.aliases.target(encoder_id) is not None:
         raise alias_exists(encoder_id)
     # Read before the card is looked for: a job's card is created before its row says so.

@@ -22,7 +22,7 @@ from pydantic_core import CoreSchema
 from encoders import Concept, Kind
 from encoders.composite import MAX_MEMBERS
 from marking.claim import Claim
-from server.api.request_models import Line, NewId, Number, RequestBody, Text, form_bool
+from server.api.request_models import Line, NewId, Number, StrictRequest, Text, form_bool
 from server.errors import InvalidRequest
 from server.settings import Probes, Rate
 from unlearn.settings import UnlearnSettings
@@ -34,7 +34,7 @@ def _form_bool_or_null(value: Any) -> Any:
     return None if value is None else form_bool(value)
 
 
-class ConceptRequest(RequestBody):
+class ConceptRequest(StrictRequest):
     """One concept to forget."""
 
     concept: Phrase
@@ -42,7 +42,7 @@ class ConceptRequest(RequestBody):
     synonyms: list[Phrase] = Field([], max_length=16)
 
 
-class GateRequest(RequestBody):
+class GateRequest(StrictRequest):
     """Thresholds that an encoder must reach to be published.
 
     Omitted ones take the server's values.
@@ -79,7 +79,7 @@ class SettingsRequest(RootModel[dict[str, JsonValue]]):
         return handler(TypeAdapter(UnlearnSettings).core_schema)
 
 
-class EncoderRequest(RequestBody):
+class EncoderRequest(StrictRequest):
     """Body of `POST /v1/encoders`, as JSON, or as a form with files in `images`.
 
     One concept is given by `concept`, `kind` and `synonyms`, several in `concepts`. A composite has
@@ -162,7 +162,7 @@ class EncoderRequest(RequestBody):
         )
 
 
-class WaysRequest(RequestBody):
+class WaysRequest(StrictRequest):
     """Body of `POST /v1/encoders/ways`."""
 
     concept: Phrase
@@ -190,7 +190,7 @@ class PicturesRequest(EncoderRequest):
         return ()
 
 
-class JudgeRequest(RequestBody):
+class JudgeRequest(StrictRequest):
     """Body of `POST /v1/encoders/{encoder_id}/judge`; it may be an empty object."""
 
     gate: GateRequest = GateRequest()

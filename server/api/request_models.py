@@ -73,13 +73,13 @@ NewId = Annotated[
 """Id of a new encoder or alias: any encoder id but "base"."""
 
 
-class RequestBody(BaseModel):
+class StrictRequest(BaseModel):
     """Base of request bodies. Unknown fields are refused, so that a misspelt one is noticed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class VideoRequest(RequestBody):
+class VideoRequest(StrictRequest):
     """Body of `POST /v1/videos`, as JSON or a form. Omitted fields take the model's values."""
 
     prompt: Text
@@ -148,7 +148,7 @@ class VideoRequest(RequestBody):
         return (int(match[1]), int(match[2])) if match else None
 
 
-class AliasRequest(RequestBody):
+class AliasRequest(StrictRequest):
     """Body of `PUT /v1/aliases/{name}`."""
 
     encoder: EncoderId

@@ -53,7 +53,7 @@ class WayRow:
     extent: str
     n: int
     fate: str
-    """Whether it is forgotten, or why it is not."""
+    """Fate of the phrase: forgotten, or the reason why it is not."""
 
 
 def way_rows(card: Card) -> list[WayRow]:

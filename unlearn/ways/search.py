@@ -53,7 +53,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Sight:
-    """What the judge saw in a picture: the concept, and names of other concepts."""
+    """Answer of the judge for a picture: the concept, and names of other concepts."""
 
     shown: bool
     others: tuple[str, ...] = ()
