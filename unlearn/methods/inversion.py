@@ -31,8 +31,10 @@ WORDS = 4
 """New words that are learned at a time, each in a picture's caption."""
 LEARNING_RATE = 0.1
 """Learning rate of the words' Adam, as a share of the mean length of the vocabulary's rows."""
-RESTART_EVERY = 40
-"""Steps between restarts, on average: one word begins anew."""
+STEP_EVERY = 4
+"""Steps of the encoder for each of the words': theirs goes through the denoiser."""
+RESTART_EVERY = 12
+"""Steps of the words between restarts, on average: one word begins anew."""
 MAX_CAPTIONS = 32
 """Captions of the concept's own name, drawn at random."""
 
@@ -76,10 +78,11 @@ class Inversion:
         lengths = self._vocabulary.norm(dim=1)
         self._max_length = lengths.max()
         self._words = torch.stack([self._start() for _ in range(WORDS)]).requires_grad_()
+        self._calls = 0
         self._adam = torch.optim.Adam([self._words], lr=LEARNING_RATE * lengths.mean().item())
 
     def __call__(self, overrides: Mapping[str, Tensor]) -> Tensor:
-        """Let the words take a step, and return ‖τ_φ(y_v) − A(y)‖² over them.
+        """Return ‖τ_φ(y_v) − A(y)‖² over the words; every `STEP_EVERY` calls let them take a step.
 
         y_v is a caption with a word v in the name's place. The words' step lowers the diffusion
         loss ‖ε_θ(x_t, t, τ_φ(y_v)) − ε‖² of the pictures; the encoder takes no part in it.
@@ -91,17 +94,24 @@ class Inversion:
         for row, carrier, i in zip(rows, self._carriers[turn], chosen, strict=True):
             row[self._places[i] : self._places[i] + self._width] = carrier
         embeddings = self._encoder.encode(rows, self._with_words(overrides))
-        self._step(rows, embeddings)
+        if self._calls % STEP_EVERY == 0:
+            self._step(rows, embeddings)
+        self._calls += 1
         return objectives.redirect(embeddings, self._anchors[chosen])
 
     def state(self) -> dict[str, Tensor]:
         """Return what the calls so far have changed, but the generator, which is the caller's."""
-        return {"words": self._words, **prefixed("adam", adam_state(self._adam))}
+        return {
+            "words": self._words,
+            "calls": torch.tensor(self._calls),
+            **prefixed("adam", adam_state(self._adam)),
+        }
 
     @torch.no_grad()
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Take over what `state` returned."""
         self._words.copy_(state["words"])
+        self._calls = int(state["calls"])
         restore_adam(self._adam, part("adam", state))
 
     def _step(self, rows: Tensor, embeddings: Tensor) -> None:
