@@ -10,6 +10,7 @@ from benchmarks.forgetting.methods import OURS
 from benchmarks.forgetting.metrics import harmonic_mean
 from benchmarks.forgetting.parts import COMMON
 from benchmarks.forgetting.set_tables import show_sets
+from benchmarks.forgetting.way_tables import show_unnamed
 from benchmarks.harness import WEIGHTS
 from benchmarks.results import points_text, rate_text, show
 
@@ -72,6 +73,7 @@ def show_all(found: dict[str, Any]) -> None:
         columns = ("", "UA", "wordings", *(f"lost: {group}" for group in GROUPS))
         show("Ablation, on stills", (*columns, "attacked", "bytes", "s"), lines)
     show_sets(found)
+    show_unnamed(found)
 
 
 def overall(
