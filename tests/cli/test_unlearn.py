@@ -27,12 +27,8 @@ def test_an_encoder_is_made_as_the_options_say_and_its_measures_are_shown(
     made = served.get("/v1/encoders/no-pogo")
     assert made["concepts"][0]["synonyms"] == ["violet robot", "the robot"]
     assert (made["settings"]["steps"], made["settings"]["anchor"]) == (3, "a creature")
-    assert made["gate"] == {
-        "min_base_rate": 0,
-        "min_forget_rate": 0,
-        "max_retain_drop": 1,
-        "max_probes": 3,
-    }
+    rates = {"min_base_rate": 0, "min_forget_rate": 0, "max_retain_drop": 1}
+    assert made["gate"] == {**made["gate"], **rates, "max_probes": 3, "tier": "custom"}
     of = made["measures"]["concepts"]["pogo"]
     gone = next(row for row in rows if row.startswith("pogo: gone")).split()
     # Of no clips at all there is no rate.
