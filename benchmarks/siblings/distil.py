@@ -28,7 +28,14 @@ HELD_OUT = (9, 0)
 HELD_OUT_COUNT = 256
 
 
-def distil(encoder: PreTrainedModel, teacher: Teacher, plan: Plan, work: Path) -> float:
+def distil(
+    encoder: PreTrainedModel,
+    teacher: Teacher,
+    plan: Plan,
+    work: Path,
+    *,
+    stop_at: int | None = None,
+) -> float:
     """Train a sibling's text encoder in place; continue from the last checkpoint.
 
     Args:
@@ -36,6 +43,7 @@ def distil(encoder: PreTrainedModel, teacher: Teacher, plan: Plan, work: Path) -
         teacher: Draws the captions and their embeddings.
         plan: Length and rates. The batch of a step depends on its number alone.
         work: Folder of the checkpoint.
+        stop_at: Step to stop at, with a checkpoint; None: the plan's last.
 
     Returns:
         The share of the variance that is left on held-out captions.
@@ -64,7 +72,7 @@ def distil(encoder: PreTrainedModel, teacher: Teacher, plan: Plan, work: Path) -
         rename_synced(draft, path)
 
     saved_at = time.monotonic()
-    while step < plan.steps:
+    while step < (plan.steps if stop_at is None else stop_at):
         for optimiser in optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = group["full_lr"] * plan.share(step)

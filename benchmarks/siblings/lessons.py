@@ -51,7 +51,7 @@ class Teacher:
     ) -> None:
         self._sibling = sibling
         self.encoder = encoder
-        self._clip = clip
+        self.clip = clip
         self._tokenizer = tokenizer
 
     def lesson(self, seed: tuple[int, int], count: int, *, whole: bool) -> Lesson:
@@ -67,8 +67,8 @@ class Teacher:
             "" if random.random() < EMPTY else caption(sample_scene(random), random)
             for _ in range(count)
         ]
-        eos = cast(int, self._clip.eos_token_id)
-        ours, theirs = self._ids(self._clip, captions), self._ids(self._tokenizer, captions)
+        eos = cast(int, self.clip.eos_token_id)
+        ours, theirs = self._ids(self.clip, captions), self._ids(self._tokenizer, captions)
         end = ours.eq(eos).int().argmax(1, keepdim=True)
         first = 0 if self._sibling.is_clip else 1
         length = ROWS if whole else min(ROWS, int(end.max()) + 2 - first)
