@@ -28,8 +28,9 @@ def frequent_words(tokens: Tokens, most: int) -> list[str]:
         words = [(token, text) for token, text in texts if _is_word(text)]
         if not words:
             continue
-        pieces = tokenizer([text for _, text in words], add_special_tokens=False, verbose=False)
-        for (token, text), piece in zip(words, cast(list[list[int]], pieces.input_ids), strict=True):
+        cut = tokenizer([text for _, text in words], add_special_tokens=False, verbose=False)
+        pieces = cast(list[list[int]], cut.input_ids)
+        for (token, text), piece in zip(words, pieces, strict=True):
             if piece == [token]:
                 found[text] = None
         if len(found) >= most:
