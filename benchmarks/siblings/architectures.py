@@ -94,7 +94,7 @@ SIBLINGS: Mapping[str, Sibling] = {
             "as many layers as T5 v1.1 XXL, narrow ones",
             "CogVideoXPipeline",
             {"num_layers": 24, "num_heads": 2, "d_kv": 32, "d_ff": 128, **_T5},
-            Plan(steps=400, rate=2e-2, whole_every=1),
+            Plan(steps=300, rate=2e-2, whole_every=1),
         ),
         Sibling(
             "umt5",
