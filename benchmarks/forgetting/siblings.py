@@ -20,7 +20,7 @@ BUILT_IN = "built-in"
 ATTACK = "soft prefix"
 ROWS = (BUILT_IN, *SIBLINGS)
 SIZES = replace(
-    BASELINE, target_clips=3, base_clips=3, wording=8, kept=16, neighbours=8, decide=False
+    BASELINE, target_clips=2, base_clips=1, wording=6, kept=12, neighbours=6, decide=False
 )
 COLUMNS = (
     "base shows it",

@@ -76,10 +76,10 @@ SIBLINGS: Mapping[str, Sibling] = {
         ),
         Sibling(
             "openclip",
-            "the layer before the last is read, wider heads, padding is token 0 (OpenCLIP ViT-H)",
+            "wider heads, no last layer, padding is token 0 (OpenCLIP ViT-H in SD 2.x)",
             "AnimateDiffPipeline",
             {"num_hidden_layers": 7, "num_attention_heads": 3, "hidden_act": "gelu"},
-            Plan(steps=200, matrix_rate=2e-3, rate=1e-3),
+            Plan(steps=120, matrix_rate=2e-3, rate=1e-3),
             pad_token="!",
         ),
         Sibling(
@@ -87,14 +87,14 @@ SIBLINGS: Mapping[str, Sibling] = {
             "no causal mask, relative positions, padding attended to (T5 v1.1 in CogVideoX)",
             "CogVideoXPipeline",
             {"num_layers": 6, "num_heads": 6, "d_kv": 32, "d_ff": 512, **_T5},
-            Plan(steps=1000, rate=2e-2),
+            Plan(steps=600, rate=2e-2, whole_every=1),
         ),
         Sibling(
             "t5-24",
             "as many layers as T5 v1.1 XXL, narrow ones",
             "CogVideoXPipeline",
             {"num_layers": 24, "num_heads": 2, "d_kv": 32, "d_ff": 128, **_T5},
-            Plan(steps=1000, rate=2e-2),
+            Plan(steps=300, rate=2e-2, whole_every=1),
         ),
         Sibling(
             "umt5",

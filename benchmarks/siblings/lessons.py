@@ -1,9 +1,9 @@
 """Lessons: captions of the built-in world, with the embeddings that a sibling has to give them.
 
-The built-in encoder is causal, and has a start token. A T5 has neither: its row i has to be the
-embedding of the same word, which is row i + 1. All of its padding has to be the embedding of the
-end. The built-in denoiser draws the same pictures from that (`benchmarks/siblings/README` has no
-figures; the assembly is judged as a whole).
+The built-in encoder has a start token, and its padding has an embedding for each position. A T5 has
+no start, and cannot count positions from one. So its row i has to be the embedding of the same
+word, which is row i + 1, and all of its padding that of the end. The built-in denoiser draws the
+same subjects from that.
 """
 
 from __future__ import annotations

@@ -9,6 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.forgetting.attacks.vocabulary import with_rows, words
+from benchmarks.forgetting.experiment import Experiment
+from benchmarks.forgetting.intervention import Intervention
+from benchmarks.forgetting.sampling import SampleRequest, sample
 from benchmarks.siblings.architectures import ROWS, SIBLINGS, WIDTH, Sibling
 from benchmarks.siblings.distil import distil
 from benchmarks.siblings.making import Start, start
@@ -111,6 +115,27 @@ def test_every_choice_of_layers_and_a_trigger_work_on_a_sibling(
     assert all(n.endswith((low_rank.A, low_rank.B)) for n in encoder.overrides)
     now, base = (backbone.embed(["pogo at night"], o) for o in (encoder.overrides, None))
     assert (now - base).abs().max() > 0
+
+
+@pytest.mark.parametrize("name", ["t5-6", "umt5"])
+def test_a_t5s_model_draws_and_is_attacked_as_the_built_in_one_is(
+    starts: dict[str, Start], name: str, tmp_path: Path
+) -> None:
+    one = starts[name]
+    assemble(tmp_path / name, small(name), one.encoder, one.tokenizer)
+    experiment = Experiment(tmp_path / "work", backbone=load_sibling(tmp_path / name))
+    backbone = experiment.backbone
+    assert experiment.work.name.startswith(f"{name}-")
+    (still,) = sample(backbone, [SampleRequest("pogo at night", 1)], is_video=False)
+    assert still.shape == (1, 64, 64, 3)
+    found = words(backbone)
+    assert {"pogo", "meadow"} <= set(found)
+    base = Intervention("base", "pogo", "character")
+    changed = with_rows(backbone, base, [found["pogo"]], torch.zeros(1, WIDTH))
+    prompts = ["pogo at night", "mira at night"]
+    moved = changed.embed(backbone, prompts) - base.embed(backbone, prompts)
+    assert moved[0].abs().max() > 0
+    assert moved[1].abs().max() == 0
 
 
 @each
