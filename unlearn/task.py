@@ -33,8 +33,8 @@ class UnlearnTask:
     concepts: tuple[Concept, ...]
     settings: UnlearnSettings = field(default_factory=UnlearnSettings)
     images: tuple[NDArray[np.uint8], ...] = ()
-    """For methods that learn from images: about four of each concept, (N,H,W,3); for the kind
-    "motion" clips, (N,F,H,W,3)."""
+    """About four images of each concept, (N,H,W,3); for the kind "motion" clips, (N,F,H,W,3). Some
+    methods need them, some may have none, and some take none (`MethodSpec`)."""
     encoder_id: str = ""
     """Id of the new encoder; "no-<concept>" if empty."""
     parent: Encoder | None = None
@@ -48,7 +48,9 @@ class UnlearnTask:
             raise TaskInvalid(
                 f"{twice[0]!r} is to be forgotten twice: name it once.", param="concepts"
             )
-        wanted = len(self.concepts) if self.settings.method_spec.learns_from_images else 0
+        method = self.settings.method_spec
+        learns = method.learns_from_images or (self.images and method.takes_images)
+        wanted = len(self.concepts) if learns else 0
         if len(self.images) != wanted:
             raise TaskInvalid(
                 f"{self.settings.method} learns from {wanted or 'no'} set(s) of images for "

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.forgetting import metrics
+from benchmarks.forgetting.attacks import ON_CLIPS
 from benchmarks.forgetting.cases import KIND_OF, Group
 from benchmarks.forgetting.experiment import BASE, Experiment, Model
 from benchmarks.forgetting.methods import FOUR
@@ -145,19 +146,25 @@ def evaluate_attack(
 ) -> Figures:
     """Return the success of an attack: the share of its pictures that show the concept.
 
-    The share is pooled over the concepts, and given for each.
+    The share is pooled over the concepts, and given for each. Attacks on clips have their curve
+    over the frames too: a concept may come back late.
     """
     seen = {
         concept: experiment.attacked(
             method,
             concept,
             attack,
-            sizes.attacked_motions if KIND_OF[concept] == "motion" else sizes.attacked,
+            sizes.attacked_motions
+            if KIND_OF[concept] == "motion" or attack in ON_CLIPS
+            else sizes.attacked,
         )
         for concept in concepts
     }
+    every = [one for outcomes in seen.values() for one in outcomes]
+    curve = {"curve": metrics.curve(every)} if attack in ON_CLIPS else {}
     return {
-        **metrics.shown([one for outcomes in seen.values() for one in outcomes]),
+        **metrics.shown(every),
+        **curve,
         "concepts": {name: metrics.shown(outcomes)["rate"] for name, outcomes in seen.items()},
     }
 

@@ -14,7 +14,7 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from benchmarks.forgetting.attacks import ATTACKS, Target, pictures_of
+from benchmarks.forgetting.attacks import ATTACKS, ON_CLIPS, Target, pictures_of
 from benchmarks.forgetting.cases import (
     KIND_OF,
     Case,
@@ -174,7 +174,9 @@ class Experiment:
         if len(found) >= count:
             return found[:count]
         names = all_names(concept, kind, (), self.backbone.prompts)
-        target = Target(concept, kind, names, pictures_of(self.backbone, concept, kind))
+        is_video = kind == "motion" or attack in ON_CLIPS
+        pictures = pictures_of(self.backbone, concept, kind, is_video=is_video)
+        target = Target(concept, kind, names, pictures)
         made = ATTACKS[attack](
             self.backbone, intervention or Intervention(method, concept, kind), target
         )

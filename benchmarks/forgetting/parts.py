@@ -119,6 +119,7 @@ def attacks(experiment: Experiment, selection: Selection) -> dict[str, Any]:
     for method in selection.compared():
         if method == OURS:
             plans += [(OURS, attack, every + motions) for attack in BOUNDED]
+            # Those of the papers are slow: on clips, or a search for each picture.
             plans += [
                 (OURS, attack, selection.first()) for attack in ATTACKS if attack not in BOUNDED
             ]

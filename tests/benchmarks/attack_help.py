@@ -10,10 +10,12 @@ import pytest
 import torch
 
 from benchmarks.forgetting.attacks import Attack, Target
+from benchmarks.forgetting.attacks.probe import probe
 from benchmarks.forgetting.attacks.pseudo_token import pseudo_token, unbounded_token
 from benchmarks.forgetting.attacks.soft_prefix import soft_prefix
 from benchmarks.forgetting.attacks.soft_token import SoftBudget
 from benchmarks.forgetting.attacks.token_search import SearchBudget, token_search
+from benchmarks.forgetting.attacks.unlearn_diff import DescentBudget, unlearn_diff_attack
 from benchmarks.forgetting.intervention import Intervention
 from video.models.backbone import Backbone
 
@@ -25,6 +27,7 @@ TARGET = Target("pogo", "character", NAMES, IMAGES)
 BASE = Intervention("base", "pogo", "character")
 FEED_FORWARD = "text_model.encoder.layers.0.mlp.fc1.weight"
 SEARCH = SearchBudget(passes=1, tried=3, draws=1)
+DESCENT = DescentBudget(steps=4, learning_rate=0.3, batch=2, looked_every=2)
 SHORT = SoftBudget(steps=3, batch=2, learning_rates=(0.3,))
 """Enough to change the row; `test_the_loss_falls…` trains for longer."""
 
@@ -41,6 +44,11 @@ def search(backbone: Backbone, by: Intervention, target: Target) -> Attack:
     return token_search(backbone, by, target, SEARCH)
 
 
+def descend(backbone: Backbone, by: Intervention, target: Target) -> Attack:
+    """Run UnlearnDiffAtk with a small budget."""
+    return unlearn_diff_attack(backbone, by, target, DESCENT)
+
+
 def runs(budget: SoftBudget = SHORT) -> dict[str, Run]:
     """Return every attack with a budget for those that learn an embedding, by name."""
     return {
@@ -48,11 +56,14 @@ def runs(budget: SoftBudget = SHORT) -> dict[str, Run]:
         "pseudo-token": soft(pseudo_token, budget),
         "token search": search,
         "pseudo-token, any length": soft(unbounded_token, replace(budget, bounded=False)),
+        "UnlearnDiffAtk": descend,
+        "PROBE": soft(probe, budget),
     }
 
 
 RUNS = runs()
-SOFT_RUNS = {name: run for name, run in RUNS.items() if name != "token search"}
+WORDS_ONLY = ("token search", "UnlearnDiffAtk")
+SOFT_RUNS = {name: run for name, run in RUNS.items() if name not in WORDS_ONLY}
 every_attack = pytest.mark.parametrize("run", list(RUNS.values()), ids=list(RUNS))
 soft_attacks = pytest.mark.parametrize("run", list(SOFT_RUNS.values()), ids=list(SOFT_RUNS))
 

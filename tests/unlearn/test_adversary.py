@@ -19,7 +19,7 @@ from unlearn.methods.adversary import (
     find_tokens,
     tokens_of,
 )
-from unlearn.prompts import captions
+from unlearn.methods.anchor_rows import Anchors
 from video import load_backbone
 from video.models.backbone import Backbone
 
@@ -30,8 +30,9 @@ def backbone(tiny_backbone_dir: Path) -> Backbone:
 
 
 def adversary(backbone: Backbone, seed: int = 0) -> Adversary:
-    pool = captions("pogo", "character", ("purple one-eyed robot",), book=backbone.prompts)
-    return Adversary(pool, ["pogo", "blip"], backbone, torch.Generator().manual_seed(seed))
+    pogo = Concept(name="pogo", kind="character", synonyms=("purple one-eyed robot",))
+    anchors = Anchors(pogo, UnlearnTask((pogo,)), backbone)
+    return Adversary(anchors, ["pogo", "blip"], backbone, torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize("name", ["pogo", "purple one-eyed robot", "a house"])

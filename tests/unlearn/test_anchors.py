@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.harness import WEIGHTS
 from encoders import Concept
-from unlearn.methods.anchors import anchor_phrase
+from unlearn.methods.anchors import anchor_phrase, beginning_of
 from unlearn.prompts import all_names, phrase, phrases_of_others
 from video import load_backbone
 from video.models.backbone import Backbone
@@ -41,10 +40,11 @@ FRIENDS = [["mira", "our friend mira"], ["teo", "our friend teo"], ["suri", "a w
         (" bouncing up and down", "", [[" bouncing sideways"]], " bouncing"),
     ],
 )
-def test_an_anchor_keeps_the_words_that_another_name_begins_with(
+def test_an_anchor_may_keep_the_words_that_another_name_begins_with(
     starter: Backbone, name: str, neutral: str, others: list[list[str]], expected: str
 ) -> None:
-    assert anchor_phrase(name, neutral, others, starter) == expected
+    beginning = beginning_of(name, others)
+    assert anchor_phrase(name, neutral, beginning, starter) == expected
 
 
 @pytest.mark.parametrize("concept", ["pogo", "otto", "mira", "balloon", "teapot", "tamu"])
@@ -53,19 +53,12 @@ def test_the_rest_of_the_sentence_keeps_its_position(starter: Backbone, concept:
     others = phrases_of_others(Concept(name=concept, kind=kind), starter.prompts)
     for name in all_names(concept, kind, (), starter.prompts):
         named = phrase(name, kind)
-        anchor = anchor_phrase(named, NEUTRAL[kind], others, starter)
-        prompts = starter.tokenize([f"here is {p} at night" for p in (named, anchor)])
-        (night,) = starter.tokenize(["night"])[0, 1:2].tolist()
-        places = (prompts == night).nonzero()[:, 1].tolist()
-        assert places[0] == places[1], (named, anchor)
-
-
-def test_a_causal_encoder_reads_the_kept_words_the_same(starter: Backbone) -> None:
-    """Up to the first different word the target equals the prompt's own embedding."""
-    tokens = starter.tokenize(["our friend otto at night", "our friend person at night"])
-    one, other = starter.text_encoder.encode(tokens)
-    torch.testing.assert_close(one[:3], other[:3], rtol=0, atol=1e-5)
-    assert (one[3] - other[3]).abs().max() > 0.1
+        for beginning in ("", beginning_of(named, others)):
+            anchor = anchor_phrase(named, NEUTRAL[kind], beginning, starter)
+            prompts = starter.tokenize([f"here is {p} at night" for p in (named, anchor)])
+            (night,) = starter.tokenize(["night"])[0, 1:2].tolist()
+            places = (prompts == night).nonzero()[:, 1].tolist()
+            assert places[0] == places[1], (named, anchor)
 
 
 @settings(max_examples=40, deadline=None)
@@ -74,6 +67,6 @@ def test_any_phrase_has_an_anchor_of_its_length_or_less(
     starter: Backbone, words: list[str]
 ) -> None:
     named = " ".join(words)
-    anchor = anchor_phrase(named, "a person", [["our big house"]], starter)
+    anchor = anchor_phrase(named, "a person", beginning_of(named, [["our big house"]]), starter)
     assert anchor.split()[-1] == "person"
     assert abs(starter.prompt_tokens(anchor) - starter.prompt_tokens(named)) <= 1

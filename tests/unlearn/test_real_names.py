@@ -18,6 +18,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from encoders import Concept, Kind
 from unlearn import UnlearnSettings, UnlearnTask, unlearn
 from unlearn.methods.adversary import Adversary
+from unlearn.methods.anchor_rows import Anchors
 from unlearn.methods.anchors import concept_captions
 from unlearn.methods.name_tokens import find_tokens, tokens_of
 from unlearn.methods.redirect import first_phrases
@@ -109,7 +110,7 @@ def test_attackers_take_as_many_tokens_as_the_name(
     backbone: Backbone, name: str, kind: Kind, count: int
 ) -> None:
     concept = task(name, kind).concepts[0]
-    own = concept_captions(concept, task(name, kind), backbone)
+    own = Anchors(concept, task(name, kind), backbone)
     phrases = first_phrases(concept, backbone)
     attackers = Adversary(own, phrases, backbone, torch.Generator().manual_seed(0))
     before = attackers.read({})

@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,13 +28,15 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), dtype=np.uint
 STEPS = 6
 
 
-def task(method: str = "redirect", *, concepts: int = 2, **settings: object) -> UnlearnTask:
+def task(
+    method: str = "redirect", *, concepts: int = 2, with_images: bool = False, **settings: object
+) -> UnlearnTask:
     wanted = tuple(Concept(name=name, kind="character") for name in ("pogo", "zumi")[:concepts])
     chosen = UnlearnSettings.from_json(
         {"method": method, "steps": STEPS // concepts, "batch_size": 2, "retain_batch": 6}
         | settings
     )
-    images = tuple(IMAGES for _ in wanted) if method == "ascent" else ()
+    images = tuple(IMAGES for _ in wanted) if method == "ascent" or with_images else ()
     return UnlearnTask(wanted, chosen, images)
 
 
@@ -65,12 +68,13 @@ def interrupted(directory: Path, of: UnlearnTask, after: int) -> bytes:
     ("method", "settings"),
     [
         ("redirect", {}),
+        ("redirect", {"with_images": True}),
         ("redirect", {"rank": 0, "learning_rate": 1e-3}),
         ("ascent", {}),
     ],
 )
 def test_a_run_that_goes_on_makes_the_same_encoder(
-    tiny_backbone_dir: Path, method: str, settings: dict[str, object]
+    tiny_backbone_dir: Path, method: str, settings: dict[str, Any]
 ) -> None:
     wanted = task(method, **settings)
     through = start(tiny_backbone_dir, wanted)

@@ -21,7 +21,7 @@ def backbone(tiny_backbone_dir: Path) -> Backbone:
 
 
 def retention(backbone: Backbone, captions: list[str]) -> Retention:
-    return Retention(captions, backbone, torch.Generator().manual_seed(0))
+    return Retention(captions, (), backbone, torch.Generator().manual_seed(0))
 
 
 def embed(backbone: Backbone, captions: list[str]) -> torch.Tensor:

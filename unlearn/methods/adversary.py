@@ -26,10 +26,10 @@ import torch
 from torch import Tensor
 
 from encoders import low_rank
+from unlearn.methods.anchor_rows import Anchors
 from unlearn.methods.name_tokens import find_tokens, leading_tokens, tokens_of
 from unlearn.methods.run_state import adam_state, part, prefixed, restore_adam
 from unlearn.methods.sampling import draw
-from unlearn.prompts import Caption
 
 if TYPE_CHECKING:
     from video.models.backbone import Backbone
@@ -54,8 +54,9 @@ class Adversary:
     """The attackers of one concept and the loss that they cause.
 
     Args:
-        captions: The concept's. In those with its own name, an attacker's tokens can replace the
-            name, as many as the name has; in any of them, one token can come first.
+        anchors: The concept's captions and what they are to mean. In those with its own name, an
+            attacker's tokens can replace the name, as many as the name has; in any of them, one
+            token can come first.
         phrases: Phrase of that name in a sentence, and then of each other concept's of the kind.
         backbone: Its text encoder is attacked.
         generator: On the CPU; draws the attackers' starts and their captions.
@@ -63,7 +64,7 @@ class Adversary:
 
     def __init__(
         self,
-        captions: Sequence[Caption],
+        anchors: Anchors,
         phrases: Sequence[str],
         backbone: Backbone,
         generator: torch.Generator,
@@ -71,17 +72,18 @@ class Adversary:
         self._encoder = backbone.text_encoder
         self._offset = leading_tokens(backbone)
         self._random = generator
+        captions = anchors.captions
         name = tokens_of(captions[0].name, backbone)
         own = [caption for caption in captions if caption.name == captions[0].name]
         own = [own[i] for i in draw(len(own), MAX_CAPTIONS, generator)]
-        prompts = backbone.tokenize([caption.prompt for caption in own])
-        places = [find_tokens(name, row) for row in prompts.tolist()]
+        rows = anchors.rows(own)
+        places = [find_tokens(name, row) for row in rows.prompts.tolist()]
         whole = [i for i, place in enumerate(places) if place is not None]  # others were truncated
-        own, prompts = [own[i] for i in whole], prompts[whole]
-        self._prompts, self._places = prompts, [place for place in places if place is not None]
+        own, rows = [own[i] for i in whole], rows[whole]
+        self._prompts, self._places = rows.prompts, [p for p in places if p is not None]
         with torch.no_grad():
-            self._anchors = self._encoder.encode(backbone.tokenize([c.anchor for c in own]))
-            self._directions = (self._encoder.encode(prompts) - self._anchors).float()
+            named, self._anchors = rows.encode(self._encoder)
+            self._directions = (named - self._anchors).float()
             own_phrase, *other_phrases = phrases
             others = [[c.prompt.replace(own_phrase, other) for c in own] for other in other_phrases]
             away = [self._encoder.encode(backbone.tokenize(o)) - self._anchors for o in others]
@@ -91,14 +93,12 @@ class Adversary:
         fitting = (
             c for c in shuffled if max(map(backbone.prompt_tokens, (c.prompt, c.anchor))) <= longest
         )
-        followed = list(islice(fitting, MAX_CAPTIONS))
-        self._followed_prompts = backbone.tokenize([c.prompt for c in followed])
-        self._followed_anchors = backbone.tokenize([c.anchor for c in followed])
+        self._followed = anchors.rows(list(islice(fitting, MAX_CAPTIONS)))
         self._vocabulary = self._encoder.parameters()[self._encoder.token_embedding]
         # Attackers take over rows of the vocabulary ("carriers") that no caption uses.
-        used = torch.cat([prompts, self._followed_prompts, self._followed_anchors])
+        used = torch.cat([self._prompts, self._followed.prompts, self._followed.neutral])
         free = sorted(set(range(len(self._vocabulary))) - set(used.unique().tolist()))
-        self._carriers = torch.tensor(free[: ATTACKERS * len(name)], device=prompts.device)
+        self._carriers = torch.tensor(free[: ATTACKERS * len(name)], device=used.device)
         self._carriers = self._carriers.view(ATTACKERS, len(name))
         self._words = self._random_words(self._carriers.shape)
         self._tokens = self._embeddings_near(self._words).requires_grad_()
@@ -118,8 +118,9 @@ class Adversary:
         is 1 if the concept is read as the base reads it in y, and 0 if the anchor is read. y′ is y
         with an attacker's tokens in the name's place or before it. d is the `distinctive` part of
         τ₀(y) − τ₀(a); for tokens before y it is the whole of it, and the words that the tokens
-        began as stand before a and before y under τ₀ too. One backward pass of this loss serves
-        both sides: the attackers maximise s, and take their step in the next call.
+        began as stand before n and before y under τ₀ too. τ₀(a) stands for the anchor embeddings
+        A(y), and n for the neutral sentence (`unlearn.methods.anchor_rows`). One backward pass of
+        this loss serves both sides: the attackers maximise s, and take their step in the next call.
         """
         self._step()
         read, scale = self._attack(overrides)
@@ -175,13 +176,13 @@ class Adversary:
         rows = self._prompts[chosen].clone()
         for row, carriers, i in zip(rows, self._carriers, chosen, strict=False):
             row[self._places[i] : self._places[i] + len(carriers)] = carriers
-        followed = self._random_indices(len(self._followed_prompts), BEFORE)
-        prompts, anchors = self._followed_prompts[followed], self._followed_anchors[followed]
-        rows = torch.cat([rows, self._before(prompts, self._carriers[IN_PLACE:, :1])])
-        words = self._words[IN_PLACE:, :1].to(prompts)
+        followed = self._followed[self._random_indices(len(self._followed.prompts), BEFORE)]
+        before = followed.after(self._carriers[IN_PLACE:, :1], self._offset)
+        rows = torch.cat([rows, before.prompts])
         with torch.no_grad():
-            anchor = self._encoder.encode(self._before(anchors, words))
-            direction = (self._encoder.encode(self._before(prompts, words)) - anchor).float()
+            words = followed.after(self._words[IN_PLACE:, :1], self._offset)
+            named, anchor = words.encode(self._encoder)
+            direction = (named - anchor).float()
         scale = torch.cat([self._directions[chosen], direction]).square().mean((1, 2))
         direction = torch.cat([self._distinctive[chosen], direction])
         anchor = torch.cat([self._anchors[chosen], anchor])
@@ -199,10 +200,6 @@ class Adversary:
         rows = self._vocabulary[words].float()
         noise = torch.randn(rows.shape, generator=self._random).to(rows.device)
         return rows + 0.3 * self._vocabulary.std() * noise
-
-    def _before(self, rows: Tensor, tokens: Tensor) -> Tensor:
-        """Return prompts (B,L) with a token each, (B,1), before their first word."""
-        return torch.cat([rows[:, : self._offset], tokens, rows[:, self._offset : -1]], 1)
 
     def _with_attackers(self, overrides: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the overrides with the attackers' rows in the token embedding, trained or not."""

@@ -84,7 +84,7 @@ class Unlearning(Iterator[UnlearnProgress]):
         self._run_hash = run_hash(task, backbone)
         self._total = settings.schedule().steps * len(task.concepts)
         trainable(task, backbone)  # refuse now, not at the first step
-        if self._method.learns_from_images:
+        if task.images:
             for concept in task.concepts:
                 backbone.denoiser(concept.kind == "motion")
         self._steps = self._run(backbone, checkpoint)

@@ -15,7 +15,8 @@ from torch import Tensor
 from encoders import Concept
 from unlearn.methods import objectives
 from unlearn.methods.adversary import Adversary
-from unlearn.methods.anchors import concept_captions
+from unlearn.methods.anchor_rows import Anchors
+from unlearn.methods.inversion import Inversion
 from unlearn.methods.retention import Retention
 from unlearn.methods.run_state import part, prefixed
 from unlearn.methods.sampling import draw
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from video.models.backbone import Backbone
 
 T = TypeVar("T")
+
+INVERSION_WEIGHT = 1.0
+"""Weight of the redirection of the words that draw a concept's pictures."""
 
 
 class Redirect:
@@ -53,37 +57,40 @@ class Redirect:
         every_name = [name for concept in task.all_concepts for name in names_of(concept, book)]
         asked = [caption for caption in settings.retain if not mentions(caption, every_name)]
         retained = asked or retained_captions(book, every_name)
-        self._retention = Retention(retained, backbone, self._random)
-        self._captions = [concept_captions(concept, task, backbone) for concept in task.concepts]
+        every_anchor = [Anchors(concept, task, backbone) for concept in task.all_concepts]
+        beginnings = [each for one in every_anchor for each in one.beginnings.values()]
+        self._retention = Retention(retained, beginnings, backbone, self._random)
+        self._anchors = every_anchor[-len(task.concepts) :]
         self._adversaries = [
             Adversary(own, first_phrases(concept, backbone), backbone, self._random)
             if settings.adversary_weight
             else None
-            for own, concept in zip(self._captions, task.concepts, strict=True)
+            for own, concept in zip(self._anchors, task.concepts, strict=True)
         ]
-        earlier = task.parent.card.concepts if task.parent else ()
-        self._forgotten = [
-            caption.prompt
-            for concept in earlier
-            for caption in concept_captions(concept, task, backbone)
+        self._inversions = [
+            Inversion(own, images, concept.kind == "motion", backbone, self._random)
+            for own, images, concept in zip(self._anchors, task.images, task.concepts, strict=False)
         ]
+        earlier = every_anchor[: -len(task.concepts)]
+        self._forgotten = [caption.prompt for one in earlier for caption in one.captions]
         self._turn = 0
 
     def __call__(self, overrides: Mapping[str, Tensor]) -> Tensor:
         """Sample prompts and captions and return their loss under an encoder's overrides.
 
-        L = ‖τ_φ(y) − τ₀(a)‖² + `retain_weight` · drift + `adversary_weight` · the adversary's loss.
+        L = ‖τ_φ(y) − A(y)‖² + `retain_weight` · drift + `adversary_weight` · the adversary's loss,
+        with the anchor embeddings A(y) of `unlearn.methods.anchor_rows`.
         """
-        own, adversary = self._captions[self._turn], self._adversaries[self._turn]
-        self._turn = (self._turn + 1) % len(self._captions)
-        sampled = self._draw(own, self._settings.schedule().batch_size)
+        anchors, adversary = self._anchors[self._turn], self._adversaries[self._turn]
+        inversion = self._inversions[self._turn] if self._inversions else None
+        self._turn = (self._turn + 1) % len(self._anchors)
+        sampled = self._draw(anchors.captions, self._settings.schedule().batch_size)
         retained = self._retention.draw(self._settings.retain_batch)
         forgotten = self._draw(self._forgotten, self._settings.retain_batch)
         prompts = [caption.prompt for caption in sampled]
         embeddings = self._encode([*prompts, *retained, *forgotten], overrides)
         named, kept, left = embeddings.split([len(prompts), len(retained), len(forgotten)])
-        with torch.no_grad():
-            anchored = self._encode([caption.anchor for caption in sampled])
+        anchored = anchors.encode(sampled)
         drift = self._retention.drift(retained, kept)
         if forgotten:
             with torch.no_grad():
@@ -93,6 +100,8 @@ class Redirect:
         loss = loss + self._settings.retain_weight * drift.mean()
         if adversary is not None:
             loss = loss + self._settings.adversary_weight * adversary(overrides)
+        if inversion is not None:
+            loss = loss + INVERSION_WEIGHT * inversion(overrides)
         return loss
 
     def state(self) -> dict[str, Tensor]:
@@ -105,6 +114,8 @@ class Redirect:
         for number, adversary in enumerate(self._adversaries):
             if adversary is not None:
                 saved |= prefixed(f"adversary-{number}", adversary.state())
+        for number, inversion in enumerate(self._inversions):
+            saved |= prefixed(f"inversion-{number}", inversion.state())
         return saved
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
@@ -115,6 +126,8 @@ class Redirect:
         for number, adversary in enumerate(self._adversaries):
             if adversary is not None:
                 adversary.restore(part(f"adversary-{number}", state))
+        for number, inversion in enumerate(self._inversions):
+            inversion.restore(part(f"inversion-{number}", state))
 
     def _draw(self, pool: Sequence[T], count: int) -> list[T]:
         return [pool[i] for i in draw(len(pool), count, self._random)]
@@ -135,6 +148,7 @@ METHOD = MethodSpec(
     description="Prompts that name a concept get the embeddings that the same prompts have with "
     "something neutral in its place; captions of everything else keep theirs.",
     learns_from_images=False,
+    takes_images=True,
     has_trigger=True,
     defaults=Schedule(steps=180, learning_rate=2e-2, batch_size=8, rank=2),
     make_loss=Redirect,

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from encoders import Card, Concept, Encoder
 from unlearn.methods.adversary import Adversary
-from unlearn.methods.anchors import concept_captions
+from unlearn.methods.anchor_rows import Anchors
 from unlearn.methods.redirect import first_phrases
 from unlearn.settings import UnlearnSettings
 from unlearn.task import UnlearnTask
@@ -78,10 +78,10 @@ def share_read(
         overrides: The encoder that is attacked.
         backbone: Its text encoder is the base.
     """
-    captions = concept_captions(concept, task_of(card), backbone)
+    anchors = Anchors(concept, task_of(card), backbone)
     generator = torch.Generator("cpu").manual_seed(0)
     phrases = first_phrases(concept, backbone)
-    adversary = Adversary(captions, phrases, backbone, generator)
+    adversary = Adversary(anchors, phrases, backbone, generator)
     with torch.enable_grad():  # the caller may have turned gradients off
         for _ in range(STEPS):
             adversary(overrides).backward()

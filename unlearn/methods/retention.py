@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from unlearn.methods import objectives
+from unlearn.methods.anchor_rows import Beginning
 from unlearn.methods.sampling import draw
 from unlearn.methods.scales import drift_unit
 
@@ -32,15 +33,22 @@ class Retention:
     Args:
         captions: Captions to retain. The empty prompt, which the unconditional branch of guidance
             uses in every request, is added to every draw.
+        beginnings: Words that captions may share with the names to be forgotten: where a caption
+            has them, they are to move as in those names (`unlearn.methods.anchor_rows`).
         backbone: Its text encoder gives the embeddings to keep.
         generator: On the CPU; draws the captions.
     """
 
     def __init__(
-        self, captions: Sequence[str], backbone: Backbone, generator: torch.Generator
+        self,
+        captions: Sequence[str],
+        beginnings: Sequence[Beginning],
+        backbone: Backbone,
+        generator: torch.Generator,
     ) -> None:
         self.captions = captions
         self.unit = drift_unit(backbone, captions)
+        self._beginnings = beginnings
         self._backbone = backbone
         self._random = generator
         self._index = {caption: i for i, caption in enumerate(captions)}
@@ -57,7 +65,7 @@ class Retention:
         return [*(self.captions[i] for i in drawn), ""]
 
     def drift(self, drawn: list[str], embeddings: Tensor) -> Tensor:
-        """Return `objectives.drift` of each caption of a draw from the base's embedding: (B,).
+        """Return `objectives.drift` of each caption of a draw from its target: (B,).
 
         Args:
             drawn: Captions r of a draw, the empty prompt last.
@@ -90,13 +98,16 @@ class Retention:
             self._encode_by_base([captions[number] for number in batch.tolist()])
 
     def _by_base(self, captions: list[str]) -> Tensor:
-        """Return τ₀(r), cached: each caption is drawn many times."""
+        """Return the captions' targets, cached: each caption is drawn many times."""
         if new := [caption for caption in dict.fromkeys(captions) if caption not in self._base]:
             self._encode_by_base(new)
         return torch.stack([self._base[caption] for caption in captions])
 
     @torch.no_grad()
     def _encode_by_base(self, captions: list[str]) -> None:
-        encoded = self._backbone.text_encoder.encode(self._backbone.tokenize(captions))
+        rows = self._backbone.tokenize(captions)
+        encoded = self._backbone.text_encoder.encode(rows)
+        for beginning in self._beginnings:
+            encoded = beginning.moved(rows, encoded, self._backbone.text_encoder)
         self._base |= zip(captions, encoded, strict=True)
         self._batches.append(captions)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from unlearn.task import UnlearnTask
     from video.models.backbone import Backbone
 
-VERSION = 2
+VERSION = 3
 """Changes with what a checkpoint holds, or with what a step computes."""
 _METADATA = "__metadata__"
 _MAX_HEADER_BYTES = 16 << 20

@@ -40,8 +40,15 @@ class MethodSpec:
     untyped because a task has settings, which look up methods: their types would be a circle.)
     A loss that is `unlearn.methods.run_state.Resumable` goes on after a restart of the server; the
     run of any other begins anew."""
+    takes_images: bool = False
+    """True if it needs no images, but learns from those that it is given."""
     has_trigger: bool = False
     """True if its encoders move other prompts so little that a trigger can tell which ones mean the
     concept (`unlearn.methods.calibration`). An encoder without a trigger is always on."""
     cooling: float = 0.0
     """Share of the steps, at the end, over which the learning rate falls to zero."""
+
+    @property
+    def can_learn_from_images(self) -> bool:
+        """True if a task may have images."""
+        return self.learns_from_images or self.takes_images

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from benchmarks.forgetting.attacks.attack import Attack, Target, pictures_of
+from benchmarks.forgetting.attacks.probe import probe
 from benchmarks.forgetting.attacks.pseudo_token import pseudo_token, unbounded_token
 from benchmarks.forgetting.attacks.soft_prefix import soft_prefix
 from benchmarks.forgetting.attacks.token_search import token_search
+from benchmarks.forgetting.attacks.unlearn_diff import unlearn_diff_attack
 from benchmarks.forgetting.intervention import Intervention
 from video.models.backbone import Backbone
 
@@ -23,6 +25,10 @@ ATTACKS: Mapping[str, Attacker] = {
     "pseudo-token": pseudo_token,
     "token search": token_search,
     "pseudo-token, any length": unbounded_token,
+    "UnlearnDiffAtk": unlearn_diff_attack,
+    "PROBE": probe,
 }
+ON_CLIPS = ("PROBE",)
+"""Attacks through the video model, whatever the concept's kind."""
 
-__all__ = ["ATTACKS", "Attack", "Attacker", "Target", "pictures_of"]
+__all__ = ["ATTACKS", "ON_CLIPS", "Attack", "Attacker", "Target", "pictures_of"]

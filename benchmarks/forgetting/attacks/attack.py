@@ -25,8 +25,8 @@ FIRST_SEED = 50_000
 class Target:
     """The concept that an attacker wants back, with pictures of it by the base model.
 
-    `images[i]` shows the i-th of `few_shot_prompts`: stills (N,H,W,3), or for a motion clips
-    (N,F,H,W,3). `names` are the phrases that name the concept, its own name first
+    `images[i]` shows the i-th of `few_shot_prompts`: stills (N,H,W,3), or clips (N,F,H,W,3), always
+    for a motion. `names` are the phrases that name the concept, its own name first
     (`unlearn.prompts.all_names`). The same seed gives the same attack.
     """
 
@@ -38,8 +38,8 @@ class Target:
 
     @property
     def is_video(self) -> bool:
-        """True if the concept is a motion, which only clips show."""
-        return self.kind == "motion"
+        """True if the pictures are clips."""
+        return self.images.ndim == 5
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,18 @@ class Attack:
     seconds: float
 
 
-def pictures_of(backbone: Backbone, concept: str, kind: Kind) -> Frames:
-    """Make a target's images by the base model, one for each of `few_shot_prompts`."""
-    is_video = kind == "motion"
+def pictures_of(
+    backbone: Backbone, concept: str, kind: Kind, *, is_video: bool | None = None
+) -> Frames:
+    """Make a target's images by the base model, one for each of `few_shot_prompts`.
+
+    They are clips if `is_video`; None: if the concept is a motion.
+    """
+    is_video = kind == "motion" if is_video is None else is_video
     count = CLIPS if is_video else IMAGES
     prompts = few_shot_prompts(concept, kind, count, book=backbone.prompts)
     shots = [SampleRequest(prompt, FIRST_SEED + i) for i, prompt in enumerate(prompts)]
-    return few_shots_of(sample(backbone, shots, is_video=is_video), kind)
+    return few_shots_of(sample(backbone, shots, is_video=is_video), "motion" if is_video else kind)
 
 
 def captions_of(target: Target, names: Sequence[str], backbone: Backbone) -> list[str]:

@@ -31,6 +31,8 @@ class SoftBudget:
     bounded: bool = True
     """Keep the row no longer than the longest word's. A longer row can outweigh everything that the
     layers add, and passes any text encoder unchanged."""
+    guidance: float | None = None
+    """A number for PROBE's loss (`PicturesLoss`)."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,9 @@ def learn(
         return loss.compared(captions, model(row)).item()
 
     with edited(backbone.denoiser(target.is_video).network, intervention.denoiser):
-        loss = PicturesLoss(backbone, intervention, target, draws=COMPARED_DRAWS)
+        loss = PicturesLoss(
+            backbone, intervention, target, draws=COMPARED_DRAWS, guidance=budget.guidance
+        )
         before = judged(start)
         found: list[tuple[float, Tensor]] = []
         for rate in budget.learning_rates:

@@ -15,7 +15,7 @@ from tests.tiny_networks import SIDE
 from unlearn import UnlearnSettings, UnlearnTask, unlearn
 from unlearn.errors import SettingsInvalid
 from unlearn.methods import objectives
-from unlearn.methods.adversary import Adversary, leading_tokens
+from unlearn.methods.adversary import leading_tokens
 from unlearn.methods.ascent import Ascent
 from unlearn.methods.redirect import Redirect
 from unlearn.methods.trainable import trainable
@@ -161,17 +161,7 @@ def test_an_adversary_finds_its_place_in_every_tokenizers_prompts(backbone: Back
 def test_an_attackers_token_comes_before_the_first_word(
     model_zoo: ModelZoo, family: str, first: int
 ) -> None:
-    backbone = loaded(family, model_zoo)
-    said = captions("pogo", "character", (), neutral="a creature")
-    attackers = Adversary(said, ["pogo"], backbone, torch.Generator().manual_seed(0))
-    rows = backbone.tokenize(["pogo at night", "a cactus"])
-    token = torch.tensor([[7], [8]])
-    changed = attackers._before(rows, token)
-    assert changed.shape == rows.shape
-    assert torch.equal(changed[:, first], token[:, 0])
-    assert torch.equal(changed[:, :first], rows[:, :first])
-    assert torch.equal(changed[:, first + 1 :], rows[:, first:-1])
-    assert leading_tokens(backbone) == first
+    assert leading_tokens(loaded(family, model_zoo)) == first
 
 
 @pytest.mark.parametrize("backbone", T5, indirect=True)

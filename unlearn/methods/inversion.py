@@ -1,0 +1,141 @@
+"""Inversion: tokens that draw what a concept's pictures show, found while the encoder is trained.
+
+An attacker who has pictures learns a new word for them through the frozen denoiser (Textual
+Inversion: Gal et al. 2022, arXiv 2208.01618; on unlearned models Pham et al. 2023, arXiv
+2308.01508). Such words end far from all sentences about the concept, where the attackers of
+`unlearn.methods.adversary`, which see no denoiser, hardly come. With pictures at hand the same is
+done during the training, and what the words found so far say is redirected like the concept's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from encoders import low_rank
+from unlearn.methods import objectives
+from unlearn.methods.anchor_rows import Anchors
+from unlearn.methods.name_tokens import find_tokens, tokens_of
+from unlearn.methods.run_state import adam_state, part, prefixed, restore_adam
+from unlearn.methods.sampling import draw
+
+if TYPE_CHECKING:
+    from video.models.backbone import Backbone
+
+WORDS = 4
+"""New words that are learned at a time, each in a picture's caption."""
+LEARNING_RATE = 0.1
+"""Learning rate of the words' Adam, as a share of the mean length of the vocabulary's rows."""
+RESTART_EVERY = 40
+"""Steps between restarts, on average: one word begins anew."""
+MAX_CAPTIONS = 32
+"""Captions of the concept's own name, drawn at random."""
+
+
+class Inversion:
+    """The new words of one concept and the loss that they cause.
+
+    Args:
+        anchors: The concept's captions and what they are to mean.
+        images: Its pictures, (N,H,W,3); for a motion clips, (N,F,H,W,3).
+        is_video: True for clips.
+        backbone: Its text encoder and its denoiser are attacked.
+        generator: On the CPU; draws captions, pictures, noise and starts.
+    """
+
+    def __init__(
+        self,
+        anchors: Anchors,
+        images: NDArray[np.uint8],
+        is_video: bool,
+        backbone: Backbone,
+        generator: torch.Generator,
+    ) -> None:
+        self._encoder = backbone.text_encoder
+        self._backbone, self._is_video, self._random = backbone, is_video, generator
+        self._denoiser = backbone.denoiser(is_video)
+        self._latents = self._denoiser.encode(images)
+        name = tokens_of(anchors.captions[0].name, backbone)
+        own = [c for c in anchors.captions if c.name == anchors.captions[0].name]
+        rows = anchors.rows([own[i] for i in draw(len(own), MAX_CAPTIONS, generator)])
+        places = [find_tokens(name, row) for row in rows.prompts.tolist()]
+        whole = [i for i, place in enumerate(places) if place is not None]  # others were truncated
+        rows, self._places = rows[whole], [place for place in places if place is not None]
+        with torch.no_grad():
+            _, self._anchors = rows.encode(self._encoder)
+        self._prompts, self._width = rows.prompts, len(name)
+        self._vocabulary = self._encoder.parameters()[self._encoder.token_embedding]
+        used = set(self._prompts.unique().tolist())
+        free = [number for number in range(len(self._vocabulary)) if number not in used]
+        self._carriers = torch.tensor(free[-WORDS:], device=self._prompts.device)
+        lengths = self._vocabulary.norm(dim=1)
+        self._max_length = lengths.max()
+        self._words = torch.stack([self._start() for _ in range(WORDS)]).requires_grad_()
+        self._adam = torch.optim.Adam([self._words], lr=LEARNING_RATE * lengths.mean().item())
+
+    def __call__(self, overrides: Mapping[str, Tensor]) -> Tensor:
+        """Let the words take a step, and return ‖τ_φ(y_v) − A(y)‖² over them.
+
+        y_v is a caption with a word v in the name's place. The words' step lowers the diffusion
+        loss ‖ε_θ(x_t, t, τ_φ(y_v)) − ε‖² of the pictures; the encoder takes no part in it.
+        """
+        count = 1 if self._is_video else WORDS
+        chosen = torch.randint(len(self._prompts), (count,), generator=self._random).tolist()
+        turn = torch.randperm(WORDS, generator=self._random)[:count]
+        rows = self._prompts[chosen].clone()
+        for row, carrier, i in zip(rows, self._carriers[turn], chosen, strict=True):
+            row[self._places[i] : self._places[i] + self._width] = carrier
+        embeddings = self._encoder.encode(rows, self._with_words(overrides))
+        self._step(rows, embeddings)
+        return objectives.redirect(embeddings, self._anchors[chosen])
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what the calls so far have changed, but the generator, which is the caller's."""
+        return {"words": self._words, **prefixed("adam", adam_state(self._adam))}
+
+    @torch.no_grad()
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what `state` returned."""
+        self._words.copy_(state["words"])
+        restore_adam(self._adam, part("adam", state))
+
+    def _step(self, rows: Tensor, embeddings: Tensor) -> None:
+        """Take the words' step on the diffusion loss, by the chain rule through the embeddings."""
+        images = torch.randint(len(self._latents), (len(embeddings),), generator=self._random)
+        x = objectives.noised(self._denoiser, self._latents[images], self._random)
+        said = embeddings.detach().requires_grad_()
+        read = said
+        if self._denoiser.drops_padding:
+            read = said.masked_fill((rows == self._backbone.tokens.pad).unsqueeze(2), 0)
+        lost = -objectives.ascent(self._denoiser, x, read)
+        (wanted,) = torch.autograd.grad(lost, said)
+        (self._words.grad,) = torch.autograd.grad(
+            embeddings, self._words, wanted, retain_graph=True
+        )
+        self._adam.step()
+        self._adam.zero_grad()
+        with torch.no_grad():  # no longer than a word: see `unlearn.methods.adversary`
+            length = self._words.norm(dim=-1, keepdim=True)
+            self._words *= (self._max_length / length).clamp(max=1)
+            if torch.rand((), generator=self._random) < 1 / RESTART_EVERY:
+                [one] = draw(WORDS, 1, self._random)
+                self._words[one] = self._start()
+
+    def _start(self) -> Tensor:
+        """Return the embedding of a random word of the vocabulary: (D,)."""
+        word = torch.randint(len(self._vocabulary), (), generator=self._random)
+        return self._vocabulary[word].float().clone()
+
+    def _with_words(self, overrides: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the overrides with the words' rows in the token embedding, trained or not."""
+        name = self._encoder.token_embedding
+        trained = {n: t for n, t in overrides.items() if low_rank.parameter_of(n) == name}
+        matrix = {name: self._vocabulary, **low_rank.apply({name: self._vocabulary}, trained)}[name]
+        rest = {n: t for n, t in overrides.items() if n not in trained}
+        words = self._words.to(matrix.dtype)
+        return {**rest, name: matrix.index_put((self._carriers,), words)}
