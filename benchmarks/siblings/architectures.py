@@ -37,13 +37,13 @@ class Sibling:
 
     name: str
     stands_for: str
-    """What it shares with the text encoders of published models."""
+    """Traits that it shares with the text encoders of published models, and which these are."""
     pipeline: Pipeline
     """Class of the pipelines whose family's code loads it."""
     options: Mapping[str, Any]
     """Arguments of the model's configuration."""
     plan: Plan
-    """How it is distilled."""
+    """Length and learning rates of its distillation."""
     masks_padding: bool = False
     """True if the family hides padding from the encoder and gives the denoiser zeros for it."""
     outliers: tuple[int, ...] = ()

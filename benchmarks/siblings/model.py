@@ -23,7 +23,7 @@ from video.models.denoiser import Denoiser
 from video.models.native import NativeBackbone
 
 STARTER_PARTS = ("unet", "vae", "scheduler", "motion_adapter", "prompts.json", "judge")
-"""What a sibling's directory has from the built-in model, as links."""
+"""Parts of the built-in model that a sibling's directory links to."""
 INDEX = "model_index.json"
 
 
