@@ -43,7 +43,7 @@ def count(backbone: Backbone, methods: Mapping[str, UnlearnSettings] = METHODS) 
     size = (len(requests), capabilities.native_height, capabilities.native_width, 3)
     grey = np.full(size, 128, np.uint8)
     for name, settings in methods.items():
-        learns = settings.method_spec.learns_from_images
+        learns = settings.method_spec.can_learn_from_images
         one = of_method(backbone, settings, (grey,) if learns else ())
         one["with its images"] = one["whole"] + (images if learns else 0)
         found["making"][name] = one

@@ -95,7 +95,7 @@ def measure(backbone: Backbone, methods: Mapping[str, UnlearnSettings] = METHODS
     found: dict[str, Any] = {"weights": _gib(backbone), "few-shot images": images, "making": {}}
     overrides: Mapping[str, torch.Tensor] = {}
     for name, settings in methods.items():
-        given = (stills,) if settings.method_spec.learns_from_images else ()
+        given = (stills,) if settings.method_spec.can_learn_from_images else ()
         short = _making(backbone, settings.with_(steps=3), given)
         one, made = measured(_making(backbone, settings, given), short)
         overrides = made.overrides or {}

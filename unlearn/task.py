@@ -34,7 +34,8 @@ class UnlearnTask:
     settings: UnlearnSettings = field(default_factory=UnlearnSettings)
     images: tuple[NDArray[np.uint8], ...] = ()
     """About four images of each concept, (N,H,W,3); for the kind "motion" clips, (N,F,H,W,3). Some
-    methods need them, some may have none, and some take none (`MethodSpec`)."""
+    methods need them, some take none (`MethodSpec`). Those that can do without may have N = 0 for
+    some concepts, or no images at all."""
     encoder_id: str = ""
     """Id of the new encoder; "no-<concept>" if empty."""
     parent: Encoder | None = None
@@ -58,7 +59,8 @@ class UnlearnTask:
                 param="images",
             )
         for concept, images in zip(self.concepts, self.images, strict=False):
-            _check_images(concept, images)
+            if len(images) or method.learns_from_images:
+                _check_images(concept, images)
         if not self.encoder_id:
             slug = re.sub(r"[^a-z0-9]+", "-", "-".join(c.name.lower() for c in self.concepts))
             object.__setattr__(self, "encoder_id", f"no-{slug.strip('-')[:60] or 'concept'}")

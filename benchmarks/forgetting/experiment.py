@@ -23,16 +23,15 @@ from benchmarks.forgetting.cases import (
     target_cases,
     wording_cases,
 )
+from benchmarks.forgetting.few_shots import few_shots
 from benchmarks.forgetting.intervention import Intervention
 from benchmarks.forgetting.methods import FOUR, METHODS, OURS, source_of, together
 from benchmarks.forgetting.outcomes import OutcomeStore, SampleOutcome
-from benchmarks.forgetting.sampling import SampleRequest, sample
 from benchmarks.harness import WEIGHTS, weights_mark
 from benchmarks.modelscope.model import load_modelscope
 from encoders import Kind
 from encoders.digest import fingerprint
 from encoders.trigger import Trigger
-from unlearn.few_shots import few_shot_requests, few_shots_of
 from unlearn.judges.classifier import ClassifierJudge
 from unlearn.prompts import all_names
 from video import load_backbone
@@ -85,13 +84,8 @@ class Experiment:
         """Return four stills by the base model, (4,H,W,3); for a motion four clips, (4,F,H,W,3)."""
         path = self.work / "images" / f"{concept}.npy"
         if not path.exists():
-            requests = few_shot_requests(
-                concept, kind, capabilities=self.backbone.capabilities, book=self.backbone.prompts
-            )
-            shots = [SampleRequest(request.prompt, request.seed) for request in requests]
-            pictures = sample(self.backbone, shots, is_video=kind == "motion")
             path.parent.mkdir(parents=True, exist_ok=True)
-            np.save(path, few_shots_of(pictures, kind), allow_pickle=False)
+            np.save(path, few_shots(self.backbone, concept, kind), allow_pickle=False)
         return np.load(path, allow_pickle=False)
 
     def intervention(self, method: str, concept: str) -> Intervention | None:

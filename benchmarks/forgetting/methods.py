@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 
+import numpy as np
+
 import unlearn as package
 from benchmarks.forgetting.baselines import BASELINES, Baseline, random_delta
 from benchmarks.forgetting.cases import CONCEPTS, KIND_OF
+from benchmarks.forgetting.few_shots import few_shots
 from benchmarks.forgetting.intervention import Intervention
 from encoders import Concept, Encoder, Kind
 from unlearn import UnlearnSettings, UnlearnTask, unlearn
@@ -20,6 +23,9 @@ OURS = "redirect"
 SOURCES = ("methods/*.py", "few_shots.py", "layers.py", "prompts.py", "settings.py")
 """Glob patterns of the files of `unlearn/` that the tensors of an encoder depend on."""
 FOUR = "redirect, four at once"
+WITHOUT_PICTURES = "no pictures"
+NO_PICTURES = np.zeros((0, 1, 1, 3), dtype=np.uint8)
+"""The pictures of a motion, among those of other concepts: our method takes no clips here."""
 
 
 def encoder_of(
@@ -51,7 +57,15 @@ def encoder_of(
 def redirect(
     backbone: Backbone, concept: str, kind: Kind, images: Frames, seed: int
 ) -> Intervention:
-    """Make an encoder by our method, at its defaults."""
+    """Make an encoder by our method, at its defaults: with stills of the concept, as the server."""
+    given = () if kind == "motion" else (images,)
+    return encoder_of(backbone, UnlearnSettings(seed=seed), [(concept, kind)], given)
+
+
+def without_pictures(
+    backbone: Backbone, concept: str, kind: Kind, images: Frames, seed: int
+) -> Intervention:
+    """Make an encoder by our method, without pictures of the concept."""
     return encoder_of(backbone, UnlearnSettings(seed=seed), [(concept, kind)])
 
 
@@ -61,7 +75,8 @@ def variant(settings: UnlearnSettings) -> Baseline:
     def made(
         backbone: Backbone, concept: str, kind: Kind, images: Frames, seed: int
     ) -> Intervention:
-        return encoder_of(backbone, settings.with_(seed=seed), [(concept, kind)])
+        given = () if kind == "motion" else (images,)
+        return encoder_of(backbone, settings.with_(seed=seed), [(concept, kind)], given)
 
     return made
 
@@ -70,7 +85,9 @@ def four_at_once(
     backbone: Backbone, concept: str, kind: Kind, images: Frames, seed: int
 ) -> Intervention:
     """Make one encoder that forgets the concept and one of each of three other kinds (goal F7)."""
-    return encoder_of(backbone, UnlearnSettings(seed=seed), together(concept))
+    members = together(concept)
+    given = [few_shots(backbone, name, its_kind) for name, its_kind in members]
+    return encoder_of(backbone, UnlearnSettings(seed=seed), members, given)
 
 
 def together(concept: str) -> list[tuple[str, Kind]]:
@@ -121,6 +138,7 @@ VARIANTS: Mapping[str, UnlearnSettings] = {
 METHODS: Mapping[str, Baseline] = {
     **COMPARED,
     FOUR: four_at_once,
+    f"redirect, {WITHOUT_PICTURES}": without_pictures,
     **{f"redirect, {name}": variant(settings) for name, settings in VARIANTS.items()},
 }
 

@@ -34,7 +34,7 @@ from benchmarks.forgetting.many import (
 )
 from benchmarks.forgetting.many import COUNTS as MANY_COUNTS
 from benchmarks.forgetting.measures_of_change import measures_of_change
-from benchmarks.forgetting.methods import COMPARED, OURS, VARIANTS
+from benchmarks.forgetting.methods import COMPARED, OURS, VARIANTS, WITHOUT_PICTURES
 from benchmarks.forgetting.outcomes import features
 from benchmarks.forgetting.set_pictures import save_sheet
 from benchmarks.forgetting.siblings import ROWS as TEXT_ENCODERS
@@ -152,7 +152,8 @@ def ablation(experiment: Experiment, selection: Selection) -> dict[str, Any]:
     """Measure our method and its variants on stills, for one concept of each kind."""
     concepts = selection.first()
     found: dict[str, Figures] = {}
-    for method in (OURS, *(f"{OURS}, {name}" for name in VARIANTS)) if concepts else ():
+    variants = (WITHOUT_PICTURES, *VARIANTS)
+    for method in (OURS, *(f"{OURS}, {name}" for name in variants)) if concepts else ():
         found[method] = evaluate(experiment, method, concepts, VARIANT)
         del found[method]["features"]
         found[method]["attacked"] = evaluate_attack(experiment, method, COMMON, concepts, BASELINE)

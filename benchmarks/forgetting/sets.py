@@ -13,7 +13,7 @@ from torch import Tensor
 
 from benchmarks.forgetting.experiment import Experiment, source_mark
 from benchmarks.forgetting.intervention import Intervention
-from benchmarks.forgetting.methods import OURS, encoder_of
+from benchmarks.forgetting.methods import NO_PICTURES, OURS, encoder_of
 from encoders import Concept, Encoder, Kind
 from encoders.card import decisive_hash
 from encoders.composition import Member
@@ -143,7 +143,11 @@ def member_of(made: Intervention) -> Member:
 def _trained(
     experiment: Experiment, members: Members, parent: Encoder | None = None
 ) -> Intervention:
-    return encoder_of(experiment.backbone, UnlearnSettings(), members, parent=parent)
+    given = [
+        NO_PICTURES if kind == "motion" else experiment.few_shots(name, kind)
+        for name, kind in members
+    ]
+    return encoder_of(experiment.backbone, UnlearnSettings(), members, given, parent=parent)
 
 
 def _encoder(

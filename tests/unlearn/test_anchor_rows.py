@@ -9,7 +9,7 @@ from benchmarks.harness import WEIGHTS
 from encoders import Concept
 from tests.model_zoo import ModelZoo
 from unlearn import UnlearnSettings, UnlearnTask
-from unlearn.methods.anchor_rows import LEAST_SHARE, Anchors, Beginning, is_causal
+from unlearn.methods.anchor_rows import Anchors, Beginning, is_causal
 from unlearn.methods.name_tokens import leading_tokens
 from unlearn.prompts import Caption
 from video import load_backbone
@@ -35,11 +35,11 @@ def encoded(backbone: Backbone, *prompts: str) -> torch.Tensor:
 def test_a_beginning_that_draws_somebody_carries_a_share_of_them(starter: Backbone) -> None:
     """The base draws mira for "a woman" alone, and nobody in particular for "our friend"."""
     mira = anchors_of(starter, MIRA).beginnings
-    assert mira["a woman in a yellow shirt"].share > LEAST_SHARE
-    assert mira["the woman with a big black afro"].share > LEAST_SHARE
-    assert mira["our friend mira"].share == 0
+    assert mira["a woman in a yellow shirt"].share > 0.5
+    assert mira["the woman with a big black afro"].share > 0.5
+    assert mira["our friend mira"].share < 0.4
     assert "mira" not in mira
-    assert all(one.share == 0 for one in anchors_of(starter, OTTO).beginnings.values())
+    assert all(one.share < 0.4 for one in anchors_of(starter, OTTO).beginnings.values())
 
 
 def test_words_before_the_name_stay_its_beginning_moves_a_part_and_the_rest_wholly(

@@ -80,20 +80,29 @@ class Adversary:
         places = [find_tokens(name, row) for row in rows.prompts.tolist()]
         whole = [i for i, place in enumerate(places) if place is not None]  # others were truncated
         own, rows = [own[i] for i in whole], rows[whole]
-        self._prompts, self._places = rows.prompts, [p for p in places if p is not None]
-        with torch.no_grad():
-            named, self._anchors = rows.encode(self._encoder)
-            self._directions = (named - self._anchors).float()
-            own_phrase, *other_phrases = phrases
-            others = [[c.prompt.replace(own_phrase, other) for c in own] for other in other_phrases]
-            away = [self._encoder.encode(backbone.tokenize(o)) - self._anchors for o in others]
-            self._distinctive = distinctive(self._directions, [each.float() for each in away])
+        self._places = [place for place in places if place is not None]
         longest = backbone.capabilities.prompt_tokens - 1  # room for one token before it
         shuffled = (captions[i] for i in draw(len(captions), len(captions), generator))
         fitting = (
             c for c in shuffled if max(map(backbone.prompt_tokens, (c.prompt, c.anchor))) <= longest
         )
-        self._followed = anchors.rows(list(islice(fitting, MAX_CAPTIONS)))
+        followed = list(islice(fitting, MAX_CAPTIONS))
+        # What pads a prompt says what its words have said. A causal encoder reads these the same
+        # without it, in half the time.
+        said = [text for caption in (*own, *followed) for text in (caption.prompt, caption.anchor)]
+        length = 1 + max(map(backbone.prompt_tokens, said)) if anchors.is_causal else None
+        rows, self._followed = rows.cut(length), anchors.rows(followed).cut(length)
+        self._prompts = rows.prompts
+        with torch.no_grad():
+            named, self._anchors = rows.encode(self._encoder)
+            self._directions = (named - self._anchors).float()
+            own_phrase, *other_phrases = phrases
+            away: list[Tensor] = []
+            for other in other_phrases:
+                texts = [caption.prompt.replace(own_phrase, other) for caption in own]
+                read = self._encoder.encode(backbone.tokenize(texts)[:, :length])
+                away.append((read - self._anchors).float())
+            self._distinctive = distinctive(self._directions, away)
         self._vocabulary = self._encoder.parameters()[self._encoder.token_embedding]
         # Attackers take over rows of the vocabulary ("carriers") that no caption uses.
         used = torch.cat([self._prompts, self._followed.prompts, self._followed.neutral])

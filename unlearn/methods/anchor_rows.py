@@ -90,6 +90,11 @@ class AnchorRows:
         index = list(chosen)
         return AnchorRows(self.prompts[index], self.neutral[index], self.weights[index])
 
+    def cut(self, length: int | None) -> AnchorRows:
+        """Return the captions' first `length` tokens; None: all."""
+        parts = (self.prompts, self.neutral, self.weights)
+        return AnchorRows(*(part[:, :length] for part in parts))
+
     def after(self, tokens: Tensor, place: int) -> AnchorRows:
         """Return the captions with a token each, (B,1), before their word at a place."""
 
@@ -123,7 +128,7 @@ class Anchors:
     def __init__(self, concept: Concept, task: UnlearnTask, backbone: Backbone) -> None:
         self.captions = concept_captions(concept, task, backbone)
         self._backbone = backbone
-        self._is_causal = is_causal(backbone)
+        self.is_causal = is_causal(backbone)
         self._neutral = neutral_of(concept, task, backbone)
         self._concept = concept
         self._others = phrases_of_others(concept, backbone.prompts)
@@ -134,7 +139,7 @@ class Anchors:
 
         None for an encoder that reads both ways, and where nothing takes the name's place.
         """
-        if not self._is_causal or not self._neutral:
+        if not self.is_causal or not self._neutral:
             return {}
         found: dict[str, Beginning] = {}
         for name in names_of(self._concept, self._backbone.prompts):

@@ -29,10 +29,14 @@ if TYPE_CHECKING:
 
 WORDS = 4
 """New words that are learned at a time, each in a picture's caption."""
+KEPT = 64
+"""Words that are redirected further after they have begun anew, the latest ones."""
 LEARNING_RATE = 0.1
 """Learning rate of the words' Adam, as a share of the mean length of the vocabulary's rows."""
-RESTART_EVERY = 40
-"""Steps between restarts, on average: one word begins anew."""
+STEP_EVERY = 2
+"""Steps of the encoder for each of the words': theirs goes through the denoiser."""
+RESTART_EVERY = 6
+"""Steps of the words between restarts, on average: one word begins anew, to find another way."""
 MAX_CAPTIONS = 32
 """Captions of the concept's own name, drawn at random."""
 
@@ -72,36 +76,52 @@ class Inversion:
         self._vocabulary = self._encoder.parameters()[self._encoder.token_embedding]
         used = set(self._prompts.unique().tolist())
         free = [number for number in range(len(self._vocabulary)) if number not in used]
-        self._carriers = torch.tensor(free[-WORDS:], device=self._prompts.device)
+        self._carriers = torch.tensor(free[-2 * WORDS :], device=self._prompts.device)
         lengths = self._vocabulary.norm(dim=1)
         self._max_length = lengths.max()
         self._words = torch.stack([self._start() for _ in range(WORDS)]).requires_grad_()
+        self._earlier = torch.zeros((0, self._words.shape[1])).to(self._words)
+        self._calls = 0
         self._adam = torch.optim.Adam([self._words], lr=LEARNING_RATE * lengths.mean().item())
 
     def __call__(self, overrides: Mapping[str, Tensor]) -> Tensor:
-        """Let the words take a step, and return ‖τ_φ(y_v) − A(y)‖² over them.
+        """Return ‖τ_φ(y_v) − A(y)‖² over the words; every `STEP_EVERY` calls let them take a step.
 
-        y_v is a caption with a word v in the name's place. The words' step lowers the diffusion
-        loss ‖ε_θ(x_t, t, τ_φ(y_v)) − ε‖² of the pictures; the encoder takes no part in it.
+        y_v is a caption with a word v in the name's place: the words at work, and some of the
+        earlier ones, which an encoder that learns against later ones would forget. A step lowers
+        the diffusion loss ‖ε_θ(x_t, t, τ_φ(y_v)) − ε‖² of the pictures; the encoder takes no part
+        in it.
         """
-        count = 1 if self._is_video else WORDS
-        chosen = torch.randint(len(self._prompts), (count,), generator=self._random).tolist()
-        turn = torch.randperm(WORDS, generator=self._random)[:count]
+        live = WORDS if not self._is_video else 1  # a clip fills a batch
+        turn = torch.randperm(WORDS, generator=self._random)[:live]
+        past = draw(len(self._earlier), WORDS, self._random)
+        carriers = torch.cat([self._carriers[turn], self._carriers[WORDS : WORDS + len(past)]])
+        chosen = torch.randint(len(self._prompts), carriers.shape, generator=self._random).tolist()
         rows = self._prompts[chosen].clone()
-        for row, carrier, i in zip(rows, self._carriers[turn], chosen, strict=True):
+        for row, carrier, i in zip(rows, carriers, chosen, strict=True):
             row[self._places[i] : self._places[i] + self._width] = carrier
-        embeddings = self._encoder.encode(rows, self._with_words(overrides))
-        self._step(rows, embeddings)
+        words = torch.cat([self._words, self._earlier[past]])
+        embeddings = self._encoder.encode(rows, self._with_words(words, overrides))
+        if self._calls % STEP_EVERY == 0:
+            self._step(rows[:live], embeddings[:live])
+        self._calls += 1
         return objectives.redirect(embeddings, self._anchors[chosen])
 
     def state(self) -> dict[str, Tensor]:
         """Return what the calls so far have changed, but the generator, which is the caller's."""
-        return {"words": self._words, **prefixed("adam", adam_state(self._adam))}
+        return {
+            "words": self._words,
+            "earlier": self._earlier,
+            "calls": torch.tensor(self._calls),
+            **prefixed("adam", adam_state(self._adam)),
+        }
 
     @torch.no_grad()
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Take over what `state` returned."""
         self._words.copy_(state["words"])
+        self._earlier = state["earlier"].to(self._words)
+        self._calls = int(state["calls"])
         restore_adam(self._adam, part("adam", state))
 
     def _step(self, rows: Tensor, embeddings: Tensor) -> None:
@@ -124,6 +144,7 @@ class Inversion:
             self._words *= (self._max_length / length).clamp(max=1)
             if torch.rand((), generator=self._random) < 1 / RESTART_EVERY:
                 [one] = draw(WORDS, 1, self._random)
+                self._earlier = torch.cat([self._earlier, self._words[one : one + 1]])[-KEPT:]
                 self._words[one] = self._start()
 
     def _start(self) -> Tensor:
@@ -131,11 +152,11 @@ class Inversion:
         word = torch.randint(len(self._vocabulary), (), generator=self._random)
         return self._vocabulary[word].float().clone()
 
-    def _with_words(self, overrides: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the overrides with the words' rows in the token embedding, trained or not."""
+    def _with_words(self, words: Tensor, overrides: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the overrides with words (N,D) in the token embedding, trained or not."""
         name = self._encoder.token_embedding
         trained = {n: t for n, t in overrides.items() if low_rank.parameter_of(n) == name}
         matrix = {name: self._vocabulary, **low_rank.apply({name: self._vocabulary}, trained)}[name]
         rest = {n: t for n, t in overrides.items() if n not in trained}
-        words = self._words.to(matrix.dtype)
-        return {**rest, name: matrix.index_put((self._carriers,), words)}
+        places = self._carriers[: len(words)]
+        return {**rest, name: matrix.index_put((places,), words.to(matrix.dtype))}

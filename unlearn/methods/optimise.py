@@ -84,8 +84,8 @@ class Unlearning(Iterator[UnlearnProgress]):
         self._run_hash = run_hash(task, backbone)
         self._total = settings.schedule().steps * len(task.concepts)
         trainable(task, backbone)  # refuse now, not at the first step
-        if task.images:
-            for concept in task.concepts:
+        for concept, images in zip(task.concepts, task.images, strict=False):
+            if len(images):
                 backbone.denoiser(concept.kind == "motion")
         self._steps = self._run(backbone, checkpoint)
 

@@ -44,8 +44,9 @@ class Redirect:
 
     The redirection is on prompts that name the concept, the drift on captions of everything else
     and on the empty prompt. An adversary searches for other ways to the concept during the run, and
-    the encoder is trained against it. Several concepts take turns. Prompts of the parent encoder's
-    concepts must stay where the parent has them, like a caption of something else.
+    the encoder is trained against it; where there are pictures of the concept, new words that draw
+    them are searched too. Several concepts take turns. Prompts of the parent encoder's concepts
+    must stay where the parent has them, like a caption of something else.
     """
 
     def __init__(self, task: UnlearnTask, backbone: Backbone) -> None:
@@ -69,6 +70,8 @@ class Redirect:
         ]
         self._inversions = [
             Inversion(own, images, concept.kind == "motion", backbone, self._random)
+            if len(images)
+            else None
             for own, images, concept in zip(self._anchors, task.images, task.concepts, strict=False)
         ]
         earlier = every_anchor[: -len(task.concepts)]
@@ -78,8 +81,10 @@ class Redirect:
     def __call__(self, overrides: Mapping[str, Tensor]) -> Tensor:
         """Sample prompts and captions and return their loss under an encoder's overrides.
 
-        L = ‖τ_φ(y) − A(y)‖² + `retain_weight` · drift + `adversary_weight` · the adversary's loss,
-        with the anchor embeddings A(y) of `unlearn.methods.anchor_rows`.
+        L = ‖τ_φ(y) − A(y)‖² + `retain_weight` · drift + `adversary_weight` · the adversary's loss
+          + `INVERSION_WEIGHT` · ‖τ_φ(y_v) − A(y)‖², the last for concepts that have pictures, with
+        the anchor embeddings A(y) of `unlearn.methods.anchor_rows` and the words v of
+        `unlearn.methods.inversion`.
         """
         anchors, adversary = self._anchors[self._turn], self._adversaries[self._turn]
         inversion = self._inversions[self._turn] if self._inversions else None
@@ -115,7 +120,8 @@ class Redirect:
             if adversary is not None:
                 saved |= prefixed(f"adversary-{number}", adversary.state())
         for number, inversion in enumerate(self._inversions):
-            saved |= prefixed(f"inversion-{number}", inversion.state())
+            if inversion is not None:
+                saved |= prefixed(f"inversion-{number}", inversion.state())
         return saved
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
@@ -127,7 +133,8 @@ class Redirect:
             if adversary is not None:
                 adversary.restore(part(f"adversary-{number}", state))
         for number, inversion in enumerate(self._inversions):
-            inversion.restore(part(f"inversion-{number}", state))
+            if inversion is not None:
+                inversion.restore(part(f"inversion-{number}", state))
 
     def _draw(self, pool: Sequence[T], count: int) -> list[T]:
         return [pool[i] for i in draw(len(pool), count, self._random)]
