@@ -70,9 +70,10 @@ class Client:
         """Return the JSON object at a path."""
         return self._object(self._send("GET", path, params=query))
 
-    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Send JSON by POST, and return the answer's."""
-        return self._object(self._send("POST", path, json=body))
+    def post(self, path: str, body: dict[str, Any], *, waits: bool = False) -> dict[str, Any]:
+        """Send JSON by POST, and return the answer's; `waits` for as long as the server works."""
+        timeout = httpx.Timeout(None, connect=_TIMEOUT.connect) if waits else _TIMEOUT
+        return self._object(self._send("POST", path, json=body, timeout=timeout))
 
     def put(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Send JSON by PUT, and return the answer's."""

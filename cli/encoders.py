@@ -22,6 +22,7 @@ from cli.merge import merge_encoders
 from cli.options import AsJson, ServerUrl
 from cli.recall import recall_encoder
 from cli.remake import remake_encoders
+from cli.ways import find_ways
 from encoders import check_id
 
 app = typer.Typer(
@@ -150,12 +151,21 @@ app.command("import")(import_encoder)
 app.command("merge")(merge_encoders)
 app.command("remake")(remake_encoders)
 app.command("recall")(recall_encoder)
+app.command("ways")(find_ways)
 
 
 def _origin_of(encoder: dict[str, Any]) -> dict[str, str]:
     if encoder["members"]:
         return {"members": ", ".join(member["id"] for member in encoder["members"])}
     return {"parent": encoder["parent"] or "the base"}
+
+
+def ways_of(encoder: dict[str, Any]) -> str:
+    """Return the phrases that draw the concepts without naming them; some are not forgotten."""
+    ways = [way for concept in encoder["concepts"] for way in concept.get("ways", [])]
+    return ", ".join(
+        way["phrase"] if way["forgotten"] else f"{way['phrase']} (not forgotten)" for way in ways
+    )
 
 
 def _status_of(encoder: dict[str, Any]) -> str:
@@ -199,6 +209,7 @@ def _facts_of(encoder: dict[str, Any]) -> Table:
         "status": _status_of(encoder),
         "why": error["message"] if error else "",
         "forgets": show.forgets(encoder),
+        "also reached by": ways_of(encoder),
         **_origin_of(encoder),
         "made": show.local_time(encoder["completed_at"]),
         "digest": encoder["digest"] or "",

@@ -191,6 +191,7 @@ class Remaking:
                 f"`palimpsest encoders {how}` for this base."
             )
         settings.pop("images", None)  # how many there were
+        settings.pop("found", None)  # from which pictures the concept was named
         own, parent = encoder["concepts"], encoder["parent"]
         request: dict[str, Any] = {"settings": settings, "gate": encoder["gate"]}
         if parent is not None:

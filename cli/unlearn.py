@@ -50,6 +50,14 @@ def unlearn(
             help="One of the method's settings, such as steps=300. Repeatable.",
         ),
     ] = None,
+    ways: Annotated[
+        bool | None,
+        typer.Option(
+            "--ways/--no-ways",
+            help="Look first for phrases that draw it without naming it, and forget them with it. "
+            "Left out: if the method learns from prompts.",
+        ),
+    ] = None,
     min_forget_rate: MinForgetRate = None,
     max_retain_drop: MaxRetainDrop = None,
     min_base_rate: MinBaseRate = None,
@@ -89,6 +97,8 @@ def unlearn(
         "max_probes": max_probes,
     }
     body = {name: value for name, value in options.items() if value}
+    if ways is not None:
+        body["ways"] = ways
     body["gate"] = {name: value for name, value in gate.items() if value is not None}
     with connect(server) as client:
         encoder = run_job(client, "encoders", body, f"An encoder that forgets {concept}")

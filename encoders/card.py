@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 from encoders.errors import EncoderDamaged, InvalidId
 from encoders.trigger import Trigger
+from encoders.way import Way
 
 Kind = Literal["object", "character", "style", "person", "motion"]
 """Sort of a concept; it decides prompts, anchors and how forgetting is judged."""
@@ -74,6 +75,19 @@ class Concept(BaseModel):
     kind: Kind
     synonyms: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = ()
     """Other phrases for it, in addition to those of the model's own prompt book."""
+    ways: Annotated[tuple[Way, ...], Field(exclude_if=lambda ways: not ways)] = ()
+    """Phrases that draw it without naming it, as far as they were looked for. Without any the field
+    is not written, so that earlier versions read the card."""
+
+    @property
+    def phrases(self) -> tuple[str, ...]:
+        """The synonyms and the forgotten ways: all that is forgotten like a name."""
+        return (*self.synonyms, *(way.phrase for way in self.ways if way.forgotten))
+
+    def without_open_ways(self) -> Concept:
+        """Return the concept without the ways that are not forgotten."""
+        closed = tuple(way for way in self.ways if way.forgotten)
+        return self if closed == self.ways else self.model_copy(update={"ways": closed})
 
 
 class CardMember(BaseModel):
@@ -139,9 +153,16 @@ class Card(BaseModel):
         return EncoderRef(self.id, self.identity)
 
     def without_trigger(self) -> Card:
-        """Return the card without its trigger, its margins and `PRIVATE_SETTINGS`."""
-        measures = {name: value for name, value in self.measures.items() if name != MARGINS}
-        changes = {"trigger": None, "measures": measures, "settings": public(self.settings)}
+        """Return the card without what helps to get around the encoder.
+
+        That is its trigger, its margins, `PRIVATE_SETTINGS`, and the ways that are not forgotten.
+        """
+        changes = {
+            "trigger": None,
+            "measures": {name: value for name, value in self.measures.items() if name != MARGINS},
+            "settings": public(self.settings),
+            "concepts": tuple(concept.without_open_ways() for concept in self.concepts),
+        }
         return self.model_copy(update=changes)
 
     def to_json(self) -> bytes:

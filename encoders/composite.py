@@ -92,14 +92,17 @@ def members_of(cards: Sequence[Card]) -> tuple[CardMember, ...]:
 def concepts_of(cards: Sequence[Card]) -> tuple[Concept, ...]:
     """Return the concepts of several encoders; one that several forget comes once.
 
-    It has the synonyms of all of them.
+    It has the synonyms and the ways of all of them; a way that one of them forgets is forgotten.
     """
     found: dict[tuple[str, str], Concept] = {}
     for concept in (concept for card in cards for concept in card.concepts):
         key = (concept.name, concept.kind)
         earlier = found.get(key, concept)
         synonyms = tuple(dict.fromkeys((*earlier.synonyms, *concept.synonyms)))
-        found[key] = concept.model_copy(update={"synonyms": synonyms})
+        ways = {way.phrase: way for way in (*earlier.ways, *concept.ways)}
+        ways |= {way.phrase: way for way in (*earlier.ways, *concept.ways) if way.forgotten}
+        changes = {"synonyms": synonyms, "ways": tuple(ways.values())}
+        found[key] = concept.model_copy(update=changes)
     return tuple(found.values())
 
 

@@ -209,6 +209,12 @@ class Settings(BaseSettings):
     the decision is clear."""
     judged_videos: PositiveInt = 2
     """Number of these probes that are clips; the others are stills of the image twin."""
+    ways_pictures: NonNegativeInt = 200
+    """Most pictures of the base by which ways to a concept, phrases that draw it without naming it,
+    are looked for before an encoder is made; a fifth of them for a motion, which takes clips. 0: no
+    ways are looked for."""
+    ways_seconds: Annotated[float, Field(gt=0, le=3600)] = 120.0
+    """Most seconds of a search for ways that a request waits for."""
     issuer: Annotated[str, Field(max_length=200)] = ""
     """Issuer of the reports, printed on them: a company's name, or the server's address."""
     audit_share: Rate = 0.0

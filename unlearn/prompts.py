@@ -227,8 +227,8 @@ def all_names(
 
 
 def names_of(concept: Concept, book: PromptBook) -> list[str]:
-    """Return `all_names` of a task's concept."""
-    return all_names(concept.name, concept.kind, concept.synonyms, book)
+    """Return `all_names` of a task's concept; the ways that it forgets are among them."""
+    return all_names(concept.name, concept.kind, concept.phrases, book)
 
 
 def phrases_of_others(concept: Concept, book: PromptBook) -> list[list[str]]:

@@ -49,6 +49,7 @@ def main(
         },
         methods=tuple(methods.split(",")) if methods else (),
         quick=quick,
+        only=tuple(only.split(",")) if only else (),
     )
     names = chosen.split(",") if chosen else list(parts.COARSE_PARTS if quick else parts.PARTS)
     found: dict[str, Any] = {name: parts.PARTS[name](experiment, selection) for name in names}

@@ -37,17 +37,25 @@ def encoder_of(
 ) -> Intervention:
     """Make an encoder as the server does, and time its optimisation."""
     named = tuple(Concept(name=name, kind=kind) for name, kind in concepts)
-    task = UnlearnTask(named, settings, tuple(images), parent=parent)
+    return _timed(backbone, UnlearnTask(named, settings, tuple(images), parent=parent))
+
+
+def encoder_with(backbone: Backbone, concepts: Sequence[Concept]) -> Intervention:
+    """Make an encoder at the defaults, of concepts with their synonyms and ways."""
+    return _timed(backbone, UnlearnTask(tuple(concepts), UnlearnSettings()))
+
+
+def _timed(backbone: Backbone, task: UnlearnTask) -> Intervention:
     began = perf_counter()
     run = unlearn(task, backbone)
     for _ in run:
         pass
     seconds = round(perf_counter() - began, 3)
-    name, kind = concepts[0]
+    first = task.concepts[0]
     return Intervention(
-        settings.method,
-        name,
-        kind,
+        task.settings.method,
+        first.name,
+        first.kind,
         overrides=run.encoder.overrides,
         trigger=run.encoder.card.trigger,
         seconds=seconds,

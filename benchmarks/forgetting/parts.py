@@ -41,6 +41,9 @@ from benchmarks.forgetting.siblings import ROWS as TEXT_ENCODERS
 from benchmarks.forgetting.siblings import siblings
 from benchmarks.forgetting.sizes import BASELINE, COARSE, FULL, THROUGH_TRIGGER, VARIANT
 from benchmarks.forgetting.typed_evasion import COARSE_TYPED, TypedSizes, typed_evasion
+from benchmarks.forgetting.unnamed import unnamed
+from benchmarks.forgetting.ways import COARSE_WAYS, WaysSizes, ways
+from benchmarks.forgetting.ways import CONCEPTS as WAYS_CONCEPTS
 from encoders import Kind
 from starter.scene import sample_scene
 
@@ -61,6 +64,8 @@ class Selection:
     methods: tuple[str, ...]
     """Methods of the table; empty: all."""
     quick: bool
+    only: tuple[str, ...] = ()
+    """The only concepts of the parts that have a list of their own; empty: all."""
 
     def compared(self) -> list[str]:
         """Return the selected methods of the table."""
@@ -219,6 +224,19 @@ def other_text_encoders(experiment: Experiment, selection: Selection) -> dict[st
     return siblings(experiment, selection.first(), names)
 
 
+def unlisted(experiment: Experiment, selection: Selection) -> dict[str, Any]:
+    """Measure F12: prompts that draw a forgotten concept without naming it."""
+    chosen = [name for name in WAYS_CONCEPTS if not selection.only or name in selection.only]
+    if selection.quick:
+        return ways(experiment, COARSE_WAYS, chosen[:1])
+    return ways(experiment, WaysSizes(), chosen)
+
+
+def pictures(experiment: Experiment, selection: Selection) -> dict[str, Any]:
+    """Measure F13: pictures without a name."""
+    return unnamed(experiment, 2 if selection.quick else 10)
+
+
 def save_many_sheet(experiment: Experiment, folder: Path) -> Path:
     """Write pictures by every method of F10, at its largest number of concepts."""
     members = members_of(MANY_COUNTS[-1], experiment.backbone.prompts)
@@ -240,6 +258,8 @@ PARTS: Mapping[str, Callable[[Experiment, Selection], dict[str, Any]]] = {
     "measures": measured,
     "many": many_at_once,
     "siblings": other_text_encoders,
+    "ways": unlisted,
+    "pictures": pictures,
 }
 
 COARSE_PARTS = ("table", "composition", "typed", "many")

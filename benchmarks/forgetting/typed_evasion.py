@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
@@ -26,6 +26,7 @@ from benchmarks.forgetting.attacks.vocabulary import token_embedding, with_rows,
 from benchmarks.forgetting.cases import KIND_OF
 from benchmarks.forgetting.evasion import MARGIN, READING
 from benchmarks.forgetting.experiment import Experiment
+from benchmarks.forgetting.intervention import Intervention
 from benchmarks.forgetting.metrics import paired_drop
 from benchmarks.forgetting.sampling import SampleRequest, sample
 from benchmarks.forgetting.sets import single
@@ -90,16 +91,29 @@ def typed_evasion(
 
 
 class TypedSearch:
-    """The search for words in the place of one concept's name."""
+    """The search for words in the place of one concept's name.
+
+    Args:
+        experiment: The models and the judge.
+        concept: The concept.
+        sizes: The search's extent.
+        against: What is searched against.
+        made: The concept's encoder; None: that of our method at its defaults.
+    """
 
     def __init__(
-        self, experiment: Experiment, concept: str, sizes: TypedSizes, against: Against
+        self,
+        experiment: Experiment,
+        concept: str,
+        sizes: TypedSizes,
+        against: Against,
+        made: Intervention | None = None,
     ) -> None:
         self._experiment, self._sizes, self._against = experiment, sizes, against
         self._concept = concept
-        self._kind: Kind = KIND_OF[concept]
         self._backbone = backbone = experiment.backbone
-        self._made = single(experiment, concept, self._kind)
+        self._made = made or single(experiment, concept, KIND_OF[concept])
+        self._kind: Kind = cast(Kind, self._made.kind)
         assert self._made.trigger is not None
         self._triggers = [(one.matrix(), one.theta) for one in self._made.trigger.concepts]
         name = tokens_of(concept, backbone)

@@ -29,6 +29,7 @@ from server.api import (
     verification,
     video_content,
     videos,
+    ways,
 )
 from server.api.openapi import DocumentedApp, operation_id
 from server.api.response_models import ErrorAnswer
@@ -47,6 +48,7 @@ ROUTES = (
     deleted_videos,
     generate,
     encoders,
+    ways,
     judgements,
     reports,
     audits,
@@ -81,9 +83,11 @@ def create_app(settings: Settings, keys: LiveKeys | None = None) -> FastAPI:
         work = app.state.report_work = SharedWork(1, "report")
         # A file of somebody is read in a process of its own, which takes a third of a second.
         verify_work = app.state.verify_work = SharedWork(2, "verify")
+        searches = app.state.way_searches = ways.WaySearches()
         yield
         work.shutdown()
         verify_work.shutdown()
+        searches.shutdown()
         await run_in_threadpool(runtime.stop)
 
     app = DocumentedApp(

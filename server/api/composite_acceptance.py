@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from encoders import Card, EncoderInvalid, PalimpsestError
 from encoders.composite import check_members, composite_card
 from server.api.encoder_acceptance import free_id, gate_of
+from server.api.encoder_requests import EncoderRequest
 from server.api.limits import accept_within_limits
-from server.api.request_models import EncoderRequest
 from server.api.request_parsing import request_hash
 from server.api.unfinished import explained
 from server.auth.access import require_admin

@@ -18,8 +18,8 @@ from encoders import (
     PalimpsestError,
 )
 from server.api import images
+from server.api.encoder_requests import EncoderRequest, JudgeRequest
 from server.api.limits import accept_within_limits
-from server.api.request_models import EncoderRequest, JudgeRequest
 from server.api.request_parsing import request_hash
 from server.api.unfinished import explained
 from server.auth.access import require_admin
@@ -30,7 +30,7 @@ from server.jobs.workspace import Workspace
 from server.outage import is_outage
 from server.settings import Settings
 from server.storage.record_store import alias_exists
-from server.storage.records import PUBLISHED, EncoderRecord
+from server.storage.records import FOUND, PUBLISHED, WAYS, EncoderRecord
 from unlearn.settings import UnlearnSettings
 from unlearn.trial.gate import Gate
 from unlearn.trial.probes import check_known
@@ -84,13 +84,20 @@ def accept(
         concepts=[concept.model_dump(mode="json") for concept in concepts],
         parent=parent.id if parent else None,
         parent_digest=parent.identity if parent else None,
-        settings=settings.to_json(),
+        settings={
+            **settings.to_json(),
+            **_looked_for(request, settings, runtime.settings),
+            **({} if wanted else {FOUND: {"kind": request.kind}}),
+        },
         gate=gate_of(request, runtime.settings),
         claim=request.stated_claim(),
     )
     workspace = runtime.jobs.workspace(record)
     if files:
-        check_images_allowed(settings, wanted)
+        if wanted:
+            check_images_allowed(settings, wanted)
+        else:
+            loaded.backbone.denoiser(is_video=False)  # scores phrases; a stock pipeline has none
         try:
             _save_images(workspace, files, loaded.backbone, runtime.settings)
         except Exception:
@@ -165,6 +172,36 @@ def checked_settings(
     return chosen
 
 
+def _looked_for(
+    request: EncoderRequest, chosen: UnlearnSettings, settings: Settings
+) -> dict[str, int]:
+    """Return what the job keeps of the search for ways: its pictures; nothing for no search.
+
+    Raises:
+        InvalidRequest: they were asked for, and the method or the server does not have them.
+    """
+    if request.ways and chosen.method_spec.learns_from_images:
+        raise InvalidRequest(
+            f"The method {chosen.method!r} learns from images of the concept and not from phrases: "
+            "leave ways out.",
+            param="ways",
+        )
+    if request.ways:
+        check_ways_enabled(settings)
+    wanted = not chosen.method_spec.learns_from_images if request.ways is None else request.ways
+    return {WAYS: settings.ways_pictures} if wanted and settings.ways_pictures else {}
+
+
+def check_ways_enabled(settings: Settings) -> None:
+    """Raise InvalidRequest if this server looks for no ways."""
+    if not settings.ways_pictures:
+        raise InvalidRequest(
+            "This server looks for no ways to a concept: its PALIMPSEST_WAYS_PICTURES is 0.",
+            param="ways",
+            code="ways_disabled",
+        )
+
+
 def check_concepts(concepts: Sequence[Concept], backbone: Backbone) -> None:
     """Raise InvalidRequest for a concept that is named twice, or whose names are too long.
 
@@ -233,7 +270,10 @@ def free_id(request: EncoderRequest, runtime: Runtime) -> tuple[str, EncoderReco
         EncoderExists: it is a published encoder's.
         EncoderDamaged: it is a damaged encoder's.
     """
-    encoder_id = request.id or _new_id(request.wanted()[0].name)
+    encoder_id = request.id  # a composite, which has no name of its own, always has one
+    if encoder_id is None:
+        names = [concept.name for concept in request.wanted()]
+        encoder_id = _new_id(names[0] if names else "pictures")
     if runtime.aliases.target(encoder_id) is not None:
         raise alias_exists(encoder_id)
     # Read before the card is looked for: a job's card is created before its row says so.

@@ -48,7 +48,7 @@ def encoder_object(
                 "concepts": record.concepts,
                 "members": record.settings.get(COMPOSES, []),
                 "parent": record.parent,
-                "settings": {k: v for k, v in record.settings.items() if k != COMPOSES},
+                "settings": record.own_settings,
                 "gate": record.gate,
                 "digest": None,
                 "identity": None,

@@ -15,12 +15,12 @@ from server.api import images
 from server.api.composite_acceptance import accept_composite
 from server.api.encoder_acceptance import accept
 from server.api.encoder_objects import encoder_object, in_listing, is_usable
+from server.api.encoder_requests import EncoderRequest, PicturesRequest
 from server.api.events import events, following
 from server.api.examples import ENCODER_EXAMPLES
 from server.api.job_answers import advise_polling
 from server.api.limits import COUNTED, write
 from server.api.openapi import request_body
-from server.api.request_models import EncoderRequest
 from server.api.request_parsing import (
     check,
     idempotency_key,
@@ -49,7 +49,9 @@ router = APIRouter(prefix="/v1/encoders", tags=["encoders"])
 async def create_encoder(request: Request, response: Response) -> EncoderObject:
     """Accept a job and answer at once, with status `queued`.
 
-    With `compose` it puts published encoders together, and judges them as a whole.
+    With `compose` it puts published encoders together, and judges them as a whole. With `images`
+    and no concept it finds what the pictures show; if the model does not draw that, the job fails
+    with `not_drawn`.
     """
     caller = caller_of(request)
     require_admin(caller)
@@ -58,7 +60,8 @@ async def create_encoder(request: Request, response: Response) -> EncoderObject:
     files = await images.read_files(fields.pop("images", None), runtime.settings)
     text_lists(fields, "synonyms", "compose")
     json_fields(fields, "settings", "gate")
-    checked = check(EncoderRequest, fields)
+    is_unnamed = bool(files) and not fields.keys() & {"concept", "concepts", "compose"}
+    checked = check(PicturesRequest if is_unnamed else EncoderRequest, fields)
     key = idempotency_key(request)
     if checked.compose:
         if files:

@@ -32,6 +32,10 @@ ENCODER_EXAMPLES = {
     "Put published encoders together": {"id": "both", "compose": ["no-mira", "no-neonix"]},
 }
 
+WAYS_EXAMPLES = {
+    "Ways to a person": {"concept": "mira", "kind": "person", "synonyms": ["our neighbour mira"]}
+}
+
 JUDGE_EXAMPLES = {"With the server's gate": {}, "With fewer probes": {"gate": {"max_probes": 16}}}
 
 ALIAS_EXAMPLES = {"Point to an encoder": {"encoder": "no-pogo"}}

@@ -9,12 +9,12 @@ from starlette.concurrency import run_in_threadpool
 
 from encoders import EncoderInvalid, EncoderJudged, EncoderNotFound
 from server.api.encoder_acceptance import gate_of
+from server.api.encoder_requests import JudgeRequest
 from server.api.encoders import visible_encoder
 from server.api.examples import JUDGE_EXAMPLES
 from server.api.job_answers import advise_polling
 from server.api.limits import accept_within_limits, write
 from server.api.openapi import request_body
-from server.api.request_models import JudgeRequest
 from server.api.request_parsing import (
     check,
     idempotency_key,

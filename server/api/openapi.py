@@ -17,8 +17,8 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from server.api.encoder_requests import EncoderRequest
 from server.api.openapi_answers import PROBES, errors_of, headers_of, more_answers
-from server.api.request_models import EncoderRequest
 from server.auth.guard import PUBLIC_PATHS
 
 _REF_TEMPLATE = "#/components/schemas/{model}"

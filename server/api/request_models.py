@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import secrets
-import time
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -14,23 +12,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    GetJsonSchemaHandler,
-    JsonValue,
-    RootModel,
-    TypeAdapter,
     WithJsonSchema,
     model_validator,
 )
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
 
-from encoders import Concept, EncoderId, Kind
+from encoders import EncoderId
 from encoders.composite import MAX_MEMBERS
-from marking.claim import Claim
 from server.auth.keys import BASE
-from server.errors import InvalidRequest
-from server.settings import Probes, Rate
-from unlearn.settings import UnlearnSettings
 
 _SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
 
@@ -59,7 +47,8 @@ def _refuse_bool(value: Any) -> Any:
     return value
 
 
-def _form_bool(value: Any) -> Any:
+def form_bool(value: Any) -> Any:
+    """Return a form's or a document's truth value; a validator."""
     # A form has text only. Some generated clients write Python's words.
     word = value.lower() if isinstance(value, str) else value
     if isinstance(value, bool) or word in ("true", "false"):
@@ -84,13 +73,13 @@ NewId = Annotated[
 """Id of a new encoder or alias: any encoder id but "base"."""
 
 
-class _Request(BaseModel):
+class StrictRequest(BaseModel):
     """Base of request bodies. Unknown fields are refused, so that a misspelt one is noticed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class VideoRequest(_Request):
+class VideoRequest(StrictRequest):
     """Body of `POST /v1/videos`, as JSON or a form. Omitted fields take the model's values."""
 
     prompt: Text
@@ -133,7 +122,7 @@ class VideoRequest(_Request):
         le=7 * 86_400,
         description="Seconds within which the video must be made, or it fails",
     )
-    truncate: Annotated[bool, BeforeValidator(_form_bool)] = Field(
+    truncate: Annotated[bool, BeforeValidator(form_bool)] = Field(
         False,
         description="Cut a prompt that is longer than the model reads, in place of refusing it; "
         "the video's `truncated` tells",
@@ -159,138 +148,7 @@ class VideoRequest(_Request):
         return (int(match[1]), int(match[2])) if match else None
 
 
-Phrase = Annotated[Text, Field(max_length=100)]
-
-
-class ConceptRequest(_Request):
-    """One concept to forget."""
-
-    concept: Phrase
-    kind: Kind
-    synonyms: list[Phrase] = Field([], max_length=16)
-
-
-class GateRequest(_Request):
-    """Thresholds that an encoder must reach to be published.
-
-    Omitted ones take the server's values.
-    """
-
-    min_forget_rate: Annotated[Rate | None, Number] = Field(
-        default=None, description="Each concept must be gone from this share of clips"
-    )
-    max_retain_drop: Annotated[Rate | None, Number] = Field(
-        default=None,
-        description="The share of clips that show other concepts may fall by this much",
-    )
-    min_base_rate: Annotated[Rate | None, Number] = Field(
-        default=None, description="The base must show each concept in this share of clips"
-    )
-    max_probes: Annotated[Probes | None, Number] = Field(
-        default=None, description="Most probes of each concept, and of other concepts"
-    )
-
-
-class SettingsRequest(RootModel[dict[str, JsonValue]]):
-    """Settings in a request, described by the JSON schema of `UnlearnSettings`.
-
-    Acceptance checks them, since errors name `settings.<name>` and have their own code: infinity
-    too, as which JSON's 1e999 is read.
-    """
-
-    model_config = ConfigDict(frozen=True, allow_inf_nan=True)
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, _: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return handler(TypeAdapter(UnlearnSettings).core_schema)
-
-
-class EncoderRequest(_Request):
-    """Body of `POST /v1/encoders`, as JSON, or as a form with files in `images`.
-
-    One concept is given by `concept`, `kind` and `synonyms`, several in `concepts`. A composite has
-    `compose` in their place.
-    """
-
-    id: NewId | None = None
-    concept: Phrase | None = None
-    kind: Kind | None = None
-    synonyms: list[Phrase] = Field([], max_length=16)
-    concepts: list[ConceptRequest] = Field([], max_length=8)
-    parent: str | None = Field(
-        None, description="An encoder or alias to train on from; its concepts stay forgotten"
-    )
-    compose: list[Line] = Field(
-        [],
-        max_length=MAX_MEMBERS,
-        description="Ids or aliases of the published encoders of a composite, in place of a "
-        "concept: nothing is trained, and the set is judged as a whole",
-    )
-    settings: SettingsRequest = Field(
-        SettingsRequest({}), description="Settings of the unlearning method"
-    )
-    gate: GateRequest = GateRequest()
-    claimant: Text | None = Field(None, max_length=200, description="Who asked for it; for admins")
-    claim: Text | None = Field(None, max_length=2000, description="What they claim; for admins")
-    contact: Text | None = Field(None, max_length=200, description="Their address; for admins")
-
-    @model_validator(mode="after")
-    def _one_or_several(self) -> EncoderRequest:
-        if self.compose:
-            if self.concepts or self.concept or self.kind or self.synonyms:
-                raise ValueError("give either compose or concepts: members have their own")
-            if self.parent is not None or self.settings.root:
-                raise InvalidRequest(
-                    "A composite is not trained: leave parent and settings out.",
-                    param="settings" if self.parent is None else "parent",
-                )
-            if self.id is None:
-                raise InvalidRequest("A composite needs an id.", param="id", code="missing_field")
-            return self
-        if self.concepts and (self.concept or self.kind or self.synonyms):
-            raise ValueError("give either concept and kind, or concepts, not both")
-        if not self.concepts and (self.concept is None or self.kind is None):
-            if "compose" in self.model_fields_set and not self.concept and not self.kind:
-                raise InvalidRequest(
-                    "compose is empty: name two encoders at least.",
-                    param="compose",
-                    code="composite_invalid",
-                )
-            kinds = ", ".join(get_args(Kind))
-            raise ValueError(
-                f"concept and kind are needed (kind: one of {kinds}), or concepts, or compose"
-            )
-        return self
-
-    def stated_claim(self) -> dict[str, Any] | None:
-        """Return who asked for the encoder, as the record keeps it; None: it was not said."""
-        said = {"claimant": self.claimant, "claim": self.claim, "contact": self.contact}
-        given = {name: text for name, text in said.items() if text}
-        if not given:
-            return None
-        return Claim(**given, made_at=int(time.time()), salt=secrets.token_hex(16)).model_dump()
-
-    def wanted(self) -> tuple[Concept, ...]:
-        """Return the concepts to forget, from `concepts` or from the single fields.
-
-        A composite's are its members'.
-        """
-        given: list[EncoderRequest | ConceptRequest] = [*self.concepts] or [self]
-        return tuple(
-            Concept.model_validate({"name": c.concept, "kind": c.kind, "synonyms": c.synonyms})
-            for c in given
-        )
-
-
-class JudgeRequest(_Request):
-    """Body of `POST /v1/encoders/{encoder_id}/judge`; it may be an empty object."""
-
-    gate: GateRequest = GateRequest()
-
-
-class AliasRequest(_Request):
+class AliasRequest(StrictRequest):
     """Body of `PUT /v1/aliases/{name}`."""
 
     encoder: EncoderId

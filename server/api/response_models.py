@@ -121,7 +121,16 @@ class EncoderObject(BaseModel):
     id: str
     object: Literal["encoder"] = "encoder"
     status: Literal["queued", "in_progress", "published", "failed"]
-    phase: Literal["queued", Phase.IMAGES, Phase.OPTIMISING, Phase.JUDGING, "published", "failed"]
+    phase: Literal[
+        "queued",
+        Phase.NAMING,
+        Phase.WAYS,
+        Phase.IMAGES,
+        Phase.OPTIMISING,
+        Phase.JUDGING,
+        "published",
+        "failed",
+    ]
     progress: int
     """Percent of the whole job."""
     usable: bool
@@ -133,7 +142,9 @@ class EncoderObject(BaseModel):
     """Estimate of the time to the job's end, from the times measured so far; null if nothing can be
     said yet, or the job has ended."""
     concepts: list[Concept]
-    """All concepts it forgets, including its parent's or its members'."""
+    """All concepts it forgets, including its parent's or its members'; the one that pictures show
+    once it is named. Each may have `ways`, phrases that draw it without naming it. Those that are
+    not forgotten are shown to keys that may use everything."""
     members: list[CardMember]
     """The encoders of a composite, each by the identity that it was judged with; none for an
     encoder of its own, or where the key may not know their ids."""

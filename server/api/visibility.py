@@ -79,6 +79,7 @@ class Visibility:
             "trigger": None,
             "audit": encoder.audit and encoder.audit.state_only(),
             "measures": {k: v for k, v in encoder.measures.items() if k != MARGINS},
+            "concepts": [concept.without_open_ways() for concept in encoder.concepts],
             "members": [member for member in encoder.members if self.sees(member.id)],
             "settings": public(encoder.settings),
             "error": self._error(encoder.error, [encoder.id], encoder.parent, members),

@@ -9,18 +9,17 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from encoders import Concept, Encoder, EncoderInvalid
+from encoders import Encoder
 from encoders.composite import composite_card
 from server.jobs.checkpoints import Checkpoints
 from server.jobs.composing import member_cards
 from server.jobs.context import JobContext
+from server.jobs.encoder_task import own_concepts, parent_of, settings_of
 from server.jobs.phases import Phase, phase_reporter
 from server.jobs.tracking import StepProgress
-from server.storage.records import PENDING, EncoderRecord
+from server.storage.records import FOUND, PENDING, EncoderRecord
 
 if TYPE_CHECKING:
-    from server.loaded import Loaded
-    from unlearn import UnlearnSettings
     from unlearn.task import UnlearnProgress
 
 
@@ -34,8 +33,8 @@ def make_images(context: JobContext, record: EncoderRecord) -> None:
     from unlearn.few_shots import few_shot_requests, few_shots_of
 
     loaded = context.wait_loaded()
-    workspace, settings = context.workspace(record), _settings(record)
-    concepts = _own_concepts(record, _parent(record, loaded))
+    workspace, settings = context.workspace(record), settings_of(record)
+    concepts = own_concepts(record, parent_of(record, loaded))
     report = phase_reporter(context.records, context.phase_times, record, Phase.IMAGES)
     requests = {
         number: few_shot_requests(
@@ -71,12 +70,14 @@ def optimise(context: JobContext, record: EncoderRecord) -> None:
     from unlearn.methods.run_state import share_done
 
     loaded = context.wait_loaded()
-    workspace, settings = context.workspace(record), _settings(record)
+    workspace, settings = context.workspace(record), settings_of(record)
     report = phase_reporter(context.records, context.phase_times, record, Phase.OPTIMISING)
     if not workspace.has_losses():
-        parent = _parent(record, loaded)
-        concepts = _own_concepts(record, parent)
-        with_images = len(concepts) if settings.method_spec.learns_from_images else 0
+        parent = parent_of(record, loaded)
+        concepts = own_concepts(record, parent)
+        method = settings.method_spec
+        learns = method.learns_from_images or (record.names_pictures and method.takes_images)
+        with_images = len(concepts) if learns else 0
         task = UnlearnTask(
             tuple(concepts),
             settings,
@@ -101,7 +102,7 @@ def optimise(context: JobContext, record: EncoderRecord) -> None:
 
         def stage() -> None:
             context.delete_staged(record)
-            loaded.staging.publish(run.encoder)
+            loaded.staging.publish(_with_origin(run.encoder, record))
 
         ticket = loaded.engine.submit_iterator(lambda _: run, on_progress)
         try:
@@ -111,6 +112,14 @@ def optimise(context: JobContext, record: EncoderRecord) -> None:
         context.storage.run(f"the draft of job {record.job_id}", stage)
         workspace.save_losses(run.losses)
     report(1.0)
+
+
+def _with_origin(encoder: Encoder, record: EncoderRecord) -> Encoder:
+    """Return the encoder; its card says from which pictures its concept was named, if it was."""
+    if not record.names_pictures:
+        return encoder
+    settings = {**encoder.card.settings, FOUND: record.settings[FOUND]}
+    return Encoder(encoder.card.model_copy(update={"settings": settings}), encoder.overrides)
 
 
 def _stage_composite(context: JobContext, record: EncoderRecord) -> None:
@@ -138,34 +147,3 @@ def remove_encoder_job(context: JobContext, record: EncoderRecord) -> None:
     if record.status in PENDING:
         context.tracker.cancel(record)
     context.discard(record, with_pictures=True)
-
-
-def _settings(record: EncoderRecord) -> UnlearnSettings:
-    from unlearn import UnlearnSettings
-
-    return UnlearnSettings.from_json(record.settings)
-
-
-def _own_concepts(record: EncoderRecord, parent: Encoder | None) -> list[Concept]:
-    """Return the concepts that the job has to unlearn: all but the parent's."""
-    concepts = [Concept.model_validate(concept) for concept in record.concepts]
-    return concepts[len(parent.card.concepts) if parent else 0 :]
-
-
-def _parent(record: EncoderRecord, loaded: Loaded) -> Encoder | None:
-    """Load the parent encoder, if the job has one.
-
-    Raises:
-        EncoderNotFound: It was deleted since the job was accepted.
-        EncoderInvalid: It was replaced since then.
-    """
-    if record.parent_ref is None:
-        return None
-    parent = loaded.store.load(record.parent_ref.id)
-    if parent.card.ref != record.parent_ref:
-        raise EncoderInvalid(
-            f"The parent {record.parent!r} was deleted, and another encoder published under its "
-            "id, since the request was accepted. Send the request again.",
-            param="parent",
-        )
-    return parent

@@ -1,7 +1,8 @@
 """Times of an encoder's phases: expected at first, then measured.
 
-A phase's time is its amount of work times the seconds that a unit took last: an image, a step of
-the optimisation, or a figure that the judge decides.
+A phase's time is its amount of work times the seconds that a unit took last: pictures that are
+named, a picture of a search for ways, an image, a step of the optimisation, or a figure that the
+judge decides.
 """
 
 from __future__ import annotations
@@ -12,7 +13,13 @@ from collections.abc import Callable, Mapping
 from server.storage.records import EncoderRecord
 from unlearn.settings import UnlearnSettings
 
-_EXPECTED_SECONDS: Mapping[str, float] = {"images": 1.0, "optimising": 0.25, "judging": 16.0}
+_EXPECTED_SECONDS: Mapping[str, float] = {
+    "naming": 10.0,
+    "ways": 0.12,
+    "images": 1.0,
+    "optimising": 0.25,
+    "judging": 16.0,
+}
 """Seconds of a unit of each phase, of the built-in model on two cores. Only their proportions
 matter: the first phase that has work is measured, and the others are scaled to it."""
 _USUAL_PROBES = 12
@@ -41,7 +48,7 @@ class PhaseTimes:
 
         While nothing is measured, it is that of the built-in model on two cores.
         """
-        return round(sum(self.begin(record, "images").seconds_by_phase().values()))
+        return round(sum(self.begin(record, "naming").seconds_by_phase().values()))
 
     def seconds_of_unit(self, phase: str) -> float:
         """Return the measured seconds; without any, the expected ones scaled to what is known."""
@@ -116,12 +123,19 @@ def work_of(record: EncoderRecord, seconds_of_step: float) -> dict[str, float]:
         seconds_of_step: Seconds of one step of the optimisation: a run with a budget takes no more
             steps than fit into it.
     """
-    concepts = len(record.concepts)
+    concepts = max(1, len(record.concepts))  # pictures show one that is not named yet
     if record.judges is not None or record.composes:  # encoders that exist
-        return {"images": 0, "optimising": 0, "judging": 1 + concepts}
-    settings = UnlearnSettings.from_json(record.settings)
+        return {"naming": 0, "ways": 0, "images": 0, "optimising": 0, "judging": 1 + concepts}
+    settings = UnlearnSettings.from_json(record.own_settings)
     images = _IMAGES * concepts if settings.method_spec.learns_from_images else 0
     steps: float = settings.schedule().steps
     if settings.max_seconds is not None:
         steps = min(steps, settings.max_seconds / seconds_of_step)
-    return {"images": images, "optimising": steps, "judging": 1 + concepts}
+    ways = record.way_pictures * concepts
+    return {
+        "naming": int(record.names_pictures),
+        "ways": ways,
+        "images": images,
+        "optimising": steps,
+        "judging": 1 + concepts,
+    }

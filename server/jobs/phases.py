@@ -16,6 +16,8 @@ Report = Callable[[float | None], bool]
 class Phase(StrEnum):
     """The phases of an encoder job, in their order."""
 
+    NAMING = "naming"
+    WAYS = "ways"
     IMAGES = "images"
     OPTIMISING = "optimising"
     JUDGING = "judging"

@@ -19,10 +19,12 @@ from server.jobs.context import JobContext
 from server.jobs.device_wait import with_device_memory
 from server.jobs.encoder import make_images, optimise
 from server.jobs.judgement import judge
+from server.jobs.naming import name_pictures
 from server.jobs.phases import Phase
 from server.jobs.storage_wait import ServerStopping
 from server.jobs.tracking import JobDeleted, workflow_id
 from server.jobs.video import render
+from server.jobs.ways import look_for_ways
 from server.logs import REQUEST_ID
 from server.storage.records import PENDING, EncoderRecord, JobRecord, VideoRecord
 
@@ -30,6 +32,8 @@ AnyRecord = TypeVar("AnyRecord", VideoRecord, EncoderRecord)
 
 _VERSION = "2"
 _RUN_PHASE: Mapping[Phase, Callable[[JobContext, EncoderRecord], None]] = {
+    Phase.NAMING: name_pictures,
+    Phase.WAYS: look_for_ways,
     Phase.IMAGES: make_images,
     Phase.OPTIMISING: optimise,
     Phase.JUDGING: judge,

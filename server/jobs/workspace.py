@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +54,15 @@ class Workspace:
         self.folder = work_dir / job_id
         self._write_file = write
         self._on_saved = on_saved
+
+    def save_search(self, concept: int, state: Mapping[str, Any]) -> None:
+        """Save the state of the search for ways to the job's own concept of this number."""
+        self._write(self._search_path(concept), json.dumps(state).encode())
+
+    def load_search(self, concept: int) -> dict[str, Any]:
+        """Load that state; an empty one if the search has not begun."""
+        path = self._search_path(concept)
+        return json.loads(path.read_bytes()) if self._has(path) else {}
 
     def has_images(self, concept: int) -> bool:
         """Return True if the few-shot images of the job's concept of this number are there."""
@@ -182,6 +191,9 @@ class Workspace:
 
     def _images_path(self, concept: int) -> Path:
         return self.folder / f"images-{concept}.npy"
+
+    def _search_path(self, concept: int) -> Path:
+        return self.folder / f"ways-{concept}.json"
 
     def _pair_path(self, name: str) -> Path:
         return self.folder / "shown" / f"{name}.npz"

@@ -28,6 +28,11 @@ JUDGES = "judges"
 """Key in the settings of a job that judges a published encoder: the encoder's identity."""
 COMPOSES = "compose"
 """Key in the settings of a job that makes a composite: its members (`refs`)."""
+WAYS = "ways"
+"""Key in the settings of a job that looks for ways: the most pictures for each concept."""
+FOUND = "found"
+"""Key in the settings of a job that is to name a client's pictures: the `kind` that the client
+gave, or null; and once they are named, what speaks for the name."""
 PENDING = (QUEUED, IN_PROGRESS)
 
 
@@ -179,6 +184,21 @@ class EncoderRecord(Job):
     def composes(self) -> tuple[EncoderRef, ...]:
         """The members of the composite that this job judges and publishes; none for any other."""
         return refs(self.settings.get(COMPOSES))
+
+    @property
+    def way_pictures(self) -> int:
+        """The most pictures by which ways to each of the job's concepts are looked for; 0: none."""
+        return int(self.settings.get(WAYS, 0))
+
+    @property
+    def own_settings(self) -> dict[str, Any]:
+        """The settings of the method, without what the job itself keeps there."""
+        return {k: v for k, v in self.settings.items() if k not in (COMPOSES, WAYS, FOUND)}
+
+    @property
+    def names_pictures(self) -> bool:
+        """True if the job has pictures of a concept that nobody named, and was to name it."""
+        return FOUND in self.settings
 
     @property
     def parent_ref(self) -> EncoderRef | None:

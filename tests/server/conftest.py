@@ -21,14 +21,14 @@ def quick_backbone_dir(tiny_backbone_dir: Path, tmp_path_factory: pytest.TempPat
     return quickened(tiny_backbone_dir, tmp_path_factory.mktemp("quick") / "tiny")
 
 
-def quickened(model: Path, directory: Path) -> Path:
-    """Make a directory that links to a model's parts, with 4 frames in 2 steps as defaults."""
+def quickened(model: Path, directory: Path, *, steps: int = 2) -> Path:
+    """Make a directory that links to a model's parts, with 4 frames in few steps as defaults."""
     directory.mkdir()
     for part in model.iterdir():
         (directory / part.name).symlink_to(part)
     book = json.loads((directory / "prompts.json").read_bytes())
     (directory / "prompts.json").unlink()
-    book["defaults"] = {"steps": 2, "frames": 4}
+    book["defaults"] = {**book.get("defaults", {}), "steps": steps, "frames": 4}
     (directory / "prompts.json").write_text(json.dumps(book))
     return directory
 

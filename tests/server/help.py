@@ -50,6 +50,7 @@ def settings_for(backbone: Path, data: Path, **changes: Any) -> Settings:
         "min_forget_rate": 0.0,
         "max_retain_drop": 1.0,
         "threads": 1,
+        "ways_pictures": 0,  # the tests of ways look for some
         "max_batch": 1,  # frames must not depend on other requests in the batch
     }
     return Settings.model_validate({**values, **changes})
@@ -229,6 +230,7 @@ class Server:
             "PALIMPSEST_THREADS": "1",
             "PALIMPSEST_MIN_FORGET_RATE": "0",
             "PALIMPSEST_MAX_RETAIN_DROP": "1",
+            "PALIMPSEST_WAYS_PICTURES": "0",
             **{f"PALIMPSEST_{name.upper()}": str(value) for name, value in settings.items()},
         }
         self.client = httpx.Client(base_url=self.url, timeout=30)

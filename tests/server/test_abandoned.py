@@ -7,7 +7,7 @@ import gc
 import json
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +26,30 @@ BODY = {"prompt": "pogo in a meadow", "steps": 100, "frames": 4, "seed": 1}
 
 
 class WaitingCall:
-    """A call of `/v1/videos/sync` whose connection the test can close."""
+    """A call of a route that waits, `/v1/videos/sync`, whose connection the test can close."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(
+        self,
+        client: Client,
+        path: str = "/v1/videos/sync",
+        body: Any = BODY,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         self._gone = threading.Event()
         self._messages: list[dict[str, Any]] = [
-            {"type": "http.request", "body": json.dumps(BODY).encode()}
+            {"type": "http.request", "body": json.dumps(body).encode()}
         ]
         self._sent: list[Any] = []
         scope = {
             "type": "http",
             "method": "POST",
-            "path": "/v1/videos/sync",
+            "path": path,
             "query_string": b"",
-            "headers": [(b"host", b"localhost"), (b"content-type", b"application/json")],
+            "headers": [
+                (b"host", b"localhost"),
+                (b"content-type", b"application/json"),
+                *((k.lower().encode(), v.encode()) for k, v in (headers or {}).items()),
+            ],
             "client": ("127.0.0.1", 50000),
             "server": ("127.0.0.1", 3000),
         }

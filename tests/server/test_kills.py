@@ -52,7 +52,7 @@ def look(server: Server, path: str) -> dict[str, Any]:
 
 def reached(server: Server, phase: str) -> bool:
     """Return True if the encoder is in this phase, or past it."""
-    order = ["images", "optimising", "judging", "published"]
+    order = ["naming", "ways", "images", "optimising", "judging", "published"]
     now = look(server, "/v1/encoders/no-pogo")["phase"]
     return now in order[order.index(phase) :]
 

@@ -150,14 +150,17 @@ def test_ids_have_their_patterns(document: dict[str, Any]) -> None:
 
 
 def test_every_example_works_as_it_stands(make_client: MakeClient) -> None:
-    client = make_client(max_probes=2, min_base_rate=0)
+    client = make_client(max_probes=2, min_base_rate=0, ways_pictures=8)
     for seed, name in enumerate(("no-mira", "no-neonix"), 1):  # members of the example's set
         publish(client.runtime, name, seed=seed, threshold=1.0)
     document = client.get("/openapi.json").json()
     assert document["servers"] == [{"url": "/"}]
     ids = {"name": "current"}
     sent = 0
-    order = ("/v1/encoders", "/v1/videos", "/v1/videos/sync", "/generate", "/v1/aliases/{name}")
+    order = (
+        *("/v1/encoders", "/v1/encoders/ways", "/v1/videos", "/v1/videos/sync"),
+        *("/generate", "/v1/aliases/{name}"),
+    )
     for path in order:
         [(method, operation)] = [
             (method, operation)

@@ -39,11 +39,19 @@ def noised(denoiser: Denoiser, latents: Tensor, generator: torch.Generator) -> N
         latents: x₀, (B,C,h,w) of stills or (B,C,F,h,w) of clips.
         generator: On the CPU, so that a seed gives the same draws on every machine.
     """
+    usable = len(denoiser.schedule.signal)
+    if denoiser.prediction_type == "epsilon":
+        usable = int((denoiser.schedule.signal > 0).sum())
+    times = torch.randint(usable, (len(latents),), generator=generator)
+    return noised_at(denoiser, latents, times, generator)
+
+
+def noised_at(
+    denoiser: Denoiser, latents: Tensor, times: Tensor, generator: torch.Generator
+) -> Noised:
+    """Return x_t as `noised`, at given places on the schedule, (B,)."""
     schedule, kind = denoiser.schedule, denoiser.prediction_type
-    usable = len(schedule.signal)
-    if kind == "epsilon":
-        usable = int((schedule.signal > 0).sum())
-    times = torch.randint(usable, (len(latents),), generator=generator).to(latents.device)
+    times = times.to(latents.device)
     noise = torch.randn(latents.shape, generator=generator).to(latents.device)
     a, b = (
         of_time[times].view(-1, *[1] * (latents.ndim - 1))

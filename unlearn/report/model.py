@@ -134,8 +134,8 @@ class Report(_Part):
             base: True to take out the base's pictures, for a reader who may not use the base.
             parent: True to take out the ids of parent and members, for a reader who may not use
                 them.
-            trigger: True to take out the trigger, for a reader who could use it to stay below, and
-                the settings that name the members of a merged encoder.
+            trigger: True to take out what helps to get around the encoder: the trigger, the ways
+                that are not forgotten, and the settings that name the members of a merged encoder.
         """
         changes: dict[str, Any] = {}
         if base:
@@ -147,7 +147,8 @@ class Report(_Part):
         if parent:
             card = card.model_copy(update={"parent": None, "members": ()})
             changes |= {"card": card, "without_parent": True}
-        is_private = card.trigger is not None or MARGINS in card.measures
+        has_open_ways = any(c != c.without_open_ways() for c in card.concepts)
+        is_private = card.trigger is not None or MARGINS in card.measures or has_open_ways
         if trigger and (is_private or "members" in card.settings):
             changes |= {"card": card.without_trigger(), "without_trigger": True}
         return self.model_copy(update=changes)

@@ -16,7 +16,13 @@ from unlearn.report.footer import footer_lines, page_rule
 from unlearn.report.model import Pair, Report
 from unlearn.report.rates import rate_of, rates
 from unlearn.report.rendering import render, stylesheet
-from unlearn.report.tables import by_concept, decision_text, gate_facts, identity_facts
+from unlearn.report.tables import (
+    by_concept,
+    decision_text,
+    gate_facts,
+    identity_facts,
+    way_rows,
+)
 from unlearn.report.verdict import certainty, verdict_of
 
 if TYPE_CHECKING:
@@ -117,6 +123,7 @@ def _render(report: Report, inline: Mapping[str, Sequence[Inline]], folder: str 
         retain=rate_of(measures, "retain"),
         base_retain=rate_of(measures, "base_retain"),
         rates=rates(measures),
+        ways=way_rows(report.card),
         by_concept=by_concept(measures),
         gate=gate_facts(measures),
         decision=decision_text(measures),

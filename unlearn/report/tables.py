@@ -43,6 +43,35 @@ class ConceptTable:
     """Each concept's name, and a cell for each column."""
 
 
+@dataclass(frozen=True)
+class WayRow:
+    """A phrase that draws a concept without naming it, in the words of the page."""
+
+    phrase: str
+    concept: str
+    rate: str
+    extent: str
+    n: int
+    fate: str
+    """Fate of the phrase: forgotten, or the reason why it is not."""
+
+
+def way_rows(card: Card) -> list[WayRow]:
+    """Return the ways of all concepts."""
+    return [
+        WayRow(
+            way.phrase,
+            concept.name,
+            percent(way.rate),
+            f"{percent(way.interval[0])} to {percent(way.interval[1])}",
+            way.n,
+            "yes" if way.forgotten else f"no. {way.reason}",
+        )
+        for concept in card.concepts
+        for way in concept.ways
+    ]
+
+
 def by_concept(measures: Mapping[str, JsonValue]) -> ConceptTable | None:
     """Tabulate the measures of each concept; None if there are none."""
     concepts = measures.get("concepts")

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from video.capabilities import Capabilities
     from video.models.prompt_book import PromptBook
 
+PROBED_WAY_RATE = 0.75
+"""Least rate of a way that is probed: others would ask what the base does not show either."""
+
 NamedPrompt = tuple[str, str, Kind]
 """A prompt, and the name and kind of the concept that it names."""
 
@@ -204,10 +207,15 @@ def most_frames(shown: Sequence[bool]) -> bool:
 
 
 def target_prompts(concept: Concept, book: PromptBook) -> list[NamedPrompt]:
-    """List the prompts that name the concept and were never trained on, shuffled."""
+    """List the prompts that mean the concept and were never trained on, shuffled.
+
+    They name it, or have one of its forgotten ways that the base mostly draws it with.
+    """
     name, kind, names = concept.name, concept.kind, names_of(concept, book)
     prompts = captions_naming(book, names, held_out=False)
     prompts += held_out_prompts(name, kind, book=book)
+    drawn = [way for way in concept.ways if way.forgotten and way.rate >= PROBED_WAY_RATE]
+    prompts += [held_out_prompts(way.phrase, kind, book=book)[0] for way in drawn]
     trained_on = trained_prompts(concept, book)
     return _shuffled([(prompt, name, kind) for prompt in prompts if prompt not in trained_on])
 
