@@ -16,7 +16,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from unlearn.trial.measures import wilson
+from unlearn.trial.intervals import wilson
 
 RESULTS = Path(__file__).parent / "results"
 

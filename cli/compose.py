@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from cli.connection import connect
 from cli.jobs import run_job
 from cli.made import show_made
-from cli.options import AsJson, ServerUrl
+from cli.options import AsJson, GateTier, ServerUrl
 from encoders import check_id
 
 
@@ -18,6 +18,7 @@ def compose_encoders(
     members: Annotated[
         list[str], typer.Argument(metavar="MEMBER...", help="Ids or aliases: two or more.")
     ],
+    tier: GateTier = None,
     server: ServerUrl = None,
     as_json: AsJson = False,
 ) -> None:
@@ -25,7 +26,9 @@ def compose_encoders(
 
     It is published only if it passes; else the exit status is 1. Ctrl-C cancels it on the server.
     """
-    body = {"id": check_id(composite_id), "compose": members}
+    body: dict[str, Any] = {"id": check_id(composite_id), "compose": members}
+    if tier is not None:
+        body["gate"] = {"tier": tier}
     with connect(server) as client:
         encoder = run_job(client, "encoders", body, f"A set of {len(members)} encoders")
     show_made(encoder, as_json=as_json)

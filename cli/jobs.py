@@ -35,6 +35,8 @@ def run_job(client: Client, kind: str, body: dict[str, Any], title: str) -> dict
         with _interrupt_deferred():
             job = client.post(api_path(kind), body)
             path = api_path(kind, job["id"])
+        if expected := job.get("estimated_seconds_left"):
+            show.aside(f"{title}: about {show.duration(expected)}.")
         job = follow(client, path, job, title)
     except KeyboardInterrupt:
         if job:

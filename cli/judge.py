@@ -14,6 +14,7 @@ from cli.errors import CommandFailed
 from cli.jobs import POLL_INTERVAL_S
 from cli.options import (
     AsJson,
+    GateTier,
     MaxProbes,
     MaxRetainDrop,
     MinBaseRate,
@@ -25,6 +26,7 @@ from encoders import check_id
 
 def judge_encoder(
     encoder_id: Annotated[str, typer.Argument(metavar="ID", help="The encoder's id.")],
+    tier: GateTier = None,
     min_forget_rate: MinForgetRate = None,
     max_retain_drop: MaxRetainDrop = None,
     min_base_rate: MinBaseRate = None,
@@ -38,6 +40,7 @@ def judge_encoder(
     1. Ctrl-C stops the command and not the judging.
     """
     gate = {
+        "tier": tier,
         "min_forget_rate": min_forget_rate,
         "max_retain_drop": max_retain_drop,
         "min_base_rate": min_base_rate,

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from unlearn.trial.tiers import TierName
+
 SERVER_VARIABLE = "PALIMPSEST_SERVER"
 
 
@@ -54,6 +56,13 @@ Backbone = Annotated[
         "built-in one.",
     ),
 ]
+GateTier = Annotated[
+    TierName | None,
+    typer.Option(
+        "--tier",
+        help="How strictly it is judged: quick, standard or certified. Left out: the server's own.",
+    ),
+]
 MinForgetRate = Annotated[
     float | None,
     typer.Option(min=0, max=1, help="It must be gone from this share of what is judged."),
@@ -68,5 +77,5 @@ MinBaseRate = Annotated[
 ]
 MaxProbes = Annotated[
     int | None,
-    typer.Option(min=1, max=200, help="The most that are judged of it, and of others."),
+    typer.Option(min=1, max=1000, help="The most that are judged of it."),
 ]

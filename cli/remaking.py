@@ -182,7 +182,7 @@ class Remaking:
         What it is made of is made first.
         """
         if members := encoder["members"]:
-            return {"compose": self._remade_members(members), "gate": encoder["gate"]}
+            return {"compose": self._remade_members(members), "gate": _gate(encoder)}
         settings = dict(encoder["settings"])
         if "method" not in settings:
             how = "merge" if "members" in settings else "import"
@@ -193,7 +193,7 @@ class Remaking:
         settings.pop("images", None)  # how many there were
         settings.pop("found", None)  # from which pictures the concept was named
         own, parent = encoder["concepts"], encoder["parent"]
-        request: dict[str, Any] = {"settings": settings, "gate": encoder["gate"]}
+        request: dict[str, Any] = {"settings": settings, "gate": _gate(encoder)}
         if parent is not None:
             try:
                 request["parent"] = self.usable(parent)
@@ -267,3 +267,9 @@ def _root(encoder_id: str) -> str:
 def _number(encoder_id: str) -> int:
     match = _GENERATION.fullmatch(encoder_id)
     return int(match[2]) if match else 1
+
+
+def _gate(encoder: EncoderJson) -> dict[str, Any]:
+    """Return the gate that an encoder passed, whole: one from before there were tiers is custom."""
+    gate: dict[str, Any] = encoder["gate"]
+    return {"tier": "custom", **gate} if gate else {}

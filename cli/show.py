@@ -88,6 +88,12 @@ def note(text: str) -> None:
     _console(sys.stderr).print(text, style="dim", soft_wrap=True)
 
 
+def aside(text: str) -> None:
+    """Print a notice on stderr, if that is a terminal: for whoever waits before it."""
+    if sys.stderr.isatty():
+        note(text)
+
+
 def error(text: str) -> None:
     """Print an error: one red line on stderr."""
     _console(sys.stderr).print(" ".join(text.split()), style="red", soft_wrap=True)
@@ -133,6 +139,13 @@ def facts_table(pairs: dict[str, str]) -> Table:
 def local_time(seconds: int | None) -> str:
     """Format a Unix time in the local time zone."""
     return "" if seconds is None else f"{datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M}"
+
+
+def duration(seconds: int) -> str:
+    """Format a time that is an estimate: `40 seconds`, `3 minutes`, `2 hours`."""
+    if seconds < 90:
+        return f"{seconds} seconds"
+    return f"{round(seconds / 60)} minutes" if seconds < 5400 else f"{round(seconds / 3600)} hours"
 
 
 def forgets(encoder: dict[str, Any]) -> str:
@@ -182,7 +195,20 @@ def _rows(measures: dict[str, Any], gate: dict[str, Any]) -> Generator[Row]:
         share, interval, n = (measures[f"{name}_{part}"] for part in ("rate", "interval", "n"))
         yield row(f"other concepts: {title}", share, interval, n)
     lost = needed("≤", "max_retain_drop")
-    yield row("other concepts: lost", measures["retain_drop"], None, measures["retain_n"], lost)
+    interval = measures.get("lost_interval") if gate.get("by_interval") else None
+    yield row("other concepts: lost", measures["retain_drop"], interval, measures["retain_n"], lost)
+    near = measures.get("neighbours") or {}
+    if near:
+        name, own = max(near.items(), key=lambda item: (item[1]["lost_rate"], item[0]))
+        bound = needed("≤", "max_neighbour_drop")
+        yield row(f"worst near one, {name}", own["lost_rate"], own["interval"], own["n"], bound)
+    for label, count in (measures.get("redirected_to") or {}).items():
+        bound = needed("≤", "max_redirected_rate")
+        yield row(f"drawn instead: {label}", count / measures["base_n"], None, count, bound)
+    distance, most = measures.get("retain_distance"), gate.get("max_retain_distance")
+    if distance is not None:
+        bound = f"≤ {most:g}" if most is not None else ""
+        yield "distance of others", f"{distance:.2f}", "", str(measures["retain_distance_n"]), bound
 
 
 def _console(stream: TextIO) -> Console:

@@ -12,6 +12,7 @@ from cli.jobs import run_job
 from cli.made import show_made
 from cli.options import (
     AsJson,
+    GateTier,
     MaxProbes,
     MaxRetainDrop,
     MinBaseRate,
@@ -58,6 +59,7 @@ def unlearn(
             "Left out: if the method learns from prompts.",
         ),
     ] = None,
+    tier: GateTier = None,
     min_forget_rate: MinForgetRate = None,
     max_retain_drop: MaxRetainDrop = None,
     min_base_rate: MinBaseRate = None,
@@ -91,6 +93,7 @@ def unlearn(
         "contact": contact,
     }
     gate = {
+        "tier": tier,
         "min_forget_rate": min_forget_rate,
         "max_retain_drop": max_retain_drop,
         "min_base_rate": min_base_rate,

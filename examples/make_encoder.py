@@ -17,8 +17,10 @@ from encoders.store import EncoderStore
 from unlearn import UnlearnSettings, UnlearnTask, unlearn
 from unlearn.judges.load import load_judge
 from unlearn.trial.gate import Gate
-from unlearn.trial.measures import outcome_of
+from unlearn.trial.neighbours import neighbour_steps
+from unlearn.trial.outcomes import outcome_of
 from unlearn.trial.probes import judging_plan
+from unlearn.trial.tiers import DEFAULT_TIER, TIERS
 from unlearn.trial.trial import Trial
 from video import Engine, load_backbone
 from video.models.backbone import Backbone
@@ -32,7 +34,8 @@ def main() -> None:
     parser.add_argument("concept")
     parser.add_argument("kind", help="object, character, person, style or motion")
     parser.add_argument("--steps", type=int, help="of the optimisation; default: the method's")
-    parser.add_argument("--max-probes", type=int, default=Gate.max_probes)
+    parser.add_argument("--tier", choices=list(TIERS), default=DEFAULT_TIER)
+    parser.add_argument("--max-probes", type=int, help="of each concept; default: the tier's")
     parser.add_argument("--folder", type=Path, default=Path("my-encoders"))
     parser.add_argument("--export", type=Path, help="a new directory for a plain text encoder")
     given = parser.parse_args()
@@ -41,7 +44,7 @@ def main() -> None:
     run = unlearn(UnlearnTask((concept,), UnlearnSettings(steps=given.steps)), backbone)
     for progress in run:
         print(f"step {progress.step} of {progress.steps}: loss {progress.loss:.4f}")
-    gate = Gate(max_probes=given.max_probes)
+    gate = Gate.of_tier(given.tier, max_probes=given.max_probes)
     measures = judge(run.encoder, backbone, gate, EncoderStore(given.folder / "drafts"))
     if failures := gate.failures(measures):
         sys.exit("\n".join(failures))
@@ -55,19 +58,33 @@ def main() -> None:
 
 def judge(encoder: Encoder, backbone: Backbone, gate: Gate, drafts: EncoderStore) -> dict[str, Any]:
     """Compare an encoder with its base, round by round, until the gate's questions are answered."""
-    book, can, most = backbone.prompts, backbone.capabilities, gate.max_probes
+    book, can = backbone.prompts, backbone.capabilities
     eye = load_judge(WEIGHTS / "judge", book)
     card = drafts.publish(encoder)
     engine = Engine(lambda: backbone, lambda b: Residency(b.text_encoder, drafts, 2**30, "cpu"))
     engine.start()
+    *_, near = neighbour_steps(card.concepts, eye, backbone)
     plan = judging_plan(
-        card.concepts, encoder=card.ref, judge=eye, book=book, capabilities=can, most=most
+        card.concepts,
+        encoder=card.ref,
+        judge=eye,
+        book=book,
+        capabilities=can,
+        gate=gate,
+        neighbours=near,
     )
     trial = Trial(plan, card.concepts, gate)
     while probes := trial.next_round():
-        pairs = [(engine.submit(probe.base), engine.submit(probe.encoder)) for probe in probes]
-        frames = [(base.result(), changed.result()) for base, changed in pairs]
-        trial.tell([outcome_of(p, *both, eye) for p, both in zip(probes, frames, strict=True)])
+        tickets = {asked: engine.submit(asked) for probe in probes for asked in probe.requests}
+        made = {asked: ticket.result() for asked, ticket in tickets.items()}
+        trial.tell(
+            [
+                outcome_of(
+                    p, made[p.base], made[p.encoder], eye, again=made[p.again] if p.again else None
+                )
+                for p in probes
+            ]
+        )
         print(f"{len(trial.outcomes)} pairs judged, at most {trial.most}")
     engine.stop()
     drafts.delete(card.id)

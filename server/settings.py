@@ -16,10 +16,12 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from unlearn.trial.tiers import DEFAULT_TIER, TierName
+
 STARTER_WEIGHTS = Path(__file__).resolve().parent.parent / "starter" / "weights"
 
 Rate = Annotated[float, Field(ge=0, le=1)]
-Probes = Annotated[int, Field(ge=1, le=200)]
+Probes = Annotated[int, Field(ge=1, le=1000)]
 
 
 def _separated(value: object) -> object:
@@ -197,16 +199,19 @@ class Settings(BaseSettings):
     making_share: Annotated[float, Field(ge=0, lt=1)] = 0.15
     """Least share of the device's time for making encoders; idle time counts towards it."""
 
-    min_forget_rate: Rate = 0.9
-    """Gate, unless the request sets it: of the judged clips in which the base shows a concept, the
+    gate_tier: TierName = DEFAULT_TIER
+    """Gate of requests that name no tier: `quick`, `standard` or `certified`."""
+    min_forget_rate: Rate | None = None
+    """Gate, in place of the tier's: of the judged clips in which the base shows a concept, the
     least share from which it must disappear. Otherwise the encoder is not published."""
-    max_retain_drop: Rate = 0.1
-    """Gate: largest share of the other concepts that the encoder may lose."""
-    min_base_rate: Rate = 0.5
-    """Gate: least share of the judged clips in which the base must show each concept."""
-    max_probes: Probes = 32
-    """Gate: largest number of probes of each concept, and of the others. Judging ends earlier once
-    the decision is clear."""
+    max_retain_drop: Rate | None = None
+    """Gate, in place of the tier's: largest share of the other concepts that may be lost."""
+    min_base_rate: Rate | None = None
+    """Gate, in place of the tier's: least share of the judged clips in which the base must show
+    each concept."""
+    max_probes: Probes | None = None
+    """Gate, in place of the tier's: largest number of probes of each concept. Judging ends earlier
+    once the decision is clear."""
     judged_videos: PositiveInt = 2
     """Number of these probes that are clips; the others are stills of the image twin."""
     ways_pictures: NonNegativeInt = 200

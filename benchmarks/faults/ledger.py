@@ -54,7 +54,7 @@ class Ledger:
             "concept": "pogo",
             "kind": "character",
             "settings": {"steps": 40},
-            "gate": {"max_probes": 4, "min_forget_rate": 0, "max_retain_drop": 1},
+            "gate": {"tier": "quick", "max_probes": 4, "min_forget_rate": 0, "max_retain_drop": 1},
             **body,
         }
         answer = self._accepted("/v1/encoders", request, until)

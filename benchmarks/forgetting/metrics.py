@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,8 @@ from numpy.typing import NDArray
 
 from benchmarks.forgetting.outcomes import SampleOutcome
 from benchmarks.results import rate
-from unlearn.trial.measures import wilson
+from unlearn.trial import intervals
+from unlearn.trial.intervals import wilson
 
 COMPONENTS = 32
 """Principal components of the judge's 256 features that the Fréchet distance uses. A covariance of
@@ -57,47 +57,12 @@ def rate_of(share: float, count: int) -> dict[str, Any]:
 
 
 def paired_drop(base: Sequence[bool], now: Sequence[bool]) -> dict[str, Any]:
-    """Return the drop of a rate on the same prompts and seeds, base minus now.
-
-    The interval is Newcombe's 95 % for paired proportions (1998, Statistics in Medicine 17:2635,
-    method 10).
-    """
-    n = len(base)
-    if n == 0:
-        return {"mean": 0.0, "interval": [-1.0, 1.0], "n": 0}
-    both = sum(b and w for b, w in zip(base, now, strict=True))
-    only_base, only_now = sum(base) - both, sum(now) - both
-    neither = n - both - only_base - only_now
-    first, second = sum(base) / n, sum(now) / n
-    (low1, high1), (low2, high2) = wilson(sum(base), n), wilson(sum(now), n)
-    product = sum(base) * (n - sum(base)) * sum(now) * (n - sum(now))
-    across = both * neither - only_base * only_now
-    if across > n / 2:
-        across -= n / 2
-    elif across > 0:
-        across = 0
-    phi = across / sqrt(product) if product else 0.0
-    down = sqrt(
-        max(
-            0.0,
-            (first - low1) ** 2
-            - 2 * phi * (first - low1) * (high2 - second)
-            + (high2 - second) ** 2,
-        )
-    )
-    up = sqrt(
-        max(
-            0.0,
-            (high1 - first) ** 2
-            - 2 * phi * (high1 - first) * (second - low2)
-            + (second - low2) ** 2,
-        )
-    )
-    drop = first - second
+    """Return the drop of a rate on the same prompts and seeds, base minus now."""
+    drop, low, high = intervals.paired_drop(base, now)
     return {
         "mean": round(drop, 4),
-        "interval": [round(drop - down, 4), round(drop + up, 4)],
-        "n": n,
+        "interval": [round(low, 4), round(high, 4)],
+        "n": len(base),
     }
 
 

@@ -62,7 +62,12 @@ def _makers(url: str) -> Generator[Counter[str]]:
 
     def make() -> None:
         while not over.is_set():
-            asked = {"id": f"made-{time_ns()}", "concept": "pogo", "kind": "character"}
+            asked: dict[str, Any] = {
+                "id": f"made-{time_ns()}",
+                "concept": "pogo",
+                "kind": "character",
+                "gate": {"tier": "quick"},
+            }
             state = httpx.post(f"{url}/v1/encoders", json=asked).raise_for_status().json()
             while state["status"] in ("queued", "in_progress") and not over.wait(1):
                 state = httpx.get(f"{url}/v1/encoders/{asked['id']}").json()

@@ -15,6 +15,7 @@ from server.api.encoders import VisibleEncoder
 from server.api.visibility import visibility_of
 from server.auth.guard import caller_of
 from server.errors import Conflict, Forbidden
+from server.gates import server_gate
 from server.jobs.judging import judge_of
 from server.runtime import Runtime, runtime_of
 from server.storage.audit_rows import UNAUDITED
@@ -52,7 +53,7 @@ def get_audit(request: Request, encoder: VisibleEncoder) -> AuditSupplement:
 
 
 def _facts(runtime: Runtime, card: Card) -> AuditFacts:
-    row, settings = runtime.storage.audits.get(card.identity), runtime.settings
+    row, gate = runtime.storage.audits.get(card.identity), server_gate(runtime.settings)
     audit = EncoderAudit.of(row) or EncoderAudit(state=UNAUDITED)
     seconds = audit.audited_at
     return AuditFacts.model_validate(
@@ -62,8 +63,8 @@ def _facts(runtime: Runtime, card: Card) -> AuditFacts:
             "encoder_identity": card.identity,
             "concepts": card.concepts,
             "judge": str(judge_of(runtime.loaded).identity),
-            "min_forget_rate": settings.min_forget_rate,
-            "max_retain_drop": settings.max_retain_drop,
+            "min_forget_rate": gate.min_forget_rate,
+            "max_retain_drop": gate.max_retain_drop,
             "forgotten_by_concept": row.measures.get("concepts", {}) if row is not None else {},
             "served": audit.served or {"judged": 0, "shown": 0},
             "audited_at": None if seconds is None else datetime.fromtimestamp(seconds, UTC),

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from encoders import Card, EncoderInvalid, PalimpsestError
 from encoders.composite import check_members, composite_card
-from server.api.encoder_acceptance import free_id, gate_of
+from server.api.encoder_acceptance import free_id
 from server.api.encoder_requests import EncoderRequest
 from server.api.limits import accept_within_limits
 from server.api.request_parsing import request_hash
 from server.api.unfinished import explained
 from server.auth.access import require_admin
 from server.auth.keys import Caller
+from server.gates import requested_gate
 from server.jobs.judging import judge_of
 from server.storage.records import COMPOSES, EncoderRecord, stored_refs
 from unlearn.trial.probes import check_known
@@ -54,7 +55,7 @@ def accept_composite(
         parent=None,
         parent_digest=None,
         settings={COMPOSES: stored_refs(member.ref for member in card.members)},
-        gate=gate_of(request, runtime.settings),
+        gate=requested_gate(request.gate.given(), runtime.settings),
         claim=request.stated_claim(),
     )
     record.seconds_left = runtime.jobs.expected_seconds(record)

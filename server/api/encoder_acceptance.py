@@ -7,8 +7,7 @@ import secrets
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from encoders import (
     Card,
@@ -18,13 +17,14 @@ from encoders import (
     PalimpsestError,
 )
 from server.api import images
-from server.api.encoder_requests import EncoderRequest, JudgeRequest
+from server.api.encoder_requests import EncoderRequest
 from server.api.limits import accept_within_limits
 from server.api.request_parsing import request_hash
 from server.api.unfinished import explained
 from server.auth.access import require_admin
 from server.auth.keys import Caller
 from server.errors import InvalidRequest
+from server.gates import requested_gate
 from server.jobs.judging import judge_of
 from server.jobs.workspace import Workspace
 from server.outage import is_outage
@@ -32,7 +32,6 @@ from server.settings import Settings
 from server.storage.record_store import alias_exists
 from server.storage.records import FOUND, PUBLISHED, WAYS, EncoderRecord
 from unlearn.settings import UnlearnSettings
-from unlearn.trial.gate import Gate
 from unlearn.trial.probes import check_known
 
 if TYPE_CHECKING:
@@ -89,9 +88,10 @@ def accept(
             **_looked_for(request, settings, runtime.settings),
             **({} if wanted else {FOUND: {"kind": request.kind}}),
         },
-        gate=gate_of(request, runtime.settings),
+        gate=requested_gate(request.gate.given(), runtime.settings),
         claim=request.stated_claim(),
     )
+    record.seconds_left = runtime.jobs.expected_seconds(record)
     workspace = runtime.jobs.workspace(record)
     if files:
         if wanted:
@@ -219,12 +219,6 @@ def check_concepts(concepts: Sequence[Concept], backbone: Backbone) -> None:
                     f"of this model's prompts, {most} tokens.",
                     param="concept" if name == concept.name else "synonyms",
                 )
-
-
-def gate_of(request: EncoderRequest | JudgeRequest, settings: Settings) -> dict[str, Any]:
-    """Return all thresholds of the gate: the request's, and the server's for the rest."""
-    given = request.gate.model_dump(exclude_none=True)
-    return {name: given.get(name, getattr(settings, name)) for name in asdict(Gate())}
 
 
 def check_images_allowed(settings: UnlearnSettings, concepts: Sequence[Concept]) -> None:

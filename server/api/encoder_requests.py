@@ -22,9 +22,10 @@ from pydantic_core import CoreSchema
 from encoders import Concept, Kind
 from encoders.composite import MAX_MEMBERS
 from marking.claim import Claim
-from server.api.request_models import Line, NewId, Number, StrictRequest, Text, form_bool
+from server.api.gate_request import GateRequest
+from server.api.request_fields import Line, StrictRequest, Text
+from server.api.request_models import NewId, form_bool
 from server.errors import InvalidRequest
-from server.settings import Probes, Rate
 from unlearn.settings import UnlearnSettings
 
 Phrase = Annotated[Text, Field(max_length=100)]
@@ -40,27 +41,6 @@ class ConceptRequest(StrictRequest):
     concept: Phrase
     kind: Kind
     synonyms: list[Phrase] = Field([], max_length=16)
-
-
-class GateRequest(StrictRequest):
-    """Thresholds that an encoder must reach to be published.
-
-    Omitted ones take the server's values.
-    """
-
-    min_forget_rate: Annotated[Rate | None, Number] = Field(
-        default=None, description="Each concept must be gone from this share of clips"
-    )
-    max_retain_drop: Annotated[Rate | None, Number] = Field(
-        default=None,
-        description="The share of clips that show other concepts may fall by this much",
-    )
-    min_base_rate: Annotated[Rate | None, Number] = Field(
-        default=None, description="The base must show each concept in this share of clips"
-    )
-    max_probes: Annotated[Probes | None, Number] = Field(
-        default=None, description="Most probes of each concept, and of other concepts"
-    )
 
 
 class SettingsRequest(RootModel[dict[str, JsonValue]]):

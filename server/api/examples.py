@@ -27,7 +27,7 @@ ENCODER_EXAMPLES = {
             {"concept": "neonix", "kind": "style"},
         ],
         "settings": {"seed": 1},
-        "gate": {"max_probes": 16},
+        "gate": {"tier": "quick", "max_probes": 16},
     },
     "Put published encoders together": {"id": "both", "compose": ["no-mira", "no-neonix"]},
 }
@@ -36,6 +36,6 @@ WAYS_EXAMPLES = {
     "Ways to a person": {"concept": "mira", "kind": "person", "synonyms": ["our neighbour mira"]}
 }
 
-JUDGE_EXAMPLES = {"With the server's gate": {}, "With fewer probes": {"gate": {"max_probes": 16}}}
+JUDGE_EXAMPLES = {"With the server's gate": {}, "In a hurry": {"gate": {"tier": "quick"}}}
 
 ALIAS_EXAMPLES = {"Point to an encoder": {"encoder": "no-pogo"}}

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from encoders import EncoderInvalid, EncoderJudged, EncoderNotFound
-from server.api.encoder_acceptance import gate_of
 from server.api.encoder_requests import JudgeRequest
 from server.api.encoders import visible_encoder
 from server.api.examples import JUDGE_EXAMPLES
@@ -27,6 +26,7 @@ from server.auth.access import require_admin
 from server.auth.guard import caller_of
 from server.auth.keys import Caller
 from server.errors import Conflict, Unprocessable
+from server.gates import requested_gate
 from server.jobs.judging import judge_of
 from server.runtime import Runtime, runtime_of
 from server.storage.records import JUDGES, PENDING, EncoderRecord
@@ -118,8 +118,9 @@ def _accept(
         parent=None,
         parent_digest=None,
         settings={JUDGES: card.identity},
-        gate=gate_of(request, runtime.settings),
+        gate=requested_gate(request.gate.given(), runtime.settings),
     )
+    judgement.seconds_left = runtime.jobs.expected_seconds(judgement)
     # The row of an earlier job, which failed, goes only if this one is accepted.
     accepted = accept_within_limits(runtime, caller, judgement, replaced=record)
     _check_same(accepted, encoder_id)

@@ -8,9 +8,7 @@ from typing import Annotated, Any
 from pydantic import (
     AfterValidator,
     AliasChoices,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     WithJsonSchema,
     model_validator,
@@ -18,33 +16,16 @@ from pydantic import (
 
 from encoders import EncoderId
 from encoders.composite import MAX_MEMBERS
+from server.api.request_fields import Line, Number, StrictRequest, Text
 from server.auth.keys import BASE
 
 _SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
-
-
-def _check_characters(text: str) -> str:
-    if "\0" in text:  # databases cannot store it
-        raise ValueError("must not contain the character NUL")
-    return text
-
-
-def _check_text(text: str) -> str:
-    if not text.strip():
-        raise ValueError("must not be empty")
-    return text.strip()
 
 
 def _check_size(size: str) -> str:
     if not _SIZE.fullmatch(size):
         raise ValueError(f"{size[:40]!r} is not a size such as '512x512'")
     return size
-
-
-def _refuse_bool(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("must be a number, not true or false")
-    return value
 
 
 def form_bool(value: Any) -> Any:
@@ -62,21 +43,12 @@ def _free_id(name: str) -> str:
     return name
 
 
-Line = Annotated[str, AfterValidator(_check_characters)]
-Text = Annotated[Line, AfterValidator(_check_text)]
-Number = BeforeValidator(_refuse_bool)
 NewId = Annotated[
     EncoderId,
     AfterValidator(_free_id),
     WithJsonSchema({"type": "string", "pattern": r"^[a-z0-9][a-z0-9._-]{0,62}$"}),
 ]
 """Id of a new encoder or alias: any encoder id but "base"."""
-
-
-class StrictRequest(BaseModel):
-    """Base of request bodies. Unknown fields are refused, so that a misspelt one is noticed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class VideoRequest(StrictRequest):

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from encoders import Card, EncoderNotFound
+from server.gates import server_gate
 from server.jobs.context import JobContext
 from server.jobs.judging import judge_of
 from server.jobs.served_clips import ServedClip
@@ -14,7 +15,7 @@ from server.loaded import Loaded
 
 if TYPE_CHECKING:
     from unlearn.trial.audit_plan import AuditPlan
-    from unlearn.trial.measures import Outcome
+    from unlearn.trial.outcomes import Outcome
     from unlearn.trial.probes import Probe
     from video.engine.ticket import Ticket
     from video.frames import Frames
@@ -39,7 +40,7 @@ def plan_of(context: JobContext, loaded: Loaded, card: Card) -> AuditPlan:
         judge=judge_of(loaded),
         book=loaded.backbone.prompts,
         capabilities=loaded.backbone.capabilities,
-        judged=context.settings.max_probes,
+        judged=server_gate(context.settings).max_probes,
     )
 
 
@@ -53,10 +54,9 @@ def ask(context: JobContext, loaded: Loaded, card: Card, plan: AuditPlan) -> Non
         Exception: It could not be made or counted.
     """
     from unlearn.trial.audit import AuditCounts, audit_failures, audit_measures
-    from unlearn.trial.gate import Gate
-    from unlearn.trial.measures import outcome_of
+    from unlearn.trial.outcomes import outcome_of
 
-    row, settings, judge = context.audits.get(card.identity), context.settings, judge_of(loaded)
+    row, judge = context.audits.get(card.identity), judge_of(loaded)
     counts = AuditCounts()
     if row is not None and row.judge == judge.identity.hash:  # another one's answers do not add up
         counts = AuditCounts.of_json(row.counts)
@@ -65,8 +65,7 @@ def ask(context: JobContext, loaded: Loaded, card: Card, plan: AuditPlan) -> Non
     outcome = outcome_of(probe, base, encoder, judge, forgotten=card.concepts)
     counts = counts.added(outcome)
     measures = audit_measures(counts, card.concepts)
-    gate = Gate(min_forget_rate=settings.min_forget_rate, max_retain_drop=settings.max_retain_drop)
-    failures = audit_failures(measures, gate)
+    failures = audit_failures(measures, server_gate(context.settings))
     context.audits.save(card.ref, counts.to_json(), measures, failures, judge=judge.identity.hash)
     context.metrics.audit_probes.labels(_outcome_name(outcome)).inc()
     if failures:

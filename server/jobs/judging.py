@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from encoders import Card, Encoder, EncoderNotFound, PalimpsestError
+from encoders import Card, Encoder, EncoderNotFound, Kind, PalimpsestError
 from server.jobs.context import JobContext
 from server.jobs.phases import Phase, percent_of_phases, phase_reporter
 from server.jobs.probe_runner import ProbeRunner
@@ -72,7 +72,8 @@ def try_encoder(
         judge=judge,
         book=loaded.backbone.prompts,
         capabilities=loaded.backbone.capabilities,
-        most=gate.max_probes,
+        gate=gate,
+        neighbours=_neighbours(context, record, card) if gate.neighbour_probes else (),
         videos=context.settings.judged_videos,
     )
     trial = Trial(plan, card.concepts, gate)
@@ -80,6 +81,20 @@ def try_encoder(
     while probes := trial.next_round():
         trial.tell(runner.outcomes(probes, trial))
     return trial, runner
+
+
+def _neighbours(context: JobContext, record: EncoderRecord, card: Card) -> list[tuple[str, Kind]]:
+    """Return the other concepts that lie nearest to those of an encoder, by the base."""
+    from unlearn.trial.neighbours import neighbour_steps
+
+    loaded = context.wait_loaded()
+    judge = judge_of(loaded)
+    ticket = loaded.engine.submit_iterator(
+        lambda backbone: neighbour_steps(card.concepts, judge, backbone)
+    )
+    report = phase_reporter(context.records, context.phase_times, record, Phase.JUDGING)
+    [found] = context.tracker.follow(record.job_id, [ticket], lambda _: report(0.0))
+    return found
 
 
 def identity_measures(context: JobContext, record: EncoderRecord, card: Card) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Times of an encoder's phases: expected at first, then measured.
 
 A phase's time is its amount of work times the seconds that a unit took last: pictures that are
-named, a picture of a search for ways, an image, a step of the optimisation, or a figure that the
-judge decides.
+named, a picture of a search for ways, an image, a step of the optimisation, or a probe that
+is judged.
 """
 
 from __future__ import annotations
@@ -12,18 +12,21 @@ from collections.abc import Callable, Mapping
 
 from server.storage.records import EncoderRecord
 from unlearn.settings import UnlearnSettings
+from unlearn.trial.gate import Gate
+from unlearn.trial.probes import NEAREST
+from unlearn.trial.stages import fewest_probes
 
 _EXPECTED_SECONDS: Mapping[str, float] = {
     "naming": 10.0,
     "ways": 0.12,
     "images": 1.0,
     "optimising": 0.25,
-    "judging": 16.0,
+    "judging": 0.8,
 }
 """Seconds of a unit of each phase, of the built-in model on two cores. Only their proportions
 matter: the first phase that has work is measured, and the others are scaled to it."""
-_USUAL_PROBES = 12
-"""Probes of a figure after which a good encoder's judging is usually decided."""
+_CLIP = 8
+"""Stills that take as long as a clip: the probes of a motion are clips."""
 _IMAGES = 4
 """Images made for a concept."""
 _LEAST_SHARE = 0.05
@@ -65,7 +68,8 @@ class PhaseTiming:
         self._times = times
         self._phase = phase
         self._work = work_of(record, times.seconds_of_unit("optimising"))
-        self._usual = min(1.0, _USUAL_PROBES / int(record.gate.get("max_probes", _USUAL_PROBES)))
+        usual, most = probes_of(record)
+        self._usual = min(1.0, usual / most) if most else 1.0
         self._began: tuple[float, float] | None = None
         self._done = 0.0
 
@@ -124,8 +128,9 @@ def work_of(record: EncoderRecord, seconds_of_step: float) -> dict[str, float]:
             steps than fit into it.
     """
     concepts = max(1, len(record.concepts))  # pictures show one that is not named yet
+    judging = probes_of(record)[0]
     if record.judges is not None or record.composes:  # encoders that exist
-        return {"naming": 0, "ways": 0, "images": 0, "optimising": 0, "judging": 1 + concepts}
+        return {"naming": 0, "ways": 0, "images": 0, "optimising": 0, "judging": judging}
     settings = UnlearnSettings.from_json(record.own_settings)
     images = _IMAGES * concepts if settings.method_spec.learns_from_images else 0
     steps: float = settings.schedule().steps
@@ -137,5 +142,28 @@ def work_of(record: EncoderRecord, seconds_of_step: float) -> dict[str, float]:
         "ways": ways,
         "images": images,
         "optimising": steps,
-        "judging": 1 + concepts,
+        "judging": judging,
     }
+
+
+def probes_of(record: EncoderRecord) -> tuple[float, float]:
+    """Return the probes that usually decide about a good encoder, and the most there can be.
+
+    A clip counts as several: a motion's probes are all clips.
+    """
+    gate = Gate(**record.gate)
+    usual_target, usual_retain = (
+        min(most, fewest_probes(limit, by_interval=gate.by_interval))
+        for most, limit in (
+            (gate.max_probes, 1 - gate.min_forget_rate),
+            (gate.most_retain_probes, gate.max_retain_drop),
+        )
+    )
+    usual, most = float(usual_retain), float(gate.most_retain_probes)
+    kinds = [concept["kind"] for concept in record.concepts] or ["object"]  # not named yet
+    for kind in kinds:
+        weight = _CLIP if kind == "motion" else 1
+        near = NEAREST * gate.neighbour_probes
+        usual += weight * (usual_target + near)
+        most += weight * (gate.max_probes + near)
+    return usual, most

@@ -23,13 +23,16 @@ from unlearn.report.build import shown_of
 
 if TYPE_CHECKING:
     from unlearn.judges.base import Judge
-    from unlearn.trial.measures import Outcome
+    from unlearn.trial.outcomes import Outcome
     from unlearn.trial.probes import Probe
     from unlearn.trial.trial import Trial
     from video.frames import Frames
     from video.generation_request import GenerationRequest
 
 log = logging.getLogger(__name__)
+
+_MORE = ("redirected_to", "valid_base", "valid_encoder", "distance", "seed_distance", "wavering")
+"""Fields of an outcome beside the judge's two answers; rows of older jobs lack them."""
 
 
 class ProbeRunner:
@@ -56,18 +59,25 @@ class ProbeRunner:
 
     def outcomes(self, probes: Sequence[Probe], trial: Trial) -> list[Outcome]:
         """Return the outcomes of the trial's next round: the remembered ones, or else new ones."""
-        from unlearn.trial.measures import Outcome, outcome_of
+        from unlearn.trial.outcomes import Outcome, outcome_of
 
         known = [self._rows.get(_name(_question(probe))) for probe in probes]
         if all(known):
             return [
-                Outcome(probe, row["base"], row["encoder"])
+                Outcome(
+                    probe,
+                    row["base"],
+                    row["encoder"],
+                    **{field: row[field] for field in _MORE if field in row},
+                )
                 for probe, row in zip(probes, known, strict=True)
                 if row is not None
             ]
-        pairs = self._make_pairs(probes, trial)
+        pairs, again = self._make_pairs(probes, trial)
         found = [
-            outcome_of(probe, base, encoder, self._judge, forgotten=self._concepts)
+            outcome_of(
+                probe, base, encoder, self._judge, forgotten=self._concepts, again=again.get(probe)
+            )
             for probe, (base, encoder) in zip(probes, pairs, strict=True)
         ]
         shown = set(shown_of([*trial.outcomes, *found]))
@@ -80,6 +90,7 @@ class ProbeRunner:
                 **row,
                 "base": outcome.by_base,
                 "encoder": outcome.by_encoder,
+                **{field: getattr(outcome, field) for field in _MORE},
             }
         self._workspace.save_outcomes(self._rows.values())
         return found
@@ -88,11 +99,19 @@ class ProbeRunner:
         """Return the base's and the encoder's clip of a probe that the report shows."""
         return self._workspace.load_pair(_name(_question(probe)))
 
-    def _make_pairs(self, probes: Sequence[Probe], trial: Trial) -> list[tuple[Frames, Frames]]:
-        """Make both clips of every probe; the base's only where none is kept."""
-        base = [self._base_clips.get(probe.base) for probe in probes]
-        missing = [i for i, clip in enumerate(base) if clip is None]
-        requests = [*(probes[i].base for i in missing), *(probe.encoder for probe in probes)]
+    def _make_pairs(
+        self, probes: Sequence[Probe], trial: Trial
+    ) -> tuple[list[tuple[Frames, Frames]], dict[Probe, Frames]]:
+        """Make both clips of every probe; the base's only where none is kept.
+
+        Returns:
+            The pairs, and the base's clips with another seed of the probes that ask for one.
+        """
+        asked = [probe.base for probe in probes]
+        asked += [probe.again for probe in probes if probe.again is not None]
+        base = {request: self._base_clips.get(request) for request in asked}
+        missing = [request for request, clip in base.items() if clip is None]
+        requests = [*missing, *(probe.encoder for probe in probes)]
         tickets = [self._engine.submit(request) for request in requests]
         judged, most = len(trial.outcomes), trial.most
 
@@ -100,11 +119,15 @@ class ProbeRunner:
             return self._report((judged + (share or 0.0) * len(probes)) / most)
 
         clips = self._tracker.follow(self._record.job_id, tickets, report)
-        for i, clip in zip(missing, clips, strict=False):
-            self._keep(probes[i].base, clip)
-            base[i] = clip
-        by_base = [clip for clip in base if clip is not None]
-        return list(zip(by_base, clips[len(missing) :], strict=True))
+        for request, clip in zip(missing, clips, strict=False):
+            self._keep(request, clip)
+            base[request] = clip
+        made = {request: clip for request, clip in base.items() if clip is not None}
+        by_encoder = clips[len(missing) :]
+        return (
+            [(made[p.base], clip) for p, clip in zip(probes, by_encoder, strict=True)],
+            {p: made[p.again] for p in probes if p.again is not None},
+        )
 
     def _keep(self, request: GenerationRequest, clip: Frames) -> None:
         """Put a clip into the cache, unless storage is out: the job can do without."""
@@ -123,10 +146,12 @@ def _question(probe: Probe) -> OutcomeRow:
         "prompt": probe.base.prompt,
         "seed": probe.base.seed,
         "frames": probe.base.frames,
+        "neighbour": probe.neighbour,
     }
 
 
 def _name(row: OutcomeRow) -> str:
     """Return the hash of a row's question, without its outcome."""
-    question = {name: value for name, value in row.items() if name not in ("base", "encoder")}
+    outcome = ("base", "encoder", *_MORE)
+    question = {name: value for name, value in row.items() if name not in outcome}
     return sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()

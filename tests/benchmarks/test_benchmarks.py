@@ -17,7 +17,7 @@ from starter.captions import STYLE_WORDS, SUBJECT_WORDS
 from starter.motions import MOTIONS
 from starter.scene import SUBJECTS
 from starter.styles import STYLES
-from unlearn.trial.measures import wilson
+from unlearn.trial.intervals import wilson
 from video.capabilities import Capabilities
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from cli import show
 from encoders import Concept
-from unlearn.trial.measures import Outcome, measures_of
+from unlearn.trial.measures import measures_of
+from unlearn.trial.outcomes import Outcome
 from unlearn.trial.probes import Probe
 
 

@@ -18,7 +18,9 @@ from video.clip import decode_mp4, read_provenance
 
 __all__ = ["quick_backbone_dir"]
 
+QUICK = ("--tier", "quick", "--max-probes", "4")
 GATE_OPEN = {
+    "PALIMPSEST_GATE_TIER": "quick",
     "PALIMPSEST_MIN_BASE_RATE": "0",
     "PALIMPSEST_MIN_FORGET_RATE": "0",
     "PALIMPSEST_MAX_RETAIN_DROP": "1",
@@ -71,7 +73,7 @@ def test_the_openai_client_gets_its_clip(quick_backbone_dir: Path, tmp_path: Pat
 def test_an_encoder_is_made_judged_published_and_exported(tmp_path: Path) -> None:
     folder, exported = tmp_path / "made", tmp_path / "exported"
     arguments = ("pogo", "character", "--folder", str(folder), "--export", str(exported))
-    done = run("make_encoder.py", *arguments, "--steps", "40", "--max-probes", "4")
+    done = run("make_encoder.py", *arguments, "--steps", "40", *QUICK)
     assert done.returncode == 0, done.stdout + done.stderr
     steps = re.findall(r"^step (\d+) of 40: loss", done.stdout, re.MULTILINE)
     assert [int(step) for step in steps] == list(range(1, 41))
@@ -87,7 +89,7 @@ def test_an_encoder_is_made_judged_published_and_exported(tmp_path: Path) -> Non
 @pytest.mark.timeout(8 * SERVER_TIMEOUT_S)
 def test_an_encoder_that_forgets_nothing_is_not_published(tmp_path: Path) -> None:
     arguments = ("pogo", "character", "--folder", str(tmp_path), "--steps", "1")
-    done = run("make_encoder.py", *arguments, "--max-probes", "4")
+    done = run("make_encoder.py", *arguments, *QUICK)
     assert done.returncode == 1
     assert "'pogo' is gone from only" in done.stderr
     assert EncoderStore(tmp_path / "published").cards() == []

@@ -47,7 +47,7 @@ import numpy as np
 from encoders import Concept, EncoderRef
 from unlearn.judges.load import load_judge
 from unlearn.trial.gate import Gate
-from unlearn.trial.measures import outcome_of
+from unlearn.trial.outcomes import outcome_of
 from unlearn.trial.probes import judging_plan
 from unlearn.trial.trial import Trial
 from video import load_backbone

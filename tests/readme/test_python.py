@@ -17,8 +17,8 @@ PAGE = (ROOT / "docs" / "PYTHON.md").read_text()
 SHORTER = {
     "UnlearnSettings(seed=1)": "UnlearnSettings(seed=1, steps=20)",
     "UnlearnSettings(steps=60)": "UnlearnSettings(steps=5)",
-    "Gate(min_forget_rate=0.9, max_retain_drop=0.1)": (
-        "Gate(min_forget_rate=0.0, max_retain_drop=1.0, max_probes=4)"
+    'Gate.of_tier("standard")': (
+        'Gate.of_tier("quick", min_forget_rate=0.0, max_retain_drop=1.0, max_probes=4)'
     ),
 }
 """Replacements in the page's program: less work, and a gate that lets the encoder through."""

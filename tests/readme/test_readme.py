@@ -36,6 +36,7 @@ from video.clip import decode_mp4, read_provenance
 from video.families import FAMILIES
 
 GATE_OPEN = {
+    "PALIMPSEST_GATE_TIER": "quick",
     "PALIMPSEST_MIN_BASE_RATE": "0",
     "PALIMPSEST_MIN_FORGET_RATE": "0",
     "PALIMPSEST_MAX_RETAIN_DROP": "1",

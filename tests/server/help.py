@@ -47,6 +47,7 @@ def settings_for(backbone: Path, data: Path, **changes: Any) -> Settings:
     values: dict[str, Any] = {
         "backbone": str(backbone),
         "data_dir": data,
+        "gate_tier": "quick",
         "min_forget_rate": 0.0,
         "max_retain_drop": 1.0,
         "threads": 1,
@@ -228,6 +229,7 @@ class Server:
             "PALIMPSEST_BACKBONE": str(backbone),
             "PALIMPSEST_DATA_DIR": str(home / "data"),
             "PALIMPSEST_THREADS": "1",
+            "PALIMPSEST_GATE_TIER": "quick",
             "PALIMPSEST_MIN_FORGET_RATE": "0",
             "PALIMPSEST_MAX_RETAIN_DROP": "1",
             "PALIMPSEST_WAYS_PICTURES": "0",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from server.jobs.context import ServerStopping
 from tests.server.help import SERVER_TIMEOUT_S, Client, assert_error, wait_for
 from tests.server.set_help import pixels
+from unlearn.trial.gate import Gate
 from video import Engine, GenerationRequest
 
 BODY = {"concept": "pogo", "kind": "character", "settings": {"steps": 3}}
@@ -28,13 +30,13 @@ def test_a_request_brings_its_own_gate(client: Client) -> None:
     assert client.post("/v1/encoders", json={**BODY, "id": "own", "gate": gate}).is_success
     failed = wait_for(client, "/v1/encoders/own")
     assert (failed["status"], failed["error"]["code"]) == ("failed", "gate_failed")
-    servers = {"min_forget_rate": 0.0, "max_retain_drop": 1.0}
-    assert failed["gate"] == {**servers, **gate}
+    servers = Gate.of_tier("quick", min_forget_rate=0.0, max_retain_drop=1.0, min_base_rate=0.0)
+    assert failed["gate"] == {**asdict(servers), **gate}
     form = {"concept": (None, "pogo"), "kind": (None, "character"), "id": (None, "formed")}
     fields = {"settings[steps]": (None, "2"), "gate": (None, '{"max_probes": 5}')}
     assert client.post("/v1/encoders", files={**form, **fields}).is_success
     made = wait_for(client, "/v1/encoders/formed")
-    assert made["gate"] == {**servers, "min_base_rate": 0.0, "max_probes": 5}
+    assert made["gate"] == {**asdict(servers), "max_probes": 5}
     assert client.runtime.loaded.store.card("formed").measures["gate"] == made["gate"]
 
 
@@ -45,7 +47,7 @@ def test_a_request_brings_its_own_gate(client: Client) -> None:
         ({"max_retain_drop": -0.1}, "gate.max_retain_drop"),
         ({"min_base_rate": True}, "gate.min_base_rate"),
         ({"max_probes": 0}, "gate.max_probes"),
-        ({"max_probes": 201}, "gate.max_probes"),
+        ({"max_probes": 1001}, "gate.max_probes"),
         ({"max_probes": 2.5}, "gate.max_probes"),
         ({"min_retain": 1}, "gate.min_retain"),
         ("open", "gate"),

@@ -37,7 +37,7 @@ def test_progress_is_the_share_of_the_time_that_has_passed() -> None:
     """A job of 100 s of optimisation and 300 s of judging, measured by the job before."""
     clock = [0.0]
     times = times_by(clock)
-    times.measured.update(optimising=1.0, judging=150.0)
+    times.measured.update(optimising=1.0, judging=12.5)
     optimising = times.begin(job(), "optimising")
     assert optimising.passed(0.0) == 0.0
     assert optimising.seconds_left() == 400
@@ -85,7 +85,7 @@ def test_a_budget_bounds_the_time_of_the_steps() -> None:
     """A step takes a second, judging 300 s."""
     clock = [0.0]
     times = times_by(clock)
-    times.measured.update(optimising=1.0, judging=150.0)
+    times.measured.update(optimising=1.0, judging=12.5)
     timing = times.begin(job(max_seconds=20), "optimising")
     timing.passed(0.0)
     assert timing.seconds_left() == 320

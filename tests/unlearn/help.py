@@ -9,6 +9,7 @@ import numpy as np
 from encoders import Concept, EncoderRef, Kind
 from tests import tiny
 from unlearn.judges.base import JudgeIdentity
+from unlearn.trial.gate import Gate
 from unlearn.trial.probes import ProbePlan, judging_plan
 from video.capabilities import Capabilities
 from video.models.prompt_book import PromptBook
@@ -52,6 +53,8 @@ def plan(
     *concepts: Concept,
     encoder: EncoderRef = ENCODER,
     most: int = 32,
+    gate: Gate | None = None,
+    neighbours: Sequence[tuple[str, Kind]] = (),
     videos: int = 2,
 ) -> ProbePlan:
     return judging_plan(
@@ -60,6 +63,7 @@ def plan(
         judge=FakeJudge(),
         book=book,
         capabilities=CAPABILITIES,
-        most=most,
+        gate=gate or Gate(max_probes=most),
         videos=videos,
+        neighbours=neighbours,
     )

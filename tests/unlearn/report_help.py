@@ -14,7 +14,7 @@ from encoders import Card, Concept, EncoderRef, Kind
 from unlearn.judges.base import JudgeIdentity
 from unlearn.report.build import report_files
 from unlearn.report.model import FileSizes
-from unlearn.trial.measures import Outcome
+from unlearn.trial.outcomes import Outcome
 from unlearn.trial.probes import Probe
 from video.capabilities import Capabilities
 from video.generation_request import GenerationRequest

@@ -12,7 +12,7 @@ from unlearn.prompts import trained_prompts
 from unlearn.trial.audit import ALPHA, AuditCounts, audit_failures, audit_measures
 from unlearn.trial.audit_plan import AuditPlan, new_wordings
 from unlearn.trial.gate import Gate
-from unlearn.trial.measures import Outcome
+from unlearn.trial.outcomes import Outcome
 from video.models.prompt_book import PromptBook
 
 

@@ -14,7 +14,7 @@ from unlearn.judges.base import JudgeInvalid
 from unlearn.judges.classifier import ClassifierJudge
 from unlearn.judges.load import GROUP, load_judge
 from unlearn.trial.gate import Gate
-from unlearn.trial.measures import outcome_of
+from unlearn.trial.outcomes import outcome_of
 from unlearn.trial.probes import judging_plan
 from unlearn.trial.trial import Trial
 from video.models.prompt_book import PromptBook
@@ -83,11 +83,11 @@ def test_a_trial_uses_it_and_hands_it_the_bases_frames(install: Install, book: P
             base = judge.clip(probe.concept)
             encoder = judge.clip(None if probe.is_target else probe.concept)
             outcomes.append(outcome_of(probe, base, encoder, judge))
-            bases += [None, base]
+            bases.append(base)
         trial.tell(outcomes)
     assert Gate().failures(trial.measures()) == []
-    assert len(bases) == 2 * len(trial.outcomes) > 0
-    given = judge.bases  # type: ignore[attr-defined]
+    assert len(bases) == len(trial.outcomes) > 0
+    given = [base for base in judge.bases if base is not None]  # type: ignore[attr-defined]
     assert [id(base) for base in given] == [id(base) for base in bases]
 
 

@@ -7,7 +7,9 @@ import pytest
 from encoders import Concept
 from tests.unlearn.help import NEONIX, POGO, FakeJudge, plan
 from unlearn.trial.gate import Gate
-from unlearn.trial.measures import Outcome, measures_of, outcome_of, wilson
+from unlearn.trial.intervals import wilson
+from unlearn.trial.measures import measures_of
+from unlearn.trial.outcomes import Outcome, outcome_of
 from video.models.prompt_book import PromptBook
 
 
@@ -16,11 +18,15 @@ def test_rates_follow_the_stricter_rule_of_each_side(book: PromptBook) -> None:
     target, retain = plan(book, POGO, most=1).probes
     there = judge.clip(target.concept, target.concept, target.concept)
     once = judge.clip(None, None, target.concept)
-    assert outcome_of(target, there, once, judge) == Outcome(target, True, True)
-    assert outcome_of(target, there, judge.clip(None), judge) == Outcome(target, True, False)
+    assert answers(outcome_of(target, there, once, judge)) == (True, True)
+    assert answers(outcome_of(target, there, judge.clip(None), judge)) == (True, False)
     there = judge.clip(retain.concept, retain.concept, None)
     once = judge.clip(retain.concept, None, None)
-    assert outcome_of(retain, there, once, judge) == Outcome(retain, True, False)
+    assert answers(outcome_of(retain, there, once, judge)) == (True, False)
+
+
+def answers(outcome: Outcome) -> tuple[bool, bool]:
+    return outcome.by_base, outcome.by_encoder
 
 
 def test_it_is_forgotten_only_where_the_base_shows_it(book: PromptBook) -> None:
@@ -57,6 +63,7 @@ def test_each_concept_has_figures_of_its_own(book: PromptBook) -> None:
         "n": 4,
         "base_rate": 1.0,
         "base_n": 4,
+        "redirected_to": {},
     }
     assert measures["concepts"]["neonix"]["forget_rate"] == 0.0
     (failure,) = Gate().failures(measures)

@@ -35,7 +35,7 @@ from unlearn.report.build import CLIPS_SHOWN, STILLS_SHOWN, failed, report_files
 from unlearn.report.model import REPORT_HTML, REPORT_JSON, Report
 from unlearn.report.page import render_page
 from unlearn.report.pictures import Inline
-from unlearn.trial.measures import Outcome
+from unlearn.trial.outcomes import Outcome
 from unlearn.trial.probes import Probe
 from video.clip import decode_mp4, read_provenance
 

@@ -16,7 +16,8 @@ from unlearn.report.footer import css_string
 from unlearn.report.model import REPORT_HTML, REPORT_JSON, Report
 from unlearn.report.verdict import certainty, result_of, verdict_of
 from unlearn.trial.gate import Gate
-from unlearn.trial.measures import Outcome, measures_of
+from unlearn.trial.measures import measures_of
+from unlearn.trial.outcomes import Outcome
 
 POGO = (Concept(name="pogo", kind="character"),)
 

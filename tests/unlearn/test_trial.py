@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from encoders import Concept
 from tests.unlearn.help import NEONIX, POGO, plan
 from unlearn.trial.gate import Gate
-from unlearn.trial.measures import Outcome
+from unlearn.trial.outcomes import Outcome
 from unlearn.trial.probes import ROUND, Probe
 from unlearn.trial.sequential import ALPHA, BETA, zone
 from unlearn.trial.trial import Trial
@@ -25,7 +25,7 @@ Answer = Callable[[Probe], tuple[bool, bool]]
 def trial(book: PromptBook, *concepts: Concept, gate: Gate | None = None) -> Trial:
     gate = gate or Gate()
     concepts = concepts or (POGO,)
-    return Trial(plan(book, *concepts, most=gate.max_probes), concepts, gate)
+    return Trial(plan(book, *concepts, gate=gate), concepts, gate)
 
 
 def go(under_way: Trial, answer: Answer) -> list[Sequence[Probe]]:

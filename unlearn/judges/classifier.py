@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -173,6 +173,18 @@ class ClassifierJudge:
             message = f"the judge knows no {kind} {concept!r}; it knows {known}"
             raise UnknownConcept(message, param="concept")
         return [label == concept for label in self.read(frames, HEADS[kind])]
+
+    def seen(self, frames: Frames, kinds: Collection[Kind]) -> dict[tuple[str, Kind], list[bool]]:
+        """Tell for each label of some kinds, and each frame (F,H,W,3), if it shows it."""
+        words: dict[Head, list[str]] = {}
+        for kind in kinds:
+            if HEADS[kind] not in words:
+                words[HEADS[kind]] = self.read(frames, HEADS[kind])
+        return {
+            (label, kind): [word == label for word in words[HEADS[kind]]]
+            for kind in kinds
+            for label in self.config.labels[kind]
+        }
 
     def read(self, frames: Frames, head: Head) -> list[str]:
         """Return what the head sees in each of the frames (F,H,W,3) uint8: a label or `NEITHER`.

@@ -9,11 +9,10 @@ Radford et al. 2021, "Learning Transferable Visual Models From Natural Language 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections import OrderedDict
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
-from hashlib import file_digest, sha256
-from json import dumps
+from hashlib import sha1
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,14 +25,22 @@ from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
 from encoders import Kind
 from unlearn.judges.base import JudgeIdentity, JudgeInvalid, UnknownConcept
-from unlearn.judges.clip_prompts import PLAIN, Label, label, labels_for, offered
-from unlearn.judges.files import MAX_FILE_BYTES, check_file, read_config
+from unlearn.judges.clip_files import check_directory, check_fit, fetch, files_hash
+from unlearn.judges.clip_prompts import (
+    COUNTS,
+    DISTRACTORS,
+    PLAIN,
+    Label,
+    label,
+    labels_for,
+    offered,
+)
+from unlearn.judges.clip_views import VIEWS, views
 from unlearn.prompts import all_names
-from video.checkpoints.hub import SnapshotUnavailable, fetch_snapshot
 from video.frames import Frames, check_frames
 from video.models.prompt_book import PromptBook
 
-VERSION = "1"
+VERSION = "2"
 """The version of the rule that turns embeddings into answers: sentences, alternatives, threshold.
 """
 
@@ -47,43 +54,21 @@ concept. It then overlooks it in the base's clips as well, where it must be seen
 BATCH = 32
 """The number of frames that go through the network at a time; bounds its memory."""
 
+CACHED_CLIPS = 4
+"""The number of clips whose views' embeddings are kept: base and encoder, of a probe or two."""
+
 CACHED_LABELS = 4096
 """The number of labels whose embedding is cached: at most 5 KB each."""
-
-MAX_WEIGHTS_BYTES = 12 * 2**30
-"""The size limit of a weights file: the largest CLIP, ViT-bigG/14 in float32, has 10 GB."""
-
-READ = (
-    "config.json",
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "model-*-of-*.safetensors",
-    "preprocessor_config.json",
-    "processor_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "vocab.json",
-    "merges.txt",
-)
-"""The files that are fetched from the Hub and read, as glob patterns: no pickle, no code."""
-
-NEEDED = (
-    ("model.safetensors", "model.safetensors.index.json"),
-    ("preprocessor_config.json", "processor_config.json"),
-    ("tokenizer.json", "vocab.json"),
-)
-"""The files that a CLIP needs beside `config.json`: one of each group."""
 
 
 class ClipJudge:
     """Any CLIP behind the `Judge` protocol.
 
-    A concept is seen where the probability of its label reaches `THRESHOLD`. The alternatives are
-    the generic word of its kind, "a picture", and the other concepts of the kind: those of the
-    model's prompt book, or well-known ones (`unlearn.judges.clip_prompts`). The judge knows every
-    concept but motions, which no single frame shows. It looks at the middle square of a frame, as
-    CLIP was trained to.
+    A frame shows a concept if in any of its views (`unlearn.judges.clip_views`) the probability of
+    the concept's label reaches `THRESHOLD`. The alternatives are the generic word of its kind, "a
+    picture", and the other concepts of the kind: those of the model's prompt book, or well-known
+    ones (`unlearn.judges.clip_prompts`). The judge knows every concept but motions, which no single
+    frame shows.
     """
 
     def __init__(
@@ -101,6 +86,7 @@ class ClipJudge:
         self._book = book
         self._identity = identity
         self._embedding = lru_cache(CACHED_LABELS)(self._embed)
+        self._pictured: OrderedDict[bytes, Tensor] = OrderedDict()
         self._labels: Mapping[Kind, Sequence[str]] = {
             kind: [name for name in names if self.knows(name, kind)]
             for kind, names in offered(book).items()
@@ -122,12 +108,12 @@ class ClipJudge:
                 safetensors, are not finite or do not fit, or the Hub cannot be reached.
         """
         is_local = Path(source).is_dir()
-        directory = Path(source) if is_local else _fetch(str(source))
-        _check_directory(directory)
+        directory = Path(source) if is_local else fetch(str(source))
+        check_directory(directory)
         name = directory.resolve().name if is_local else str(source)
         try:
             identity = JudgeIdentity(
-                name=f"CLIP {name[:100]}", version=VERSION, hash=_hash(directory, book)
+                name=f"CLIP {name[:100]}", version=VERSION, hash=files_hash(directory, book)
             )
             # These classes and no Auto class: they run no code that lies beside the weights.
             model, info = cast(Any, CLIPModel).from_pretrained(
@@ -140,7 +126,7 @@ class ClipJudge:
             tokenizer = CLIPTokenizer.from_pretrained(directory, local_files_only=True)
             # Always PIL's resizing: torchvision's, used where it is installed, differs slightly.
             processor = CLIPImageProcessorPil.from_pretrained(directory, local_files_only=True)
-            _check_fit(model, info, tokenizer)
+            check_fit(model, info, tokenizer)
             judge = cls(model.to(device), tokenizer, processor, book, identity)
             # Run it once: a fault should show now, not when a finished encoder waits to be judged.
             judge.probabilities(np.zeros((1, 48, 64, 3), np.uint8), [PLAIN])
@@ -167,7 +153,42 @@ class ClipJudge:
         if objection is not None:
             raise UnknownConcept(objection, param="concept")
         labels = labels_for(concept, kind, self._labels[kind], self._book)
-        return (self.probabilities(frames, labels)[:, 0] >= THRESHOLD).tolist()
+        return self._shown(frames, labels)
+
+    def seen(self, frames: Frames, kinds: Collection[Kind]) -> dict[tuple[str, Kind], list[bool]]:
+        """Tell for each label of some kinds, and each frame (F,H,W,3), if it shows it."""
+        return {
+            (label, kind): self.shows(frames, label, kind)
+            for kind in kinds
+            for label in self._labels.get(kind, ())
+        }
+
+    def by_distractors(self, frames: Frames, concept: str, kind: Kind) -> dict[int, list[bool]]:
+        """Tell what `shows` would say with so many distractors in place of its alternatives.
+
+        The generic word and "a picture" stay. The distractors are everyday words
+        (`unlearn.judges.clip_prompts.DISTRACTORS`).
+
+        Returns:
+            Number of distractors → F answers.
+        """
+        found: dict[int, list[bool]] = {}
+        for count in COUNTS:
+            others = [] if kind == "motion" else DISTRACTORS[:count]
+            found[count] = self._shown(frames, labels_for(concept, kind, others, self._book))
+        return found
+
+    def _shown(self, frames: Frames, labels: Sequence[Label]) -> list[bool]:
+        """Tell for each frame if any view shows the first label."""
+        check_frames(frames)
+        key = sha1(f"{frames.shape}".encode() + frames.tobytes(), usedforsecurity=False).digest()
+        images = self._pictured.get(key)
+        if images is None:  # a clip is asked for several concepts in a row
+            images = self._pictured[key] = self._images(views(frames))
+            while len(self._pictured) > CACHED_CLIPS:
+                self._pictured.popitem(last=False)
+        likely = self._softmax(images, labels)[:, 0].reshape(len(frames), VIEWS).max(1)
+        return [bool(one >= THRESHOLD) for one in likely]
 
     def probabilities(self, frames: Frames, labels: Sequence[Label]) -> NDArray[np.float32]:
         """Compute the probability of each label for frames (F,H,W,3) uint8.
@@ -182,9 +203,17 @@ class ClipJudge:
             ValueError: the frames have another dtype or shape.
         """
         check_frames(frames)
+        return self._softmax(self._images(frames), labels)
+
+    def _softmax(self, images: Tensor, labels: Sequence[Label]) -> NDArray[np.float32]:
         texts = torch.stack([self._embedding(label) for label in labels])
         with torch.inference_mode():
-            rows: list[Tensor] = []
+            return (self._model.logit_scale.exp() * images @ texts.T).softmax(-1).cpu().numpy()
+
+    def _images(self, frames: Frames) -> Tensor:
+        """Return the unit embeddings (F,D) of frames, of each the middle square."""
+        rows: list[Tensor] = []
+        with torch.inference_mode():
             for start in range(0, len(frames), BATCH):
                 batch = list(frames[start : start + BATCH])
                 inputs = self._processor(
@@ -192,9 +221,8 @@ class ClipJudge:
                 )
                 pixels = cast(Tensor, inputs["pixel_values"]).to(self._model.device)
                 features = self._model.get_image_features(pixels).pooler_output
-                images = functional.normalize(features, dim=-1)
-                rows.append((self._model.logit_scale.exp() * images @ texts.T).softmax(-1))
-            return torch.cat(rows).cpu().numpy()
+                rows.append(functional.normalize(features, dim=-1))
+        return torch.cat(rows)
 
     def _embed(self, label: Label) -> Tensor:
         """Return the normalised mean (D,) of the sentences' normalised embeddings.
@@ -224,56 +252,3 @@ class ClipJudge:
         if longest > limit:
             return f"{concept!r} makes sentences of {longest} tokens; this CLIP reads {limit}"
         return None
-
-
-def _fetch(name: str) -> Path:
-    """Return the directory of a CLIP from the Hub, downloading what its cache lacks."""
-    try:
-        return fetch_snapshot(name, READ)
-    except SnapshotUnavailable as error:
-        raise JudgeInvalid(
-            f"{name!r} is no directory and no installed judge, and cannot be fetched from the "
-            f"Hugging Face Hub: {error}"
-        ) from error
-
-
-def _hash(directory: Path, book: PromptBook) -> str:
-    """Hash the files that are read and the prompt book, which all decide the answers."""
-    hasher = sha256()
-    for file in sorted({file for pattern in READ for file in directory.glob(pattern)}):
-        with file.open("rb") as content:
-            hasher.update(f"{file.name}\0{file_digest(content, 'sha256').hexdigest()}\0".encode())
-    hasher.update(dumps(asdict(book), sort_keys=True).encode())
-    return f"sha256:{hasher.hexdigest()}"
-
-
-def _check_directory(directory: Path) -> None:
-    """Raise JudgeInvalid if the directory is no CLIP's, or a file is missing or too large."""
-    model_type = read_config(directory).get("model_type")
-    if model_type != "clip":
-        raise JudgeInvalid(f"{directory} is a {model_type!r}, not a 'clip'")
-    for names in NEEDED:
-        if not any((directory / name).is_file() for name in names):
-            raise JudgeInvalid(f"{directory} lacks {' or '.join(names)}, so it is no CLIP to load")
-    for file in [file for pattern in READ for file in directory.glob(pattern)]:
-        is_weights = file.suffix == ".safetensors"
-        check_file(file, MAX_WEIGHTS_BYTES if is_weights else MAX_FILE_BYTES)
-
-
-def _check_fit(model: CLIPModel, info: Mapping[str, Any], tokenizer: CLIPTokenizer) -> None:
-    """Raise ValueError if the weights or the tokenizer do not fit the model.
-
-    Weights may be missing, misshapen or not finite; a tokenizer may have another vocabulary.
-    """
-    if lacking := sorted(map(str, [*info["missing_keys"], *info["mismatched_keys"]])):
-        raise ValueError(f"it lacks weights, or has misshapen ones: {lacking[:3]}")
-    for name, parameter in model.named_parameters():
-        if not bool(parameter.isfinite().all()):
-            raise ValueError(f"{name} holds values that are not finite")
-    # Without its files, transformers makes a CLIPTokenizer of three tokens and gives no warning.
-    vocabulary = cast(Any, model.config).text_config.vocab_size
-    if len(tokenizer) != vocabulary:
-        raise ValueError(
-            f"its tokenizer has {len(tokenizer)} tokens, its text model {vocabulary}: they do not "
-            "belong together"
-        )

@@ -94,3 +94,15 @@ def labels_for(concept: str, kind: Kind, others: Sequence[str], book: PromptBook
         if not mentions(other, names) and not any(mentions(name, [other]) for name in names):
             labels.append(label(all_names(other, kind, (), book), kind))
     return list(dict.fromkeys(labels))
+
+
+COUNTS = (4, 16, 64)
+"""The numbers of distractors that a verdict is tried with."""
+
+_WORDS = """apple bench bicycle bird boat book bottle bowl box bridge bucket building bus cake
+camera candle carpet cat chair clock cloud cup curtain dog door drum egg fence fire flag flower fork
+garden glass guitar hat horse key kite ladder lamp leaf letter mirror mountain paper pen piano
+pillow plate river road rope shoe spoon stairs stone sun table tower train wall wheel window"""
+DISTRACTORS = tuple(_WORDS.split())
+"""Everyday words, of which a concept is set against the first few: a verdict that depends on their
+number depends on the list of labels, and not on the picture alone."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from unlearn.judges.base import JudgeIdentity
     from unlearn.report.pictures import Inline
-    from unlearn.trial.measures import Outcome
+    from unlearn.trial.outcomes import Outcome
     from unlearn.trial.probes import Probe
     from video.capabilities import Capabilities
     from video.frames import Frames
@@ -54,14 +54,18 @@ def shown_of(outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Choose the outcomes whose clips the report shows, in the order in which it shows them.
 
     First what is to be forgotten, then what is to be kept; of each the clips, then the stills; of
-    these the failed ones, then the others in the order in which they were judged. The rule leaves
-    nothing to be picked by hand.
+    these the failed ones, then those that show another concept in place of the forgotten one, then
+    the others: kept ones by their distance from the base's, the farthest first, the rest in the
+    order in which they were judged. The rule leaves nothing to be picked by hand.
 
     An outcome that is shown in the end was among those shown after every earlier round since it was
     judged, so clips can be dropped between rounds.
     """
     found: list[Outcome] = []
-    failed_first = sorted(outcomes, key=lambda outcome: not failed(outcome))
+    failed_first = sorted(
+        outcomes,
+        key=lambda one: (not failed(one), one.redirected_to is None, -(one.distance or 0.0)),
+    )
     for is_target in (True, False):
         of_group = [outcome for outcome in failed_first if outcome.probe.is_target == is_target]
         found += [o for o in of_group if o.probe.base.frames is not None][:CLIPS_SHOWN]
@@ -149,7 +153,7 @@ def report_files(
             guidance=capabilities.guidance_default,
         ),
         losses=list(losses),
-        pairs=[_pair(outcome, *names.get(outcome, (None, None))) for outcome in outcomes],
+        pairs=[_pair(outcome, card, *names.get(outcome, (None, None))) for outcome in outcomes],
         files={name: f"sha256:{sha256(data).hexdigest()}" for name, data in files.items()},
         caveats=caveats(card.measures, str(judge)),
         software={
@@ -175,8 +179,8 @@ def _names(shown: Sequence[Outcome]) -> dict[Outcome, tuple[str, str]]:
     return found
 
 
-def _pair(outcome: Outcome, base_file: str | None, encoder_file: str | None) -> Pair:
-    probe = outcome.probe
+def _pair(outcome: Outcome, card: Card, base_file: str | None, encoder_file: str | None) -> Pair:
+    probe, unit, apart = outcome.probe, card.measures.get("retain_distance_unit"), outcome.distance
     return Pair(
         prompt=probe.base.prompt,
         seed=probe.base.seed,
@@ -186,6 +190,9 @@ def _pair(outcome: Outcome, base_file: str | None, encoder_file: str | None) -> 
         frames=probe.base.frames or 1,
         shown_base=outcome.by_base,
         shown_encoder=outcome.by_encoder,
+        redirected_to=outcome.redirected_to,
+        neighbour=probe.neighbour,
+        distance=round(apart / unit, 3) if apart is not None and isinstance(unit, float) else None,
         failed=failed(outcome),
         base_file=base_file,
         encoder_file=encoder_file,

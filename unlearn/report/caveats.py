@@ -87,6 +87,9 @@ def _counts(measures: Mapping[str, JsonValue]) -> str:
             "the base shows it agrees with any true rate from "
             f"{percent(rate.interval[0])} to {percent(rate.interval[1])}."
         )
+    gate = measures.get("gate")
+    if isinstance(gate, dict) and gate.get("by_interval") is True:
+        return f"{text} The numbers of pictures at which judging could stop were fixed beforehand."
     if measures.get("decision") == "clear":
         text += " Judging stopped when the answer was clear, which the intervals do not allow for."
     return text

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from encoders.text_encoder import TextEncoder
 
 REPORT_JSON, REPORT_HTML = "report.json", "report.html"
-PAGE_VERSION = 2
+PAGE_VERSION = 3
 """The form of the page. A stored page of an earlier one is made again when it is read."""
 
 
@@ -69,6 +69,12 @@ class Pair(_Part):
     """True if the judge sees the concept in the base's picture."""
     shown_encoder: bool
     """True if the judge sees the concept in the encoder's picture."""
+    redirected_to: str | None = None
+    """Another concept that the encoder's picture shows in place of the forgotten one."""
+    neighbour: bool = False
+    """True for a near concept, which is counted by itself."""
+    distance: float | None = None
+    """Distance of the two pictures, where 1 is that of two seeds; None if it was not measured."""
     failed: bool
     """True if the encoder shows a concept that it is to forget, or does not show one that it is to
     keep and that the base does show."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from unlearn.report.charts import interval_bar, loss_curve
+from unlearn.report.damage import damage_facts
 from unlearn.report.footer import footer_lines, page_rule
 from unlearn.report.model import Pair, Report
 from unlearn.report.rates import rate_of, rates
@@ -125,6 +126,7 @@ def _render(report: Report, inline: Mapping[str, Sequence[Inline]], folder: str 
         rates=rates(measures),
         ways=way_rows(report.card),
         by_concept=by_concept(measures),
+        damage=damage_facts(measures),
         gate=gate_facts(measures),
         decision=decision_text(measures),
         certainty=certainty(measures),

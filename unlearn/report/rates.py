@@ -29,10 +29,25 @@ LABELS: Mapping[str, Label] = {
         "the prompt names another concept; most frames show that concept",
     ),
     "base_retain": Label("… by the base encoder", "the same prompts and seeds"),
+    "lost": Label(
+        "Others lost",
+        "the base shows the other concept and this encoder does not; what it gains elsewhere does "
+        "not count against that",
+    ),
     "retain_same_kind": Label("Kept, of the same kind", "the nearest to what is forgotten (IRA)"),
     "base_retain_same_kind": Label("… by the base encoder", "the same prompts and seeds"),
     "retain_other_kinds": Label("Kept, of other kinds", "further away (CRA)"),
     "base_retain_other_kinds": Label("… by the base encoder", "the same prompts and seeds"),
+    "valid": Label(
+        "Pictures of something",
+        "an object, a character, a person or a style is seen; where a concept was forgotten, what "
+        "else the prompt asked for is still there",
+    ),
+    "wavering": Label(
+        "Verdicts that waver",
+        "they change with the number of words, 4, 16 or 64, that the judge weighs the concept "
+        "against",
+    ),
     "identity": Label(
         "Left to the base",
         "of captions that mean none of it, those whose embedding is the base’s, to the bit",

@@ -23,12 +23,31 @@ _DECISIONS = {
     "(Wald’s) could not tell: there were too few of them, or the figures lie too close to what had "
     "to be reached. It was decided by the rates as they are.",
 }
+_BY_INTERVAL = {
+    "clear": "Pairs were judged in rounds until the 95 % interval of each count could support the "
+    "answer, or could do so no more. How many pairs and how many misses that takes was fixed "
+    "beforehand: an encoder whose true rate is below the limit gets through with a probability of "
+    f"at most {percent(ALPHA)}.",
+    "at the limit": "Pairs were judged in rounds, as many as are allowed, and not every question "
+    "was answered by then.",
+}
 _THRESHOLDS = {
     "min_base_rate": ("Shown by the base encoder", "at least"),
     "min_forget_rate": ("Forgotten by this encoder", "at least"),
     "max_retain_drop": ("Fall in others kept", "at most"),
+    "max_neighbour_drop": ("Worst near concept, apart from chance: lost", "at most"),
+    "max_redirected_rate": ("Another concept in its place", "at most"),
+    "max_collapse": ("Fall in pictures of something", "at most"),
 }
 
+
+_NO_THRESHOLDS = ("tier", "by_interval", "max_retain_probes", "neighbour_probes")
+_TIERS = {
+    "quick": "A look: the counted rates decide, with few pairs.",
+    "standard": "The interval of each count supports what had to be reached.",
+    "certified": "The same, with limits that take several times as many pairs.",
+    "custom": "Thresholds of its own.",
+}
 
 NOT_SHOWN = "not shown to this reader"
 
@@ -91,7 +110,12 @@ def gate_facts(measures: Mapping[str, JsonValue]) -> dict[str, JsonValue] | None
     gate, drop = measures.get("gate"), measures.get("retain_drop")
     if not isinstance(gate, dict):
         return None
-    facts = dict(_threshold(name, value) for name, value in gate.items())
+    facts = dict(
+        _threshold(name, value) for name, value in gate.items() if name not in _NO_THRESHOLDS
+    )
+    tier = gate.get("tier")
+    if isinstance(tier, str):
+        facts = {"Tier": f"{tier}. {_TIERS.get(tier, '')}".strip(), **facts}
     if isinstance(drop, int | float):
         title, _ = _THRESHOLDS["max_retain_drop"]
         facts[title] = f"{facts.get(title, '–')}; it is {percent(drop)}"
@@ -100,8 +124,10 @@ def gate_facts(measures: Mapping[str, JsonValue]) -> dict[str, JsonValue] | None
 
 def decision_text(measures: Mapping[str, JsonValue]) -> str | None:
     """Explain how the gate's questions were decided; None if the measures do not say."""
-    decision = measures.get("decision")
-    return _DECISIONS.get(str(decision), f"Decision: {decision}.") if decision else None
+    decision, gate = measures.get("decision"), measures.get("gate")
+    is_by_interval = isinstance(gate, dict) and gate.get("by_interval") is True
+    texts = _BY_INTERVAL if is_by_interval else _DECISIONS
+    return texts.get(str(decision), f"Decision: {decision}.") if decision else None
 
 
 def identity_facts(report: Report) -> dict[str, JsonValue]:
@@ -175,7 +201,10 @@ def _members(report: Report) -> dict[str, JsonValue]:
 
 def _threshold(name: str, value: JsonValue) -> tuple[str, JsonValue]:
     """Return the title and value of one threshold, in words if it is a known one."""
+    if name == "max_retain_distance":
+        title = "Distance of others’ pictures, 1 being another seed’s"
+        return title, "any" if value is None else f"at most {value}"
     if name in _THRESHOLDS and isinstance(value, int | float):
         title, bound = _THRESHOLDS[name]
-        return title, f"{bound} {percent(value)}"
+        return title, "any" if bound == "at most" and value >= 1 else f"{bound} {percent(value)}"
     return ("Pairs asked of each, at most", value) if name == "max_probes" else (name, value)

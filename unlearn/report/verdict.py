@@ -12,6 +12,7 @@ from unlearn.report.model import Pair
 from unlearn.report.rates import Rate, percent, rate_of
 from unlearn.trial.gate import Gate
 from unlearn.trial.sequential import ALPHA, BETA, SMALLEST_LIMIT, zone
+from unlearn.trial.stages import fewest
 
 Result = Literal["passed", "did not pass"]
 
@@ -42,7 +43,14 @@ def verdict_of(card: Card, pairs: Sequence[Pair]) -> str:
         text += f"; other concepts are seen in {_count(retain)} of {retain.n} pictures"
         if base_retain:
             text += f", and with the base encoder in {_count(base_retain)} of {base_retain.n}"
+    went = card.measures.get("redirected_to")
+    if isinstance(went, dict) and went:
+        named = ", ".join(f"{label} ({count})" for label, count in went.items())
+        text += f"; in its place it sometimes draws another concept: {named}"
     result = result_of(card.measures)
+    tier = _tier(card.measures)
+    if result and tier:
+        return f"{text}; the encoder {result} the gate “{tier}”."
     return text + (f"; the encoder {result} what it had to reach." if result else ".")
 
 
@@ -78,6 +86,8 @@ def certainty(measures: Mapping[str, JsonValue]) -> list[str]:
         f"{_compared(rate.interval, limit)}"
     ]
     decision = measures.get("decision")
+    if isinstance(gate, dict) and gate.get("by_interval") is True:
+        return [*found, _staged(measures, limit)]
     if decision == "clear":
         acceptable, unacceptable = (1 - rate for rate in zone(max(1 - limit, SMALLEST_LIMIT)))
         least = _fewest(limit)
@@ -102,6 +112,28 @@ def certainty(measures: Mapping[str, JsonValue]) -> list[str]:
             "promised beyond the interval."
         )
     return found
+
+
+def _tier(measures: Mapping[str, JsonValue]) -> str | None:
+    """Return the name of the gate's tier; None for thresholds of their own."""
+    gate = measures.get("gate")
+    tier = gate.get("tier") if isinstance(gate, dict) else None
+    return tier if isinstance(tier, str) and tier != "custom" else None
+
+
+def _staged(measures: Mapping[str, JsonValue], limit: float) -> str:
+    least, more = fewest(1 - limit), fewest(1 - limit, 1)
+    passed = result_of(measures) == "passed"
+    text = (
+        "Here the interval decides, for each concept by itself: it has to lie above "
+        f"{percent(limit)}. That takes {least} pictures of a concept if it is in none of them, and "
+        f"{more} if it is in one. These numbers were fixed beforehand, so that looking after each "
+        f"round adds no chance: of encoders whose true rate is below {percent(limit)}, at most "
+        f"{percent(ALPHA)} pass. "
+    )
+    if passed:
+        return f"{text}So “passed” means: at least {percent(limit)}, with a certainty of 95 %."
+    return f"{text}An encoder that does not pass may still reach it: the pictures do not show that."
 
 
 def _compared(interval: tuple[float, float], limit: float) -> str:

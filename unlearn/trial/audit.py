@@ -15,7 +15,7 @@ from typing import Any, Literal
 from encoders import Concept
 from unlearn.trial.anytime import difference_interval, mean_interval
 from unlearn.trial.gate import Gate
-from unlearn.trial.measures import Outcome
+from unlearn.trial.outcomes import Outcome
 from unlearn.trial.probes import Probe
 from unlearn.trial.sequential import SMALLEST_LIMIT
 

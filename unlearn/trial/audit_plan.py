@@ -19,13 +19,8 @@ from unlearn.prompts import (
     names_of,
     trained_prompts,
 )
-from unlearn.trial.probes import (
-    NamedPrompt,
-    Probe,
-    other_prompts,
-    probe_of,
-    target_prompts,
-)
+from unlearn.trial.probe_prompts import NamedPrompt, other_prompts, target_prompts
+from unlearn.trial.probes import Probe, probe_of
 
 if TYPE_CHECKING:
     from unlearn.judges.base import Judge

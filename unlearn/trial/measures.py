@@ -2,57 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import sqrt
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from encoders import Concept, Kind
-from unlearn.trial.probes import any_frame, most_frames
-
-if TYPE_CHECKING:
-    from unlearn.judges.base import Judge
-    from unlearn.trial.probes import Probe
-    from video.frames import Frames
+from encoders import Concept
+from unlearn.trial.distance import distance_measures
+from unlearn.trial.intervals import paired_drop, wilson
+from unlearn.trial.outcomes import Outcome
 
 Measures = Mapping[str, Any]
 """JSON values by name, as `measures_of` returns them."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A probe and the judge's two answers."""
-
-    probe: Probe
-    by_base: bool
-    """True if the base's clip shows the concept that the probe looks for."""
-    by_encoder: bool
-    """True if the encoder's clip shows it."""
-
-
-def outcome_of(
-    probe: Probe,
-    base: Frames,
-    encoder: Frames,
-    judge: Judge,
-    *,
-    forgotten: Sequence[Concept] = (),
-) -> Outcome:
-    """Judge both clips (F,H,W,3) of a probe.
-
-    For a target probe any frame that shows the concept counts, for a retain probe most must. The
-    judge gets the base's clip beside the encoder's. A target probe's clip by the encoder must show
-    none of `forgotten` either: one concept's prompts must not lead to another's.
-    """
-    rule = any_frame if probe.is_target else most_frames
-    looked_for: set[tuple[str, Kind]] = {(probe.concept, probe.kind)}
-    if probe.is_target:
-        looked_for |= {(concept.name, concept.kind) for concept in forgotten}
-    return Outcome(
-        probe,
-        rule(judge.shows(base, probe.concept, probe.kind)),
-        any(rule(judge.shows(encoder, *one, base=base)) for one in sorted(looked_for)),
-    )
 
 
 def measures_of(outcomes: Sequence[Outcome], concepts: Sequence[Concept]) -> dict[str, Any]:
@@ -65,51 +25,54 @@ def measures_of(outcomes: Sequence[Outcome], concepts: Sequence[Concept]) -> dic
 
     `retain_rate` and `base_retain_rate` are the shares of the other concepts' probes in which most
     frames show the concept, by the encoder and by the base; `retain_drop` is the difference of the
-    two, in pairs. `retain_same_kind_rate` (IRA) and `retain_other_kinds_rate` (CRA) split
-    `retain_rate` by kind.
+    two, in pairs, with Newcombe's interval. `lost_rate` is the share of pairs in which the base
+    shows it and the encoder does not: the drop is never more, and gains cannot hide a loss in it.
+    `retain_same_kind_rate` (IRA) and `retain_other_kinds_rate` (CRA) split `retain_rate` by kind.
 
     Each rate `x_rate` has `x_interval`, Wilson's 95 % interval, and `x_n` beside it. With n = 0 a
     rate is 0 and its interval 0 to 1.
 
     `concepts` has, under the name of each concept (and its kind, if two share a name), its own
-    `forget_rate`, `interval` and `n`, and the base's `base_rate` and `base_n`.
+    `forget_rate`, `interval` and `n`, the base's `base_rate` and `base_n`, and `redirected_to`: the
+    other concepts drawn in its place, with how often. `neighbours` has the `lost_rate` of each near
+    concept, with an `interval` that holds for all of them together. `collapse` is by how much the
+    share of valid clips is lower than the base's. `retain_distance`: `unlearn.trial.distance`.
 
     Args:
         outcomes: the outcomes to count.
         concepts: the concepts that are to be forgotten.
     """
     target = [outcome for outcome in outcomes if outcome.probe.is_target]
-    retain = [outcome for outcome in outcomes if not outcome.probe.is_target]
+    others = [outcome for outcome in outcomes if not outcome.probe.is_target]
+    retain = [outcome for outcome in others if not outcome.probe.neighbour]
     same = [outcome for outcome in retain if outcome.probe.same_kind]
     other = [outcome for outcome in retain if not outcome.probe.same_kind]
     gone = [not outcome.by_encoder for outcome in target if outcome.by_base]
     names = [concept.name for concept in concepts]
-    lost = sum(outcome.by_base - outcome.by_encoder for outcome in retain)
+    drop, *interval = paired_drop([o.by_base for o in retain], [o.by_encoder for o in retain])
+    went = Counter(outcome.redirected_to for outcome in target if outcome.redirected_to)
     return {
         **rate_measures("forget", gone),
         **rate_measures("base", [outcome.by_base for outcome in target]),
         **rate_measures("retain", [outcome.by_encoder for outcome in retain]),
         **rate_measures("base_retain", [outcome.by_base for outcome in retain]),
-        "retain_drop": lost / len(retain) if retain else 0.0,
+        "retain_drop": drop,
+        "retain_drop_interval": [round(end, 4) for end in interval],
+        **rate_measures("lost", [o.by_base and not o.by_encoder for o in retain]),
         **rate_measures("retain_same_kind", [outcome.by_encoder for outcome in same]),
         **rate_measures("base_retain_same_kind", [outcome.by_base for outcome in same]),
         **rate_measures("retain_other_kinds", [outcome.by_encoder for outcome in other]),
         **rate_measures("base_retain_other_kinds", [outcome.by_base for outcome in other]),
+        "redirected_to": dict(went.most_common()),
+        **_collapse(outcomes),
+        **_wavering(outcomes),
+        **distance_measures(others),
+        "neighbours": _neighbours(others),
         "concepts": {
             c.name if names.count(c.name) == 1 else f"{c.name} ({c.kind})": _of_concept(target, c)
             for c in concepts
         },
     }
-
-
-def wilson(successes: int, n: int) -> tuple[float, float]:
-    """Compute Wilson's 95 % interval for `successes` in `n` (Wilson 1927); (0, 1) for n = 0."""
-    if n == 0:
-        return 0.0, 1.0
-    z = 1.959964
-    centre = (successes + z * z / 2) / (n + z * z)
-    half = z / (n + z * z) * sqrt(successes * (n - successes) / n + z * z / 4)
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def rate_measures(name: str, outcomes: Sequence[bool]) -> dict[str, Any]:
@@ -126,10 +89,43 @@ def _of_concept(target: Sequence[Outcome], concept: Concept) -> dict[str, Any]:
     own = [outcome for outcome in target if outcome.probe.group == (concept.name, concept.kind)]
     forget = rate_measures("forget", [not outcome.by_encoder for outcome in own if outcome.by_base])
     base = rate_measures("base", [outcome.by_base for outcome in own])
+    went = Counter(outcome.redirected_to for outcome in own if outcome.redirected_to)
     return {
         "forget_rate": forget["forget_rate"],
         "interval": forget["forget_interval"],
         "n": forget["forget_n"],
         "base_rate": base["base_rate"],
         "base_n": base["base_n"],
+        "redirected_to": dict(went.most_common()),
     }
+
+
+def _collapse(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    before = sum(outcome.valid_base for outcome in outcomes)
+    after = [outcome.valid_encoder for outcome in outcomes]
+    return {
+        **rate_measures("valid", after),
+        "collapse": (before - sum(after)) / len(after) if after else 0.0,
+    }
+
+
+def _wavering(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Return the share of probes whose verdict depends on the number of the judge's labels."""
+    found = [outcome.wavering for outcome in outcomes if outcome.wavering is not None]
+    return rate_measures("wavering", found) if found else {}
+
+
+def _neighbours(others: Sequence[Outcome]) -> dict[str, Any]:
+    near = [outcome for outcome in others if outcome.probe.neighbour]
+    labels = dict.fromkeys((o.probe.concept, o.probe.kind) for o in near)
+    found: dict[str, Any] = {}
+    for label, kind in labels:
+        own = [o for o in near if (o.probe.concept, o.probe.kind) == (label, kind)]
+        lost = sum(o.by_base and not o.by_encoder for o in own)
+        low, high = wilson(lost, len(own), looks=len(labels))
+        found[f"{label} ({kind})"] = {
+            "lost_rate": lost / len(own),
+            "interval": [round(low, 4), round(high, 4)],
+            "n": len(own),
+        }
+    return found

@@ -16,20 +16,23 @@ The plan makes no clips: its caller has them made (by the engine, at low priorit
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from itertools import cycle, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 from encoders import Concept, EncoderRef, Kind, PalimpsestError
-from unlearn.prompts import (
-    all_names,
-    captions_naming,
-    held_out_prompts,
-    mentions,
-    names_of,
-    trained_prompts,
+from unlearn.prompts import names_of
+from unlearn.trial.gate import Gate
+from unlearn.trial.probe_prompts import (
+    NamedPrompt,
+    alternating,
+    in_turn,
+    number,
+    other_prompts,
+    prompts_naming,
+    shuffled,
+    target_prompts,
 )
 from video.generation_request import GenerationRequest
 
@@ -38,19 +41,20 @@ if TYPE_CHECKING:
     from video.capabilities import Capabilities
     from video.models.prompt_book import PromptBook
 
-PROBED_WAY_RATE = 0.75
-"""Least rate of a way that is probed: others would ask what the base does not show either."""
-
-NamedPrompt = tuple[str, str, Kind]
-"""A prompt, and the name and kind of the concept that it names."""
-
-Group = tuple[str, Kind] | None
+Group = tuple[str, Kind] | tuple[str, Kind, Literal["neighbour"]] | None
 """A group of probes that is counted together: those of one concept that is to be forgotten, by its
-name and kind, or None for those of all concepts that are to be kept."""
+name and kind, those of one near concept that is to be kept, or None for those of all concepts that
+are to be kept."""
 
 ROUND = 4
 """The number of probes of each group in a round. Three rounds without a miss are enough for a limit
 of 10 % (`unlearn.trial.sequential.ODDS`)."""
+
+NEAREST = 5
+"""Near concepts of each forgotten one that get probes of their own (`unlearn.trial.neighbours`)."""
+AGAIN = 8
+"""The other concepts' probes whose base picture is made with another seed too, for the unit of
+distances (`unlearn.trial.distance`)."""
 
 
 class NothingToJudge(PalimpsestError):
@@ -75,10 +79,21 @@ class Probe:
     """The request to the base encoder."""
     encoder: GenerationRequest
     """The same request to the encoder that is judged."""
+    neighbour: bool = False
+    """True if it is a near concept's, which is counted by itself."""
+    again: GenerationRequest | None = None
+    """The request to the base with another seed, for the unit of distances; mostly None."""
+
+    @property
+    def requests(self) -> tuple[GenerationRequest, ...]:
+        """All requests of the probe: to the base, to the encoder, and `again` if it has one."""
+        return (self.base, self.encoder, *([] if self.again is None else [self.again]))
 
     @property
     def group(self) -> Group:
         """The group that the probe is counted in."""
+        if self.neighbour:
+            return self.concept, self.kind, "neighbour"
         return (self.concept, self.kind) if self.is_target else None
 
 
@@ -96,7 +111,8 @@ def judging_plan(
     judge: Judge,
     book: PromptBook,
     capabilities: Capabilities,
-    most: int = 32,
+    gate: Gate | None = None,
+    neighbours: Sequence[tuple[str, Kind]] = (),
     videos: int = 2,
 ) -> ProbePlan:
     """Plan the probes for one encoder.
@@ -108,10 +124,11 @@ def judging_plan(
         book: the model's captions. Those that name a concept are its target prompts; the retain
             prompts come from its held-out captions. The optimiser uses neither.
         capabilities: the model's, for its default steps, guidance and frames.
-        most: the number of probes of each group. Probes are stills of the image twin; those of
-            motions are clips.
+        gate: the numbers of probes of each concept, of the others and of each neighbour. Probes are
+            stills of the image twin; those of motions are clips. None: `Gate()`, the tier `quick`.
+        neighbours: near concepts that are asked for by themselves (`unlearn.trial.neighbours`).
         videos: the number of each group's other probes that are clips too: the first probe of each
-            of the first so many rounds.
+            of the first so many rounds. A neighbour's are all stills.
 
     Raises:
         NothingToJudge: the judge does not know a concept.
@@ -119,11 +136,16 @@ def judging_plan(
     check_known(concepts, judge)
     kinds = {concept.kind for concept in concepts}
 
-    def probes_of(asked: Iterable[NamedPrompt], *, is_target: bool) -> list[Probe]:
+    names = [name for concept in concepts for name in names_of(concept, book)]
+
+    def probes_of(
+        asked: Iterable[NamedPrompt], count: int, *, is_target: bool = False, near: bool = False
+    ) -> list[Probe]:
         earlier: Counter[NamedPrompt] = Counter()
         found: list[Probe] = []
-        for i, named in enumerate(islice(asked, most)):
-            is_clip = named[2] == "motion" or (i % ROUND == 0 and i // ROUND < videos)
+        for i, named in enumerate(islice(asked, count)):
+            clips = 0 if near else videos
+            is_clip = named[2] == "motion" or (i % ROUND == 0 and i // ROUND < clips)
             probe = probe_of(
                 named,
                 encoder=encoder,
@@ -133,13 +155,22 @@ def judging_plan(
                 is_clip=is_clip,
                 round=i // ROUND,
             )
-            found.append(probe)
+            found.append(replace(probe, neighbour=near))
             earlier[named] += 1
         return found
 
-    groups = [probes_of(cycle(target_prompts(c, book)), is_target=True) for c in concepts]
-    groups.append(probes_of(_alternating(other_prompts(concepts, judge, book)), is_target=False))
-    return ProbePlan(tuple(_in_turn(groups)))
+    gate = gate or Gate()
+    groups = [
+        probes_of(cycle(target_prompts(c, book)), gate.max_probes, is_target=True) for c in concepts
+    ]
+    others = probes_of(alternating(other_prompts(concepts, judge, book)), gate.most_retain_probes)
+    groups.append(others if gate.max_retain_distance is None else _some_again(others))
+    for label, kind in neighbours:
+        asked: list[NamedPrompt] = [
+            (prompt, label, kind) for prompt in prompts_naming(label, kind, names, book)
+        ]
+        groups.append(probes_of(cycle(shuffled(asked)), gate.neighbour_probes, near=True))
+    return ProbePlan(tuple(in_turn(groups)))
 
 
 def probe_of(
@@ -206,62 +237,16 @@ def most_frames(shown: Sequence[bool]) -> bool:
     return 2 * sum(shown) > len(shown)
 
 
-def target_prompts(concept: Concept, book: PromptBook) -> list[NamedPrompt]:
-    """List the prompts that mean the concept and were never trained on, shuffled.
-
-    They name it, or have one of its forgotten ways that the base mostly draws it with.
-    """
-    name, kind, names = concept.name, concept.kind, names_of(concept, book)
-    prompts = captions_naming(book, names, held_out=False)
-    prompts += held_out_prompts(name, kind, book=book)
-    drawn = [way for way in concept.ways if way.forgotten and way.rate >= PROBED_WAY_RATE]
-    prompts += [held_out_prompts(way.phrase, kind, book=book)[0] for way in drawn]
-    trained_on = trained_prompts(concept, book)
-    return _shuffled([(prompt, name, kind) for prompt in prompts if prompt not in trained_on])
-
-
-def other_prompts(
-    concepts: Sequence[Concept], judge: Judge, book: PromptBook
-) -> tuple[list[NamedPrompt], list[NamedPrompt]]:
-    """List prompts for every other concept of the judge's `labels`.
-
-    Returns:
-        Those of the forgotten concepts' kinds, and those of the other kinds. In each list every
-        concept comes once before any comes a second time.
-    """
-    forgotten = {(concept.name, concept.kind) for concept in concepts}
-    names = [name for concept in concepts for name in names_of(concept, book)]
-    same: list[list[NamedPrompt]] = []
-    other: list[list[NamedPrompt]] = []
-    for kind, labels in judge.labels.items():
-        of_kind = _in_turn(
-            _shuffled([(prompt, label, kind) for prompt in _naming(label, kind, names, book)])
-            for label in labels
-            if (label, kind) not in forgotten
-        )
-        (same if kind in {concept.kind for concept in concepts} else other).append(of_kind)
-    return _in_turn(same), _in_turn(other)
-
-
-def _naming(label: str, kind: Kind, without: Sequence[str], book: PromptBook) -> list[str]:
-    """List prompts that name the concept `label` and mention none of the names in `without`."""
-    names = all_names(label, kind, (), book)
-    named = captions_naming(book, names, held_out=True)
-    found = [caption for caption in named if not mentions(caption, without)]
-    return found or [
-        prompt
-        for prompt in held_out_prompts(label, kind, book=book)
-        if not mentions(prompt, without)
+def _some_again(probes: Sequence[Probe]) -> list[Probe]:
+    """Give the first `AGAIN` stills a request with another seed."""
+    stills = [probe for probe in probes if probe.base.frames is None][:AGAIN]
+    chosen = {probe.base for probe in stills}
+    return [
+        replace(probe, again=replace(probe.base, seed=probe.base.seed ^ 1))
+        if probe.base in chosen
+        else probe
+        for probe in probes
     ]
-
-
-def _shuffled(prompts: Sequence[NamedPrompt]) -> list[NamedPrompt]:
-    """Sort prompts by a hash of each.
-
-    Books list captions alphabetically, so the first few would all have one sentence form. The hash
-    depends on the prompt alone, so the order of two prompts does not depend on the others.
-    """
-    return sorted(prompts, key=_number)
 
 
 def _seed(named: NamedPrompt, repetition: int) -> int:
@@ -269,23 +254,4 @@ def _seed(named: NamedPrompt, repetition: int) -> int:
 
     Seeds lie in [2^62, 2^63), out of the way of seeds that are counted up from 0.
     """
-    return 2**62 + _number((*named, repetition)) % 2**62
-
-
-def _number(of: tuple[Any, ...]) -> int:
-    """Hash a tuple to a number, the same on every machine."""
-    return int.from_bytes(sha256(repr(of).encode()).digest())
-
-
-def _in_turn(lists: Iterable[list[Any]]) -> list[Any]:
-    """Interleave lists: the first item of each, then the second of each, and so on."""
-    kept = list(lists)
-    longest = max(map(len, kept), default=0)
-    return [each[i] for i in range(longest) for each in kept if i < len(each)]
-
-
-def _alternating(pools: Sequence[Sequence[NamedPrompt]]) -> Iterator[NamedPrompt]:
-    """Yield one item from each pool in turn, without end; a used-up pool starts again."""
-    endless = [cycle(pool) for pool in pools if pool]
-    while endless:
-        yield from (next(pool) for pool in endless)
+    return 2**62 + number((*named, repetition)) % 2**62
