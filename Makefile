@@ -9,6 +9,7 @@
 #
 # make bench-starter      quality of the built-in model
 # make bench-forgetting   unlearning, compared with published methods
+# make siblings           text encoders of other kinds for bench-forgetting, which makes them too
 # make bench-serving      serving, compared with plain diffusers servers
 # make bench-faults       kills, outages, hostile requests and crowds; some parts need root and strace
 # make bench-marking      marks of clips: what they survive, what they cost
@@ -32,7 +33,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --dur
 export BENTOML_DO_NOT_TRACK := True
 export BENTOML_HOME ?= $(CURDIR)/data/bentoml
 
-.PHONY: demo serve test test-fast test-slow lint format bench-starter bench-forgetting bench-serving bench-faults bench-marking bench-memory bench-true-sizes bench-operations bench-gpu clean
+.PHONY: demo serve test test-fast test-slow lint format bench-starter bench-forgetting bench-serving bench-faults bench-marking bench-memory bench-true-sizes bench-operations bench-gpu siblings clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m demo
@@ -65,6 +66,9 @@ bench-starter: $(INSTALLED)
 bench-forgetting: $(INSTALLED)
 	$(BIN)/python -m benchmarks.forgetting
 	test -n "$$QUICK" || $(BIN)/python -m benchmarks.forgetting.speed
+
+siblings: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.siblings
 
 bench-serving: $(INSTALLED)
 	$(BIN)/python -m benchmarks.serving

@@ -57,13 +57,19 @@ class Experiment:
     Args:
         work: the work folder.
         device: the device of the models.
+        backbone: another model than the built-in one, with its denoisers and its judge: a sibling
+            (`benchmarks.siblings`).
     """
 
-    def __init__(self, work: Path, device: str = "cpu") -> None:
+    def __init__(
+        self, work: Path, device: str = "cpu", *, backbone: Backbone | None = None
+    ) -> None:
         self.judge = ClassifierJudge.load(WEIGHTS / "judge")
-        self.backbone = load_backbone(WEIGHTS, device=device)
+        self.backbone = backbone or load_backbone(WEIGHTS, device=device)
         self._apart: Backbone | None = None
         self.work = work / weights_mark()
+        if backbone is not None:
+            self.work /= f"{backbone.name}-{_hash(backbone.text_encoder.fingerprint)}"
         self._outcomes = OutcomeStore(self.work / "outcomes", self.judge)
 
     def model(self, name: Model) -> Backbone:

@@ -37,6 +37,8 @@ from benchmarks.forgetting.measures_of_change import measures_of_change
 from benchmarks.forgetting.methods import COMPARED, OURS, VARIANTS, WITHOUT_PICTURES
 from benchmarks.forgetting.outcomes import features
 from benchmarks.forgetting.set_pictures import save_sheet
+from benchmarks.forgetting.siblings import ROWS as TEXT_ENCODERS
+from benchmarks.forgetting.siblings import siblings
 from benchmarks.forgetting.sizes import BASELINE, COARSE, FULL, THROUGH_TRIGGER, VARIANT
 from benchmarks.forgetting.typed_evasion import COARSE_TYPED, TypedSizes, typed_evasion
 from benchmarks.forgetting.unnamed import unnamed
@@ -216,6 +218,12 @@ def many_at_once(experiment: Experiment, selection: Selection) -> dict[str, Any]
     return many(experiment, ManySizes(), MANY_COUNTS, rows)
 
 
+def other_text_encoders(experiment: Experiment, selection: Selection) -> dict[str, Any]:
+    """Measure F11: the same defaults on other text encoders."""
+    names = [one for one in TEXT_ENCODERS if not selection.methods or one in selection.methods]
+    return siblings(experiment, selection.first(), names)
+
+
 def unlisted(experiment: Experiment, selection: Selection) -> dict[str, Any]:
     """Measure F12: prompts that draw a forgotten concept without naming it."""
     chosen = [name for name in WAYS_CONCEPTS if not selection.only or name in selection.only]
@@ -249,6 +257,7 @@ PARTS: Mapping[str, Callable[[Experiment, Selection], dict[str, Any]]] = {
     "typed": typed,
     "measures": measured,
     "many": many_at_once,
+    "siblings": other_text_encoders,
     "ways": unlisted,
     "pictures": pictures,
 }

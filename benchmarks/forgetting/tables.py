@@ -10,6 +10,7 @@ from benchmarks.forgetting.methods import OURS
 from benchmarks.forgetting.metrics import harmonic_mean
 from benchmarks.forgetting.parts import COMMON
 from benchmarks.forgetting.set_tables import show_sets
+from benchmarks.forgetting.siblings import show_siblings
 from benchmarks.forgetting.way_tables import show_unnamed
 from benchmarks.harness import WEIGHTS
 from benchmarks.results import points_text, rate_text, show
@@ -73,6 +74,8 @@ def show_all(found: dict[str, Any]) -> None:
         columns = ("", "UA", "wordings", *(f"lost: {group}" for group in GROUPS))
         show("Ablation, on stills", (*columns, "attacked", "bytes", "s"), lines)
     show_sets(found)
+    if "siblings" in found:
+        show_siblings(found["siblings"])
     show_unnamed(found)
 
 

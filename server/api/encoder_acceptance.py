@@ -96,8 +96,7 @@ def accept(
     if files:
         if wanted:
             check_images_allowed(settings, wanted)
-        else:
-            loaded.backbone.denoiser(is_video=False)  # scores phrases; a stock pipeline has none
+        loaded.backbone.denoiser(is_video=False)  # a stock pipeline's cannot be called
         try:
             _save_images(workspace, files, loaded.backbone, runtime.settings)
         except Exception:
@@ -223,7 +222,7 @@ def check_concepts(concepts: Sequence[Concept], backbone: Backbone) -> None:
 
 def check_images_allowed(settings: UnlearnSettings, concepts: Sequence[Concept]) -> None:
     """Raise InvalidRequest where images sent by a client could not be used."""
-    if not settings.method_spec.learns_from_images:
+    if not settings.method_spec.can_learn_from_images:
         raise InvalidRequest(
             f"The method {settings.method!r} does not learn from images: leave them out, or set "
             "settings.method to one that does, such as 'ascent'.",

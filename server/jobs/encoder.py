@@ -9,6 +9,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from encoders import Encoder
 from encoders.composite import composite_card
 from server.jobs.checkpoints import Checkpoints
@@ -18,15 +20,21 @@ from server.jobs.encoder_task import own_concepts, parent_of, settings_of
 from server.jobs.phases import Phase, phase_reporter
 from server.jobs.tracking import StepProgress
 from server.storage.records import FOUND, PENDING, EncoderRecord
+from video.errors import NoNativeDenoiser
 
 if TYPE_CHECKING:
+    from encoders import Concept
+    from unlearn.methods.spec import MethodSpec
     from unlearn.task import UnlearnProgress
+    from video.models.backbone import Backbone
 
 
 def make_images(context: JobContext, record: EncoderRecord) -> None:
     """Make the few-shot images of the job's concepts with the base encoder.
 
-    None are made if the client sent images, or if the method does not learn from any.
+    None are made if the client sent images, or if the method does not learn from any. A method that
+    can do without has none of motions, whose clips would take longer than the rest, nor with a
+    denoiser that cannot be called.
     """
     if record.judges is not None or record.composes:  # encoders that exist
         return
@@ -45,7 +53,8 @@ def make_images(context: JobContext, record: EncoderRecord) -> None:
             seed=settings.seed,
         )
         for number, concept in enumerate(concepts)
-        if settings.method_spec.learns_from_images and not workspace.has_images(number)
+        if _learns_from(settings.method_spec, concept, loaded.backbone)
+        and not workspace.has_images(number)
     }
     tickets = [loaded.engine.submit(request) for some in requests.values() for request in some]
     if tickets:
@@ -75,13 +84,16 @@ def optimise(context: JobContext, record: EncoderRecord) -> None:
     if not workspace.has_losses():
         parent = parent_of(record, loaded)
         concepts = own_concepts(record, parent)
-        method = settings.method_spec
-        learns = method.learns_from_images or (record.names_pictures and method.takes_images)
-        with_images = len(concepts) if learns else 0
+        can_learn = settings.method_spec.can_learn_from_images
+        has = [can_learn and workspace.has_images(number) for number in range(len(concepts))]
+        images = [
+            workspace.load_images(number) if has[number] else np.zeros((0, 1, 1, 3), np.uint8)
+            for number in range(len(concepts))
+        ]
         task = UnlearnTask(
             tuple(concepts),
             settings,
-            tuple(workspace.load_images(number) for number in range(with_images)),
+            tuple(images) if any(has) else (),
             record.id,
             parent,
         )
@@ -136,6 +148,17 @@ def _stage_composite(context: JobContext, record: EncoderRecord) -> None:
         loaded.staging.publish(Encoder(card, {}))
 
     context.storage.run(f"the draft of job {record.job_id}", stage)
+
+
+def _learns_from(method: MethodSpec, concept: Concept, backbone: Backbone) -> bool:
+    """Return True if images of a concept are made for a method."""
+    if method.learns_from_images or not method.takes_images or concept.kind == "motion":
+        return method.learns_from_images
+    try:
+        backbone.denoiser(is_video=False)
+    except NoNativeDenoiser:
+        return False
+    return True
 
 
 def remove_encoder_job(context: JobContext, record: EncoderRecord) -> None:

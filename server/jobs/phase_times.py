@@ -1,8 +1,8 @@
 """Times of an encoder's phases: expected at first, then measured.
 
 A phase's time is its amount of work times the seconds that a unit took last: pictures that are
-named, a picture of a search for ways, an image, a step of the optimisation, or a probe
-that is judged.
+named, a picture of a search for ways, an image, a step of the optimisation, or a probe that
+is judged.
 """
 
 from __future__ import annotations
@@ -132,7 +132,11 @@ def work_of(record: EncoderRecord, seconds_of_step: float) -> dict[str, float]:
     if record.judges is not None or record.composes:  # encoders that exist
         return {"naming": 0, "ways": 0, "images": 0, "optimising": 0, "judging": judging}
     settings = UnlearnSettings.from_json(record.own_settings)
-    images = _IMAGES * concepts if settings.method_spec.learns_from_images else 0
+    method = settings.method_spec
+    learnt = concepts if method.learns_from_images else 0
+    if method.takes_images:
+        learnt = sum(kind != "motion" for kind in _kinds(record))
+    images = _IMAGES * learnt
     steps: float = settings.schedule().steps
     if settings.max_seconds is not None:
         steps = min(steps, settings.max_seconds / seconds_of_step)
@@ -160,10 +164,14 @@ def probes_of(record: EncoderRecord) -> tuple[float, float]:
         )
     )
     usual, most = float(usual_retain), float(gate.most_retain_probes)
-    kinds = [concept["kind"] for concept in record.concepts] or ["object"]  # not named yet
-    for kind in kinds:
+    for kind in _kinds(record):
         weight = _CLIP if kind == "motion" else 1
         near = NEAREST * gate.neighbour_probes
         usual += weight * (usual_target + near)
         most += weight * (gate.max_probes + near)
     return usual, most
+
+
+def _kinds(record: EncoderRecord) -> list[str]:
+    """Return the concepts' kinds; one that pictures show and that is not named yet counts too."""
+    return [concept["kind"] for concept in record.concepts] or ["object"]

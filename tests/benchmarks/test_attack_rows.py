@@ -11,7 +11,6 @@ from benchmarks.forgetting.attacks.pseudo_token import pseudo_token, unbounded_t
 from benchmarks.forgetting.attacks.soft_prefix import soft_prefix
 from benchmarks.forgetting.attacks.soft_token import SoftBudget
 from benchmarks.forgetting.attacks.vocabulary import (
-    TOKEN_EMBEDDING,
     spare_words,
     token_embedding,
     with_rows,
@@ -28,6 +27,8 @@ from tests.benchmarks.attack_help import (
 )
 from unlearn.few_shots import few_shot_prompts
 from video.models.backbone import Backbone
+
+TOKEN_EMBEDDING = "text_model.embeddings.token_embedding.weight"
 
 
 @soft_attacks

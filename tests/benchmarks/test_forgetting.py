@@ -276,4 +276,4 @@ def test_an_encoders_size_is_the_largest_ones() -> None:
 def test_variants_differ_from_the_default_and_their_names_from_each_other() -> None:
     assert len({repr(settings) for settings in (UnlearnSettings(), *VARIANTS.values())}) == 13
     assert set(COMPARED) | {FOUR} <= set(METHODS)
-    assert len({*METHODS}) == len(COMPARED) + 1 + len(VARIANTS)
+    assert len({*METHODS}) == len(COMPARED) + 2 + len(VARIANTS)

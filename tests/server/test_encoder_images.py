@@ -70,15 +70,20 @@ def test_uploaded_images_take_the_place_of_made_ones(client: Client) -> None:
         time.sleep(0.02)
 
 
-def test_images_are_made_for_ascent_and_refused_for_redirect(
-    client: Client,
-) -> None:
-    body = {**BODY, "id": "risen", "settings": {"method": "ascent", "steps": 2}}
+@pytest.mark.parametrize("method", ["ascent", "redirect"])
+def test_images_are_made_where_none_are_sent(client: Client, method: str) -> None:
+    body = {**BODY, "id": f"made-{method}", "settings": {"method": method, "steps": 2}}
     assert client.post("/v1/encoders", json=body).status_code == 200
-    done = wait_for(client, "/v1/encoders/risen")
+    done = wait_for(client, f"/v1/encoders/made-{method}")
     assert (done["status"], done["settings"]["images"]) == ("published", [4]), done
-    refused = upload(client, picture(), **{"settings[method]": (None, "redirect")})
-    assert_error(refused, 400, says="ascent")
+
+
+def test_redirect_learns_from_images_that_are_sent(client: Client) -> None:
+    settings = {"settings[method]": (None, "redirect"), "settings[steps]": (None, "2")}
+    sent = upload(client, picture(), id=(None, "shown"), **settings)
+    assert sent.status_code == 200, sent.text
+    made = wait_for(client, "/v1/encoders/shown")
+    assert (made["settings"]["method"], made["settings"]["images"]) == ("redirect", [1]), made
 
 
 def test_images_that_are_none_or_too_much_are_refused(client: Client) -> None:

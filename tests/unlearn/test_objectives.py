@@ -88,7 +88,7 @@ def test_redirection_is_the_mean_square() -> None:
 
 
 def test_of_two_drifts_with_equal_means_the_one_on_a_single_word_counts_more() -> None:
-    then = torch.zeros(2, 4, 8)
+    then = torch.ones(2, 4, 8)
     now = then.clone()
     now[0] += 0.5  # a quarter on each of four tokens
     now[1, 2] += 1.0  # all of it on one

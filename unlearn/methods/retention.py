@@ -17,6 +17,7 @@ from torch import Tensor
 from unlearn.methods import objectives
 from unlearn.methods.anchor_rows import Beginning
 from unlearn.methods.sampling import draw
+from unlearn.methods.scales import drift_unit
 
 if TYPE_CHECKING:
     from video.models.backbone import Backbone
@@ -46,6 +47,7 @@ class Retention:
         generator: torch.Generator,
     ) -> None:
         self.captions = captions
+        self.unit = drift_unit(backbone, captions)
         self._beginnings = beginnings
         self._backbone = backbone
         self._random = generator
@@ -69,9 +71,9 @@ class Retention:
             drawn: Captions r of a draw, the empty prompt last.
             embeddings: τ_φ(r), (B,L,D).
         """
-        drifts = objectives.drift(embeddings, self._by_base(drawn))
+        drifts = objectives.drift(embeddings, self._by_base(drawn), self.unit)
         # A run that diverges must reach its end, where the encoder is refused as not finite.
-        priorities = drifts.detach()[:-1].cpu().nan_to_num(nan=MAX_PRIORITY)
+        priorities = (drifts.detach()[:-1].cpu() / self.unit).nan_to_num(nan=MAX_PRIORITY)
         priorities = priorities.clamp(MIN_PRIORITY, MAX_PRIORITY)
         self._priorities[[self._index[caption] for caption in drawn[:-1]]] = priorities
         return drifts

@@ -9,16 +9,15 @@ import torch
 from torch import Tensor
 
 from benchmarks.forgetting.intervention import Intervention
+from unlearn.methods.name_tokens import leading_tokens
 from video.models.backbone import Backbone
-
-TOKEN_EMBEDDING = "text_model.embeddings.token_embedding.weight"
-"""CLIP's input embeddings (V,D), by canonical name."""
 
 
 def token_embedding(backbone: Backbone, intervention: Intervention) -> Tensor:
     """Return the attacked encoder's token embedding (V,D): the intervention's, else the base's."""
-    base = backbone.text_encoder.parameters()[TOKEN_EMBEDDING]
-    return (intervention.overrides or {}).get(TOKEN_EMBEDDING, base).detach().to(base)
+    name = backbone.text_encoder.token_embedding
+    base = backbone.text_encoder.parameters()[name]
+    return (intervention.overrides or {}).get(name, base).detach().to(base)
 
 
 def with_rows(
@@ -28,14 +27,15 @@ def with_rows(
 
     Differentiable with respect to the rows. All other rows keep the intervention's values.
     """
+    name = backbone.text_encoder.token_embedding
     matrix = token_embedding(backbone, intervention)
     places = torch.tensor(tokens, device=matrix.device)
     laid = matrix.index_put((places,), rows)
-    of_base = backbone.text_encoder.parameters()[TOKEN_EMBEDDING].index_put((places,), rows)
+    of_base = backbone.text_encoder.parameters()[name].index_put((places,), rows)
     return replace(
         intervention,
-        overrides={**(intervention.overrides or {}), TOKEN_EMBEDDING: laid},
-        base={TOKEN_EMBEDDING: of_base},
+        overrides={**(intervention.overrides or {}), name: laid},
+        base={name: of_base},
     )
 
 
@@ -45,15 +45,16 @@ def words(backbone: Backbone) -> Mapping[str, int]:
     Start, end, punctuation and pieces of words are left out. So any user can type an attacker's
     words, and the tokenizer gives the same tokens.
     """
-    rows = backbone.text_encoder.shapes[TOKEN_EMBEDDING][0]
+    rows = backbone.text_encoder.shapes[backbone.text_encoder.token_embedding][0]
     texts = [(token, backbone.detokenize([token]).strip()) for token in range(rows)]
     candidates = [(token, text) for token, text in texts if text.isalpha()]
     empty = backbone.tokenize([""])[0].tolist()
+    first = leading_tokens(backbone)
     tokenized = backbone.tokenize([text for _, text in candidates]).tolist()
     return {
         text: token
         for (token, text), row in zip(candidates, tokenized, strict=True)
-        if row == [empty[0], token, *empty[1:-1]]
+        if row == [*empty[:first], token, *empty[first:-1]]
     }
 
 
