@@ -26,9 +26,10 @@ def times_by(clock: list[float]) -> PhaseTimes:
 
 
 def test_a_phase_without_work_costs_no_progress() -> None:
-    assert work_of(job(), 1.0)["images"] == 0
+    assert work_of(job(), 1.0)["images"] == 4
+    assert work_of(job(), 1.0)["naming"] == 0
     assert work_of(job("ascent", concepts=2), 1.0)["images"] == 8
-    timing = times_by([0.0]).begin(job(), "images")
+    timing = times_by([0.0]).begin(job(), "naming")
     assert timing.passed(1.0) == 0.0
     assert timing.seconds_left() is None
 
@@ -37,7 +38,7 @@ def test_progress_is_the_share_of_the_time_that_has_passed() -> None:
     """A job of 100 s of optimisation and 300 s of judging, measured by the job before."""
     clock = [0.0]
     times = times_by(clock)
-    times.measured.update(optimising=1.0, judging=12.5)
+    times.measured.update(images=0.0, optimising=1.0, judging=12.5)
     optimising = times.begin(job(), "optimising")
     assert optimising.passed(0.0) == 0.0
     assert optimising.seconds_left() == 400
@@ -85,7 +86,7 @@ def test_a_budget_bounds_the_time_of_the_steps() -> None:
     """A step takes a second, judging 300 s."""
     clock = [0.0]
     times = times_by(clock)
-    times.measured.update(optimising=1.0, judging=12.5)
+    times.measured.update(images=0.0, optimising=1.0, judging=12.5)
     timing = times.begin(job(max_seconds=20), "optimising")
     timing.passed(0.0)
     assert timing.seconds_left() == 320
