@@ -21,6 +21,7 @@ from benchmarks.results import show, write
 from benchmarks.true_sizes import CONCEPT, METHODS, STEPS, stable_diffusion
 from unlearn import UnlearnSettings, UnlearnTask, unlearn
 from unlearn.few_shots import few_shot_requests
+from unlearn.methods.inversion import STEP_EVERY
 from video.frames import Frames
 from video.models.backbone import Backbone
 from video.models.native import DenoisingState, denoise_step
@@ -57,18 +58,20 @@ def of_method(
 ) -> dict[str, Any]:
     """Count the operations of a run: what comes before and after the steps, and a step.
 
-    A run of two steps is counted; all steps of a run have the same shapes.
+    A short run is counted. All steps of a run have the same shapes, but every few of them learn
+    from pictures too: the first, and the last one that is counted.
     """
-    task = UnlearnTask((CONCEPT,), settings.with_(steps=2), tuple(images))
+    task = UnlearnTask((CONCEPT,), settings.with_(steps=1 + STEP_EVERY), tuple(images))
     run = unlearn(task, backbone)
-    first, step, last = (operations(partial(next, run, None)) for _ in range(3))
+    first, *cycle, last = (operations(partial(next, run, None)) for _ in range(2 + STEP_EVERY))
+    step = sum(cycle) // STEP_EVERY
     steps = settings.schedule().steps
     return {
-        "before": first - step,
+        "before": first - cycle[-1],
         "a step": step,
         "steps": steps,
         "after": last,
-        "whole": first - step + steps * step + last,
+        "whole": first - cycle[-1] + steps * step + last,
     }
 
 

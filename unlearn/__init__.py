@@ -9,7 +9,7 @@
     run.encoder
 
 `merge` makes one plain encoder of several. Everything else is imported from its own module.
-Importing this package does not import torch; `unlearn` and `merge` do.
+Importing this package imports neither NumPy nor torch: `UnlearnTask`, `unlearn` and `merge` do.
 """
 
 from __future__ import annotations
@@ -18,13 +18,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from unlearn.settings import UnlearnSettings
-from unlearn.task import UnlearnTask
 
 if TYPE_CHECKING:
     from unlearn.methods.merge import merge
     from unlearn.methods.optimise import unlearn
+    from unlearn.task import UnlearnTask
 
-_MODULES = {"merge": "unlearn.methods.merge", "unlearn": "unlearn.methods.optimise"}
+_MODULES = {
+    "UnlearnTask": "unlearn.task",
+    "merge": "unlearn.methods.merge",
+    "unlearn": "unlearn.methods.optimise",
+}
 
 __all__ = ["UnlearnSettings", "UnlearnTask", "merge", "unlearn"]
 

@@ -11,7 +11,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Collection
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 
 from server.storage.sqlite_file import (
     DatabaseDamaged,
@@ -54,6 +54,7 @@ class DatabaseHealth:
         self._checked: tuple[int, ...] | None = None
         self._looks = 0
         self._ended = Event()
+        self._noting = Lock()
         self._thread = Thread(target=self._watch, name="palimpsest-database", daemon=True)
 
     @property
@@ -126,10 +127,11 @@ class DatabaseHealth:
         return None
 
     def _note(self, error: DatabaseUnusable) -> None:
-        if self._unusable is not None:
-            return
-        self._checked = _signature(self._file.path)
-        self._unusable, self._looks = error, 0
+        with self._noting:  # many requests may meet the same damage at once
+            if self._unusable is not None:
+                return
+            self._checked = _signature(self._file.path)
+            self._unusable, self._looks = error, 0
         log.error("%s", error)
         self._let_go()
 

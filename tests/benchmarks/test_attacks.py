@@ -16,10 +16,7 @@ from benchmarks.forgetting.attacks.loss import PicturesLoss
 from benchmarks.forgetting.attacks.pseudo_token import pseudo_token
 from benchmarks.forgetting.attacks.soft_prefix import soft_prefix
 from benchmarks.forgetting.attacks.soft_token import SoftBudget
-from benchmarks.forgetting.attacks.vocabulary import (
-    TOKEN_EMBEDDING,
-    spare_words,
-)
+from benchmarks.forgetting.attacks.vocabulary import spare_words
 from benchmarks.forgetting.intervention import Intervention
 from benchmarks.forgetting.sampling import SampleRequest, sample
 from benchmarks.harness import WEIGHTS
@@ -45,6 +42,7 @@ from video import load_backbone
 from video.frames import Frames
 from video.models.backbone import Backbone
 
+TOKEN_EMBEDDING = "text_model.embeddings.token_embedding.weight"
 LONGER = runs(SoftBudget(steps=12, batch=3, learning_rates=(0.3,)))
 
 

@@ -177,7 +177,7 @@ def test_leftovers_go_and_nothing_else_does(client: Client, data: Path) -> None:
         )  # its job is accepted in a moment
         young.parent.mkdir()
         young.write_bytes(b"images")
-        own = old(data / "making" / record.job_id / "images-0.npy")
+        own = old(data / "making" / record.job_id / "images-1.npy")  # it has one concept
         staged = old(data / "drafts/encoders/making/0123456789abcdef/overrides.safetensors")
         old(data / "drafts/encoders/making/card.json", b"{")
         sweep(client)

@@ -122,7 +122,6 @@ def test_pictures_that_are_asked_about_wrongly(client: Client) -> None:
     one = of("star", 1)
     assert_error(send(client, one, kind="motion"), 400, says="A picture shows no motion")
     assert_error(send(client, one, synonyms=["x"]), 400, says="name it")
-    assert_error(send(client, one, concept="star", kind="object"), 400, says="leave them out")
 
 
 def send(client: Client, pictures: Sequence[NDArray[np.uint8]], **fields: Any) -> Any:

@@ -17,7 +17,8 @@ from transformers import CLIPImageProcessorPil, CLIPModel, CLIPProcessor, CLIPTo
 from tests import tiny
 from unlearn.judges.base import JudgeInvalid
 from unlearn.judges.classifier import ClassifierJudge
-from unlearn.judges.clip import MAX_WEIGHTS_BYTES, ClipJudge
+from unlearn.judges.clip import ClipJudge
+from unlearn.judges.clip_files import MAX_WEIGHTS_BYTES
 from unlearn.judges.files import MAX_FILE_BYTES
 from unlearn.judges.load import load_judge
 from video.models.prompt_book import PromptBook
@@ -151,7 +152,7 @@ def test_what_is_no_directory_is_an_id_of_the_hub(
 
 def test_the_identity_is_of_the_files_and_the_book(tiny_clip_dir: Path, copy: Path) -> None:
     first = ClipJudge.load(tiny_clip_dir, NO_BOOK).identity
-    assert str(first) == f"CLIP {tiny_clip_dir.name} 1"
+    assert str(first) == f"CLIP {tiny_clip_dir.name} 2"
     assert ClipJudge.load(copy, NO_BOOK).identity.hash == first.hash
     other_book = PromptBook(concepts={"object": {"tree": ()}})
     assert ClipJudge.load(copy, other_book).identity.hash != first.hash

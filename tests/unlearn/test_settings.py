@@ -132,11 +132,6 @@ def test_ascent_needs_images_of_the_right_sort(kind: Kind, images: Any, says: st
     assert caught.value.param == "images"
 
 
-def test_a_redirection_takes_no_images() -> None:
-    with pytest.raises(TaskInvalid, match="no set"):
-        UnlearnTask((concept("pogo"),), images=(IMAGES,))
-
-
 @pytest.mark.parametrize(
     "package", ["unlearn.settings", "unlearn.methods.registry", "unlearn", "video", "encoders"]
 )
