@@ -92,8 +92,7 @@ def without_tables(path: Path) -> None:
         for (name,) in names.fetchall():
             if not name.startswith("sqlite_"):
                 connection.execute(f"DROP TABLE {name}")
-        # A log that a connection of the server's kept would be read into the restored file.
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # or it is read into the next file
 
 
 def folder(path: Path) -> None:
