@@ -28,7 +28,7 @@ SHORTER = {
 @pytest.mark.timeout(2 * LIMIT_S)
 def test_the_page_goes_from_a_concept_to_an_exported_encoder(tmp_path: Path) -> None:
     blocks = blocks_of(PAGE)
-    assert [block.language for block in blocks] == ["python"] * 10
+    assert [block.language for block in blocks] == ["python"] * 11
     program = "\n".join(block.text for block in blocks)
     for said, run in SHORTER.items():
         assert program.count(said) == 1
