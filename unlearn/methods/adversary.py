@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from encoders import low_rank
 from unlearn.methods.anchor_rows import Anchors
 from unlearn.methods.name_tokens import find_tokens, leading_tokens, tokens_of
 from unlearn.methods.run_state import adam_state, part, prefixed, restore_adam
 from unlearn.methods.sampling import draw
+from unlearn.methods.token_rows import with_rows
 
 if TYPE_CHECKING:
     from video.models.backbone import Backbone
@@ -195,7 +195,8 @@ class Adversary:
         scale = torch.cat([self._directions[chosen], direction]).square().mean((1, 2))
         direction = torch.cat([self._distinctive[chosen], direction])
         anchor = torch.cat([self._anchors[chosen], anchor])
-        moved = self._encoder.encode(rows, self._with_attackers(overrides)) - anchor
+        laid = with_rows(self._encoder, overrides, self._carriers, self._tokens)
+        moved = self._encoder.encode(rows, laid) - anchor
         return concept_shares(moved.float(), direction, scale), scale
 
     def _random_indices(self, population: int, count: int) -> list[int]:
@@ -209,15 +210,6 @@ class Adversary:
         rows = self._vocabulary[words].float()
         noise = torch.randn(rows.shape, generator=self._random).to(rows.device)
         return rows + 0.3 * self._vocabulary.std() * noise
-
-    def _with_attackers(self, overrides: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the overrides with the attackers' rows in the token embedding, trained or not."""
-        name = self._encoder.token_embedding
-        trained = {n: t for n, t in overrides.items() if low_rank.parameter_of(n) == name}
-        matrix = {name: self._vocabulary, **low_rank.apply({name: self._vocabulary}, trained)}[name]
-        rest = {n: t for n, t in overrides.items() if n not in trained}
-        tokens = self._tokens.to(matrix.dtype)
-        return {**rest, name: matrix.index_put((self._carriers,), tokens)}
 
 
 def distinctive(directions: Tensor, others: Sequence[Tensor]) -> Tensor:

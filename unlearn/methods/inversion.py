@@ -17,12 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from encoders import low_rank
 from unlearn.methods import objectives
 from unlearn.methods.anchor_rows import Anchors
 from unlearn.methods.name_tokens import find_tokens, tokens_of
 from unlearn.methods.run_state import adam_state, part, prefixed, restore_adam
 from unlearn.methods.sampling import draw
+from unlearn.methods.token_rows import with_rows
 
 if TYPE_CHECKING:
     from video.models.backbone import Backbone
@@ -101,7 +101,8 @@ class Inversion:
         for row, carrier, i in zip(rows, carriers, chosen, strict=True):
             row[self._places[i] : self._places[i] + self._width] = carrier
         words = torch.cat([self._words, self._earlier[past]])
-        embeddings = self._encoder.encode(rows, self._with_words(words, overrides))
+        laid = with_rows(self._encoder, overrides, self._carriers[: len(words)], words)
+        embeddings = self._encoder.encode(rows, laid)
         if self._calls % STEP_EVERY == 0:
             self._step(rows[:live], embeddings[:live])
         self._calls += 1
@@ -151,12 +152,3 @@ class Inversion:
         """Return the embedding of a random word of the vocabulary: (D,)."""
         word = torch.randint(len(self._vocabulary), (), generator=self._random)
         return self._vocabulary[word].float().clone()
-
-    def _with_words(self, words: Tensor, overrides: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the overrides with words (N,D) in the token embedding, trained or not."""
-        name = self._encoder.token_embedding
-        trained = {n: t for n, t in overrides.items() if low_rank.parameter_of(n) == name}
-        matrix = {name: self._vocabulary, **low_rank.apply({name: self._vocabulary}, trained)}[name]
-        rest = {n: t for n, t in overrides.items() if n not in trained}
-        places = self._carriers[: len(words)]
-        return {**rest, name: matrix.index_put((places,), words.to(matrix.dtype))}
