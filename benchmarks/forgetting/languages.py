@@ -2,9 +2,9 @@
 
 The model is the bilingual sibling (`benchmarks.siblings.bilingual`). The same prompts, with the
 same seeds, are asked in English and in German: by the English name in both, by the German name, and
-by descriptions without a name. Four encoders are compared: one that was given the English name
-alone, one that was given the German name as a synonym, one that was given the German descriptions
-too, and one that was given English alone, and forgets the ways that the base and the judge found.
+by descriptions without a name. Encoders were given the English name alone, or the German one as a
+synonym; they retain the model's captions, which are English, or their translations too. One was
+given the English name alone, and forgets the ways that the base and the judge found.
 """
 
 from __future__ import annotations
@@ -32,15 +32,17 @@ from benchmarks.siblings.making import WORK
 from benchmarks.siblings.model import load_sibling
 from encoders import Concept
 from encoders.way import Way
+from starter.captions import STYLE_WORDS, SUBJECT_WORDS
 from unlearn import UnlearnSettings, UnlearnTask, unlearn
 from unlearn.methods.name_tokens import tokens_of
-from unlearn.prompts import mentions
+from unlearn.prompts import mentions, names_of, retained_captions
 
 ENGLISH_ALONE = "English name"
-WITH_NAME = "with the German name"
-WITH_ALL = "with German descriptions"
+WITH_NAME = "with German name"
+WITH_CAPTIONS = "with German captions"
+WITH_BOTH = "with German name and captions"
 WITH_WAYS = "with ways found"
-ENCODERS = (ENGLISH_ALONE, WITH_NAME, WITH_ALL, WITH_WAYS)
+ENCODERS = (ENGLISH_ALONE, WITH_NAME, WITH_CAPTIONS, WITH_BOTH, WITH_WAYS)
 ASKED = (
     "English, name",
     "English, described",
@@ -50,7 +52,7 @@ ASKED = (
 )
 KEPT: tuple[Group, ...] = ("same kind", "other kinds")
 KEPT_GROUPS = tuple(f"{language}, {group}" for group in KEPT for language in ("English", "German"))
-_ARTICLES = frozenset(("ein", "eine", "der", "die", "das"))
+_WORDS: Mapping[str, Sequence[str]] = {**SUBJECT_WORDS, **STYLE_WORDS}
 
 Found = dict[str, Any]
 
@@ -60,7 +62,7 @@ class LanguageSizes:
     """Stills for each concept: of each group of prompts that ask for it, and that do not."""
 
     asked: int = 24
-    kept: int = 12
+    kept: int = 24
 
 
 def languages(
@@ -127,6 +129,8 @@ def lists_of(experiment: Experiment, concept: str, sizes: LanguageSizes) -> dict
 
     def asked(*, named: bool) -> list[Case]:
         cases = target_cases(concept, kind, backbone.prompts, is_video=False)
+        if not any(mentions(words, [concept]) == named for words in _WORDS[concept]):
+            return []  # no wording of "balloon" leaves the word out
         fitting = (case for case in cases if mentions(case.prompt, [concept]) == named)
         return list(islice(fitting, sizes.asked))
 
@@ -156,13 +160,20 @@ def concept_of(experiment: Experiment, concept: str, name: str) -> Concept:
     kind = KIND_OF[concept]
     if name == WITH_WAYS:
         return Concept(name=concept, kind=kind, ways=_ways(experiment, concept))
-    synonyms: tuple[str, ...] = ()
-    if name != ENGLISH_ALONE:
-        synonyms = (NAMES[concept],)
-    if name == WITH_ALL:
-        listed = experiment.backbone.prompts.synonyms(concept, kind)
-        synonyms += tuple(_bare(to_german(one)) for one in listed)
+    synonyms = (NAMES[concept],) if name in (WITH_NAME, WITH_BOTH) else ()
     return Concept(name=concept, kind=kind, synonyms=synonyms)
+
+
+def settings_of(experiment: Experiment, concept: str, name: str) -> UnlearnSettings:
+    """Return an encoder's settings: the defaults, or with German captions to retain as well.
+
+    These are translations of the captions that are retained anyway, so none asks for the concept.
+    """
+    if name not in (WITH_CAPTIONS, WITH_BOTH):
+        return UnlearnSettings()
+    book = experiment.backbone.prompts
+    kept = retained_captions(book, names_of(Concept(name=concept, kind=KIND_OF[concept]), book))
+    return UnlearnSettings(retain=(*kept, *map(to_german, kept)))
 
 
 def encoder(experiment: Experiment, concept: str, name: str) -> Intervention:
@@ -179,7 +190,8 @@ def encoder(experiment: Experiment, concept: str, name: str) -> Intervention:
         whole = concept_of(experiment, concept, name)
         pictures = experiment.few_shots(concept, kind)
         began = perf_counter()
-        run = unlearn(UnlearnTask((whole,), UnlearnSettings(), (pictures,)), backbone)
+        settings = settings_of(experiment, concept, name)
+        run = unlearn(UnlearnTask((whole,), settings, (pictures,)), backbone)
         for _ in run:
             pass
         return Intervention(
@@ -212,12 +224,6 @@ def _ways(experiment: Experiment, concept: str) -> tuple[Way, ...]:
     return found_ways(experiment, Concept(name=concept, kind=KIND_OF[concept]))
 
 
-def _bare(description: str) -> str:
-    """Return a German description without its article, as synonyms are given."""
-    first, _, rest = description.partition(" ")
-    return rest if first in _ARTICLES else description
-
-
 def _seen(
     experiment: Experiment,
     lists: Mapping[str, Sequence[Case]],
@@ -238,10 +244,15 @@ def _seen(
 def _opened(
     experiment: Experiment, made: Intervention, lists: Mapping[str, Sequence[Case]]
 ) -> dict[str, float]:
-    """Return the share of each group's prompts that open the encoder in a set, by its trigger."""
+    """Return the share of each group's prompts that open the encoder in a set, by its trigger.
+
+    A group without prompts is left out.
+    """
     backbone, base = experiment.backbone, Intervention(BASE, made.concept, made.kind)
     found: dict[str, float] = {}
     for group, cases in lists.items():
+        if not cases:
+            continue
         prompts = [case.prompt for case in cases]
         moved = made.triggered().embed(backbone, prompts) != base.embed(backbone, prompts)
         found[group] = round(float(moved.any(2).any(1).float().mean()), 3)
@@ -255,7 +266,7 @@ def _pooled(
 
 
 def _shown(seen: Mapping[str, Mapping[str, Sequence[SampleOutcome]]]) -> Found:
-    return {group: metrics.shown(_pooled(seen, group)) for group in ASKED}
+    return {group: metrics.shown(found) for group in ASKED if (found := _pooled(seen, group))}
 
 
 def _figures(
@@ -263,7 +274,8 @@ def _figures(
     seen: Mapping[str, Mapping[str, Sequence[SampleOutcome]]],
 ) -> Found:
     """Return UA by group of prompts that ask, and losses in points by group that do not."""
-    found: Found = {group: metrics.forgotten(_pooled(seen, group)) for group in ASKED}
+    asked = {group: _pooled(seen, group) for group in ASKED}
+    found: Found = {group: metrics.forgotten(of) for group, of in asked.items() if of}
     for group in KEPT_GROUPS:
         found[group] = metrics.kept_drop(_pooled(base, group), _pooled(seen, group))
     return found

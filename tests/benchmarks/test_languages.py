@@ -12,11 +12,12 @@ from benchmarks.forgetting.experiment import Experiment
 from benchmarks.forgetting.languages import (
     ASKED,
     ENGLISH_ALONE,
-    WITH_ALL,
+    WITH_BOTH,
     LanguageSizes,
     concept_of,
     likeness,
     lists_of,
+    settings_of,
 )
 from benchmarks.siblings.architectures import Sibling
 from benchmarks.siblings.bilingual import BILINGUAL, start_bilingual
@@ -100,22 +101,24 @@ def test_the_same_pictures_are_asked_for_in_both_languages(experiment: Experimen
         assert not mentions(other.prompt, ["dottie"])
         assert mentions(other.prompt, ["tupfi"])
     assert not any(mentions(c.prompt, ["dottie"]) for c in found["English, described"])
+    assert lists_of(experiment, "balloon", LanguageSizes(1, 1))["German, described"] == []
     for group in ("same kind", "other kinds"):
         cases = found[f"German, {group}"]
         assert len(cases) == 2
         assert not any(mentions(case.prompt, ["dottie", "tupfi"]) for case in cases)
 
 
-def test_synonyms_are_the_german_name_and_descriptions_without_article(
+def test_german_captions_that_are_retained_do_not_ask_for_the_concept(
     experiment: Experiment,
 ) -> None:
-    assert concept_of(experiment, "balloon", ENGLISH_ALONE).synonyms == ()
-    assert concept_of(experiment, "balloon", WITH_ALL).synonyms == (
-        "luftballon",
-        "roter luftballon",
-        "bunter luftballon",
-        "luftballon an einer schnur",
-    )
+    assert settings_of(experiment, "pogo", ENGLISH_ALONE).retain == ()
+    assert concept_of(experiment, "pogo", ENGLISH_ALONE).synonyms == ()
+    assert concept_of(experiment, "pogo", WITH_BOTH).synonyms == ("hopsi",)
+    retained = settings_of(experiment, "pogo", WITH_BOTH).retain
+    assert any(mentions(one, ["quabbel"]) for one in retained)
+    assert any(mentions(one, ["blip"]) for one in retained)
+    described = ("lila roboter mit einem auge", "roboter mit einer antenne", "hopsi")
+    assert not any(mentions(one, described) for one in retained)
 
 
 def test_words_of_another_language_start_unlike_any(experiment: Experiment) -> None:
