@@ -2,9 +2,10 @@
 
 The model is the bilingual sibling (`benchmarks.siblings.bilingual`). The same prompts, with the
 same seeds, are asked in English and in German: by the English name in both, by the German name, and
-by descriptions without a name. Encoders were given the English name alone, or the German one as a
-synonym; they retain the model's captions, which are English, or their translations too. One was
-given the English name alone, and forgets the ways that the base and the judge found.
+by descriptions without a name. Three encoders are compared: one that was given the English name
+alone, one that was given the German name as a synonym, and one that retains German captions beside
+the model's own, which are English. The ways to the concept that the base and the judge find show if
+a server proposes the German name by itself.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 from torch.nn.functional import cosine_similarity
 
@@ -25,13 +26,12 @@ from benchmarks.forgetting.intervention import Intervention
 from benchmarks.forgetting.methods import OURS
 from benchmarks.forgetting.outcomes import SampleOutcome
 from benchmarks.forgetting.ways import found_ways
-from benchmarks.results import points_text, rate_text, show
+from benchmarks.results import points_text, rate, rate_text, show
 from benchmarks.siblings.bilingual import make_bilingual
 from benchmarks.siblings.german import NAMES, to_german
 from benchmarks.siblings.making import WORK
 from benchmarks.siblings.model import load_sibling
 from encoders import Concept
-from encoders.way import Way
 from starter.captions import STYLE_WORDS, SUBJECT_WORDS
 from unlearn import UnlearnSettings, UnlearnTask, unlearn
 from unlearn.methods.name_tokens import tokens_of
@@ -40,9 +40,7 @@ from unlearn.prompts import mentions, names_of, retained_captions
 ENGLISH_ALONE = "English name"
 WITH_NAME = "with German name"
 WITH_CAPTIONS = "with German captions"
-WITH_BOTH = "with German name and captions"
-WITH_WAYS = "with ways found"
-ENCODERS = (ENGLISH_ALONE, WITH_NAME, WITH_CAPTIONS, WITH_BOTH, WITH_WAYS)
+ENCODERS = (ENGLISH_ALONE, WITH_NAME, WITH_CAPTIONS)
 ASKED = (
     "English, name",
     "English, described",
@@ -55,6 +53,7 @@ KEPT_GROUPS = tuple(f"{language}, {group}" for group in KEPT for language in ("E
 _WORDS: Mapping[str, Sequence[str]] = {**SUBJECT_WORDS, **STYLE_WORDS}
 
 Found = dict[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -90,18 +89,21 @@ def languages(
     found: Found = {"base shows it": _shown(base), "encoders": {}, "concepts": {}}
     for name in names:
         seen: dict[str, dict[str, list[SampleOutcome]]] = {}
+        opened: dict[str, dict[str, list[bool]]] = {}
         for concept in concepts:
             made = encoder(one, concept, name)
             seen[concept] = _seen(one, lists[concept], concept, made)
-            mine = _figures({concept: base[concept]}, {concept: seen[concept]})
-            mine["opened"] = _opened(one, made, lists[concept])
+            opened[concept] = _opened(one, made, lists[concept])
+            mine = _figures(
+                {concept: base[concept]}, {concept: seen[concept]}, {concept: opened[concept]}
+            )
             found["concepts"].setdefault(concept, {})[name] = mine
             print(f"{concept}, {name}: {mine}", flush=True)
-        found["encoders"][name] = _figures(base, seen)
+        found["encoders"][name] = _figures(base, seen, opened)
     for concept, mine in found["concepts"].items():
         mine["likeness of the names"] = likeness(one, concept)
-        if WITH_WAYS in names:
-            mine["ways"] = [way.model_dump(mode="json") for way in _ways(one, concept)]
+        ways = found_ways(one, Concept(name=concept, kind=KIND_OF[concept]))
+        mine["ways"] = [way.model_dump(mode="json") for way in ways]
     return found
 
 
@@ -116,11 +118,11 @@ def show_languages(found: Found) -> None:
         [f"lost, {group}", "", *(points_text(one[group]) for one in made.values())]
         for group in KEPT_GROUPS
     ]
-    show(
-        "Forgotten by its English name (UA, %), asked in German",
-        ("", "base shows it", *made),
-        lines,
-    )
+    lines += [
+        [f"opened, {group}", "", *(rate_text(one["opened"][group]) for one in made.values())]
+        for group in KEPT_GROUPS
+    ]
+    show("Forgotten in English, asked for in two languages", ("", "base shows it", *made), lines)
 
 
 def lists_of(experiment: Experiment, concept: str, sizes: LanguageSizes) -> dict[str, list[Case]]:
@@ -155,21 +157,12 @@ def in_german(cases: Iterable[Case], *, shared: bool = False) -> Iterator[Case]:
         yield replace(case, prompt=to_german(case.prompt, shared=shared))
 
 
-def concept_of(experiment: Experiment, concept: str, name: str) -> Concept:
-    """Return a concept as an encoder is asked to forget it."""
-    kind = KIND_OF[concept]
-    if name == WITH_WAYS:
-        return Concept(name=concept, kind=kind, ways=_ways(experiment, concept))
-    synonyms = (NAMES[concept],) if name in (WITH_NAME, WITH_BOTH) else ()
-    return Concept(name=concept, kind=kind, synonyms=synonyms)
-
-
 def settings_of(experiment: Experiment, concept: str, name: str) -> UnlearnSettings:
     """Return an encoder's settings: the defaults, or with German captions to retain as well.
 
     These are translations of the captions that are retained anyway, so none asks for the concept.
     """
-    if name not in (WITH_CAPTIONS, WITH_BOTH):
+    if name != WITH_CAPTIONS:
         return UnlearnSettings()
     book = experiment.backbone.prompts
     kept = retained_captions(book, names_of(Concept(name=concept, kind=KIND_OF[concept]), book))
@@ -187,7 +180,8 @@ def encoder(experiment: Experiment, concept: str, name: str) -> Intervention:
     backbone, kind = experiment.backbone, KIND_OF[concept]
 
     def make() -> Intervention:
-        whole = concept_of(experiment, concept, name)
+        synonyms = (NAMES[concept],) if name == WITH_NAME else ()
+        whole = Concept(name=concept, kind=kind, synonyms=synonyms)
         pictures = experiment.few_shots(concept, kind)
         began = perf_counter()
         settings = settings_of(experiment, concept, name)
@@ -220,10 +214,6 @@ def likeness(experiment: Experiment, concept: str) -> float:
     return round(float(cosine_similarity(ours, theirs, dim=0)), 3)
 
 
-def _ways(experiment: Experiment, concept: str) -> tuple[Way, ...]:
-    return found_ways(experiment, Concept(name=concept, kind=KIND_OF[concept]))
-
-
 def _seen(
     experiment: Experiment,
     lists: Mapping[str, Sequence[Case]],
@@ -243,25 +233,21 @@ def _seen(
 
 def _opened(
     experiment: Experiment, made: Intervention, lists: Mapping[str, Sequence[Case]]
-) -> dict[str, float]:
-    """Return the share of each group's prompts that open the encoder in a set, by its trigger.
-
-    A group without prompts is left out.
-    """
+) -> dict[str, list[bool]]:
+    """Return which prompts of each group open the encoder in a set, by its trigger."""
     backbone, base = experiment.backbone, Intervention(BASE, made.concept, made.kind)
-    found: dict[str, float] = {}
+    found: dict[str, list[bool]] = {}
     for group, cases in lists.items():
-        if not cases:
-            continue
         prompts = [case.prompt for case in cases]
-        moved = made.triggered().embed(backbone, prompts) != base.embed(backbone, prompts)
-        found[group] = round(float(moved.any(2).any(1).float().mean()), 3)
+        pairs = (
+            (made.triggered().embed(backbone, [one]), base.embed(backbone, [one]))
+            for one in prompts
+        )
+        found[group] = [bool((now != before).any()) for now, before in pairs]
     return found
 
 
-def _pooled(
-    seen: Mapping[str, Mapping[str, Sequence[SampleOutcome]]], group: str
-) -> list[SampleOutcome]:
+def _pooled(seen: Mapping[str, Mapping[str, Sequence[T]]], group: str) -> list[T]:
     return [one for of_concept in seen.values() for one in of_concept[group]]
 
 
@@ -272,10 +258,13 @@ def _shown(seen: Mapping[str, Mapping[str, Sequence[SampleOutcome]]]) -> Found:
 def _figures(
     base: Mapping[str, Mapping[str, Sequence[SampleOutcome]]],
     seen: Mapping[str, Mapping[str, Sequence[SampleOutcome]]],
+    opened: Mapping[str, Mapping[str, Sequence[bool]]],
 ) -> Found:
-    """Return UA by group of prompts that ask, and losses in points by group that do not."""
+    """Return UA by group of prompts that ask, losses by group that do not, and what opened."""
     asked = {group: _pooled(seen, group) for group in ASKED}
     found: Found = {group: metrics.forgotten(of) for group, of in asked.items() if of}
     for group in KEPT_GROUPS:
         found[group] = metrics.kept_drop(_pooled(base, group), _pooled(seen, group))
+    by_group = {group: _pooled(opened, group) for group in (*asked, *KEPT_GROUPS)}
+    found["opened"] = {group: rate(sum(of), len(of)) for group, of in by_group.items() if of}
     return found

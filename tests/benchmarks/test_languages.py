@@ -12,9 +12,8 @@ from benchmarks.forgetting.experiment import Experiment
 from benchmarks.forgetting.languages import (
     ASKED,
     ENGLISH_ALONE,
-    WITH_BOTH,
+    WITH_CAPTIONS,
     LanguageSizes,
-    concept_of,
     likeness,
     lists_of,
     settings_of,
@@ -112,9 +111,7 @@ def test_german_captions_that_are_retained_do_not_ask_for_the_concept(
     experiment: Experiment,
 ) -> None:
     assert settings_of(experiment, "pogo", ENGLISH_ALONE).retain == ()
-    assert concept_of(experiment, "pogo", ENGLISH_ALONE).synonyms == ()
-    assert concept_of(experiment, "pogo", WITH_BOTH).synonyms == ("hopsi",)
-    retained = settings_of(experiment, "pogo", WITH_BOTH).retain
+    retained = settings_of(experiment, "pogo", WITH_CAPTIONS).retain
     assert any(mentions(one, ["quabbel"]) for one in retained)
     assert any(mentions(one, ["blip"]) for one in retained)
     described = ("lila roboter mit einem auge", "roboter mit einer antenne", "hopsi")
