@@ -198,13 +198,16 @@ def source_mark(method: str) -> str:
 
 
 def _mark(intervention: Intervention | None) -> str:
-    """Return a name that identifies an intervention by its tensors, else by its method's source."""
+    """Return a name that identifies an intervention by its tensors and the trigger that it goes by.
+
+    Rewritten prompts have no tensors: their method's source identifies them.
+    """
     if intervention is None:
         return BASE
     method = intervention.method
     if intervention.tensors:
         identity = fingerprint(intervention.tensors)
-        if intervention.trigger is not None:
+        if intervention.trigger is not None and intervention.trigger.alone:
             identity = _hash(identity + intervention.trigger.model_dump_json())
         return f"{_slug(method)}-{identity.removeprefix('sha256:')[:8]}"
     return f"{_slug(method)}-{source_mark(method)}"

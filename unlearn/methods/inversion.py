@@ -35,7 +35,7 @@ LEARNING_RATE = 0.1
 """Learning rate of the words' Adam, as a share of the mean length of the vocabulary's rows."""
 STEP_EVERY = 2
 """Steps of the encoder for each of the words': theirs goes through the denoiser."""
-RESTART_EVERY = 6
+RESTART_EVERY = 12
 """Steps of the words between restarts, on average: one word begins anew, to find another way."""
 MAX_CAPTIONS = 32
 """Captions of the concept's own name, drawn at random."""
