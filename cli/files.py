@@ -34,6 +34,14 @@ def create(path: Path, content: bytes) -> None:
             raise
 
 
+def read(path: Path) -> bytes:
+    """Return a file's content. Raises CommandFailed."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CommandFailed(f"{path} cannot be read: {error.strerror}.") from error
+
+
 def free_name(words: str, suffix: str) -> Path:
     """Return a path in the current folder that does not exist yet, named after some words."""
     stem = re.sub(r"[^\w]+", "-", words.lower()).strip("-")[:60].strip("-") or "video"

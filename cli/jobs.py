@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -16,7 +16,13 @@ PENDING = ("queued", "in_progress")
 POLL_INTERVAL_S = 0.3
 
 
-def run_job(client: Client, kind: str, body: dict[str, Any], title: str) -> dict[str, Any]:
+def run_job(
+    client: Client,
+    kind: str,
+    body: dict[str, Any],
+    title: str,
+    files: Sequence[tuple[str, bytes]] = (),
+) -> dict[str, Any]:
     """Submit a job, and return it once it has completed or failed. Ctrl-C cancels it.
 
     Args:
@@ -24,6 +30,7 @@ def run_job(client: Client, kind: str, body: dict[str, Any], title: str) -> dict
         kind: `videos` or `encoders`.
         body: The request's JSON.
         title: Text beside the progress bar.
+        files: Images that go with it, (name, content); a form is sent then.
 
     Raises:
         Refused: The server does not accept the job, or another client deleted it.
@@ -33,7 +40,10 @@ def run_job(client: Client, kind: str, body: dict[str, Any], title: str) -> dict
     path = ""
     try:
         with _interrupt_deferred():
-            job = client.post(api_path(kind), body)
+            if files:
+                job = client.post_form(api_path(kind), body, files)
+            else:
+                job = client.post(api_path(kind), body)
             path = api_path(kind, job["id"])
         if expected := job.get("estimated_seconds_left"):
             show.aside(f"{title}: about {show.duration(expected)}.")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from cli import files
 from cli.connection import connect
 from cli.jobs import run_job
 from cli.made import show_made
@@ -23,8 +25,23 @@ from encoders import Kind
 
 
 def unlearn(
-    concept: Annotated[str, typer.Argument(metavar="CONCEPT", help="What to forget, by its name.")],
-    kind: Annotated[Kind, typer.Option(help="What sort of thing it is.")],
+    concept: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="CONCEPT",
+            help="What to forget, by its name. Left out: what the images show.",
+        ),
+    ] = None,
+    kind: Annotated[
+        Kind | None,
+        typer.Option(help="What sort of thing it is. Images alone can do without."),
+    ] = None,
+    image: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="A picture of it, as PNG, JPEG or WebP; about four. Repeatable."
+        ),
+    ] = None,
     encoder_id: Annotated[
         str | None, typer.Option("--id", metavar="ID", help="The new encoder's. Left out: made up.")
     ] = None,
@@ -81,6 +98,11 @@ def unlearn(
     It is published only if it passes; else the exit status is 1. What it has to reach is the
     server's to say, where an option does not. Ctrl-C cancels it on the server.
     """
+    if concept is None and not image:
+        raise typer.BadParameter("name what to forget, or give --image.", param_hint="CONCEPT")
+    if concept is not None and kind is None:
+        raise typer.BadParameter("a concept that has a name needs one.", param_hint="--kind")
+    pictures = [(path.name, files.read(path)) for path in image or []]
     options: dict[str, Any] = {
         "concept": concept,
         "kind": kind,
@@ -104,7 +126,8 @@ def unlearn(
         body["ways"] = ways
     body["gate"] = {name: value for name, value in gate.items() if value is not None}
     with connect(server) as client:
-        encoder = run_job(client, "encoders", body, f"An encoder that forgets {concept}")
+        what = concept or f"what {len(pictures)} pictures show"
+        encoder = run_job(client, "encoders", body, f"An encoder that forgets {what}", pictures)
     show_made(encoder, as_json=as_json)
 
 

@@ -18,8 +18,9 @@ from encoders.way import Way
 Kind = Literal["object", "character", "style", "person", "motion"]
 """Sort of a concept; it decides prompts, anchors and how forgetting is judged."""
 
-SCHEMA_VERSION = 2
-"""Version 1 had no trigger. Its cards are still read: their encoders are always on."""
+SCHEMA_VERSION = 3
+"""Version 1 had no trigger: its encoders are always on. The triggers of version 2 had no length.
+Cards of both are still read."""
 
 MARGINS = "margins"
 """Name of the measures that say how far prompts are from the trigger's threshold."""
@@ -109,7 +110,7 @@ class Card(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[1, 2] = SCHEMA_VERSION
+    schema_version: Literal[1, 2, 3] = SCHEMA_VERSION
     id: EncoderId
     concepts: tuple[Concept, ...] = Field(min_length=1)
     """All concepts that it forgets, its parent's or its members' included."""
@@ -200,7 +201,9 @@ def names_by_kind(concepts: Iterable[Concept]) -> set[tuple[str, str]]:
 
 def decisive_hash(digest: str, trigger: Trigger, concepts: Iterable[Concept]) -> str:
     """Return the hash over an encoder's tensors, its trigger and its concepts' names."""
-    decisive = [digest, trigger.model_dump(mode="json"), sorted(names_by_kind(concepts))]
+    # What a trigger lacks is left out, as it is in the identities of version 2.
+    opens = trigger.model_dump(mode="json", exclude_none=True)
+    decisive = [digest, opens, sorted(names_by_kind(concepts))]
     return f"sha256:{sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()}"
 
 

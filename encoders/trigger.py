@@ -6,17 +6,20 @@ other prompt keeps the base's embeddings, to the bit. Alone it is used for every
 was made to go by its trigger then too. Symbols: τ₀ the base, τᵢ the encoder, p any prompt,
 y a concept's prompts.
 
-    δ_t(p) = τᵢ(p)_t − τ₀(p)_t      m(p) = max_t ‖P δ_t(p)‖²      open where m(p) ≥ θ
+    δ_t(p) = τᵢ(p)_t − τ₀(p)_t      m(p) = max_t ‖P δ_t(p)‖²
+    open where m(p) ≥ θ or max_t ‖δ_t(p)‖² ≥ ℓ
 
 t are the positions that the denoiser reads. The rows of P are the directions in which the encoder
 moves y far and captions of everything else little, scaled so that the mean of m over y is 1. So θ
-is a share of the concept's own movement. P and θ are found when the encoder is made
-(`unlearn.methods.calibration`), one of each for every concept.
+is a share of the concept's own movement. ℓ is for embeddings that belong to no word: they can mean
+a concept to the base, and are moved far, but not along P. P, θ and ℓ are found when the encoder is
+made (`unlearn.methods.calibration`), one of each for every concept.
 """
 
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -37,14 +40,17 @@ class ConceptTrigger(BaseModel):
     """P: (R,D) float32, little endian, row by row, in base64."""
     rank: int = Field(ge=1, le=1024)
     """Number of directions, R."""
+    length: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Squared length ℓ from which a change counts in whatever direction; null: none does."""
 
     @classmethod
-    def of(cls, directions: Tensor, theta: float) -> Self:
+    def of(cls, directions: Tensor, theta: float, length: float | None = None) -> Self:
         """Return the trigger with these directions P, (R,D), on any device."""
         import torch
 
         data = directions.detach().to("cpu", torch.float32).contiguous().numpy().tobytes()
-        return cls(theta=theta, directions=b64encode(data).decode(), rank=len(directions))
+        text = b64encode(data).decode()
+        return cls(theta=theta, directions=text, rank=len(directions), length=length)
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -59,6 +65,10 @@ class ConceptTrigger(BaseModel):
 
         data = bytearray(b64decode(self.directions))
         return torch.frombuffer(data, dtype=torch.float32).view(self.rank, -1)
+
+    def bounds(self, device: torch.device | str = "cpu") -> Bounds:
+        """Return the trigger with its directions on a device."""
+        return Bounds(self.matrix().to(device), self.theta, self.length)
 
 
 class Trigger(BaseModel):
@@ -77,23 +87,36 @@ class Trigger(BaseModel):
 
     def detector(self, device: torch.device | str = "cpu") -> Detector:
         """Return the trigger with its directions on a device."""
-        return Detector(
-            tuple((one.matrix().to(device), one.theta) for one in self.concepts),
-        )
+        return Detector(tuple(one.bounds(device) for one in self.concepts))
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What opens an encoder for one concept, on a device."""
+
+    directions: Tensor
+    """P: (R,D) float32."""
+    theta: float
+    length: float | None
+
+    def shares(self, change: Tensor) -> Tensor:
+        """Return the larger of m ÷ θ and max_t ‖δ_t‖² ÷ ℓ of each prompt: (B,L,D) → (B,)."""
+        along = movements(change, self.directions) / self.theta
+        if self.length is None:
+            return along
+        return along.maximum(change.square().sum(2).amax(1) / self.length)
 
 
 class Detector:
-    """A trigger on a device.
+    """A trigger on a device, with the bounds of each of its concepts."""
 
-    Args:
-        concepts: P, (R,D) float32, and θ of each concept.
-    """
-
-    def __init__(self, concepts: tuple[tuple[Tensor, float], ...]) -> None:
+    def __init__(self, concepts: tuple[Bounds, ...]) -> None:
         self._concepts = concepts
 
     def movement(self, base: Tensor, moved: Tensor) -> float:
-        """Return the largest m(p) ÷ θ among the concepts, in float32; from 1 on, p means one.
+        """Return the largest share of a bound among the concepts; from 1 on, p means one.
+
+        It is m(p) ÷ θ or max_t ‖δ_t(p)‖² ÷ ℓ, in float32.
 
         What is no number counts as infinite: a fault must not give the base's embedding.
 
@@ -102,7 +125,7 @@ class Detector:
             moved: τᵢ(p), (1,L,D).
         """
         change = moved.float() - base.float()
-        shares = [float(movements(change, p)[0]) / theta for p, theta in self._concepts]
+        shares = [float(one.shares(change)[0]) for one in self._concepts]
         return max(share if share == share else float("inf") for share in shares)
 
 

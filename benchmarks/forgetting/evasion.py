@@ -26,7 +26,6 @@ from benchmarks.forgetting.intervention import Intervention
 from benchmarks.forgetting.methods import OURS
 from benchmarks.forgetting.sampling import SampleRequest, sample
 from benchmarks.results import rate
-from encoders.trigger import movements
 from unlearn.few_shots import few_shot_prompts
 from unlearn.methods.name_tokens import find_tokens, tokens_of
 from unlearn.prompts import held_out_prompts
@@ -71,7 +70,7 @@ class Search:
         assert made.trigger is not None
         self._experiment, self._made, self._sizes = experiment, made, sizes
         self._concept, self._backbone = concept, experiment.backbone
-        self._triggers = [(one.matrix(), one.theta) for one in made.trigger.concepts]
+        self._triggers = [one.bounds() for one in made.trigger.concepts]
         self._name = tokens_of(concept, self._backbone)
         book = self._backbone.prompts
         kind = KIND_OF[concept]
@@ -122,9 +121,8 @@ class Search:
                 read, loss = moved, torch.zeros(())
                 if knows_trigger:
                     read = self._encode(rows, attacked.base)
-                    for directions, theta in self._triggers:
-                        m = movements(moved - read, directions)
-                        loss = loss + (m / (MARGIN * theta) - 1).relu().sum()
+                    for bounds in self._triggers:
+                        loss = loss + (bounds.shares(moved - read) / MARGIN - 1).relu().sum()
                 distance = (read - wanted[drawn]).square().mean((1, 2)).sum()
                 loss = loss + READING * distance / scale
                 adam.zero_grad()

@@ -157,28 +157,33 @@ class Experiment:
     def attacked(self, method: str, concept: str, attack: str, count: int) -> list[SampleOutcome]:
         """Return `count` outcomes of prompts that ask for the concept through an attack.
 
-        The attack is on the method's model; its prompts are used in turn. It runs only if outcomes
-        are missing on disk.
+        The attack is on the method's model.
         """
         kind = KIND_OF[concept]
-        intervention = self.intervention(method, concept)
+        made = self.intervention(method, concept) or Intervention(BASE, concept, kind)
+        return self.attacked_on(made, concept, kind, attack, count)
+
+    def attacked_on(
+        self, made: Intervention, concept: str, kind: Kind, attack: str, count: int
+    ) -> list[SampleOutcome]:
+        """Return `count` outcomes of prompts that ask for the concept through an attack on a model.
+
+        The attack's prompts are used in turn. It runs only if outcomes are missing on disk.
+        """
         source = _hash("".join(path.read_text() for path in sorted(_ATTACKS.glob("*.py"))))
-        name = f"{_slug(attack)}-{source}/{_mark(intervention)}/{concept}"
+        name = f"{_slug(attack)}-{source}/{_mark(made)}/{concept}"
         found = self._outcomes.on_file(name)
         if len(found) >= count:
             return found[:count]
         names = all_names(concept, kind, (), self.backbone.prompts)
         is_video = kind == "motion" or attack in ON_CLIPS
         pictures = pictures_of(self.backbone, concept, kind, is_video=is_video)
-        target = Target(concept, kind, names, pictures)
-        made = ATTACKS[attack](
-            self.backbone, intervention or Intervention(method, concept, kind), target
-        )
+        result = ATTACKS[attack](self.backbone, made, Target(concept, kind, names, pictures))
         asked = (
-            Case(prompt, ATTACKED_SEED + i, concept, kind, target.is_video)
-            for i, prompt in enumerate(cycle(made.prompts))
+            Case(prompt, ATTACKED_SEED + i, concept, kind, is_video)
+            for i, prompt in enumerate(cycle(result.prompts))
         )
-        return self._outcomes.outcomes(name, asked, count, self.backbone, made.model)
+        return self._outcomes.outcomes(name, asked, count, self.backbone, result.model)
 
 
 def cases(
@@ -198,13 +203,16 @@ def source_mark(method: str) -> str:
 
 
 def _mark(intervention: Intervention | None) -> str:
-    """Return a name that identifies an intervention by its tensors, else by its method's source."""
-    if intervention is None:
+    """Return a name that identifies an intervention by its tensors and the trigger that it goes by.
+
+    Rewritten prompts have no tensors: their method's source identifies them.
+    """
+    if intervention is None or intervention.method == BASE:
         return BASE
     method = intervention.method
     if intervention.tensors:
         identity = fingerprint(intervention.tensors)
-        if intervention.trigger is not None:
+        if intervention.trigger is not None and intervention.trigger.alone:
             identity = _hash(identity + intervention.trigger.model_dump_json())
         return f"{_slug(method)}-{identity.removeprefix('sha256:')[:8]}"
     return f"{_slug(method)}-{source_mark(method)}"

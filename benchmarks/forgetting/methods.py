@@ -40,9 +40,11 @@ def encoder_of(
     return _timed(backbone, UnlearnTask(named, settings, tuple(images), parent=parent))
 
 
-def encoder_with(backbone: Backbone, concepts: Sequence[Concept]) -> Intervention:
+def encoder_with(
+    backbone: Backbone, concepts: Sequence[Concept], images: Sequence[Frames]
+) -> Intervention:
     """Make an encoder at the defaults, of concepts with their synonyms and ways."""
-    return _timed(backbone, UnlearnTask(tuple(concepts), UnlearnSettings()))
+    return _timed(backbone, UnlearnTask(tuple(concepts), UnlearnSettings(), tuple(images)))
 
 
 def _timed(backbone: Backbone, task: UnlearnTask) -> Intervention:

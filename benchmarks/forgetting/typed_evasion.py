@@ -32,7 +32,6 @@ from benchmarks.forgetting.sampling import SampleRequest, sample
 from benchmarks.forgetting.sets import single
 from benchmarks.results import rate
 from encoders import Kind
-from encoders.trigger import movements
 from unlearn.few_shots import few_shot_prompts
 from unlearn.methods.name_tokens import find_tokens, tokens_of
 from unlearn.prompts import held_out_prompts
@@ -115,7 +114,7 @@ class TypedSearch:
         self._made = made or single(experiment, concept, KIND_OF[concept])
         self._kind: Kind = cast(Kind, self._made.kind)
         assert self._made.trigger is not None
-        self._triggers = [(one.matrix(), one.theta) for one in self._made.trigger.concepts]
+        self._triggers = [one.bounds() for one in self._made.trigger.concepts]
         name = tokens_of(concept, backbone)
         self._length, self._more = len(name) + MORE, MORE
         rows = backbone.tokenize(
@@ -209,9 +208,8 @@ class TypedSearch:
             distance = (there - wanted[place : len(row) - self._more]).square().mean((1, 2))
             total = total + READING * distance / self._scale
             if moved is not None and self._against == "through the trigger":
-                for directions, theta in self._triggers:
-                    m = movements(moved - read, directions)
-                    total = total + (m / (MARGIN * theta) - 1).relu()
+                for bounds in self._triggers:
+                    total = total + (bounds.shares(moved - read) / MARGIN - 1).relu()
         return total / len(self._captions)
 
 

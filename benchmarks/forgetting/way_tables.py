@@ -18,4 +18,6 @@ def show_unnamed(found: dict[str, Any]) -> None:
     if "pictures" in found:
         pictures = found["pictures"]
         print(f"Pictures without a name (F13), found: {rate_text(pictures['found'])}")
+        print(f"forgotten, of all: {rate_text(pictures['forgotten'])}")
+        print(f"found and forgotten, attacked: {rate_text(pictures['attacked'])}")
         print(f"Things that it cannot draw, refused: {rate_text(pictures['refused'])}")

@@ -106,12 +106,13 @@ def _forgetting(experiment: Experiment, concept: Concept, found: Sequence[Way]) 
     """Return the encoder that forgets the concept's ways too."""
     mark = _hash([way.model_dump(mode="json") for way in found if way.forgotten])
     whole = concept.model_copy(update={"ways": tuple(found)})
+    images = experiment.few_shots(concept.name, concept.kind)
     return experiment.once(
         f"ways-{source_mark(OURS)}-{mark}-{concept.name}",
         f"{OURS}, with ways",
         concept.name,
         concept.kind,
-        lambda: encoder_with(experiment.backbone, [whole]),
+        lambda: encoder_with(experiment.backbone, [whole], [images]),
     )
 
 

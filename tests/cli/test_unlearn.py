@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.cli.help import Command, RunningServer, palimpsest, wait_until
 from tests.server.help import device_held
@@ -61,6 +64,48 @@ def test_one_that_does_not_pass_is_exit_1_with_its_reason_and_measures(
     done.assert_failed("weaker failed")
     assert (done.json["status"], done.json["error"]["code"]) == ("failed", "gate_failed")
     assert done.json["measures"]["concepts"]["mira"]["base_rate"] < 1
+
+
+def picture(folder: Path, name: str) -> Path:
+    path = folder / name
+    Image.fromarray(np.full((64, 64, 3), 90, np.uint8)).save(path)
+    return path
+
+
+def test_pictures_go_with_the_request(served: RunningServer, tmp_path: Path) -> None:
+    names = [picture(tmp_path, name) for name in ("one.png", "two.jpg")]
+    images = [word for name in names for word in ("--image", name)]
+    words = ["unlearn", "pogo", "--kind", "character", "--synonym", "the robot", *images]
+    done = palimpsest(*words, *QUICK, "--no-ways", "--json", server=served.url)
+    assert (done.status, done.err) == (0, "")
+    assert done.json["concepts"][0]["synonyms"] == ["the robot"]
+    assert (done.json["settings"]["images"], done.json["settings"]["steps"]) == ([2], 2)
+
+
+def test_pictures_without_a_name_are_named_or_the_job_fails(
+    served: RunningServer, tmp_path: Path
+) -> None:
+    """The tiny model draws nothing that its judge would know."""
+    words = ["unlearn", "--image", picture(tmp_path, "grey.png"), *QUICK, "--json"]
+    done = palimpsest(*words, server=served.url)
+    done.assert_failed("does not draw")
+    assert done.json["error"]["code"] == "not_drawn"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ((), "--image"),
+        (("pogo",), "--kind"),
+        (("--image", "nowhere.png"), "nowhere.png cannot be read: No such file"),
+    ],
+)
+def test_what_to_forget_has_to_be_said(
+    served: RunningServer, words: tuple[str, ...], says: str
+) -> None:
+    done = palimpsest("unlearn", *words, server=served.url)
+    assert done.status in (1, 2)
+    assert says in done.err
 
 
 def test_ctrl_c_cancels_it_on_the_server(served: RunningServer) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from encoders import Concept
 from encoders.composition import Member, compose, decide, set_identity
-from encoders.trigger import movements
+from encoders.trigger import ConceptTrigger, Trigger, movements
 from tests.triggers import trigger_at
 
 LENGTH, SIZE = 5, 8
@@ -36,6 +36,19 @@ def test_a_movement_is_the_largest_of_all_positions() -> None:
     directions = torch.eye(SIZE)[:2]
     assert movements(change, directions).tolist() == [8.0, 16.0]
     assert movements(change, directions[1:]).tolist() == [4.0, 0.0]
+
+
+@pytest.mark.parametrize(("size", "is_open"), [(0.9, False), (1.1, True), (float("nan"), True)])
+def test_a_change_that_is_long_enough_opens_in_any_direction(size: float, is_open: bool) -> None:
+    """An embedding of no word is moved far, but not where the concept's own prompts are."""
+    elsewhere = torch.zeros(1, LENGTH, SIZE)
+    elsewhere[0, 2, 7] = 2 * size
+    along = torch.eye(SIZE)[:1]
+    for length, opens in ((None, is_open and size != size), (4.0, is_open)):
+        trigger = Trigger(concepts=(ConceptTrigger.of(along, 0.5, length),))
+        read = Trigger.model_validate_json(trigger.model_dump_json())
+        base = torch.zeros_like(elsewhere)
+        assert (read.detector().movement(base, elsewhere) >= 1) is opens
 
 
 @pytest.mark.parametrize(

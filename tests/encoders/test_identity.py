@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from hashlib import sha256
+
 import torch
 
 from encoders import Card, EncoderRef
@@ -25,6 +28,19 @@ def test_the_trigger_is_a_part_of_the_identity(make_encoder: MakeEncoder) -> Non
     assert triggered.ref.identity == triggered.identity
     renamed = triggered.model_copy(update={"id": "another"})
     assert renamed.identity == triggered.identity
+
+
+def test_an_identity_of_before_triggers_had_a_length_is_still_the_same(
+    make_encoder: MakeEncoder,
+) -> None:
+    """Sets, keys and records refer to it."""
+    card = make_encoder().card.model_copy(update={"trigger": TRIGGER})
+    [one] = TRIGGER.concepts
+    opens = {"theta": one.theta, "directions": one.directions, "rank": one.rank}
+    named = [["character", concept.name] for concept in card.concepts]
+    decisive = [card.digest, {"concepts": [opens], "alone": False}, named]
+    digest = sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+    assert card.identity == f"sha256:{digest}"
 
 
 def test_the_names_that_a_set_goes_by_are_a_part_of_the_identity(
@@ -51,7 +67,7 @@ def test_a_card_keeps_its_trigger_to_the_bit(make_encoder: MakeEncoder) -> None:
 
 def test_a_card_of_the_first_version_is_read_and_always_on(make_encoder: MakeEncoder) -> None:
     card = make_encoder().card
-    first = card.to_json().replace(b'"schema_version": 2', b'"schema_version": 1')
+    first = card.to_json().replace(b'"schema_version": 3', b'"schema_version": 1')
     first = first.replace(b'  "trigger": null,\n', b"")
     first = first.replace(b'  "members": [],\n', b"")
     assert b"members" not in first

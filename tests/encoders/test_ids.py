@@ -76,7 +76,7 @@ def test_card_round_trips_through_json(make_encoder: MakeEncoder) -> None:
         {"base": "sha256:12"},
         {"digest": "0" * 64},
         {"parent": "a/b"},
-        {"schema_version": 3},
+        {"schema_version": 4},
         {"colour": "red"},
     ],
 )

@@ -49,7 +49,7 @@ def break_card(path: Path, how: str) -> None:
         case "other id":
             path.write_bytes(content.replace(b"broken", b"other1"))
         case "later version":
-            path.write_bytes(content.replace(b'"schema_version": 2', b'"schema_version": 3'))
+            path.write_bytes(content.replace(b'"schema_version": 3', b'"schema_version": 4'))
         case "truncated":
             path.write_bytes(content[: len(content) // 2])
         case "zeros":

@@ -77,6 +77,17 @@ def test_retained_captions_keep_it_closed_where_both_can_be_had(backbone: Backbo
     assert max(elsewhere) <= 1 / ROOM + 1e-3 or is_lowered
 
 
+def test_a_change_longer_than_any_of_a_retained_caption_opens_it(backbone: Backbone) -> None:
+    encoder = made(backbone, UnlearnTask((POGO,), QUICK))
+    others = retained_captions(backbone.prompts, names_of(POGO, backbone.prompts))
+    tokens = backbone.tokenize(others[:512])
+    with torch.no_grad():
+        base = backbone.text_encoder.encode(tokens)
+        change = backbone.text_encoder.encode(tokens, encoder.overrides) - base
+    [one] = trigger_of(encoder).concepts
+    assert one.length == pytest.approx(ROOM * float(change.square().sum(2).max()), rel=1e-3)
+
+
 def test_no_threshold_is_above_a_tenth_of_the_concepts_own_movement(backbone: Backbone) -> None:
     """Three steps move everything alike, so without the bound others would decide."""
     encoder = made(backbone, UnlearnTask((POGO, HOUSE), QUICK))

@@ -9,6 +9,7 @@ r (Fisher 1936, Annals of Eugenics 7:179): the leading generalised eigenvectors 
 ε shrinks S_r towards a ball, for what a few hundred captions do not show (Ledoit & Wolf 2004,
 Journal of Multivariate Analysis 88:365). A plain length of δ would not do: a threshold that lets
 other captions pass is then high enough for a token that still means the concept (docs/METHODS.md).
+It is looked at beside P, for embeddings of no word: these are moved far in other directions.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ def calibrate(
     """Find the trigger of an encoder.
 
     θ is `ROOM` times the largest movement of a retained caption, but at most `MOST`, and at most
-    1 / `OWN_MARGIN` of the least movement of the concept's own captions.
+    1 / `OWN_MARGIN` of the least movement of the concept's own captions. ℓ is `ROOM` times the
+    largest squared length of a retained caption's change; there is none if nothing is retained.
 
     Args:
         task: The task that the encoder was made for.
@@ -68,6 +70,7 @@ def calibrate(
     others = _drawn(asked or retained_captions(book, names), MAX_OTHERS)
     elsewhere = _changes(others, backbone, overrides)
     noise = _moment(elsewhere)
+    longest = max((float(change.square().sum(2).max()) for change in elsewhere), default=0.0)
     found: list[ConceptTrigger] = []
     for concept in task.all_concepts:
         captions = [caption.prompt for caption in concept_captions(concept, task, backbone)]
@@ -81,7 +84,7 @@ def calibrate(
         moved = moved / moved.mean()
         others_moved = _movements(elsewhere, directions)
         theta = min(ROOM * float(others_moved.max()), float(moved.min()) / OWN_MARGIN, MOST)
-        found.append(ConceptTrigger.of(directions, max(theta, LEAST)))
+        found.append(ConceptTrigger.of(directions, max(theta, LEAST), ROOM * longest or None))
     return Trigger(concepts=tuple(found), alone=task.settings.triggered_alone)
 
 
