@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from time import perf_counter
 from typing import Any, TypeVar
 
 from torch.nn.functional import cosine_similarity
@@ -23,7 +22,7 @@ from benchmarks.forgetting import metrics
 from benchmarks.forgetting.cases import KIND_OF, Case, Group, kept_cases, target_cases
 from benchmarks.forgetting.experiment import BASE, Experiment, source_mark
 from benchmarks.forgetting.intervention import Intervention
-from benchmarks.forgetting.methods import OURS
+from benchmarks.forgetting.methods import OURS, encoder_with
 from benchmarks.forgetting.outcomes import SampleOutcome
 from benchmarks.forgetting.ways import found_ways
 from benchmarks.results import points_text, rate, rate_text, show
@@ -33,7 +32,7 @@ from benchmarks.siblings.making import WORK
 from benchmarks.siblings.model import load_sibling
 from encoders import Concept
 from starter.captions import STYLE_WORDS, SUBJECT_WORDS
-from unlearn import UnlearnSettings, UnlearnTask, unlearn
+from unlearn import UnlearnSettings
 from unlearn.methods.name_tokens import tokens_of
 from unlearn.prompts import mentions, names_of, retained_captions
 
@@ -177,24 +176,14 @@ def encoder(experiment: Experiment, concept: str, name: str) -> Intervention:
         concept: The concept's name.
         name: One of `ENCODERS`.
     """
-    backbone, kind = experiment.backbone, KIND_OF[concept]
+    kind = KIND_OF[concept]
 
     def make() -> Intervention:
         synonyms = (NAMES[concept],) if name == WITH_NAME else ()
         whole = Concept(name=concept, kind=kind, synonyms=synonyms)
         pictures = experiment.few_shots(concept, kind)
-        began = perf_counter()
-        settings = settings_of(experiment, concept, name)
-        run = unlearn(UnlearnTask((whole,), settings, (pictures,)), backbone)
-        for _ in run:
-            pass
-        return Intervention(
-            OURS,
-            concept,
-            kind,
-            overrides=run.encoder.overrides,
-            trigger=run.encoder.card.trigger,
-            seconds=round(perf_counter() - began, 3),
+        return encoder_with(
+            experiment.backbone, [whole], [pictures], settings_of(experiment, concept, name)
         )
 
     return experiment.once(

@@ -41,10 +41,14 @@ def encoder_of(
 
 
 def encoder_with(
-    backbone: Backbone, concepts: Sequence[Concept], images: Sequence[Frames]
+    backbone: Backbone,
+    concepts: Sequence[Concept],
+    images: Sequence[Frames],
+    settings: UnlearnSettings | None = None,
 ) -> Intervention:
-    """Make an encoder at the defaults, of concepts with their synonyms and ways."""
-    return _timed(backbone, UnlearnTask(tuple(concepts), UnlearnSettings(), tuple(images)))
+    """Make an encoder of concepts with their synonyms and ways; None: at the defaults."""
+    task = UnlearnTask(tuple(concepts), settings or UnlearnSettings(), tuple(images))
+    return _timed(backbone, task)
 
 
 def _timed(backbone: Backbone, task: UnlearnTask) -> Intervention:

@@ -45,6 +45,8 @@ class ComposedSet(Intervention):
             assert one.trigger is not None
             for part in one.trigger.concepts:
                 found[f"{concept}/trigger"] = part.matrix() / part.theta**0.5
+                if part.length is not None:
+                    found[f"{concept}/length"] = torch.tensor([part.length])
         return found
 
     @cached_property
