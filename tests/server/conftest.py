@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
+from server.settings import Settings
+from server.storage import tables
+from server.storage.database import Database, open_database
+from server.storage.sqlite_database import SqliteDatabase
 from tests.server.help import Client, settings_for, wait_ready
 
 MakeClient = Callable[..., Client]
@@ -31,6 +36,26 @@ def quickened(model: Path, directory: Path, *, steps: int = 2) -> Path:
     book["defaults"] = {**book.get("defaults", {}), "steps": steps, "frames": 4}
     (directory / "prompts.json").write_text(json.dumps(book))
     return directory
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Database]:
+    """Yield an empty database of each kind."""
+    if request.param == "sqlite":
+        opened: Database = SqliteDatabase(tmp_path / "records.sqlite")
+    else:
+        opened = emptied(request.getfixturevalue("postgres_url"))
+    yield opened
+    opened.close()
+
+
+def emptied(url: str) -> Database:
+    """Open a PostgreSQL database, and remove what an earlier test left in it."""
+    opened = open_database(Settings.model_validate({"database": url}))
+    names = ", ".join(f'"{name}"' for name in tables.NAMES)
+    with opened.writing() as session:
+        session.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))
+    return opened
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ from server.auth.proxies import TrustedProxies
 from server.auth.sub_path import SubPath
 from server.runtime import Runtime
 from server.settings import Settings
-from server.storage.stored_keys import stored_keys
+from server.storage.stored_keys import keys_of
 from tests.triggers import trigger_at
 
 SERVER_TIMEOUT_S = float(os.environ.get("TEST_PATIENCE_SECONDS", "180"))
@@ -61,7 +61,7 @@ class Client(TestClient):
     """A client of the app behind its guard, set up as in `service.py`."""
 
     def __init__(self, settings: Settings) -> None:
-        keys = LiveKeys(settings.keys_file, lambda: stored_keys(settings.database))
+        keys = LiveKeys(settings.keys_file, keys_of(settings))
         app = self.unguarded = create_app(settings, keys)
         self.runtime: Runtime = app.state.runtime
         proxies = TrustedProxies(settings.trusted_proxies)

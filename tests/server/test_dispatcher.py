@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from server.jobs import dispatcher, workflows
-from server.storage.database import Database
 from server.storage.job_queue import JobQueue
 from server.storage.record_store import RecordStore
 from server.storage.records import COMPLETED, FAILED, IN_PROGRESS, QUEUED, VideoRecord
+from server.storage.sqlite_database import SqliteDatabase
 from tests.server.conftest import MakeClient
 from tests.server.help import SERVER_TIMEOUT_S, Client, bearer, device_held, wait_for, write_keys
 from video import GenerationRequest
@@ -72,7 +72,7 @@ def is_completed(client: Client, name: str) -> bool:
 
 def left_behind(data: Path, rows: list[VideoRecord]) -> None:
     """Leave queued rows in a data directory, as an earlier process does."""
-    database = Database(data / "records.sqlite")
+    database = SqliteDatabase(data / "records.sqlite")
     records = RecordStore(database)
     for record in rows:
         records.accept(record, limit=100)
@@ -114,7 +114,7 @@ def test_a_suspect_beside_a_long_video_keeps_nobody_waiting(client: Client) -> N
 
 
 def test_a_late_attempt_changes_nothing(tmp_path: Path) -> None:
-    records = RecordStore(Database(tmp_path / "records.sqlite"))
+    records = RecordStore(SqliteDatabase(tmp_path / "records.sqlite"))
     late = records.accept(row("twice"), limit=1)
     now = records.get(VideoRecord, VideoRecord.id == "twice")
     assert now is not None
@@ -236,7 +236,7 @@ def test_only_a_kill_is_an_interruption_and_the_last_one_fails_the_job(
     stopped = first.post("/v1/videos", json=long).json()["id"]
     until(lambda: first.get(f"/v1/videos/{stopped}").json()["status"] == "in_progress", "not begun")
     make_client()  # stops the first server
-    database = Database(tmp_path / "records.sqlite")
+    database = SqliteDatabase(tmp_path / "records.sqlite")
     records, most = RecordStore(database), dispatcher.MAX_INTERRUPTIONS
     left = records.get(VideoRecord, VideoRecord.id == stopped)
     assert left is not None
@@ -256,7 +256,7 @@ def test_only_a_kill_is_an_interruption_and_the_last_one_fails_the_job(
 
 
 def test_a_long_queue_of_one_owner_does_not_slow_the_choice(tmp_path: Path) -> None:
-    database = Database(tmp_path / "records.sqlite")
+    database = SqliteDatabase(tmp_path / "records.sqlite")
     records, queue = RecordStore(database), JobQueue(database)
     with database.writing() as session:
         session.add_all(row(f"a{i}", "a") for i in range(3000))
