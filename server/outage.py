@@ -75,9 +75,9 @@ def is_outage(error: BaseException) -> bool:
 
 def brief(error: BaseException) -> str:
     """Return one line about the error. It has no values of a statement, such as prompts."""
-    found = getattr(error, "orig", None) or error
-    if _is_of_postgres(found) and not is_outage(found):
-        return f"{type(found).__name__} (SQLSTATE {found.sqlstate})"  # its words can quote a value
+    found: Any = getattr(error, "orig", None) or error
+    if _is_of_postgres(found) and _may_quote(found):
+        return f"{type(found).__name__} (SQLSTATE {found.sqlstate})"
     return f"{type(found).__name__}: {str(found).splitlines()[0] if str(found) else 'no message'}"
 
 
@@ -117,6 +117,13 @@ def _is_outage_itself(error: BaseException) -> bool:
 def _is_of_postgres(error: Any) -> bool:
     psycopg = sys.modules.get("psycopg")  # what is not imported has raised nothing
     return psycopg is not None and isinstance(error, psycopg.Error)
+
+
+def _may_quote(error: Any) -> bool:
+    """Return True if PostgreSQL's words about an error can quote a value, such as a prompt."""
+    if error.sqlstate is None:  # of the client's own, those about the connection do not
+        return not _is_postgres_away(error)
+    return error.sqlstate.startswith(("22", "P0"))
 
 
 def _is_postgres_away(error: Any) -> bool:

@@ -61,7 +61,7 @@ class PostgresDatabase(Database):
         # Each statement sees what was committed before it, and so after the lock was taken.
         self._writer = self._engine.execution_options(isolation_level="READ COMMITTED")
         self._turn = WritersTurn(_is_busy)
-        self.health = PostgresHealth(self._reader, self._errors, tables.NAMES)
+        self.health = self._health = PostgresHealth(self._reader, self._errors, tables.NAMES)
         try:
             self._prepare(may_upgrade=may_upgrade)
         except Exception:
@@ -133,7 +133,7 @@ class PostgresDatabase(Database):
             damage = self._errors.damage(error)
             if damage is None:
                 raise
-            self.health.note(damage)
+            self._health.note(damage)
             raise damage from error
 
     def _admit_connection(self, connection: Any, record: Any) -> None:

@@ -76,7 +76,7 @@ class SqliteDatabase(Database):
         self._writer = self._engine.execution_options(immediate=True)
         # SQLite lets waiting writers sleep and try again: the turn is faster.
         self._turn = WritersTurn(_is_busy)
-        self.health = SqliteHealth(self._file, tables.NAMES, self._let_go)
+        self.health = self._health = SqliteHealth(self._file, tables.NAMES, self._let_go)
         if state != "current":
             with self._file.explained(), self._writer.begin() as connection:
                 (create if state == "new" else upgrade)(connection)
@@ -142,7 +142,7 @@ class SqliteDatabase(Database):
             yield
         except (DBAPIError, sqlite3.Error) as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
-            damage = self.health.explained(cause) if isinstance(cause, sqlite3.Error) else None
+            damage = self._health.explained(cause) if isinstance(cause, sqlite3.Error) else None
             if damage is None:
                 raise
             raise damage from error
