@@ -46,7 +46,7 @@ def open_store(*, must_exist: bool) -> EncoderStore:
 def open_aliases() -> Generator[AliasTable]:
     """Yield the table of aliases, and close its database at the end."""
     from server.storage.alias_table import AliasTable
-    from server.storage.database import open_database as open_any
+    from server.storage.backends import open_database as open_any
 
     with private():
         database = open_any(read_settings(), may_upgrade=False)
@@ -70,8 +70,8 @@ def open_database(
         CommandFailed: There is no database, and none is made.
         ForeignDirectory: The directory is no server's, and not empty.
     """
-    from server.storage.database import has_database
-    from server.storage.database import open_database as open_any
+    from server.storage.backends import has_database
+    from server.storage.backends import open_database as open_any
     from server.storage.owned_names import check_own
 
     settings = read_settings(**({} if data_dir is None else {"data_dir": data_dir}))

@@ -18,10 +18,10 @@ CONNECT_TIMEOUT_S = 3
 
 @dataclass(frozen=True)
 class PostgresAddress:
-    """Where a database is, and who asks for it."""
+    """Place of a database, and who asks for it."""
 
     name: str
-    """What an operator knows it by: host, port and name of the database."""
+    """Host, port and name of the database, for an operator."""
     options: Mapping[str, Any] = field(repr=False)
     """Options of libpq, the password among them."""
 

@@ -7,9 +7,10 @@ from server.storage import stored_folders
 from server.storage.alias_files import import_alias_files
 from server.storage.alias_table import AliasTable
 from server.storage.audit_table import AuditTable
-from server.storage.database import Database, open_database
+from server.storage.backends import open_database, open_jobs_database
+from server.storage.database import Database
 from server.storage.deleted_video_table import DeletedVideoTable
-from server.storage.jobs_database import JobsDatabase, open_jobs_database
+from server.storage.jobs_database import JobsDatabase
 from server.storage.private_files import tighten
 from server.storage.record_store import RecordStore
 from server.storage.signing_keys import SigningKeys

@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager
 
 from sqlalchemy.orm import Session
 
-from server.settings import Settings
 from server.storage.database_health import DatabaseHealth
 from server.storage.stored_keys import Stored
 
@@ -17,7 +16,7 @@ class Database(ABC):
     """One database with all tables. Its sessions may be used on any thread."""
 
     name: str
-    """What an operator knows it by: the file, or where it is; never with a password."""
+    """Name for an operator: the file, or where it is; never with a password."""
     health: DatabaseHealth
     """The state of the database while it is used."""
 
@@ -78,38 +77,3 @@ class Database(ABC):
             DatabaseUnusable: An operator has to do something.
             StorageAway: Trying again may help.
         """
-
-
-def open_database(settings: Settings, *, may_upgrade: bool = True) -> Database:
-    """Open the database that the settings name. It is created if absent.
-
-    Args:
-        settings: The server's settings.
-        may_upgrade: False to refuse the tables of an earlier version. Only a server may upgrade
-            them: an earlier version's server may be using them.
-
-    Raises:
-        DatabaseUnusable: It is damaged, another program's or a newer version's, or cannot be
-            opened. The message says what to do.
-        StorageAway: It cannot be used just now.
-    """
-    if settings.postgres is not None:
-        from server.storage.postgres_database import PostgresDatabase
-
-        return PostgresDatabase(settings.postgres, may_upgrade=may_upgrade)
-    from server.storage.sqlite_database import SqliteDatabase
-
-    return SqliteDatabase(settings.records_file, jobs=settings.jobs_file, may_upgrade=may_upgrade)
-
-
-def has_database(settings: Settings) -> bool:
-    """Return True if a server, or a command, has made the database that the settings name.
-
-    Raises:
-        StorageAway: It cannot be reached, so that it is not known.
-    """
-    if settings.postgres is not None:
-        from server.storage.postgres_database import has_tables
-
-        return has_tables(settings.postgres)
-    return settings.records_file.exists()

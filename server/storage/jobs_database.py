@@ -6,8 +6,6 @@ from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from server.settings import Settings
-
 if TYPE_CHECKING:
     from dbos import DBOSConfig
 
@@ -40,14 +38,3 @@ class JobsDatabase(ABC):
     @abstractmethod
     def close(self) -> None:
         """Close every connection. DBOS must have been stopped."""
-
-
-def open_jobs_database(settings: Settings) -> JobsDatabase:
-    """Return DBOS's database for these settings. Nothing is read or written yet."""
-    if settings.postgres is not None:
-        from server.storage.postgres_jobs import PostgresJobs
-
-        return PostgresJobs(settings.postgres)
-    from server.storage.sqlite_jobs import SqliteJobs
-
-    return SqliteJobs(settings.jobs_file)

@@ -1,4 +1,4 @@
-"""What is in a PostgreSQL database: its tables, and the revision that made them."""
+"""Content of a PostgreSQL database: its tables, and the revision that made them."""
 
 from __future__ import annotations
 

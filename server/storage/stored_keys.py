@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from server.outage import StorageFault
-from server.settings import Settings
 
 COLUMNS = ("id", "sha256", "role", "encoders", "default_encoder", "limits", "expires_at")
 
@@ -40,15 +39,3 @@ class KeyTableAbsent(KeysAbsent):
     """The database has no table of keys: it never had one, or lost its content."""
 
     code = "load_failed"
-
-
-def keys_of(settings: Settings) -> Stored:
-    """Return what reads the keys of the database that the settings name."""
-    if settings.postgres is not None:
-        from server.storage.postgres_keys import PostgresKeys
-
-        return PostgresKeys(settings.postgres)
-    from server.storage.sqlite_keys import stored_keys
-
-    file = settings.records_file
-    return lambda: stored_keys(file)

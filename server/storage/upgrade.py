@@ -31,11 +31,11 @@ _FIRST: Mapping[str, tuple[str, ...]] = {
 
 
 class Content(Protocol):
-    """What is in a database, and the words of its errors."""
+    """Content of a database, and the words of its errors."""
 
     @property
     def name(self) -> str:
-        """The file's path, or what else an operator knows the database by."""
+        """The file's path, or another name of the database for an operator."""
         ...
 
     def revision(self) -> object:

@@ -13,7 +13,8 @@ from sqlalchemy import text
 
 from server.settings import Settings
 from server.storage import tables
-from server.storage.database import Database, open_database
+from server.storage.backends import open_database
+from server.storage.database import Database
 from server.storage.sqlite_database import SqliteDatabase
 from tests.server.help import Client, settings_for, wait_ready
 

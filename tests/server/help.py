@@ -30,7 +30,7 @@ from server.auth.proxies import TrustedProxies
 from server.auth.sub_path import SubPath
 from server.runtime import Runtime
 from server.settings import Settings
-from server.storage.stored_keys import keys_of
+from server.storage.backends import keys_of
 from tests.triggers import trigger_at
 
 SERVER_TIMEOUT_S = float(os.environ.get("TEST_PATIENCE_SECONDS", "180"))

@@ -18,7 +18,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, create_engine, event, inspect
 
 from benchmarks.faults.earlier_data import SCHEMAS, restore
-from server.storage import database as database_module
+from server.storage import sqlite_database
 from server.storage.record_store import RecordStore
 from server.storage.records import EncoderRecord, VideoRecord
 from server.storage.schema import Base
@@ -71,7 +71,7 @@ def test_a_new_database_is_what_the_models_say(fresh: Path) -> None:
 def test_the_revisions_alone_make_the_same_database(fresh: Path, tmp_path: Path) -> None:
     path = tmp_path / "records.sqlite"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(database_module, "create", upgrade)
+        patch.setattr(sqlite_database, "create", upgrade)
         SqliteDatabase(path).close()
     assert definitions(path) == definitions(fresh)
     assert rows(path, "alembic_version") == rows(fresh, "alembic_version")
@@ -188,7 +188,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from sqlalchemy import Engine, event
-from server.storage import database as database_module
+from server.storage import sqlite_database
 from server.storage.sqlite_database import SqliteDatabase
 
 def before(connection, cursor, statement, *rest):

@@ -77,10 +77,8 @@ def test_jobs_are_done_and_their_records_are_in_postgresql(client: Client) -> No
     listed = client.get("/v1/videos", params={"order": "asc", "limit": 2}).json()
     assert [video["id"] for video in listed["data"]] == ids[1:]
     assert listed["has_more"]
-    entries = client.get("/v1/ledger", params={"limit": 100}).json()
-    assert entries["head"]["sequence"] == 3, entries
-    uses = client.get("/v1/encoders/no-pogo/uses")
-    assert uses.status_code in (200, 404)
+    with client.runtime.database.reading() as session:
+        assert session.scalar(text("SELECT max(sequence) FROM ledger")) == 3
     assert client.delete(f"/v1/videos/{with_it}").status_code == 200
     assert client.get(f"/v1/videos/{with_it}").status_code == 404
     with client.runtime.database.reading() as session:

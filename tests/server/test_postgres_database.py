@@ -17,10 +17,10 @@ from sqlalchemy import text
 from server.settings import Settings
 from server.start_checks import setting_error
 from server.storage.alias_table import AliasTable
-from server.storage.database import has_database, open_database
+from server.storage.backends import has_database, keys_of, open_database
 from server.storage.key_rows import KeyRow
 from server.storage.storage_errors import DatabaseDamaged, DatabaseUnopenable, DatabaseUnusable
-from server.storage.stored_keys import KeysAbsent, keys_of
+from server.storage.stored_keys import KeysAbsent
 from server.storage.upgrade import revisions
 from tests import postgres_server
 from tests.postgres_server import PASSWORD, maintenance
@@ -173,7 +173,7 @@ def test_keys_are_read_as_they_are_stored(fresh: str) -> None:
 def test_a_server_on_sqlite_loads_nothing_of_postgresql(tmp_path: Path) -> None:
     code = (
         "import sys, service; from pathlib import Path; from server.settings import Settings\n"
-        "from server.storage.database import open_database\n"
+        "from server.storage.backends import open_database\n"
         f"open_database(Settings(data_dir=Path({str(tmp_path)!r}))).close()\n"
         "print([name for name in sys.modules if 'psycopg' in name or '.postgres_keys' in name])"
     )

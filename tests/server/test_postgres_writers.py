@@ -14,7 +14,8 @@ from server.errors import ApiError
 from server.outage import is_outage
 from server.storage import writers_turn
 from server.storage.alias_table import AliasTable
-from server.storage.database import Database, open_database
+from server.storage.backends import open_database
+from server.storage.database import Database
 from server.storage.key_limits import Limits
 from server.storage.record_store import RecordStore
 from server.storage.records import VideoRecord
