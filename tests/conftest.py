@@ -32,6 +32,13 @@ settings.register_profile("suite", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("suite")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a run choose the database of all servers that its tests start."""
+    parser.addoption(
+        "--database", choices=("sqlite", "postgresql"), default="sqlite", help="servers' database"
+    )
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests by their path, so that authors need not do it test by test."""
     for item in items:

