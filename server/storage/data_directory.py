@@ -40,6 +40,7 @@ class DataDirectory:
         self.database = _opened(self.jobs, settings)
         try:
             with explained(folder), self.database.explained():
+                self.database.claim()
                 self.records = RecordStore(
                     self.database,
                     records_deleted_videos=settings.deleted_record_retention_seconds > 0,

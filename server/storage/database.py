@@ -39,6 +39,14 @@ class Database(ABC):
         """
 
     @abstractmethod
+    def claim(self) -> None:
+        """Be the one server that works on the database, until it is closed.
+
+        Raises:
+            StorageAway: Another server does.
+        """
+
+    @abstractmethod
     def close(self) -> None:
         """Close every connection."""
 

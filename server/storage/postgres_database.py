@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from server.postgres_address import PostgresAddress
 from server.storage import tables
 from server.storage.database import Database
+from server.storage.postgres_claim import ServerClaim
 from server.storage.postgres_content import check_content
 from server.storage.postgres_engine import engine_of
 from server.storage.postgres_errors import PostgresErrors
@@ -61,7 +62,10 @@ class PostgresDatabase(Database):
         # Each statement sees what was committed before it, and so after the lock was taken.
         self._writer = self._engine.execution_options(isolation_level="READ COMMITTED")
         self._turn = WritersTurn(_is_busy)
-        self.health = self._health = PostgresHealth(self._reader, self._errors, tables.NAMES)
+        self._claim = ServerClaim(address, self._errors)
+        self.health = self._health = PostgresHealth(
+            self._reader, self._errors, self._claim, tables.NAMES
+        )
         try:
             self._prepare(may_upgrade=may_upgrade)
         except Exception:
@@ -81,8 +85,12 @@ class PostgresDatabase(Database):
     def explained(self) -> AbstractContextManager[None]:
         return self._errors.explained()
 
+    def claim(self) -> None:
+        self._claim.take()
+
     def close(self) -> None:
         self.health.stop()
+        self._claim.release()
         self._engine.dispose()
 
     def scrub(self) -> None:

@@ -38,12 +38,12 @@ class PostgresErrors:
 
     def unusable(self, fault: str) -> DatabaseDamaged:
         """Return the error for a database whose content cannot be used."""
-        return DatabaseDamaged(f"{self._subject} {fault}: {_REMEDY}.")
+        return DatabaseDamaged(f"{self.subject} {fault}: {_REMEDY}.")
 
     def unopenable(self, reason: str) -> DatabaseUnopenable:
         """Return the error for a database that its user may not use."""
         return DatabaseUnopenable(
-            f"{self._subject} cannot be used ({reason}): see that PALIMPSEST_DATABASE names the "
+            f"{self.subject} cannot be used ({reason}): see that PALIMPSEST_DATABASE names the "
             "right database and user, and that this user may create tables and schemas in it."
         )
 
@@ -80,11 +80,12 @@ class PostgresErrors:
         if (cause.sqlstate or "").startswith(_NOT_ALLOWED):
             return self.unopenable(reason)
         if is_outage(error):
-            return StorageAway(f"{self._subject} cannot be used just now: {reason}.")
+            return StorageAway(f"{self.subject} cannot be used just now: {reason}.")
         return self.damage(error) or self.unusable(f"cannot be used ({reason})")
 
     @property
-    def _subject(self) -> str:
+    def subject(self) -> str:
+        """The name, as a sentence begins with it."""
         return self.name[:1].upper() + self.name[1:]
 
     def _reason(self, cause: psycopg.Error) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from sqlalchemy import Engine, text
 
 from server.storage.database_health import DatabaseHealth
+from server.storage.postgres_claim import ServerClaim
 from server.storage.postgres_errors import PostgresErrors
 from server.storage.storage_errors import DatabaseUnusable, StorageAway
 
@@ -24,13 +25,17 @@ class PostgresHealth(DatabaseHealth):
     Args:
         engine: Its connections.
         errors: The words of its errors.
+        claim: Of this server. Without it the database is not used.
         tables: The names of its tables.
     """
 
-    def __init__(self, engine: Engine, errors: PostgresErrors, tables: Sequence[str]) -> None:
+    def __init__(
+        self, engine: Engine, errors: PostgresErrors, claim: ServerClaim, tables: Sequence[str]
+    ) -> None:
         super().__init__(errors.name)
         self._engine = engine
         self._errors = errors
+        self._claim = claim
         self._tables = list(tables)
 
     def look(self) -> None:
@@ -45,6 +50,12 @@ class PostgresHealth(DatabaseHealth):
             self.note(error)
             return
         self._is_there()
+        if self._claim.is_wanted:
+            try:
+                self._claim.take()
+            except StorageAway as error:  # another server came first after an outage
+                self.note(DatabaseUnusable(str(error)))
+                return
         if missing is not None:
             self.note(self._errors.unusable(f"is damaged ({missing} is missing)"))
         elif self._unusable is not None:

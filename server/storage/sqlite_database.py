@@ -91,6 +91,9 @@ class SqliteDatabase(Database):
         with self.explained(), self.reading() as session:
             session.connection()
 
+    def claim(self) -> None:
+        """Do nothing: the server has the lock of the data directory."""
+
     def explained(self) -> AbstractContextManager[None]:
         return self._file.explained()
 

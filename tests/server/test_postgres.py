@@ -11,10 +11,13 @@ import pytest
 from sqlalchemy import text
 
 from server.auth.keys import hash_key
+from server.storage.data_directory import DataDirectory
+from server.storage.database import Database
 from server.storage.key_rows import KeyRow
 from server.storage.key_table import KeyTable
 from server.storage.postgres_content import JOBS_SCHEMA
 from server.storage.records import FAILED, EncoderRecord, VideoRecord
+from server.storage.storage_errors import StorageAway
 from tests.postgres_server import PASSWORD, PostgresServer, create_database
 from tests.server.help import (
     Client,
@@ -130,6 +133,29 @@ def test_jobs_wait_for_postgresql_and_go_on(
     assert "is back" in caplog.text
     for secret in (PASSWORD, "s3cret"):
         assert secret not in caplog.text
+
+
+def test_a_second_server_waits_until_the_first_one_ends(
+    client: Client, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    settings = client.runtime.settings.model_copy(update={"data_dir": tmp_path / "other"})
+    with pytest.raises(StorageAway, match="is used by another server: stop that one"):
+        DataDirectory(settings)
+    postgres.stop()
+    postgres.start()
+    first = client.runtime.database
+    until(lambda: _holds(first), "the claim is not taken again")
+    with pytest.raises(StorageAway, match="is used by another server"):
+        DataDirectory(settings)
+    assert first.health.error is None
+
+
+def _holds(database: Database) -> bool:
+    try:
+        database.claim()
+    except StorageAway:
+        return False
+    return True
 
 
 def test_keys_are_noticed_and_refused_within_two_seconds(
