@@ -14,6 +14,10 @@ from server.storage.storage_errors import StorageAway
 _TRY = "SELECT pg_try_advisory_lock(5093402792)"
 
 
+class UsedByAnother(StorageAway):
+    """Error: another server works on the database."""
+
+
 class ServerClaim:
     """The right to be the one server that works on a database. It ends with the process.
 
@@ -34,7 +38,8 @@ class ServerClaim:
         """Take the claim, or see that it is still held. A restarted PostgreSQL has lost it.
 
         Raises:
-            StorageAway: Another server has it, or the database cannot be reached.
+            UsedByAnother: Another server has it.
+            StorageAway: The database cannot be reached.
         """
         self.is_wanted = True
         with self._taking, self._errors.explained():
@@ -49,7 +54,7 @@ class ServerClaim:
             row = connection.execute(_TRY).fetchone()
             if row is None or not row[0]:
                 connection.close()
-                raise StorageAway(
+                raise UsedByAnother(
                     f"{self._errors.subject} is used by another server: stop that one, or set "
                     "PALIMPSEST_DATABASE to another database."
                 )

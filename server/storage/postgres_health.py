@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from sqlalchemy import Engine, text
 
 from server.storage.database_health import DatabaseHealth
-from server.storage.postgres_claim import ServerClaim
+from server.storage.postgres_claim import ServerClaim, UsedByAnother
 from server.storage.postgres_errors import PostgresErrors
 from server.storage.storage_errors import DatabaseUnusable, StorageAway
 
@@ -43,6 +43,11 @@ class PostgresHealth(DatabaseHealth):
         try:
             with self._errors.explained(), self._engine.connect() as connection:
                 missing = connection.scalar(_MISSING, {"names": self._tables})
+            if self._claim.is_wanted:
+                self._claim.take()
+        except UsedByAnother as error:  # it came first after an outage
+            self.note(DatabaseUnusable(str(error)))
+            return
         except StorageAway as error:
             self._is_away(error)
             return
@@ -50,12 +55,6 @@ class PostgresHealth(DatabaseHealth):
             self.note(error)
             return
         self._is_there()
-        if self._claim.is_wanted:
-            try:
-                self._claim.take()
-            except StorageAway as error:  # another server came first after an outage
-                self.note(DatabaseUnusable(str(error)))
-                return
         if missing is not None:
             self.note(self._errors.unusable(f"is damaged ({missing} is missing)"))
         elif self._unusable is not None:

@@ -10,15 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
-from server.settings import Settings
-from server.storage import tables
-from server.storage.backends import open_database
 from server.storage.database import Database
 from server.storage.sqlite_database import SqliteDatabase
 from tests.postgres_server import create_database
-from tests.server.help import Client, settings_for, use_databases, wait_ready
+from tests.server.databases import emptied, use_databases
+from tests.server.help import Client, settings_for, wait_ready
 
 MakeClient = Callable[..., Client]
 
@@ -70,15 +67,6 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Databa
         opened = emptied(request.getfixturevalue("postgres_url"))
     yield opened
     opened.close()
-
-
-def emptied(url: str) -> Database:
-    """Open a PostgreSQL database, and remove what an earlier test left in it."""
-    opened = open_database(Settings.model_validate({"database": url}))
-    names = ", ".join(f'"{name}"' for name in tables.NAMES)
-    with opened.writing() as session:
-        session.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))
-    return opened
 
 
 @pytest.fixture(scope="module")

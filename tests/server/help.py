@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,24 +31,12 @@ from server.auth.sub_path import SubPath
 from server.runtime import Runtime
 from server.settings import Settings
 from server.storage.backends import keys_of
+from tests.server.databases import database_of
 from tests.triggers import trigger_at
 
 SERVER_TIMEOUT_S = float(os.environ.get("TEST_PATIENCE_SECONDS", "180"))
-"""Seconds a test waits for an event before it fails. It is an upper bound, not an expectation: the
-machine may be busy with other work."""
-_new_database: Callable[[Path], str] | None = None
+"""Seconds a test waits for an event before it fails: an upper bound, on a machine that may be busy."""
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def database_of(data: Path) -> str:
-    """Return the setting `database` of a server on this data directory; "" is SQLite."""
-    return "" if _new_database is None else _new_database(data)
-
-
-def use_databases(new: Callable[[Path], str] | None) -> None:
-    """Have every server get its database from a function of its data directory."""
-    global _new_database
-    _new_database = new
 
 
 def settings_for(backbone: Path, data: Path, **changes: Any) -> Settings:
@@ -147,7 +135,7 @@ def assert_error(answer: Any, status: int, *, code: str | None = None, says: str
     assert isinstance(error["message"], str)
     assert error["message"]
     if code is not None:
-        assert error["code"] == code
+        assert error["code"] == code, answer.text
     assert says in error["message"]
 
 

@@ -18,7 +18,7 @@ from server.storage.key_table import KeyTable
 from server.storage.postgres_content import JOBS_SCHEMA
 from server.storage.records import FAILED, EncoderRecord, VideoRecord
 from server.storage.storage_errors import StorageAway
-from tests.postgres_server import PASSWORD, PostgresServer, create_database
+from tests.postgres_server import PASSWORD, PostgresServer, create_database, maintenance
 from tests.server.help import (
     Client,
     assert_error,
@@ -87,8 +87,24 @@ def test_jobs_are_done_and_their_records_are_in_postgresql(client: Client) -> No
         count = f"SELECT count(*) FROM {JOBS_SCHEMA}.workflow_status"
         assert session.scalar(text(count)) == 4
         assert session.scalar(text("SELECT count(*) FROM videos")) == 2
-    erased = client.delete("/v1/tenants/nobody")  # which rewrites the tables
+
+
+def test_what_was_deleted_is_in_no_table_after_an_erasure(
+    client: Client, postgres: PostgresServer
+) -> None:
+    def stored() -> bool:
+        with maintenance(postgres.port) as connection:
+            connection.execute("CHECKPOINT")
+        files = [path for path in (postgres.data / "base").rglob("*") if path.is_file()]
+        return any(b"xyzzymark" in path.read_bytes() for path in files)
+
+    video = client.post("/v1/videos", json={**QUICK, "prompt": "xyzzymark"}).json()["id"]
+    assert wait_for(client, f"/v1/videos/{video}")["status"] == "completed"
+    assert stored()
+    assert client.delete(f"/v1/videos/{video}").status_code == 200
+    erased = client.delete("/v1/tenants/nobody")
     assert erased.status_code == 200, erased.text
+    assert not stored()
 
 
 @pytest.mark.parametrize("seconds", [2.0, pytest.param(30.0, marks=pytest.mark.slow)])

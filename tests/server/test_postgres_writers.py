@@ -20,7 +20,7 @@ from server.storage.key_limits import Limits
 from server.storage.record_store import RecordStore
 from server.storage.records import VideoRecord
 from server.storage.usage_table import UsageTable
-from tests.server.conftest import emptied
+from tests.server.databases import emptied
 from tests.server.test_key_limits import video
 from tests.server.test_postgres_database import settings_of
 
