@@ -35,7 +35,7 @@ from tests.server.databases import database_of
 from tests.triggers import trigger_at
 
 SERVER_TIMEOUT_S = float(os.environ.get("TEST_PATIENCE_SECONDS", "180"))
-"""Seconds a test waits for an event before it fails: an upper bound, on a machine that may be busy."""
+"""Seconds a test waits for an event before it fails: an upper bound, on a busy machine."""
 ROOT = Path(__file__).resolve().parents[2]
 
 
