@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import AbstractContextManager
 
 from dbos import DBOSConfig, _migration
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from server.postgres_address import PostgresAddress
 from server.storage.jobs_database import JobsDatabase
@@ -30,6 +31,8 @@ class PostgresJobs(JobsDatabase):
     def __init__(self, address: PostgresAddress) -> None:
         self._errors = PostgresErrors(address)
         self._engine = engine_of(address, pool_size=3, overflow=7)
+        self._is_closed = False
+        event.listen(self._engine, "do_connect", self._refuse_once_closed)
 
     def check(self) -> None:
         with self.explained():
@@ -47,6 +50,7 @@ class PostgresJobs(JobsDatabase):
         return self._errors.explained()
 
     def prepared(self) -> DBOSConfig:
+        logging.getLogger("dbos").addFilter(_says_more)
         return {
             "system_database_engine": self._engine,
             "dbos_system_schema": JOBS_SCHEMA,
@@ -55,4 +59,15 @@ class PostgresJobs(JobsDatabase):
         }
 
     def close(self) -> None:
+        self._is_closed = True
         self._engine.dispose()
+
+    def _refuse_once_closed(self, *_: object) -> None:
+        # DBOS's threads try to connect for as long as PostgreSQL is away, and none can end them.
+        if self._is_closed:
+            raise RuntimeError("the server has stopped")
+
+
+def _says_more(record: logging.LogRecord) -> bool:
+    """Return False for DBOS's lines about an outage, three a second: ours says it once."""
+    return "psycopg.OperationalError" not in record.getMessage()

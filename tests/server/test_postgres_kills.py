@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 from tests.postgres_server import PASSWORD, PostgresServer, create_database
-from tests.server.help import running, wait_ready
+from tests.server.help import (
+    Client,
+    assert_error,
+    device_held,
+    running,
+    settings_for,
+    wait_for,
+    wait_ready,
+)
+from tests.server.test_dispatcher import QUICK, begun
 from tests.server.test_kills import SETTINGS, assert_all_done, look, reached, submit, until
 
 
@@ -52,3 +61,25 @@ def test_jobs_survive_kills_of_the_worker_and_of_postgresql(
         assert PASSWORD not in log
         assert "s3cret" not in log
     assert list((tmp_path / "data").glob("*.sqlite*")) == []
+
+
+@pytest.mark.slow
+def test_a_server_stops_and_starts_while_postgresql_is_away(
+    quick_backbone_dir: Path, tmp_path: Path, postgres: PostgresServer
+) -> None:
+    url = create_database(postgres.port, "palimpsest")
+    settings = settings_for(quick_backbone_dir, tmp_path / "data", database=url)
+    with Client(settings) as client:
+        wait_ready(client)
+        owners = begun(client)
+        with device_held(client.runtime):
+            video = client.post("/v1/videos", json=QUICK).json()["id"]
+            until(lambda: owners, "the video was not begun")
+            postgres.stop()
+        stopped = time.monotonic()
+    assert time.monotonic() - stopped < 10
+    with Client(settings) as client:
+        assert_error(client.get("/health"), 503, code="loading")
+        postgres.start()
+        wait_ready(client)
+        assert wait_for(client, f"/v1/videos/{video}")["status"] == "completed"
