@@ -36,7 +36,7 @@ class PostgresServer:
     """
 
     def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="palimpsest-postgres-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="palimpsest-postgres-", dir=_in_memory()))
         self._folder.chmod(0o755)
         self.data = self._folder / "data"
         self.data.mkdir(0o700)
@@ -164,6 +164,14 @@ def _read(state: Path) -> tuple[int, str, int]:
 
 def _write(state: Path, port: int, data: str, users: int) -> None:
     state.write_text(json.dumps([port, data, users]))
+
+
+def _in_memory() -> str | None:
+    """Return a folder in memory, where a busy disk holds up nothing; None: there is too little."""
+    shared_memory = "/dev/shm"
+    if not os.access(shared_memory, os.W_OK):
+        return None
+    return shared_memory if shutil.disk_usage(shared_memory).free > 1 << 30 else None
 
 
 def _is_readable_for_all(path: Path) -> bool:

@@ -26,6 +26,7 @@ from server.storage.postgres_engine import engine_of
 from server.storage.postgres_errors import PostgresErrors
 from server.storage.postgres_health import PostgresHealth
 from server.storage.postgres_keys import keys_in
+from server.storage.postgres_scrub import NO_SAMPLES, scrub
 from server.storage.stored_keys import Stored
 from server.storage.upgrade import create, upgrade, written_earlier
 from server.storage.writers_turn import WritersTurn
@@ -98,10 +99,7 @@ class PostgresDatabase(Database):
 
         PostgreSQL's log, its standbys and backups keep it for as long as their operator says.
         """
-        engine = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            for name in tables.NAMES:
-                connection.exec_driver_sql(f'VACUUM (FULL) "{name}"')
+        scrub(self._engine, tables.NAMES)
 
     @contextmanager
     def reading(self) -> Generator[Session]:
@@ -126,6 +124,7 @@ class PostgresDatabase(Database):
             state = check_content(connection, self._errors)
             if state == "new":
                 create(connection)
+                connection.execute(NO_SAMPLES)
             elif state == "earlier":
                 if not may_upgrade:
                     raise written_earlier(self.name)
