@@ -46,10 +46,10 @@ def open_store(*, must_exist: bool) -> EncoderStore:
 def open_aliases() -> Generator[AliasTable]:
     """Yield the table of aliases, and close its database at the end."""
     from server.storage.alias_table import AliasTable
-    from server.storage.database import Database
+    from server.storage.backends import open_database as open_any
 
     with private():
-        database = Database(read_settings().database, may_upgrade=False)
+        database = open_any(read_settings(), may_upgrade=False)
     try:
         yield AliasTable(database)
     finally:
@@ -70,17 +70,19 @@ def open_database(
         CommandFailed: There is no database, and none is made.
         ForeignDirectory: The directory is no server's, and not empty.
     """
-    from server.storage.database import Database
+    from server.storage.backends import has_database
+    from server.storage.backends import open_database as open_any
     from server.storage.owned_names import check_own
 
     settings = read_settings(**({} if data_dir is None else {"data_dir": data_dir}))
-    if lacking is not None and not settings.database.exists():
-        raise CommandFailed(f"{settings.data_dir} has no database, {lacking}.")
+    if lacking is not None and not has_database(settings):
+        address = settings.postgres
+        place = settings.data_dir if address is None else f"PostgreSQL at {address.name}"
+        raise CommandFailed(f"{place} has no database, {lacking}.")
     with suppress(OSError):  # the database says why it cannot be opened
         check_own(settings.data_dir)
     with private():
-        jobs = settings.data_dir / "jobs.sqlite"
-        database = Database(settings.database, jobs=jobs, may_upgrade=False)
+        database = open_any(settings, may_upgrade=False)
         try:
             yield settings, database
         finally:

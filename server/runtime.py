@@ -33,7 +33,7 @@ from server.storage.followers import Followers
 from server.storage.job_queue import JobQueue
 from server.storage.lock import DataInUse, DataLock, Holder
 from server.storage.record_store import RecordStore
-from server.storage.sqlite_file import SqliteFile
+from server.storage.storage_errors import explained
 from server.storage.video_files import VideoFiles
 from server.storage_refusals import refusal
 from server.unknown_variables import unknown_variables
@@ -223,7 +223,7 @@ class Runtime:
             DataInUse: Another server uses the data directory.
         """
         try:
-            with SqliteFile(self.settings.database, remedy="").explained():
+            with explained(self.settings.data_dir):
                 self.settings.data_dir.mkdir(parents=True, exist_ok=True)
                 if not self._is_locked:
                     holder = Holder(announced_parent() or os.getpid(), announced_url())
@@ -233,7 +233,7 @@ class Runtime:
             if self._load_thread.ident is None:
                 self._load_thread.start()
             try:
-                storage.database.admit(self.key_policy.admit_file, self.key_policy.admit_use)
+                storage.database.admit(self.key_policy.admit_keys, self.key_policy.admit_use)
                 self._start_jobs(storage)
             except Exception:
                 storage.close()
@@ -264,7 +264,7 @@ class Runtime:
         )
         jobs = Jobs(context, JobQueue(storage.database))
         try:
-            with storage.jobs_file.explained():
+            with storage.jobs.explained():
                 jobs.start()
         except Exception:
             with suppress(Exception):

@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     IPvAnyAddress,
     IPvAnyNetwork,
     NonNegativeInt,
     PositiveInt,
+    SecretStr,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from server.postgres_address import PostgresAddress
 from unlearn.trial.tiers import DEFAULT_TIER, TierName
 
 STARTER_WEIGHTS = Path(__file__).resolve().parent.parent / "starter" / "weights"
@@ -36,6 +39,13 @@ def _given(value: object) -> object:
     return value
 
 
+def _database(value: SecretStr) -> SecretStr:
+    """Refuse what is no URL of a database."""
+    if value.get_secret_value():
+        PostgresAddress.of(value.get_secret_value())
+    return value
+
+
 Text = Annotated[str, BeforeValidator(_given)]
 Location = Annotated[Path, BeforeValidator(_given)]
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s,*]+)$")]
@@ -50,7 +60,12 @@ class Settings(BaseSettings):
         ValidationError: A value cannot be used; pydantic's message names the variable.
     """
 
-    model_config = SettingsConfigDict(env_prefix="PALIMPSEST_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="PALIMPSEST_",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,  # it may be a password
+    )
 
     backbone: Text = "starter"
     """"starter", the built-in model; or a model's directory, its Hugging Face Hub id
@@ -73,6 +88,9 @@ class Settings(BaseSettings):
     backbone's `judge/`."""
     data_dir: Location = Path("data")
     """Directory of all stored data: encoders, videos, the databases."""
+    database: Annotated[SecretStr, AfterValidator(_database)] = SecretStr("")
+    """URL of a PostgreSQL database, `postgresql+psycopg://user:password@host:5432/name`, for
+    records, keys and jobs; empty: SQLite in the data directory."""
     keys_file: Location | None = None
     """JSON file of hashed keys (`server.auth.keys_file`), read again when it changes. Keys can also
     be in the database (`palimpsest keys`). Without any key the server answers on loopback only."""
@@ -234,9 +252,20 @@ class Settings(BaseSettings):
     """Size of the cache of the base's clips, which the next encoder to be judged uses again."""
 
     @property
-    def database(self) -> Path:
-        """File of the database with jobs and keys."""
+    def postgres(self) -> PostgresAddress | None:
+        """The PostgreSQL database; None: SQLite, in the two files below."""
+        url = self.database.get_secret_value()
+        return PostgresAddress.of(url) if url else None
+
+    @property
+    def records_file(self) -> Path:
+        """SQLite's file with records and keys."""
         return self.data_dir / "records.sqlite"
+
+    @property
+    def jobs_file(self) -> Path:
+        """SQLite's file of DBOS."""
+        return self.data_dir / "jobs.sqlite"
 
     @property
     def backbone_source(self) -> str:

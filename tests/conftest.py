@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import tiny
+from tests import postgres_server, tiny
 from tests.model_zoo import ModelZoo
 
 TESTS = Path(__file__).parent
@@ -28,6 +30,13 @@ MARKED = {
 # No deadline: a busy machine must not fail a test.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a run choose the database of all servers that its tests start."""
+    parser.addoption(
+        "--database", choices=("sqlite", "postgresql"), default="sqlite", help="servers' database"
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -62,3 +71,19 @@ def tiny_clip_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model_zoo(tmp_path_factory: pytest.TempPathFactory) -> ModelZoo:
     """Return a zoo of models: one of every family and one of each twin, each built when needed."""
     return ModelZoo(tmp_path_factory.mktemp("families"))
+
+
+@pytest.fixture(scope="session")
+def postgres_port(tmp_path_factory: pytest.TempPathFactory) -> Generator[int]:
+    """Yield the port of a PostgreSQL server that the run's processes share."""
+    base = tmp_path_factory.getbasetemp()
+    # xdist gives each process a folder inside the run's.
+    folder = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    with postgres_server.shared(folder) as port:
+        yield port
+
+
+@pytest.fixture(scope="module")
+def postgres_url(postgres_port: int, request: pytest.FixtureRequest) -> str:
+    """Return the URL of an empty PostgreSQL database of the module's own."""
+    return postgres_server.create_database(postgres_port, request.module.__name__.split(".")[-1])

@@ -27,6 +27,7 @@ from server.storage.alias_table import AliasTable
 from server.storage.audit_table import AuditTable
 from server.storage.data_directory import DataDirectory
 from server.storage.deleted_video_table import DeletedVideoTable
+from server.storage.jobs_database import JobsDatabase
 from server.storage.key_limits import Limits
 from server.storage.owned_names import JOB_ID
 from server.storage.record_store import RecordStore
@@ -71,6 +72,8 @@ class JobContext:
     metrics: Metrics
     signing_keys: SigningKeys
     watermark_secret: WatermarkSecret
+    jobs_database: JobsDatabase
+    """DBOS's."""
     limits_of: Callable[[str], Limits]
     """Returns the limits of a key, by its id."""
     phase_times: PhaseTimes = field(default_factory=PhaseTimes)
@@ -92,6 +95,7 @@ class JobContext:
             audits=stored.audits,
             signing_keys=stored.signing_keys,
             watermark_secret=stored.watermark_secret,
+            jobs_database=stored.jobs,
             **others,
         )
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 from encoders import EncoderInvalid, EncoderNotFound
 from encoders.folder_marker import is_marked
 from server.outage import brief, is_outage
+from server.storage.owned_names import is_servers
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -29,8 +30,7 @@ class StorageWait:
 
     Args:
         stopping: Set when the server stops.
-        data_dir: The data directory. If it or its database is away, files that are not found say
-            nothing.
+        data_dir: The data directory. If it is away, files that are not found say nothing.
         folders: Folders with a marker (`encoders.folder_marker`), of which the same holds.
     """
 
@@ -85,7 +85,7 @@ class StorageWait:
     def _is_there(self) -> bool:
         probe = self._data_dir / ".probe"
         try:
-            if not (self._data_dir / "records.sqlite").exists():
+            if not is_servers(self._data_dir):
                 return False
             if not all(map(is_marked, self._folders)):
                 return False

@@ -7,12 +7,14 @@ from server.storage import stored_folders
 from server.storage.alias_files import import_alias_files
 from server.storage.alias_table import AliasTable
 from server.storage.audit_table import AuditTable
+from server.storage.backends import open_database, open_jobs_database
 from server.storage.database import Database
 from server.storage.deleted_video_table import DeletedVideoTable
-from server.storage.jobs_file import check_jobs, jobs_file
+from server.storage.jobs_database import JobsDatabase
 from server.storage.private_files import tighten
 from server.storage.record_store import RecordStore
 from server.storage.signing_keys import SigningKeys
+from server.storage.storage_errors import explained
 from server.storage.usage_table import UsageTable
 from server.storage.video_files import VideoFiles
 from server.storage.watermark_secret import WatermarkSecret
@@ -24,7 +26,7 @@ class DataDirectory:
 
     Raises:
         DatabaseUnusable: A database is damaged, another program's or a newer version's, or cannot
-            be opened. The message names the file and the remedy.
+            be opened. The message names it and the remedy.
         StorageAway: The storage is full, locked or away just now.
     """
 
@@ -33,12 +35,12 @@ class DataDirectory:
         tighten(folder)
         self.folders = stored_folders.folders_of(folder)
         """The folders that have markers."""
-        self.jobs_file = jobs_file(folder / "jobs.sqlite")
+        self.jobs = open_jobs_database(settings)
         """DBOS's database."""
-        check_jobs(self.jobs_file)
-        self.database = Database(settings.database, jobs=self.jobs_file.path)
+        self.database = _opened(self.jobs, settings)
         try:
-            with self.database.file.explained():
+            with explained(folder), self.database.explained():
+                self.database.claim()
                 self.records = RecordStore(
                     self.database,
                     records_deleted_videos=settings.deleted_record_retention_seconds > 0,
@@ -56,9 +58,19 @@ class DataDirectory:
                 self.files = VideoFiles(folder / "videos", is_marked=True)
                 (folder / "base-clips").mkdir(exist_ok=True)
         except Exception:
-            self.database.close()
+            self.close()
             raise
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the databases."""
         self.database.close()
+        self.jobs.close()
+
+
+def _opened(jobs: JobsDatabase, settings: Settings) -> Database:
+    try:
+        jobs.check()
+        return open_database(settings)
+    except Exception:
+        jobs.close()
+        raise

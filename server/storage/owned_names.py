@@ -52,6 +52,11 @@ class ForeignDirectory(PalimpsestError):
     code = "data_dir_foreign"
 
 
+def is_servers(data_dir: Path) -> bool:
+    """Return True if a directory is there, and has a file of which each server's has one."""
+    return any(os.path.lexists(data_dir / name) for name in _PROOFS)
+
+
 def check_own(data_dir: Path) -> None:
     """Check that a directory is absent, empty or a server's; change nothing in it.
 
@@ -62,7 +67,7 @@ def check_own(data_dir: Path) -> None:
         ForeignDirectory: It is another program's, or a person's. The message says what it holds.
         OSError: It cannot be read.
     """
-    if any(os.path.lexists(data_dir / name) for name in _PROOFS):
+    if is_servers(data_dir):
         return
     try:
         foreign = sorted(path.name for path in data_dir.iterdir() if not _may_come_first(path))

@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from server.storage.database import Database
+from server.storage.sqlite_database import SqliteDatabase
+from tests.postgres_server import create_database
+from tests.server.databases import emptied, use_databases
 from tests.server.help import Client, settings_for, wait_ready
 
 MakeClient = Callable[..., Client]
@@ -31,6 +36,37 @@ def quickened(model: Path, directory: Path, *, steps: int = 2) -> Path:
     book["defaults"] = {**book.get("defaults", {}), "steps": steps, "frames": 4}
     (directory / "prompts.json").write_text(json.dumps(book))
     return directory
+
+
+@pytest.fixture(scope="session", autouse=True)
+def chosen_databases(request: pytest.FixtureRequest) -> Generator[None]:
+    """Give each data directory a PostgreSQL database of its own, if the run asks for it."""
+    if request.config.getoption("--database") == "sqlite":
+        yield
+        return
+    port: int = request.getfixturevalue("postgres_port")
+    urls: dict[Path, str] = {}
+
+    def new(data: Path) -> str:
+        if data not in urls:
+            name = sha256(str(data).encode()).hexdigest()[:32]
+            urls[data] = create_database(port, name)
+        return urls[data]
+
+    use_databases(new)
+    yield
+    use_databases(None)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Database]:
+    """Yield an empty database of each kind."""
+    if request.param == "sqlite":
+        opened: Database = SqliteDatabase(tmp_path / "records.sqlite")
+    else:
+        opened = emptied(request.getfixturevalue("postgres_url"))
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from server.settings import Settings
 from server.storage.data_directory import DataDirectory
 from server.storage.owned_names import MARKED_FOLDERS
 from server.storage.records import EncoderRecord
-from server.storage.sqlite_file import StorageAway
+from server.storage.storage_errors import StorageAway
 from server.storage.video_files import VideoFiles
 from tests.server.conftest import MakeClient
 from tests.server.help import Client, assert_error, device_held, wait_for

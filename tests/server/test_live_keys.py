@@ -18,10 +18,11 @@ from benchmarks.faults.broken_databases import run
 from server.auth.keys import hash_key
 from server.auth.live_keys import KEPT_S, LiveKeys
 from server.errors import NotReady, Unauthorized
-from server.storage.database import Database
 from server.storage.key_rows import KeyRow
 from server.storage.key_table import KeyExists, KeyNotFound, KeyTable
-from server.storage.stored_keys import KeysDamaged, KeysUnreadable, stored_keys
+from server.storage.sqlite_database import SqliteDatabase
+from server.storage.sqlite_keys import stored_keys
+from server.storage.stored_keys import KeysDamaged, KeysUnreadable
 from tests.server.help import Client, assert_error, bearer, write_keys
 
 NEVER = 1 << 40
@@ -44,7 +45,7 @@ def row(key_id: str, **values: Any) -> KeyRow:
 
 @contextmanager
 def table(path: Path) -> Generator[KeyTable]:
-    database = Database(path)
+    database = SqliteDatabase(path)
     try:
         yield KeyTable(database)
     finally:
@@ -247,7 +248,7 @@ def test_a_key_that_the_file_declares_is_the_files_alone(tmp_path: Path) -> None
 
 
 def test_a_running_server_notices_keys_within_two_seconds(client: Client) -> None:
-    path = client.runtime.settings.database
+    path = client.runtime.settings.records_file
     assert client.get("/v1/videos").status_code == 200
 
     def becomes(status: int, headers: dict[str, str]) -> None:

@@ -20,9 +20,10 @@ from server.auth.live_keys import WITHOUT_KEY
 from server.errors import Unauthorized
 from server.settings import Settings
 from server.storage.data_directory import DataDirectory
-from server.storage.database import Database
 from server.storage.deleted_video_rows import DeletedVideoRow
 from server.storage.key_table import KeyTable
+from server.storage.sqlite_database import SqliteDatabase
+from server.storage.stored_keys import Stored
 from tests.server.help import Client, assert_error, bearer, settings_for, wait_ready
 from tests.server.test_dispatcher import until
 from tests.server.test_live_keys import live, row
@@ -32,7 +33,7 @@ PATHS = ("/v1/videos", "/v1/encoders", "/v1/aliases", "/v1/models", "/v1/usage",
 
 
 def add_key(path: Path) -> None:
-    database = Database(path)
+    database = SqliteDatabase(path)
     KeyTable(database).add(row("acme"))
     database.close()
 
@@ -122,10 +123,10 @@ def run_without_key(action: Callable[[], Any]) -> Any:
 
 def test_a_request_that_was_let_in_before_is_refused_the_database(tmp_path: Path) -> None:
     path = tmp_path / "records.sqlite"
-    database = Database(path)
+    database = SqliteDatabase(path)
     keys = live(path)
     policy = KeyPolicy(keys, Settings(data_dir=tmp_path))
-    database.admit(policy.admit_file, policy.admit_use)
+    database.admit(policy.admit_keys, policy.admit_use)
     table = KeyTable(database)
     assert run_without_key(table.all) == []
     add_key(path)
@@ -143,9 +144,9 @@ def test_a_request_that_was_let_in_before_is_refused_the_database(tmp_path: Path
 
 
 def test_a_database_whose_keys_cannot_be_read_is_not_used(tmp_path: Path) -> None:
-    database = Database(tmp_path / "records.sqlite")
+    database = SqliteDatabase(tmp_path / "records.sqlite")
 
-    def fail(_: sqlite3.Connection) -> None:
+    def fail(_: Stored) -> None:
         raise ValueError("the keys cannot be read")
 
     with pytest.raises(ValueError, match="the keys cannot be read"):
