@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from encoders import layout, overrides_file
-from encoders.blob_store import NotABlob, TooLarge
+from encoders.blob_store import BlobStore, NotABlob, TooLarge
 from encoders.card import Card, check_id, is_id
 from encoders.card_cache import CardCache
 from encoders.composite import check_members, check_set, check_unlisted
@@ -43,7 +43,7 @@ class EncoderStore:
     """A store of encoders.
 
     Args:
-        location: A directory (created if absent) or a URL such as `s3://bucket/prefix`.
+        location: A directory (created if absent), a URL such as `s3://bucket/prefix`, or blobs.
         max_overrides_bytes: Largest overrides file that is written or read.
         is_marked: True for a directory with a marker (`encoders.folder_marker`). While it is away,
             every method raises OSError, and no encoder is taken for absent.
@@ -51,7 +51,7 @@ class EncoderStore:
 
     def __init__(
         self,
-        location: str | Path,
+        location: str | Path | BlobStore,
         *,
         max_overrides_bytes: int = MAX_OVERRIDES_BYTES,
         is_marked: bool = False,
