@@ -11,6 +11,7 @@ from encoders.residency import Residency
 from encoders.store import EncoderStore
 from server.loaded import Loaded
 from server.settings import Settings
+from server.storage.file_store import open_file_store
 from server.storage.staging import StagingStore
 from unlearn.judges.load import load_judge
 from video import Engine, load_backbone
@@ -37,8 +38,9 @@ def load(settings: Settings, observer: Observer) -> Loaded:
     if settings.dtype != "auto":
         dtype = getattr(torch, settings.dtype)
     log.info("loading %s for %s", settings.backbone, _said(settings.device, device, dtype))
-    store = EncoderStore(settings.data_dir / "encoders", is_marked=True)
-    staging = StagingStore(store, settings.data_dir / "drafts", is_marked=True)
+    files = open_file_store(settings)
+    store = EncoderStore(files.blobs("encoders"))
+    staging = StagingStore(store, files.blobs("drafts"))
 
     def backbone() -> Backbone:
         return load_backbone(

@@ -171,7 +171,9 @@ class Runtime:
     def storage_error(self) -> Exception | None:
         """The reason why the storage cannot be used: what is wrong with it, and what to do."""
         opened = self._storage
-        return self._open_error if opened is None else opened.database.health.error
+        if opened is None:
+            return self._open_error
+        return opened.database.health.error or opened.store.error
 
     @property
     def loaded(self) -> Loaded:
@@ -250,7 +252,7 @@ class Runtime:
         return True
 
     def _start_jobs(self, storage: DataDirectory) -> None:
-        wait = StorageWait(self.stopping, self.settings.data_dir, storage.folders)
+        wait = StorageWait(self.stopping, self.settings.data_dir, storage.store.is_there)
         context = JobContext.over(
             storage,
             settings=self.settings,
@@ -272,6 +274,7 @@ class Runtime:
             raise
         self._jobs, self._storage = jobs, storage
         storage.database.health.start()
+        storage.store.start()
         state = StateCollector(storage.records, self.loaded_or_none, jobs.in_flight)
         self.metrics.registry.register(state)
 

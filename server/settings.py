@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Literal
@@ -20,6 +21,8 @@ from unlearn.trial.tiers import DEFAULT_TIER, TierName
 
 STARTER_WEIGHTS = Path(__file__).resolve().parent.parent / "starter" / "weights"
 
+_STORE_URL = re.compile(r"(s3|gs|az)://[A-Za-z0-9._-]+(/[A-Za-z0-9._=+-]+)*/?")
+
 Rate = Annotated[float, Field(ge=0, le=1)]
 Probes = Annotated[int, Field(ge=1, le=1000)]
 
@@ -33,6 +36,16 @@ def _given(value: object) -> object:
     """Refuse an empty text, which as a path would be the current folder; return other values."""
     if isinstance(value, str) and not value.strip():
         raise ValueError("it is empty: give it a value, or do not set it")
+    return value
+
+
+def _store(value: object) -> object:
+    """Refuse what is no URL of a bucket, and one with a credential in it."""
+    if value and not (isinstance(value, str) and _STORE_URL.fullmatch(value)):
+        raise ValueError(
+            "give it s3://bucket/prefix, gs:// or az://, without credentials, which the usual "
+            "variables of these stores hold"
+        )
     return value
 
 
@@ -73,6 +86,12 @@ class Settings(BaseSettings):
     backbone's `judge/`."""
     data_dir: Location = Path("data")
     """Directory of all stored data: encoders, videos, the databases."""
+    store: Annotated[str, BeforeValidator(_store)] = ""
+    """URL of a bucket for all files, such as `s3://bucket/prefix`, which several servers can share.
+    Empty: the data directory. The credentials are in the store's usual variables."""
+    store_redirect: bool = False
+    """Let `/v1/videos/{id}/content` redirect to a signed URL of the store, where it has them. Who
+    knows the URL can read the file for a few minutes, without a key."""
     keys_file: Location | None = None
     """JSON file of hashed keys (`server.auth.keys_file`), read again when it changes. Keys can also
     be in the database (`palimpsest keys`). Without any key the server answers on loopback only."""

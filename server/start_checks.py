@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import re
 import socket
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from pydantic import ValidationError
 from encoders import PalimpsestError
 from server.storage.lock import DataLock, Holder
 
+_LOGIN = re.compile(r"//[^/]*@")
 _PORT_GRACE_S = 2.0
 """Time that a port in use gets to be closed: its server may be ending just now."""
 
@@ -49,7 +51,8 @@ def setting_error(error: ValidationError) -> str:
     name = "_".join(str(part) for part in first["loc"][:1]).upper()
     name = name if name.startswith("PALIMPSEST_") else f"PALIMPSEST_{name}"
     message = first["msg"].removeprefix("Value error, ")
-    return f"{name} cannot be used: {message} (it is {str(first['input'])[:80]!r})."
+    value = _LOGIN.sub("//…@", str(first["input"]))
+    return f"{name} cannot be used: {message} (it is {value[:80]!r})."
 
 
 def check_data_dir(data_dir: Path, *, on_wait: Callable[[Holder], None] | None = None) -> None:
