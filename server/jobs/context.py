@@ -144,8 +144,8 @@ class JobContext:
             with_pictures: True to remove the pictures that a client sent too, as when the job is
                 deleted. Those of a job that has ended stay for `picture_retention_seconds`.
         """
-        workspace = self.new_workspace(record)
         try:
+            workspace = self.new_workspace(record)
             if with_pictures or not self.settings.picture_retention_seconds:
                 workspace.discard()
             else:

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from threading import Event, Thread
 
-from encoders.blob_store import BlobStore, StoreUnreachable
+from encoders.blob_store import StoreUnreachable
 from encoders.folder_marker import MARKER
 from encoders.object_blobs import ObjectBlobs
 from server.storage.bucket_probe import StoreUnfit, probe
@@ -37,6 +37,7 @@ class Bucket(FileStore):
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
+        self._blobs: dict[str, ObjectBlobs] = {}
         self._ended = Event()
         self._away: StorageAway | None = None
         self._thread = Thread(target=self._watch, name="palimpsest-store", daemon=True)
@@ -50,13 +51,16 @@ class Bucket(FileStore):
         except StoreUnreachable as error:
             raise StorageAway(f"{error}.") from error
 
-    def blobs(self, folder: str) -> BlobStore:
-        return ObjectBlobs(f"{self._url}/{folder}", is_marked=folder in MARKED_FOLDERS)
+    def blobs(self, folder: str) -> ObjectBlobs:
+        if folder not in self._blobs:
+            url, is_marked = f"{self._url}/{folder}", folder in MARKED_FOLDERS
+            self._blobs[folder] = ObjectBlobs(url, is_marked=is_marked)
+        return self._blobs[folder]
 
     def is_there(self) -> bool:
         try:
             for folder in MARKED_FOLDERS:
-                ObjectBlobs(f"{self._url}/{folder}", is_marked=True).check_there()
+                self.blobs(folder).check_there()
         except StoreUnreachable:
             return False
         return True
@@ -75,7 +79,7 @@ class Bucket(FileStore):
         self._ended.set()
 
     def _mark(self, folder: str, mine: str) -> None:
-        blobs = ObjectBlobs(f"{self._url}/{folder}")
+        blobs = self.blobs(folder)
         content = f"database {mine}\n".encode()
         if blobs.create(MARKER, content):
             return
@@ -89,7 +93,7 @@ class Bucket(FileStore):
             )
 
     def _watch(self) -> None:
-        blobs, missed = ObjectBlobs(f"{self._url}/{MARKED_FOLDERS[0]}", is_marked=True), 0
+        blobs, missed = self.blobs(MARKED_FOLDERS[0]), 0
         while not self._ended.wait(_LOOK_INTERVAL_S):
             try:
                 blobs.check_there()

@@ -10,7 +10,7 @@ from encoders.directory_blobs import DirectoryBlobs
 from encoders.folder_marker import is_marked
 from server.storage import stored_folders
 from server.storage.file_store import FileStore
-from server.storage.owned_names import MARKED_FOLDERS
+from server.storage.owned_names import BASE_CLIPS, MARKED_FOLDERS
 
 DRAFT_AGE_S = 3600.0
 """Age from which an unfinished file is a leftover, if its writer may still be running."""
@@ -27,12 +27,18 @@ class DataFolders(FileStore):
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
         self._folders = stored_folders.folders_of(data_dir)
+        self._blobs: dict[str, BlobStore] = {}
 
     def prepare(self, owner: Callable[[], str]) -> None:
         stored_folders.prepare(self._data_dir)
+        for folder in (*MARKED_FOLDERS, BASE_CLIPS):  # opening one that is away is an error
+            self.blobs(folder)
 
     def blobs(self, folder: str) -> BlobStore:
-        return DirectoryBlobs(self._data_dir / folder, is_marked=folder in MARKED_FOLDERS)
+        if folder not in self._blobs:
+            place, is_marked = self._data_dir / folder, folder in MARKED_FOLDERS
+            self._blobs[folder] = DirectoryBlobs(place, is_marked=is_marked)
+        return self._blobs[folder]
 
     def is_there(self) -> bool:
         try:
