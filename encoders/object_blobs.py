@@ -12,14 +12,17 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from datetime import datetime, timedelta
 from itertools import islice
 from mimetypes import guess_type
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
-from obstore.store import MemoryStore, from_url
+from obstore.store import from_url
 
 from encoders.blob_store import BlobInfo, BlobStore, OpenBlob, StoreUnreachable, TooLarge
 from encoders.folder_marker import MARKER
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, RetryConfig
 
 _PIECE_BYTES = 256 << 10
 _PART_BYTES = 8 << 20
@@ -29,12 +32,12 @@ _AT_ONCE = 4
 _DELETED_AT_ONCE = 1000
 # A store that is away has to be noticed before the client of a request gives up. The jobs repeat
 # for as long as it takes.
-_CLIENT: dict[str, Any] = {
+_CLIENT: ClientConfig = {
     "allow_http": True,  # of an endpoint that the operator wrote with http://
     "connect_timeout": "3s",
     "timeout": "15s",
 }
-_RETRIES: dict[str, Any] = {
+_RETRIES: RetryConfig = {
     "max_retries": 2,
     "retry_timeout": timedelta(seconds=5),
     "backoff": {
@@ -43,7 +46,6 @@ _RETRIES: dict[str, Any] = {
         "base": 2,
     },
 }
-_OPTIONS: dict[str, Any] = {"client_options": _CLIENT, "retry_config": _RETRIES}
 _QUERY = re.compile(r"\?\S*")
 _CODE = re.compile(r"<Code>(\w{1,80})</Code>")
 _MOST_CHARS = 300
@@ -61,9 +63,8 @@ class ObjectBlobs(BlobStore):
     def __init__(self, url: str, *, is_marked: bool = False) -> None:
         self._url = url
         self._is_marked = is_marked
-        options = {} if url.startswith("memory:") else _OPTIONS
         with explained(url):
-            self._store = from_url(url, **options)
+            self._store = from_url(url, client_options=_CLIENT, retry_config=_RETRIES)
 
     def put_all(self, blobs: Mapping[str, bytes]) -> None:
         for path, data in blobs.items():
@@ -105,8 +106,6 @@ class ObjectBlobs(BlobStore):
                 return None
 
     def signed_url(self, path: str, seconds: int) -> str | None:
-        if isinstance(self._store, MemoryStore):
-            return None
         with explained(self._url):
             return obstore.sign(self._store, "GET", path, timedelta(seconds=seconds))  # pyright: ignore[reportArgumentType, reportCallIssue]
 

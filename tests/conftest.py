@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import HealthCheck, settings
 
 from tests import tiny
 from tests.model_zoo import ModelZoo
+from tests.object_server import ObjectServer, shared_object_server
 
 TESTS = Path(__file__).parent
 MARKED = {
@@ -42,6 +44,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def tiny_backbone_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build a model directory laid out as `starter/weights`: v-prediction, zero terminal SNR."""
     return tiny.build(tmp_path_factory.mktemp("tiny") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def object_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[ObjectServer]:
+    """Yield an S3 server that obstore finds by the environment, here and in processes started."""
+    server = shared_object_server(tmp_path_factory)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in server.environment().items():
+            patch.setenv(name, value)
+        yield server
 
 
 @pytest.fixture(scope="session")
