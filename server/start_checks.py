@@ -23,7 +23,8 @@ from pydantic import ValidationError
 from encoders import PalimpsestError
 from server.storage.lock import DataLock, Holder
 
-_LOGIN = re.compile(r"//[^/]*@")
+_SECRET = re.compile(r"(?<=//)[^/]*@|(?<=\?).*")
+"""Parts of a URL that may be credentials: the login before the host, and the query."""
 _PORT_GRACE_S = 2.0
 """Time that a port in use gets to be closed: its server may be ending just now."""
 
@@ -51,7 +52,7 @@ def setting_error(error: ValidationError) -> str:
     name = "_".join(str(part) for part in first["loc"][:1]).upper()
     name = name if name.startswith("PALIMPSEST_") else f"PALIMPSEST_{name}"
     message = first["msg"].removeprefix("Value error, ")
-    value = _LOGIN.sub("//…@", str(first["input"]))
+    value = _SECRET.sub("…", str(first["input"]))
     return f"{name} cannot be used: {message} (it is {value[:80]!r})."
 
 

@@ -7,12 +7,17 @@ its address to the file.
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
 import urllib.request
 import uuid
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -52,6 +57,59 @@ class ObjectServer:
             "AWS_SECRET_ACCESS_KEY": "a-secret-of-the-tests",
             "AWS_REGION": "us-east-1",
         }
+
+
+class Gate:
+    """An address of a server that can be closed, as if the server were away."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._server = urlsplit(endpoint)
+        self._open: list[socket.socket] = []
+        self._listener: socket.socket | None = None
+        self._port = 0
+        self.open()
+        self.endpoint = f"http://127.0.0.1:{self._port}"
+
+    def open(self) -> None:
+        """Let connections through."""
+        self._listener = socket.create_server(("127.0.0.1", self._port))
+        self._port = self._listener.getsockname()[1]
+        Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
+    def close(self) -> None:
+        """Refuse connections, and cut those that there are."""
+        assert self._listener is not None
+        for each in (self._listener, *self._open):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+        self._open.clear()
+
+    @contextmanager
+    def closed(self) -> Generator[None]:
+        """Be closed inside the block."""
+        self.close()
+        try:
+            yield
+        finally:
+            self.open()
+
+    def _accept(self, listener: socket.socket) -> None:
+        with suppress(OSError):  # it was closed
+            while True:
+                ours, _ = listener.accept()
+                theirs = socket.create_connection((self._server.hostname, self._server.port))
+                self._open += [ours, theirs]
+                for source, target in ((ours, theirs), (theirs, ours)):
+                    Thread(target=_pump, args=(source, target), daemon=True).start()
+
+
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while piece := source.recv(1 << 16):
+            target.sendall(piece)
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
 
 
 def shared_object_server(temporary: pytest.TempPathFactory) -> ObjectServer:

@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from encoders.blob_store import OpenBlob
 from server.api.byte_ranges import parse_ranges
 from server.api.conditional import has_current
+from server.auth.sub_path import lead_elsewhere
 from server.errors import NotFound
 from server.storage.records import VideoRecord
 from server.storage.video_files import FILE_NAMES, Variant, VideoFiles
@@ -110,9 +111,10 @@ def video_file(
     try:
         is_sent = not (redirect and request.method == "GET") or download or not left
         if not is_sent and not has_current(request, tag):
-            answer = _redirect(files, record, variant, min(left, REDIRECT_S))
-            if answer is not None:
-                return answer
+            seconds = min(left, REDIRECT_S)
+            url = files.signed_url(record.id, record.attempt, variant, seconds)
+            if url is not None:
+                return _redirect(request, url)
         blob = files.open(record.id, record.attempt, variant)
     except FileNotFoundError as error:  # others are outages
         raise NotFound(f"The files of video {record.id} are gone.", code="content_gone") from error
@@ -132,13 +134,8 @@ def video_file(
     return answer
 
 
-def _redirect(
-    files: VideoFiles, record: VideoRecord, variant: Variant, seconds: int
-) -> Response | None:
-    """Return the redirect to a file in the store; None if the store has no signed URLs."""
-    url = files.signed_url(record.id, record.attempt, variant, seconds)
-    if url is None:
-        return None
+def _redirect(request: Request, url: str) -> Response:
+    lead_elsewhere(request, url)
     # Whoever has the URL has the file: it may stay in no cache, and go to no other site.
     headers = {"Location": url, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
     return Response(status_code=307, headers=headers)
