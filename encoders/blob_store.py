@@ -9,11 +9,14 @@ Where a store can be away, every method raises OSError while it is: nothing is t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
+
+Item = TypeVar("Item")
+Found = TypeVar("Found")
 
 
 class TooLarge(Exception):
@@ -157,6 +160,10 @@ class BlobStore(ABC):
     @abstractmethod
     def subfolders(self, folder: str) -> list[str]:
         """Return the names of the folders directly in a folder."""
+
+    def each(self, look: Callable[[Item], Found], items: Iterable[Item]) -> list[Found]:
+        """Return `look(item)` of each item, in order; several at a time if each is a request."""
+        return [look(item) for item in items]
 
     @abstractmethod
     def writing(self) -> AbstractContextManager[None]:

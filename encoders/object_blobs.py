@@ -7,7 +7,8 @@ not told apart. A server refuses such a store (`server.storage.bucket_probe`).
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import datetime, timedelta
 from itertools import islice
@@ -18,7 +19,15 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import from_url
 
-from encoders.blob_store import BlobInfo, BlobStore, OpenBlob, StoreUnreachable, TooLarge
+from encoders.blob_store import (
+    BlobInfo,
+    BlobStore,
+    Found,
+    Item,
+    OpenBlob,
+    StoreUnreachable,
+    TooLarge,
+)
 from encoders.folder_marker import MARKER
 
 if TYPE_CHECKING:
@@ -29,13 +38,15 @@ _PART_BYTES = 8 << 20
 """Bytes of a request for a part of a large blob: each has to end within the timeout."""
 _AT_ONCE = 4
 """Parts of one blob that are sent at the same time."""
+_LOOKS_AT_ONCE = 16
 _DELETED_AT_ONCE = 1000
 # A store that is away has to be noticed before the client of a request gives up. The jobs repeat
 # for as long as it takes.
+TIMEOUT_S = 15.0
+_NO_BUCKET = "the bucket does not exist"
 _CLIENT: ClientConfig = {
     "allow_http": True,  # of an endpoint that the operator wrote with http://
     "connect_timeout": "3s",
-    "timeout": "15s",
 }
 _RETRIES: RetryConfig = {
     "max_retries": 2,
@@ -58,13 +69,25 @@ class ObjectBlobs(BlobStore):
         url: The URL. The credentials are obstore's to find, in environment variables.
         is_marked: True if the store has a marker (`encoders.folder_marker`). While that is away,
             or the bucket, StoreUnreachable is raised: nothing is taken for absent.
+        is_away: Returns True while the store is known to be away: then nothing is asked of it, and
+            no thread waits for the end of a request.
+        timeout_s: Most seconds of one request.
     """
 
-    def __init__(self, url: str, *, is_marked: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        is_marked: bool = False,
+        is_away: Callable[[], bool] = lambda: False,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
         self._url = url
         self._is_marked = is_marked
+        self._is_away = is_away
         with explained(url):
-            self._store = from_url(url, client_options=_CLIENT, retry_config=_RETRIES)
+            client: ClientConfig = {**_CLIENT, "timeout": timedelta(seconds=timeout_s)}
+            self._store = from_url(url, client_options=client, retry_config=_RETRIES)
 
     def put_all(self, blobs: Mapping[str, bytes]) -> None:
         for path, data in blobs.items():
@@ -77,7 +100,7 @@ class ObjectBlobs(BlobStore):
         self.put_all(wanted)
 
     def create(self, path: str, data: bytes) -> bool:
-        with explained(self._url, missing="the bucket does not exist"):
+        with self._explained(_NO_BUCKET):
             try:
                 obstore.put(self._store, path, data, mode="create")
             except AlreadyExistsError:
@@ -85,7 +108,7 @@ class ObjectBlobs(BlobStore):
         return True
 
     def read(self, path: str, max_bytes: int) -> bytes | None:
-        with explained(self._url):
+        with self._explained():
             try:
                 result = obstore.get(self._store, path)
                 if (size := result.meta["size"]) > max_bytes:
@@ -98,15 +121,15 @@ class ObjectBlobs(BlobStore):
                 return None
 
     def open(self, path: str) -> OpenBlob | None:
-        with explained(self._url):
+        with self._explained():
             try:
-                return _OpenObject(self._store, self._url, path)
+                return _OpenObject(self._store, self._explained, path)
             except FileNotFoundError:
                 self.check_there()
                 return None
 
     def signed_url(self, path: str, seconds: int) -> str | None:
-        with explained(self._url):
+        with self._explained():
             return obstore.sign(self._store, "GET", path, timedelta(seconds=seconds))  # pyright: ignore[reportArgumentType, reportCallIssue]
 
     def exists(self, path: str) -> bool:
@@ -119,7 +142,7 @@ class ObjectBlobs(BlobStore):
         return None  # a question about a small blob costs as much as the blob
 
     def remove(self, paths: Iterable[str]) -> None:
-        with explained(self._url):
+        with self._explained():
             rest = iter(paths)
             while some := list(islice(rest, _DELETED_AT_ONCE)):
                 try:
@@ -136,7 +159,7 @@ class ObjectBlobs(BlobStore):
         return  # an object is as old as its content
 
     def walk(self, folder: str) -> Iterator[BlobInfo]:
-        with explained(self._url, missing="the bucket does not exist"):
+        with self._explained(_NO_BUCKET):
             for chunk in obstore.list(self._store, folder):
                 for item in chunk:
                     yield BlobInfo(item["path"], item["last_modified"], item["size"])
@@ -145,12 +168,16 @@ class ObjectBlobs(BlobStore):
         return iter(())  # parts of an unfinished upload are no objects; a bucket's rule ends them
 
     def subfolders(self, folder: str) -> list[str]:
-        with explained(self._url, missing="the bucket does not exist"):
+        with self._explained(_NO_BUCKET):
             listing = obstore.list_with_delimiter(self._store, folder)
         found = [path.rsplit("/", 1)[-1] for path in listing["common_prefixes"]]
         if not found:
             self.check_there()
         return found
+
+    def each(self, look: Callable[[Item], Found], items: Iterable[Item]) -> list[Found]:
+        with ThreadPoolExecutor(_LOOKS_AT_ONCE) as pool:
+            return list(pool.map(look, items))
 
     def writing(self) -> AbstractContextManager[None]:
         return nullcontext()
@@ -167,8 +194,13 @@ class ObjectBlobs(BlobStore):
         if self._is_marked and not self._has(MARKER):
             raise StoreUnreachable(f"{self._url} has no {MARKER}, which was written to it once")
 
+    def _explained(self, missing: str | None = None) -> AbstractContextManager[None]:
+        if self._is_away():
+            raise StoreUnreachable(f"{self._url} is away")
+        return explained(self._url, missing=missing)
+
     def _has(self, path: str) -> bool:
-        with explained(self._url):
+        with self._explained():
             try:
                 obstore.head(self._store, path)
             except FileNotFoundError:
@@ -179,7 +211,7 @@ class ObjectBlobs(BlobStore):
         # Whoever reads it by a signed URL gets the type that it is stored with.
         kind = guess_type(path)[0]
         attributes: Any = {"Content-Type": kind} if kind else None
-        with explained(self._url, missing="the bucket does not exist"):
+        with self._explained(_NO_BUCKET):
             obstore.put(self._store, path, data, attributes=attributes, max_concurrency=_AT_ONCE)
 
     def _read_parts(self, path: str, size: int, tag: str | None) -> bytes:
@@ -196,8 +228,10 @@ class _OpenObject(OpenBlob):
 
     piece_bytes = _PIECE_BYTES
 
-    def __init__(self, store: Any, url: str, path: str) -> None:
-        self._store, self._url, self._path = store, url, path
+    def __init__(
+        self, store: Any, explained: Callable[[str], AbstractContextManager[None]], path: str
+    ) -> None:
+        self._store, self._explained, self._path = store, explained, path
         try:
             first = obstore.get(store, path, options={"range": (0, _PIECE_BYTES)})
             self._first = bytes(first.bytes())
@@ -214,7 +248,7 @@ class _OpenObject(OpenBlob):
         end = min(start + length, self.size)
         if end <= len(self._first):
             return self._first[start:end]
-        with explained(self._url, missing="an object was removed while it was read"):
+        with self._explained("an object was removed while it was read"):
             return bytes(obstore.get_range(self._store, self._path, start=start, end=end))
 
     def close(self) -> None:

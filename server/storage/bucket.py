@@ -22,6 +22,7 @@ from server.storage.sqlite_file import StorageAway
 log = logging.getLogger(__name__)
 
 _LOOK_INTERVAL_S = 1.0
+_LOOK_TIMEOUT_S = 3.0
 _LOOKS_UNTIL_AWAY = 3
 """Looks in a row that must not find the store before the server says that it is not ready."""
 _MOST_MARKER_BYTES = 1000
@@ -54,7 +55,9 @@ class Bucket(FileStore):
     def blobs(self, folder: str) -> ObjectBlobs:
         if folder not in self._blobs:
             url, is_marked = f"{self._url}/{folder}", folder in MARKED_FOLDERS
-            self._blobs[folder] = ObjectBlobs(url, is_marked=is_marked)
+            self._blobs[folder] = ObjectBlobs(
+                url, is_marked=is_marked, is_away=lambda: self._away is not None
+            )
         return self._blobs[folder]
 
     def is_there(self) -> bool:
@@ -93,7 +96,8 @@ class Bucket(FileStore):
             )
 
     def _watch(self) -> None:
-        blobs, missed = self.blobs(MARKED_FOLDERS[0]), 0
+        url = f"{self._url}/{MARKED_FOLDERS[0]}"
+        blobs, missed = ObjectBlobs(url, is_marked=True, timeout_s=_LOOK_TIMEOUT_S), 0
         while not self._ended.wait(_LOOK_INTERVAL_S):
             try:
                 blobs.check_there()

@@ -9,8 +9,8 @@ from server.storage.audit_table import AuditTable
 from server.storage.database import Database
 from server.storage.database_id import database_id
 from server.storage.deleted_video_table import DeletedVideoTable
-from server.storage.file_store import open_file_store
 from server.storage.jobs_file import check_jobs, jobs_file
+from server.storage.open_file_store import open_file_store
 from server.storage.private_files import tighten
 from server.storage.record_store import RecordStore
 from server.storage.signing_keys import SigningKeys
@@ -60,6 +60,16 @@ class DataDirectory:
         except Exception:
             self.database.close()
             raise
+
+    @property
+    def error(self) -> Exception | None:
+        """The reason why the database or the files cannot be used now; None if they can be."""
+        return self.database.health.error or self.store.error
+
+    def start_looks(self) -> None:
+        """Look from now on whether the database and the files are there."""
+        self.database.health.start()
+        self.store.start()
 
     def close(self) -> None:
         """Close the database, and end the looks at the store."""

@@ -10,7 +10,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from encoders.blob_store import BlobStore
-from server.settings import Settings
 from server.storage.sqlite_file import StorageAway
 
 
@@ -61,14 +60,3 @@ class FileStore(ABC):
     @abstractmethod
     def close(self) -> None:
         """End the looks."""
-
-
-def open_file_store(settings: Settings) -> FileStore:
-    """Return the store that the settings name."""
-    if settings.store:
-        from server.storage.bucket import Bucket
-
-        return Bucket(settings.store)
-    from server.storage.data_folders import DataFolders
-
-    return DataFolders(settings.data_dir)

@@ -1,4 +1,4 @@
-"""What everything stored in files is built from, alike on a directory and in a bucket."""
+"""Blobs, of which everything stored in files is built: alike on a directory and in a bucket."""
 
 from __future__ import annotations
 

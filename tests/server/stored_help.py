@@ -1,4 +1,4 @@
-"""Where a server of the tests has put a file."""
+"""Places in which a server of the tests has put its files."""
 
 from __future__ import annotations
 

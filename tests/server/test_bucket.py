@@ -36,7 +36,7 @@ from video import clip
 QUICK = {"prompt": "pogo in a meadow", "steps": 1, "frames": 2, "seed": 1}
 GATE = {"min_base_rate": 0.0, "max_probes": 2, "judged_videos": 1}
 KEPT = ("records.sqlite", "jobs.sqlite", "server.lock")
-"""What a server with a bucket needs of its data directory, with SQLite's files beside them."""
+"""Files of the data directory that a server with a bucket needs, and SQLite's beside them."""
 
 
 @pytest.fixture(scope="module")
