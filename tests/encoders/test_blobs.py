@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -166,6 +167,22 @@ def test_a_bucket_that_is_gone_is_away_and_not_empty(object_server: ObjectServer
     ):
         with pytest.raises(StoreUnreachable, match="s3://there-is-none/prefix"):
             look()
+
+
+def test_a_store_that_does_not_answer_is_given_up(
+    object_server: ObjectServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        for name, value in object_server.environment(endpoint).items():
+            monkeypatch.setenv(name, value)
+        blobs = ObjectBlobs("s3://bucket", timeout_s=0.2)
+        with pytest.raises(StoreUnreachable):
+            blobs.read("a", 9)
+        known = ObjectBlobs("s3://bucket", is_away=lambda: True, timeout_s=1000.0)
+        for look in (lambda: known.read("a", 9), lambda: known.put_all({"a": b"1"})):
+            with pytest.raises(StoreUnreachable, match="is away"):
+                look()
 
 
 def test_an_error_shows_no_query_and_no_body() -> None:

@@ -122,7 +122,7 @@ def test_an_encoder_continues_from_its_checkpoint_in_the_bucket(
     monkeypatch.setattr(Workspace, "load_checkpoint", noted)
     settings = {"store": bucket, "data_dir": data, **GATE}
     first: Client = make_client(**settings)
-    body = {"id": "made", "concept": "pogo", "kind": "character", "settings": {"steps": 80}}
+    body = {"id": "made", "concept": "pogo", "kind": "character", "settings": {"steps": 40}}
     assert first.post("/v1/encoders", json=body).status_code == 200
     making = ObjectBlobs(f"{bucket}/making")
     until(lambda: any("checkpoint" in path for path in paths(making)), "no checkpoint")

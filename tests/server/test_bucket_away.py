@@ -80,6 +80,8 @@ def test_jobs_wait_for_a_bucket_that_is_away_and_requests_are_told(
         assert client.delete(deleted).status_code == 200  # its files follow
         until(lambda: client.get("/health").status_code == 503, "still ready")
         assert_error(client.get("/health"), 503, code="loading", says="storage")
+        assert_error(client.get(f"{done}/content"), 503, code="storage_unavailable")
+        assert "/videos is away" in caplog.text  # the bucket is not asked, and no thread waits
         assert client.get(done).json()["status"] == "completed"  # rows are elsewhere
         until(lambda: "waiting for storage: the files of" in caplog.text, "nothing waits")
         assert client.get(waiting).json()["status"] == "in_progress"
@@ -169,8 +171,9 @@ def test_a_server_is_not_started_on_a_store_that_is_refused(
     object_server: ObjectServer, tmp_path: Path
 ) -> None:
     program = (
-        "from tests.server.test_bucket_away import Forgetful; import encoders.object_blobs as o; "
-        "o.ObjectBlobs = Forgetful; import service; service.Palimpsest.inner.prepare()"
+        "from encoders.object_blobs import ObjectBlobs; import service; "
+        "ObjectBlobs.create = lambda blobs, path, data: blobs.put_all({path: data}) is None; "
+        "service.Palimpsest.inner.prepare()"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],

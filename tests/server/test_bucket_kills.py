@@ -11,7 +11,7 @@ import pytest
 
 from encoders.object_blobs import ObjectBlobs
 from tests.object_server import Gate, ObjectServer
-from tests.server.help import SERVER_TIMEOUT_S, Server, assert_error, running, wait_for
+from tests.server.help import SERVER_TIMEOUT_S, Server, assert_error, running, wait_for, wait_ready
 from tests.server.test_kills import (
     SETTINGS,
     VIDEO,
@@ -78,7 +78,8 @@ def test_kills_and_an_outage_lose_nothing(
         until(lambda: status(server, "/readyz") == 200, "not ready again")
         (worker,) = server.workers()
         worker.kill()
-        until(lambda: status(server, "/readyz") == 200, "not ready after the kill")
+        until(lambda: [one for one in server.workers() if one.pid != worker.pid], "no new worker")
+        wait_ready(server.client)
         assert_all_done(server, videos)
         listed = server.client.get("/v1/videos", params={"limit": 100}).json()["data"]
         for video in listed:
