@@ -56,6 +56,15 @@ def object_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[ObjectS
         yield server
 
 
+@pytest.fixture(params=["directory", "bucket"])
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """Return a directory, and then the URL of a prefix in a bucket."""
+    if request.param == "directory":
+        return tmp_path / "store"
+    server: ObjectServer = request.getfixturevalue("object_server")
+    return f"{server.bucket()}/prefix"
+
+
 @pytest.fixture(scope="session")
 def tiny_epsilon_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build one that predicts the noise, on a schedule with non-zero terminal SNR."""

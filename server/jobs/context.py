@@ -129,10 +129,19 @@ class JobContext:
         return [name for name in names if JOB_ID.fullmatch(name)]
 
     def fail(self, record: JobRecord, error: Exception) -> None:
-        """End a job with an error, and remove what it left."""
-        self.tracker.fail(record, error)
-        if isinstance(record, EncoderRecord):
+        """End a job with an error, and remove what it left.
+
+        Whoever has deleted the job removes it too, and a later attempt goes on from it.
+        """
+        ended = self.tracker.fail(record, error)
+        if ended and isinstance(record, EncoderRecord):
             self.discard(record)
+
+    def is_superseded(self, record: EncoderRecord) -> bool:
+        """Return True if a later attempt works on the job: what there is of it is that one's."""
+        table = EncoderRecord
+        later = (table.job_id == record.job_id, table.attempt > record.attempt)
+        return self.records.get(table, *later) is not None
 
     def discard(self, record: EncoderRecord, *, with_pictures: bool = False) -> None:
         """Remove what an encoder job left: its workspace and its staged encoder.

@@ -17,7 +17,6 @@ from encoders import Card, Concept, Encoder
 from encoders.exchange import export_directory
 from encoders.store import EncoderStore
 from encoders.text_encoder import TextEncoder
-from tests.object_server import ObjectServer
 
 MakeEncoder = Callable[..., Encoder]
 
@@ -77,15 +76,6 @@ def text_encoder() -> TextEncoder:
 @pytest.fixture
 def input_ids() -> Tensor:
     return torch.tensor([[1, 5, 9, 2, 2], [1, 7, 30, 12, 2]])
-
-
-@pytest.fixture(params=["directory", "bucket"])
-def location(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
-    """Return a directory, and then the URL of a prefix in a bucket."""
-    if request.param == "directory":
-        return tmp_path / "store"
-    server: ObjectServer = request.getfixturevalue("object_server")
-    return f"{server.bucket()}/prefix"
 
 
 @pytest.fixture

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from encoders.object_blobs import ObjectBlobs
-from server.jobs import checkpoints
+from server.jobs import checkpoints, judging
 from server.jobs.leftovers import Leftovers
 from server.jobs.workspace import Workspace
 from server.settings import Settings
 from server.storage.bucket_probe import StoreUnfit, check_store
 from server.storage.data_directory import DataDirectory
+from server.storage.records import EncoderRecord
 from server.storage.sqlite_file import StorageAway
 from server.storage.video_files import Variant
 from tests.object_server import ObjectServer
@@ -26,6 +27,7 @@ from tests.server.help import (
     Client,
     assert_error,
     bearer,
+    device_held,
     publish,
     wait_for,
     write_keys,
@@ -135,9 +137,9 @@ def test_an_encoder_continues_from_its_checkpoint_in_the_bucket(
     assert images is not None
     assert loaded[0] is None
     assert loaded[-1] is not None
-    until(lambda: not paths(making), "the workspace stays")
     blobs = ObjectBlobs(bucket)
-    assert paths(blobs, "drafts") == []
+    until(lambda: not paths(making), "the workspace stays")
+    until(lambda: not paths(blobs, "drafts"), "the draft stays")
     assert any(path.endswith("card.json") for path in paths(blobs, "encoders/encoders/made"))
     assert len(paths(blobs, "base-clips")) > 0
     report = second.get("/v1/encoders/made/report", params={"format": "json"})
@@ -175,6 +177,36 @@ def test_what_belongs_to_no_record_is_swept(
     assert set(paths(blobs)) == {*kept, *foreign}
     assert client.get(f"/v1/videos/{video}/content").status_code == 200
     blobs.remove(foreign)
+
+
+def test_an_attempt_that_was_shut_out_takes_nothing_from_a_later_one(
+    make_client: MakeClient, bucket: str, data: Path
+) -> None:
+    client: Client = make_client(store=bucket, data_dir=data, **GATE)
+    context, records = client.runtime.jobs.context, client.runtime.records
+    body = {"id": "twice", "concept": "pogo", "kind": "character", "settings": {"steps": 1}}
+    with device_held(client.runtime):
+        assert client.post("/v1/encoders", json=body).status_code == 200
+        until(lambda: client.get("/v1/encoders/twice").json()["status"] != "queued", "not begun")
+        row = records.get(EncoderRecord, EncoderRecord.id == "twice")
+        late = records.get(EncoderRecord, EncoderRecord.id == "twice")
+        assert row is not None
+        assert late is not None
+        later = context.workspace(row)
+        later.save_losses([1.0])
+        assert records.change(row, attempt=row.attempt + 1)
+        context.workspace(late).save_checkpoint(b"late")
+        context.fail(late, RuntimeError("of a server that was taken for dead"))
+        assert later.load_losses() == [1.0]
+        assert not later.has_checkpoint()
+        publish(client.runtime, "twice")
+        judging._end(context, late, {})
+        assert client.runtime.loaded.store.has("twice")
+        assert client.get("/v1/encoders/twice").json()["status"] != "failed"
+        records.remove(row)
+        judging._end(context, late, {})  # nobody needs it now
+        assert not client.runtime.loaded.store.has("twice")
+    context.discard(row)
 
 
 def test_a_redirect_leads_who_may_see_the_video_to_the_store(
