@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 
+from cli.data_directory import open_store
+from cli.errors import CommandFailed
 from encoders.object_blobs import ObjectBlobs
+from encoders.store import EncoderStore
 from server.jobs import checkpoints, judging
 from server.jobs.leftovers import Leftovers
 from server.jobs.workspace import Workspace
@@ -254,6 +257,17 @@ def test_a_redirect_leads_who_may_see_the_video_to_the_store(
 def test_a_bucket_belongs_to_one_database(bucket: str, tmp_path: Path, client: Client) -> None:
     with pytest.raises(StoreUnfit, match=f"{bucket} belongs to the database"):
         DataDirectory(Settings(data_dir=tmp_path, store=bucket))
+
+
+def test_the_command_line_works_on_the_bucket(
+    bucket: str, client: Client, object_server: ObjectServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PALIMPSEST_STORE", bucket)
+    stored = EncoderStore(f"{bucket}/encoders").ids()
+    assert open_store(must_exist=True).ids() == stored == ["stays"]
+    monkeypatch.setenv("PALIMPSEST_STORE", object_server.bucket())
+    with pytest.raises(CommandFailed, match="palimpsest-folder"):
+        open_store(must_exist=False)
 
 
 def test_a_bucket_that_is_not_there_is_waited_for(tmp_path: Path, object_server: Any) -> None:
