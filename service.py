@@ -30,6 +30,7 @@ from server.parent_watchdog import announce_parent, announced_parent, die_with_p
 from server.settings import Settings
 from server.start_checks import check_address, check_data_dir, one_line, say_waiting
 from server.storage.backends import keys_of
+from server.storage.bucket_probe import check_store
 from server.storage.private_files import UMASK
 from server.supervision import Supervisor
 
@@ -70,6 +71,7 @@ class Palimpsest:
         host, port = listening_address(settings)
         with one_line():
             check_data_dir(settings.data_dir, on_wait=say_waiting)
+            check_store(settings.store)
             check_address(host, port)
         announce_parent(url_of(host, port))
         Supervisor(settings.drain_seconds + settings.stop_seconds + 1.5).install()

@@ -27,7 +27,10 @@ def open_store(*, must_exist: bool) -> EncoderStore:
         CommandFailed: Its folder cannot be used, or does not exist and has to.
     """
     warn_of_unknown_variables()
-    folder = read_settings().data_dir / "encoders"
+    settings = read_settings()
+    if settings.store:
+        return _store_of_bucket(settings.store)
+    folder = settings.data_dir / "encoders"
     if must_exist and not folder.is_dir():
         raise CommandFailed(f"There are no encoders in {folder}: is PALIMPSEST_DATA_DIR right?")
     from encoders.store import EncoderStore
@@ -40,6 +43,18 @@ def open_store(*, must_exist: bool) -> EncoderStore:
             return EncoderStore(folder, is_marked=was_made(folder))
     except OSError as error:
         raise CommandFailed(f"{folder} cannot be used: {error.strerror}.") from error
+
+
+def _store_of_bucket(url: str) -> EncoderStore:
+    from encoders.store import EncoderStore
+    from server.storage.bucket import Bucket
+
+    blobs = Bucket(url).blobs("encoders")
+    try:
+        blobs.check_there()
+    except OSError as error:  # a server makes the marker at its first start
+        raise CommandFailed(f"{error}.") from error
+    return EncoderStore(blobs)
 
 
 @contextmanager

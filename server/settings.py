@@ -6,51 +6,23 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    IPvAnyAddress,
-    IPvAnyNetwork,
-    NonNegativeInt,
-    PositiveInt,
-    SecretStr,
-)
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, IPvAnyAddress, NonNegativeInt, PositiveInt, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from server.postgres_address import PostgresAddress
+from server.setting_types import (
+    DatabaseUrl,
+    Location,
+    Networks,
+    Origins,
+    Probes,
+    Rate,
+    StoreUrl,
+    Text,
+)
 from unlearn.trial.tiers import DEFAULT_TIER, TierName
 
 STARTER_WEIGHTS = Path(__file__).resolve().parent.parent / "starter" / "weights"
-
-Rate = Annotated[float, Field(ge=0, le=1)]
-Probes = Annotated[int, Field(ge=1, le=1000)]
-
-
-def _separated(value: object) -> object:
-    """Split a text at commas and spaces; leave another value as it is."""
-    return value.replace(",", " ").split() if isinstance(value, str) else value
-
-
-def _given(value: object) -> object:
-    """Refuse an empty text, which as a path would be the current folder; return other values."""
-    if isinstance(value, str) and not value.strip():
-        raise ValueError("it is empty: give it a value, or do not set it")
-    return value
-
-
-def _database(value: SecretStr) -> SecretStr:
-    """Refuse what is no URL of a database."""
-    if value.get_secret_value():
-        PostgresAddress.of(value.get_secret_value())
-    return value
-
-
-Text = Annotated[str, BeforeValidator(_given)]
-Location = Annotated[Path, BeforeValidator(_given)]
-Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s,*]+)$")]
-Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_separated)]
-Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_separated)]
 
 
 class Settings(BaseSettings):
@@ -88,9 +60,15 @@ class Settings(BaseSettings):
     backbone's `judge/`."""
     data_dir: Location = Path("data")
     """Directory of all stored data: encoders, videos, the databases."""
-    database: Annotated[SecretStr, AfterValidator(_database)] = SecretStr("")
+    database: DatabaseUrl = SecretStr("")
     """URL of a PostgreSQL database, `postgresql+psycopg://user:password@host:5432/name`, for
     records, keys and jobs; empty: SQLite in the data directory."""
+    store: StoreUrl = ""
+    """URL of a bucket for all files, such as `s3://bucket/prefix`, which several servers can share.
+    Empty: the data directory. The credentials are in the store's usual variables."""
+    store_redirect: bool = False
+    """Let `/v1/videos/{id}/content` redirect to a signed URL of the store, where it has them. Who
+    knows the URL can read the file for a few minutes, without a key."""
     keys_file: Location | None = None
     """JSON file of hashed keys (`server.auth.keys_file`), read again when it changes. Keys can also
     be in the database (`palimpsest keys`). Without any key the server answers on loopback only."""

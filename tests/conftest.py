@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from tests import postgres_server, tiny
 from tests.model_zoo import ModelZoo
+from tests.object_server import ObjectServer, shared_object_server
 
 TESTS = Path(__file__).parent
 MARKED = {
@@ -51,6 +52,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def tiny_backbone_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build a model directory laid out as `starter/weights`: v-prediction, zero terminal SNR."""
     return tiny.build(tmp_path_factory.mktemp("tiny") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def object_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[ObjectServer]:
+    """Yield an S3 server that obstore finds by the environment, here and in processes started."""
+    server = shared_object_server(tmp_path_factory)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in server.environment().items():
+            patch.setenv(name, value)
+        yield server
+
+
+@pytest.fixture(params=["directory", "bucket"])
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """Return a directory, and then the URL of a prefix in a bucket."""
+    if request.param == "directory":
+        return tmp_path / "store"
+    server: ObjectServer = request.getfixturevalue("object_server")
+    return f"{server.bucket()}/prefix"
 
 
 @pytest.fixture(scope="session")

@@ -98,9 +98,6 @@ def optimise(context: JobContext, record: EncoderRecord) -> None:
             parent,
         )
         checkpoint = workspace.load_checkpoint()
-        workspace.begin()
-        if not context.records.is_pending(record):
-            workspace.discard()  # the job was deleted meanwhile, and the folder has come back
         run = unlearn(task, loaded.backbone, checkpoint)
         progress, checkpoints = StepProgress(), Checkpoints(workspace, run.checkpoint)
         progress.share = share_done(checkpoint)

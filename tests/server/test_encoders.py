@@ -78,7 +78,7 @@ def test_an_encoder_goes_through_its_phases_and_is_used_in_the_next_request(
     assert done["status"] == "completed"
     data = client.get(f"/v1/videos/{video['id']}/content").content
     assert clip.read_provenance(data)["encoder_identity"] == now["identity"]
-    assert client.runtime.jobs.context.workspace_folders() == []
+    assert client.runtime.jobs.context.workspace_ids() == []
     assert client.runtime.loaded.staging.cards() == []
 
 

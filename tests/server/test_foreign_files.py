@@ -13,6 +13,7 @@ from subprocess import run
 import pytest
 
 from benchmarks.faults.earlier_data import SCHEMAS, restore
+from encoders.directory_blobs import DirectoryBlobs
 from encoders.folder_marker import mark
 from server.jobs.leftovers import Leftovers
 from server.start_checks import StartRefused, check_data_dir
@@ -204,8 +205,8 @@ def test_sweeps_and_starts_leave_other_files_alone(make_client: MakeClient, tmp_
     client = make_client(data_dir=data)  # a start removes and closes, too
     Leftovers(client.runtime.jobs.context).sweep(time.time())
     client.runtime.loaded.staging.sweep()
-    BaseClips(data / "base-clips", 0, "model")._make_room()
-    VideoFiles(data / "videos")
+    BaseClips(DirectoryBlobs(data / "base-clips"), 0, "model")._make_room()
+    VideoFiles(DirectoryBlobs(data / "videos")).sweep(dict, time.time())
     for name in FOREIGN:
         assert (data / name).read_text() == "mine", name
     shown = [name for name in FOREIGN if not name.startswith(("encoders/encoders", "videos/.unf"))]

@@ -150,7 +150,7 @@ def test_judged_rounds_are_not_made_again(
     counting, down = engine.submit, threading.Event()
 
     def going_down(request: GenerationRequest, *rest: Any) -> Any:
-        if list(first.runtime.jobs.context.work_dir.glob("*/outcomes.json")):
+        if list(tmp_path.glob("making/*/outcomes.json")):
             down.set()
             raise ServerStopping
         return counting(request, *rest)

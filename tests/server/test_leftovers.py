@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from encoders import EncoderRef
+from encoders.directory_blobs import DirectoryBlobs
 from server.jobs.checkpoints import Checkpoints
 from server.jobs.leftovers import Leftovers
 from server.jobs.workspace import Workspace
@@ -132,10 +133,9 @@ def test_a_job_whose_encoder_is_published_ends_without_judging_again(
         publish(runtime, "twice")
         runtime.loaded.staging.publish(runtime.loaded.store.load("twice"))
         workspace = runtime.jobs.workspace(record)
-        workspace.begin()
         workspace.save_losses([1.0])  # the optimisation is done
     assert wait_for(client, "/v1/encoders/twice")["status"] == PUBLISHED
-    assert not workspace.folder.exists()
+    assert workspace.newest() is None
     assert runtime.loaded.store.load("twice").card.measures == {}  # it was not judged
 
 
@@ -208,24 +208,24 @@ def test_a_publication_that_is_running_loses_nothing(client: Client, data: Path)
 
 
 def test_checkpoints_are_written_beside_the_run(tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path, "encoder_1")
-    workspace.begin()
+    pending = [True]
+    workspace = Workspace(DirectoryBlobs(tmp_path), "encoder_1", is_wanted=lambda: pending[0])
     checkpoints = Checkpoints(workspace, lambda: b"state")
     checkpoints.after_step()
     assert workspace.load_checkpoint() is None  # not due yet
     checkpoints.after_step(now=True)
     checkpoints.close()
     assert workspace.load_checkpoint() == b"state"
+    pending[0] = False
     workspace.discard()
     late = Checkpoints(workspace, lambda: b"late")
     late.after_step(now=True)
     late.close()
-    assert not workspace.folder.exists()  # a deleted job's folder does not come back
+    assert list(tmp_path.iterdir()) == []  # a deleted job's folder does not come back
 
 
 def test_a_step_after_the_run_was_closed_takes_no_checkpoint(tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path, "encoder_1")
-    workspace.begin()
+    workspace = Workspace(DirectoryBlobs(tmp_path), "encoder_1")
     checkpoints = Checkpoints(workspace, lambda: b"state")
     checkpoints.close()  # the encoder was deleted, while its run was in a step
     checkpoints.after_step(now=True)

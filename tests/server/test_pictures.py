@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from encoders.directory_blobs import DirectoryBlobs
 from server.jobs.housekeeping import sweep
 from server.jobs.leftovers import Leftovers
 from server.jobs.workspace import Workspace
@@ -57,7 +58,7 @@ def folder_of(client: Client, name: str) -> Path:
     runtime = client.runtime
     record = runtime.records.get(EncoderRecord, EncoderRecord.id == name)
     assert record is not None
-    return runtime.jobs.context.work_dir / record.job_id
+    return runtime.settings.data_dir / "making" / record.job_id
 
 
 def ended(client: Client, name: str) -> dict[str, Any]:
@@ -180,7 +181,7 @@ def wait_gone(folder: Path) -> None:
 
 def test_a_pending_job_of_an_earlier_version_finds_its_pictures(tmp_path: Path) -> None:
     images = np.zeros((2, 4, 4, 3), np.uint8)
-    workspace = Workspace(tmp_path, "encoder_1")
+    workspace = Workspace(DirectoryBlobs(tmp_path), "encoder_1")
     workspace.save_images(0, images + 1)  # where a client's were too
     assert workspace.has_images(0)
     assert not workspace.has_pictures()
@@ -190,4 +191,4 @@ def test_a_pending_job_of_an_earlier_version_finds_its_pictures(tmp_path: Path) 
     assert not workspace.has_images(1)
     workspace.discard()
     workspace.discard_all_but_pictures()
-    assert not workspace.folder.exists()
+    assert list(tmp_path.iterdir()) == []

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from tests.server.help import Client, assert_error, device_held, download, publish, wait_for
+from tests.server.stored_help import stored
 from video import clip
 from video.models.precision import best_dtype
 
@@ -187,7 +188,7 @@ def test_deleting_a_running_video_stops_it_and_removes_it(client: Client) -> Non
 
 def test_deleting_a_finished_video_removes_its_files(client: Client) -> None:
     video = make(client)
-    file = client.runtime.files.path(video["id"], "video")
+    file = stored(client.runtime, video["id"])
     assert file.is_file()
     assert client.delete(f"/v1/videos/{video['id']}").status_code == 200
     assert not file.parent.exists()

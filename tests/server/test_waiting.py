@@ -47,8 +47,8 @@ def test_a_waiting_request_that_gives_up_names_its_video_and_is_not_repeated(
     files = client.runtime.files
     write, made = files.write, list[str]()
 
-    def write_and_lose(video_id: str, contents: Mapping[Variant, bytes]) -> None:
-        write(video_id, contents)
+    def write_and_lose(video_id: str, attempt: int, contents: Mapping[Variant, bytes]) -> None:
+        write(video_id, attempt, contents)
         folder.rename(away)  # as if its disk were unmounted
         made.append(video_id)
 
