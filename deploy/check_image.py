@@ -60,10 +60,10 @@ def check(builder: ImageBuilder, image: str, work: Path) -> None:
         CheckFailed: It does not keep a promise.
     """
     say(image, f"{builder.megabytes(image):.0f} MB")
-    with running(builder, image, work / "volumes", user=USERS[image], port=free_port()) as server:
+    folder, user, port = work / "volumes", USERS[image], free_port()
+    with running(builder, image, folder, user=user, port=port, has_cli=image == OURS) as server:
         say("  ready", f"after {server.wait_until_ready():.1f} s")
-        user = server.inside("id", "-u")
-        expect(user == str(USERS[image]), f"the server's user is {user}")
+        expect(server.inside("id", "-u") == str(user), f"the server's user is not {user}")
         status = server.inside("cat", "/proc/1/status")
         expect("CapEff:\t0000000000000000" in status, "process 1 has capabilities")
         wrote = server.inside("sh", "-c", "touch /written 2> /dev/null && echo yes")

@@ -20,6 +20,7 @@ from deploy.image_builder import CheckFailed, ImageBuilder
 GRACE_S = 20
 """Seconds that a container gets to end; the server's own drain takes 8 at most."""
 _READY_S, _VIDEO_S = 180, 180
+_FILES, _PROCESSES = 8192, 4096
 _NAME = "palimpsest-image-check"
 
 
@@ -112,7 +113,7 @@ class RunningImage:
 
 @contextmanager
 def running(
-    builder: ImageBuilder, image: str, folder: Path, *, user: int, port: int
+    builder: ImageBuilder, image: str, folder: Path, *, user: int, port: int, has_cli: bool
 ) -> Generator[RunningImage]:
     """Run an image and stop it at the end.
 
@@ -122,30 +123,29 @@ def running(
         folder: Folder for its volumes, made anew.
         user: The user in the image, who is to own the volumes.
         port: The port to listen on.
+        has_cli: The image runs any command of `palimpsest`, so that `keys create` makes the key.
+            Otherwise a keys file declares it.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    secret = secrets.token_urlsafe(32)
     for name in ("data", "cache"):
         (folder / name).mkdir(parents=True)
         os.chown(folder / name, user, user)
-    keys = folder / "keys.json"
-    digest = hashlib.sha256(secret.encode()).hexdigest()
-    keys.write_text(json.dumps({"keys": [{"id": "check", "sha256": digest, "role": "admin"}]}))
-    keys.chmod(0o400)
-    os.chown(keys, user, user)
-    variables = {
-        "PALIMPSEST_HOST": "0.0.0.0",
-        "PALIMPSEST_PORT": str(port),
-        "PALIMPSEST_DATA_DIR": "/var/lib/palimpsest",
-        "PALIMPSEST_KEYS_FILE": "/run/keys.json",
-    }
-    mounts = [
+    options = [
+        *hardening(),
         f"--volume={folder}/data:/var/lib/palimpsest",
         f"--volume={folder}/cache:/var/cache/palimpsest",
-        f"--volume={keys}:/run/keys.json:ro",
+        "--env=PALIMPSEST_HOST=0.0.0.0",
+        f"--env=PALIMPSEST_PORT={port}",
+        "--env=PALIMPSEST_DATA_DIR=/var/lib/palimpsest",
     ]
-    given = [f"--env={name}={value}" for name, value in variables.items()]
-    options = (*hardening(), *mounts, *given)
+    if has_cli:
+        make = ("keys", "create", "check", "--role", "admin")
+        secret = builder.run("podman", "run", "--rm", *options, image, *make).split()[-1]
+    else:
+        secret = secrets.token_urlsafe(32)
+        _declare(secret, folder / "keys.json", user)
+        options += [f"--volume={folder}/keys.json:/run/keys.json:ro"]
+        options += ["--env=PALIMPSEST_KEYS_FILE=/run/keys.json"]
     builder.run("podman", "run", "--detach", "--name", _NAME, *options, image)
     try:
         yield RunningImage(builder, port, secret)
@@ -154,12 +154,18 @@ def running(
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _declare(secret: str, file: Path, user: int) -> None:
+    digest = hashlib.sha256(secret.encode()).hexdigest()
+    file.write_text(json.dumps({"keys": [{"id": "check", "sha256": digest, "role": "admin"}]}))
+    file.chmod(0o400)
+    os.chown(file, user, user)
+
+
 def hardening() -> list[str]:
     """Return podman's options for a container without rights, in the network of this machine."""
-    limits = [
-        f"--ulimit={name}={hard}:{hard}"
-        for name, number in (("nofile", resource.RLIMIT_NOFILE), ("nproc", resource.RLIMIT_NPROC))
-        if (hard := resource.getrlimit(number)[1]) != resource.RLIM_INFINITY
-    ]
+    # podman's own limits are above what some machines allow, even for root.
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    most = _FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES)
+    limits = [f"--ulimit=nofile={most}:{most}", f"--ulimit=nproc={_PROCESSES}:{_PROCESSES}"]
     rights = ["--read-only", "--cap-drop=all", "--security-opt=no-new-privileges"]
     return [*rights, "--tmpfs=/tmp", "--network=host", *limits]
