@@ -13,7 +13,7 @@ import yaml
 from server.drain import _LAST_S as LAST_S  # pyright: ignore[reportPrivateUsage]
 from server.settings import Settings
 from tests.deploy.manifests import SCALED, SCHEMAS
-from tests.deploy.tools import ROOT
+from tests.deploy.tools import ROOT, compose_config
 
 FILE = ROOT / "deploy/compose.yaml"
 COMPOSE: dict[str, Any] = yaml.safe_load(FILE.read_text())
@@ -89,6 +89,21 @@ def test_passwords_are_no_part_of_it() -> None:
     assert given.keys() == found.keys()
     assert {name for name, value in given.items() if not value} == needed
     assert COMPOSE["secrets"]["postgres_password"] == {"environment": "POSTGRES_PASSWORD"}
+
+
+@pytest.mark.slow
+def test_a_compose_program_reads_it_and_asks_for_passwords() -> None:
+    done = compose_config(FILE, {"POSTGRES_PASSWORD": "first", "S3_PASSWORD": "second"})
+    assert done.returncode == 0, done.stderr
+    read = yaml.safe_load(done.stdout)["services"]
+    assert read.keys() == SERVICES.keys()
+    for name in SERVERS:
+        given = read[name]["environment"]
+        assert given["PALIMPSEST_DATABASE"].startswith("postgresql+psycopg://palimpsest:first@")
+        assert given["AWS_SECRET_ACCESS_KEY"] == "second"
+    refused = compose_config(FILE, {"S3_PASSWORD": "second"})
+    assert refused.returncode != 0
+    assert "POSTGRES_PASSWORD" in refused.stderr
 
 
 @pytest.mark.parametrize(
