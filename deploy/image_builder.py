@@ -121,19 +121,23 @@ class ImageBuilder:
             "BUILDAH_FORMAT": "docker",  # the other format has no HEALTHCHECK
         }
 
-    def run(self, *command: str | Path, quiet: bool = False) -> str:
-        """Run a command with this storage and return its output.
+    def run(self, *command: str | Path) -> str:
+        """Run a command with this storage and return its standard output.
 
         Raises:
             CheckFailed: It failed; the message has the end of what it wrote.
         """
-        done = subprocess.run(
-            command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False
-        )
-        if done.returncode and not quiet:
+        done = self.attempt(*command)
+        if done.returncode:
             end = (done.stdout + done.stderr)[-3000:]
             raise CheckFailed(f"{' '.join(map(str, command[:4]))} … failed:\n{end}")
         return done.stdout.strip()
+
+    def attempt(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run a command with this storage, and return its status and what it wrote."""
+        return subprocess.run(
+            command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False
+        )
 
     def make_base(self) -> None:
         """Put a base into the storage, under the name that the Dockerfiles have."""

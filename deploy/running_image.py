@@ -81,7 +81,7 @@ class RunningImage:
 
     def inside(self, *command: str) -> str:
         """Run a command in the container and return its output, if it fails too."""
-        return self._builder.run("podman", "exec", _NAME, *command, quiet=True)
+        return self._builder.attempt("podman", "exec", _NAME, *command).stdout.strip()
 
     def is_healthy(self) -> bool:
         """Run the image's HEALTHCHECK."""
@@ -108,7 +108,8 @@ class RunningImage:
 
     def log(self) -> str:
         """Return the end of the server's log."""
-        return self._builder.run("podman", "logs", "--tail", "30", _NAME, quiet=True)
+        done = self._builder.attempt("podman", "logs", "--tail", "30", _NAME)
+        return (done.stdout + done.stderr)[-4000:]
 
 
 @contextmanager
@@ -137,6 +138,8 @@ def running(
         "--env=PALIMPSEST_HOST=0.0.0.0",
         f"--env=PALIMPSEST_PORT={port}",
         "--env=PALIMPSEST_DATA_DIR=/var/lib/palimpsest",
+        # BentoML's image has it on the root file system.
+        "--env=BENTOML_HOME=/var/lib/palimpsest/bentoml",
     ]
     if has_cli:
         make = ("keys", "create", "check", "--role", "admin")
@@ -150,7 +153,7 @@ def running(
     try:
         yield RunningImage(builder, port, secret)
     finally:
-        builder.run("podman", "rm", "--force", _NAME, quiet=True)
+        builder.attempt("podman", "rm", "--force", _NAME)
         shutil.rmtree(folder, ignore_errors=True)
 
 
