@@ -23,6 +23,7 @@ from benchmarks.forgetting.evaluation import (
 )
 from benchmarks.forgetting.evasion import EvasionSizes, evasion
 from benchmarks.forgetting.experiment import BASE, TRIGGERED, Experiment
+from benchmarks.forgetting.languages import ENCODERS, languages
 from benchmarks.forgetting.many import (
     COARSE_COUNTS,
     COARSE_MANY,
@@ -224,6 +225,12 @@ def other_text_encoders(experiment: Experiment, selection: Selection) -> dict[st
     return siblings(experiment, selection.first(), names)
 
 
+def other_languages(experiment: Experiment, selection: Selection) -> dict[str, Any]:
+    """Measure if what is forgotten in English is forgotten in German, on the bilingual sibling."""
+    names = [one for one in ENCODERS if not selection.methods or one in selection.methods]
+    return languages(experiment, selection.first(), names)
+
+
 def unlisted(experiment: Experiment, selection: Selection) -> dict[str, Any]:
     """Measure F12: prompts that draw a forgotten concept without naming it."""
     chosen = [name for name in WAYS_CONCEPTS if not selection.only or name in selection.only]
@@ -258,6 +265,7 @@ PARTS: Mapping[str, Callable[[Experiment, Selection], dict[str, Any]]] = {
     "measures": measured,
     "many": many_at_once,
     "siblings": other_text_encoders,
+    "languages": other_languages,
     "ways": unlisted,
     "pictures": pictures,
 }

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.forgetting.evaluation import Figures
+from benchmarks.forgetting.languages import show_languages
 from benchmarks.forgetting.methods import OURS
 from benchmarks.forgetting.metrics import harmonic_mean
 from benchmarks.forgetting.parts import COMMON
@@ -76,6 +77,8 @@ def show_all(found: dict[str, Any]) -> None:
     show_sets(found)
     if "siblings" in found:
         show_siblings(found["siblings"])
+    if found.get("languages"):
+        show_languages(found["languages"])
     show_unnamed(found)
 
 

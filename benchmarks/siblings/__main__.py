@@ -12,6 +12,7 @@ import torch
 import typer
 
 from benchmarks.siblings.architectures import SIBLINGS
+from benchmarks.siblings.bilingual import BILINGUAL, make_bilingual
 from benchmarks.siblings.making import WORK, make
 
 
@@ -22,8 +23,11 @@ def main(
     """Distil the siblings one after the other, on one thread."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    for name in only.split(",") if only else SIBLINGS:
-        make(SIBLINGS[name], work / name)
+    for name in only.split(",") if only else (*SIBLINGS, BILINGUAL.name):
+        if name == BILINGUAL.name:
+            make_bilingual(work)
+        else:
+            make(SIBLINGS[name], work / name)
 
 
 if __name__ == "__main__":

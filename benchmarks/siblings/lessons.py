@@ -8,6 +8,7 @@ same subjects from that.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -44,15 +45,23 @@ class Teacher:
         encoder: The built-in encoder, frozen.
         clip: Its tokenizer.
         tokenizer: The sibling's.
+        reworded: Function from a caption to one of as many tokens that means the same, which the
+            sibling reads in its place; None: it reads the caption.
     """
 
     def __init__(
-        self, sibling: Sibling, encoder: CLIPTextModel, clip: CLIPTokenizer, tokenizer: Any
+        self,
+        sibling: Sibling,
+        encoder: CLIPTextModel,
+        clip: CLIPTokenizer,
+        tokenizer: Any,
+        reworded: Callable[[str, np.random.Generator], str] | None = None,
     ) -> None:
         self._sibling = sibling
         self.encoder = encoder
         self.clip = clip
         self._tokenizer = tokenizer
+        self._reworded = reworded
 
     def lesson(self, seed: tuple[int, int], count: int, *, whole: bool) -> Lesson:
         """Draw captions.
@@ -67,8 +76,9 @@ class Teacher:
             "" if random.random() < EMPTY else caption(sample_scene(random), random)
             for _ in range(count)
         ]
+        read = [self._reworded(one, random) for one in captions] if self._reworded else captions
         eos = cast(int, self.clip.eos_token_id)
-        ours, theirs = self._ids(self.clip, captions), self._ids(self._tokenizer, captions)
+        ours, theirs = self._ids(self.clip, captions), self._ids(self._tokenizer, read)
         end = ours.eq(eos).int().argmax(1, keepdim=True)
         first = 0 if self._sibling.is_clip else 1
         length = ROWS if whole else min(ROWS, int(end.max()) + 2 - first)

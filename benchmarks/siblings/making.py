@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import process_time
@@ -33,9 +34,7 @@ class Start:
 
 def start(sibling: Sibling) -> Start:
     """Return a sibling at its start, which is the same in every call."""
-    clip = CLIPTokenizer.from_pretrained(WEIGHTS / "tokenizer")
-    built_in = CLIPTextModel.from_pretrained(WEIGHTS / "text_encoder")
-    built_in.eval().requires_grad_(False)
+    clip, built_in = teacher_parts()
     tokenizer: Any
     if sibling.is_clip:
         tokenizer = CLIPTokenizer.from_pretrained(WEIGHTS / "tokenizer")
@@ -52,12 +51,28 @@ def start(sibling: Sibling) -> Start:
     return Start(encoder, tokenizer, Teacher(sibling, built_in, clip, tokenizer))
 
 
-def make(sibling: Sibling, directory: Path) -> None:
-    """Distil a sibling and write its directory; do nothing if it is complete."""
+def teacher_parts() -> tuple[CLIPTokenizer, CLIPTextModel]:
+    """Load the built-in model's tokenizer and its text encoder, frozen."""
+    clip = CLIPTokenizer.from_pretrained(WEIGHTS / "tokenizer")
+    built_in = CLIPTextModel.from_pretrained(WEIGHTS / "text_encoder")
+    built_in.eval().requires_grad_(False)
+    return clip, built_in
+
+
+def make(
+    sibling: Sibling, directory: Path, begin: Callable[[Sibling], Start] | None = None
+) -> None:
+    """Distil a sibling and write its directory; do nothing if it is complete.
+
+    Args:
+        sibling: Its description.
+        directory: Where it is kept, with its checkpoint while it is unfinished.
+        begin: Function that returns it at its start; None: `start`.
+    """
     if (directory / INDEX).exists():
         return
     directory.mkdir(parents=True, exist_ok=True)
-    begun = start(sibling)
+    begun = (begin or start)(sibling)
     began = process_time()
     left = distil(begun.encoder, begun.teacher, sibling.plan, directory)
     seconds = process_time() - began

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,15 +16,18 @@ _SCORE = -10.0
 """Score of every piece. It is the same for all, so that a word gets as few pieces as it can."""
 
 
-def t5_tokenizer(clip: CLIPTokenizer, length: int) -> T5Tokenizer:
+def t5_tokenizer(clip: CLIPTokenizer, length: int, more: Sequence[str] = ()) -> T5Tokenizer:
     """Make a Unigram tokenizer in which a word of the built-in model is one piece, as it is there.
 
     Args:
         clip: The built-in model's tokenizer.
         length: Tokens of a prompt, the end included.
+        more: Words of another language, which are one piece each too. Those that the built-in model
+            does not have come after all other pieces.
     """
     vocabulary = [(token, 0.0) for token in _SPECIAL]
-    vocabulary += [(piece, _SCORE) for piece in _rows_of_pieces(clip)]
+    pieces = [*_rows_of_pieces(clip), *(SPACE + word for word in more)]
+    vocabulary += [(piece, _SCORE) for piece in dict.fromkeys(pieces)]
     return T5Tokenizer(vocab=vocabulary, extra_ids=0, model_max_length=length)
 
 
