@@ -75,6 +75,7 @@ def check(builder: ImageBuilder, image: str, work: Path) -> None:
         expect(mp4[4:8] == b"ftyp" and len(frames) == 12, f"the video has {len(frames)} frames")
         expect(provenance["seed"] == 1, f"the video's provenance is {provenance}")
         say("  video", f"mp4 of {len(mp4)} bytes, {len(frames)} frames")
+        server.begin_video(steps=50)  # so that there is work under way
         say("  stopped", f"by SIGTERM in {server.stop():.1f} s, exit status 0")
 
 

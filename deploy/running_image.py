@@ -65,10 +65,14 @@ class RunningImage:
                 break
         raise CheckFailed(f"the server did not become ready:\n{self.log()}")
 
+    def begin_video(self, steps: int) -> Any:
+        """Have a video accepted that the built-in model makes, and return the record."""
+        body = {"prompt": "pogo bouncing in a meadow", "seed": 1, "steps": steps}
+        return json.loads(self.ask("POST", "/v1/videos", body))
+
     def make_video(self) -> bytes:
-        """Have a short video made with the built-in model, and return its mp4."""
-        body = {"prompt": "pogo bouncing in a meadow", "seed": 1, "steps": 4}
-        video: Any = json.loads(self.ask("POST", "/v1/videos", body))
+        """Have a short video made and return its mp4."""
+        video = self.begin_video(steps=4)
         deadline = time.monotonic() + _VIDEO_S
         while video["status"] in ("queued", "in_progress"):
             if time.monotonic() > deadline:
