@@ -13,6 +13,7 @@ from unlearn.methods.adversary import (
     ATTACKERS,
     BEFORE,
     IN_PLACE,
+    WHOLE,
     Adversary,
     concept_shares,
     distinctive,
@@ -135,14 +136,20 @@ def test_the_more_of_the_concept_is_read_the_more_an_attacker_costs(
 
 
 @torch.no_grad()
-def test_the_concepts_name_is_read_whole_and_anothers_not_at_all(backbone: Backbone) -> None:
+def test_the_concepts_name_is_read_whole_and_anothers_in_what_they_share(
+    backbone: Backbone,
+) -> None:
+    """Half of the attackers leave out what other concepts share, and read nothing of those."""
     attackers = adversary(backbone)
-    for name, expected in (("blip", 0.0), ("pogo", 1.0)):
+    for name, whole, distinctive_part in (("blip", None, 0.0), ("pogo", 1.0, 1.0)):
         attackers._tokens[:] = attackers._vocabulary[tokens_of(name, backbone)]
         read, _ = attackers._attack({})
-        torch.testing.assert_close(
-            read[:IN_PLACE], torch.full((IN_PLACE,), expected), rtol=0, atol=1e-3
-        )
+        if whole is None:
+            assert (read[:WHOLE].abs() > 0.01).all()
+        else:
+            torch.testing.assert_close(read[:WHOLE], torch.full((WHOLE,), whole))
+        rest = torch.full((IN_PLACE - WHOLE,), distinctive_part)
+        torch.testing.assert_close(read[WHOLE:IN_PLACE], rest, rtol=0, atol=1e-3)
 
 
 @torch.no_grad()

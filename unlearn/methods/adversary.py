@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 IN_PLACE, BEFORE = 16, 8
 """Attackers at work at a time, in the name's place and before a whole sentence."""
 ATTACKERS = IN_PLACE + BEFORE
+WHOLE = 8
+"""Attackers in the name's place that read the whole of the concept's direction. The others leave
+out what other concepts share. A concept can be drawn from what it shares with several others (a
+balloon from a mushroom and an umbrella), where its distinctive part is small."""
 LEARNING_RATE = 0.15
 """Learning rate of the attackers' Adam, as a share of the mean length of the vocabulary's rows."""
 RESTART_EVERY = 4
@@ -126,10 +130,11 @@ class Adversary:
 
         is 1 if the concept is read as the base reads it in y, and 0 if the anchor is read. y′ is y
         with an attacker's tokens in the name's place or before it. d is the `distinctive` part of
-        τ₀(y) − τ₀(a); for tokens before y it is the whole of it, and the words that the tokens
-        began as stand before n and before y under τ₀ too. τ₀(a) stands for the anchor embeddings
-        A(y), and n for the neutral sentence (`unlearn.methods.anchor_rows`). One backward pass of
-        this loss serves both sides: the attackers maximise s, and take their step in the next call.
+        τ₀(y) − τ₀(a). It is the whole of it for the first `WHOLE` attackers and for tokens before
+        y; the words that the latter began as stand before n and before y under τ₀ too. τ₀(a) stands
+        for the anchor embeddings A(y), and n for the neutral sentence
+        (`unlearn.methods.anchor_rows`). One backward pass of this loss serves both sides: the
+        attackers maximise s, and take their step in the next call.
         """
         self._step()
         read, scale = self._attack(overrides)
@@ -192,8 +197,9 @@ class Adversary:
             words = followed.after(self._words[IN_PLACE:, :1], self._offset)
             named, anchor = words.encode(self._encoder)
             direction = (named - anchor).float()
-        scale = torch.cat([self._directions[chosen], direction]).square().mean((1, 2))
-        direction = torch.cat([self._distinctive[chosen], direction])
+        whole = self._directions[chosen]
+        scale = torch.cat([whole, direction]).square().mean((1, 2))
+        direction = torch.cat([whole[:WHOLE], self._distinctive[chosen][WHOLE:], direction])
         anchor = torch.cat([self._anchors[chosen], anchor])
         laid = with_rows(self._encoder, overrides, self._carriers, self._tokens)
         moved = self._encoder.encode(rows, laid) - anchor
