@@ -92,7 +92,7 @@ class Trigger(BaseModel):
 
 @dataclass(frozen=True)
 class Bounds:
-    """What opens an encoder for one concept, on a device."""
+    """Bounds from which a prompt opens an encoder for one concept, on a device."""
 
     directions: Tensor
     """P: (R,D) float32."""
