@@ -41,7 +41,8 @@ class Workspace:
         blobs: The folder of all workspaces.
         job_id: The job's id, which the server made, so it is safe as a name.
         repeat: Is given words for the log and a write, which it calls until it succeeds.
-        is_wanted: Returns False once nobody needs the results, since the job was deleted.
+        is_wanted: Returns False once nobody needs the results, since the job was deleted. Then
+            nothing is written.
         on_saved: Called after each result and each checkpoint.
     """
 
@@ -103,10 +104,8 @@ class Workspace:
         return self._found(_CHECKPOINT)
 
     def save_checkpoint(self, checkpoint: bytes) -> None:
-        """Save a checkpoint of the optimisation, unless the job was deleted meanwhile."""
-        if self._is_wanted():
-            self._blobs.put_all({self._path(_CHECKPOINT): checkpoint})
-            self._on_saved()
+        """Save a checkpoint of the optimisation. It does not wait for storage."""
+        self._put(_CHECKPOINT, checkpoint)
 
     def has_losses(self) -> bool:
         """Return True if the optimisation is done."""
@@ -163,9 +162,12 @@ class Workspace:
         return max(times, default=None)
 
     def _write(self, name: str, content: bytes) -> None:
-        path = self._path(name)
-        self._repeat(f"{name} of job {self._job_id}", lambda: self._blobs.put_all({path: content}))
-        self._on_saved()
+        self._repeat(f"{name} of job {self._job_id}", lambda: self._put(name, content))
+
+    def _put(self, name: str, content: bytes) -> None:
+        if self._is_wanted():  # or it would be written after all else was removed
+            self._blobs.put_all({self._path(name): content})
+            self._on_saved()
 
     def _has(self, name: str) -> bool:
         return self._blobs.exists(self._path(name))

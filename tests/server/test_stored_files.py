@@ -135,6 +135,22 @@ def test_a_workspace_keeps_the_results_of_a_job(blobs: BlobStore) -> None:
     assert Workspace(blobs, f"{JOB}0").load_losses() == [2.5]
 
 
+def test_a_job_that_was_deleted_writes_no_more_results(blobs: BlobStore) -> None:
+    saved: list[bool] = []
+    is_wanted = [True]
+    workspace = Workspace(
+        blobs, JOB, is_wanted=lambda: is_wanted[0], on_saved=lambda: saved.append(True)
+    )
+    workspace.save_losses([1.5])
+    is_wanted[0] = False
+    workspace.discard()
+    workspace.save_losses([2.5])
+    workspace.save_checkpoint(b"state")
+    workspace.save_outcomes([{"probe": 1}])
+    assert list(blobs.walk(JOB)) == []
+    assert saved == [True]
+
+
 def test_the_cache_of_clips_is_bounded(blobs: BlobStore) -> None:
     clip = np.zeros((2, 8, 8, 3), np.uint8)
     requests = [GenerationRequest("pogo", seed=seed, low_priority=True) for seed in range(3)]
