@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from encoders.atomic_files import is_older, remove_tree
 from server.jobs.context import JobContext
-from server.storage.owned_names import leftover_drafts
+from server.storage.owned_names import WORKSPACES, leftover_drafts
 from server.storage.records import PENDING, PUBLISHED, EncoderRecord, VideoRecord
 
 if TYPE_CHECKING:
@@ -87,21 +87,23 @@ def sweep_workspaces(context: JobContext, *, now: float, before: float) -> list[
     names = context.workspace_ids()
     found = context.records.all(EncoderRecord, EncoderRecord.job_id.in_(names))
     jobs = {record.job_id: record for record in found}
-    gone: list[str] = []
-    for name in names:
+
+    def is_removed(name: str) -> bool:
         job, workspace = jobs.get(name), context.workspace_of(name)
         if job is None:
             written = workspace.newest()
             if written is not None and written >= before:
-                continue
+                return False
         elif job.status in PENDING:
-            continue
+            return False
         elif context.has_kept_pictures(job, now):
             workspace.discard_all_but_pictures()
-            continue
+            return False
         workspace.discard()
-        gone.append(name)
-    return gone
+        return True
+
+    removed = context.store.blobs(WORKSPACES).each(is_removed, names)
+    return [name for name, is_gone in zip(names, removed, strict=True) if is_gone]
 
 
 def free_ids_of_lost_encoders(context: JobContext, loaded: Loaded) -> None:

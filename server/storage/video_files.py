@@ -130,8 +130,7 @@ class VideoFiles:
             for item in self._blobs.drafts("")
             if DRAFT_PATH.fullmatch(item.path) and item.last_modified < before
         ]
-        for folder in gone:
-            self._blobs.remove_folder(folder)
+        self._blobs.each(self._blobs.remove_folder, gone)
         return gone
 
     def _attempts(self) -> list[tuple[str, str]]:
