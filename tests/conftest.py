@@ -27,6 +27,14 @@ MARKED = {
     ),
 }
 """Marker → the folders and files below `tests/` whose tests it marks (see pyproject.toml)."""
+_OF_BOTH = tuple(
+    f"server/test_{name}.py" for name in ("backup", "full_disk", "outages", "upgrades")
+)
+ABOUT = {
+    ("database", "sqlite"): _OF_BOTH,
+    ("store", "directory"): (*_OF_BOTH, "server/test_folders_away.py"),
+}
+"""Option and its value → files whose tests are about it, and are skipped with another value."""
 
 # No deadline: a busy machine must not fail a test.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -34,18 +42,24 @@ settings.load_profile("suite")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let a run choose the database of all servers that its tests start."""
+    """Let a run choose where all servers store that the tests in `tests/server` start."""
     parser.addoption(
         "--database", choices=("sqlite", "postgresql"), default="sqlite", help="servers' database"
     )
+    parser.addoption(
+        "--store", choices=("directory", "s3"), default="directory", help="servers' files"
+    )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark tests by their path, so that authors need not do it test by test."""
     for item in items:
         for marker, paths in MARKED.items():
             if any(item.path.is_relative_to(TESTS / path) for path in paths):
                 item.add_marker(marker)
+        for (option, value), paths in ABOUT.items():
+            if config.getoption(option) != value and item.path in {TESTS / path for path in paths}:
+                item.add_marker(pytest.mark.skip(f"it is about --{option} {value}"))
 
 
 @pytest.fixture(scope="session")

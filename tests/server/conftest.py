@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from server.storage.database import Database
 from server.storage.sqlite_database import SqliteDatabase
+from tests.object_server import ObjectServer
 from tests.postgres_server import create_database
-from tests.server.databases import emptied, use_databases
+from tests.server.databases import emptied
 from tests.server.help import Client, settings_for, wait_ready
+from tests.server.places import chosen
 
 MakeClient = Callable[..., Client]
 
@@ -39,23 +41,16 @@ def quickened(model: Path, directory: Path, *, steps: int = 2) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def chosen_databases(request: pytest.FixtureRequest) -> Generator[None]:
-    """Give each data directory a PostgreSQL database of its own, if the run asks for it."""
-    if request.config.getoption("--database") == "sqlite":
+def chosen_places(request: pytest.FixtureRequest) -> Generator[None]:
+    """Give each data directory a PostgreSQL database and a bucket, if the run asks for them."""
+    with ExitStack() as stack:
+        if request.config.getoption("--database") == "postgresql":
+            port: int = request.getfixturevalue("postgres_port")
+            stack.enter_context(chosen("database", lambda: create_database(port, uuid4().hex)))
+        if request.config.getoption("--store") == "s3":
+            server: ObjectServer = request.getfixturevalue("object_server")
+            stack.enter_context(chosen("store", lambda: f"{server.bucket()}/prefix"))
         yield
-        return
-    port: int = request.getfixturevalue("postgres_port")
-    urls: dict[Path, str] = {}
-
-    def new(data: Path) -> str:
-        if data not in urls:
-            name = sha256(str(data).encode()).hexdigest()[:32]
-            urls[data] = create_database(port, name)
-        return urls[data]
-
-    use_databases(new)
-    yield
-    use_databases(None)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

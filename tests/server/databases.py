@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -14,24 +13,12 @@ from server.storage import tables
 from server.storage.backends import open_database
 from server.storage.database import Database
 from server.storage.postgres_content import JOBS_SCHEMA
-
-_new: Callable[[Path], str] | None = None
-
-
-def use_databases(new: Callable[[Path], str] | None) -> None:
-    """Have every server get its database from a function of its data directory."""
-    global _new
-    _new = new
-
-
-def database_of(data: Path) -> str:
-    """Return the setting `database` of a server on this data directory; "" is SQLite."""
-    return "" if _new is None else _new(data)
+from tests.server.places import places_of
 
 
 def opened(data: Path) -> Database:
     """Open the database of the server on a data directory, as another process does."""
-    return open_database(Settings.model_validate({"data_dir": data, "database": database_of(data)}))
+    return open_database(Settings.model_validate({"data_dir": data, **places_of(data)}))
 
 
 def run_in_jobs(settings: Settings, statement: str) -> None:

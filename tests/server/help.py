@@ -31,7 +31,7 @@ from server.auth.sub_path import SubPath
 from server.runtime import Runtime
 from server.settings import Settings
 from server.storage.backends import keys_of
-from tests.server.databases import database_of
+from tests.server.places import places_of
 from tests.triggers import trigger_at
 
 SERVER_TIMEOUT_S = float(os.environ.get("TEST_PATIENCE_SECONDS", "180"))
@@ -53,7 +53,7 @@ def settings_for(backbone: Path, data: Path, **changes: Any) -> Settings:
         "threads": 1,
         "ways_pictures": 0,  # the tests of ways look for some
         "max_batch": 1,  # frames must not depend on other requests in the batch
-        "database": database_of(data),
+        **places_of(data),
     }
     return Settings.model_validate({**values, **changes})
 
@@ -234,9 +234,9 @@ class Server:
             "PALIMPSEST_MIN_FORGET_RATE": "0",
             "PALIMPSEST_MAX_RETAIN_DROP": "1",
             "PALIMPSEST_WAYS_PICTURES": "0",
-            "PALIMPSEST_DATABASE": database_of(home / "data"),
-            **{f"PALIMPSEST_{name.upper()}": str(value) for name, value in settings.items()},
         }
+        for name, value in {**places_of(home / "data"), **settings}.items():
+            self._environment[f"PALIMPSEST_{name.upper()}"] = str(value)
         self.client = httpx.Client(base_url=self.url, timeout=30)
 
     def start(self, **environment: str) -> None:

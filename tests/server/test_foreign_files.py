@@ -24,6 +24,7 @@ from server.storage.owned_names import ForeignDirectory, check_own
 from server.storage.video_files import VideoFiles
 from tests.server.conftest import MakeClient
 from tests.server.help import ROOT, Client, settings_for
+from tests.server.stored_help import data_folder
 from tests.server.test_start import BENTOML, PALIMPSEST, Start
 
 HOME = ("bin/tool", "videos/holiday.mp4", "videos/summer/b.mp4", "making/lace/z", "bentoml/x")
@@ -199,7 +200,7 @@ def test_an_empty_data_dir_option_is_refused(command: tuple[str, ...], tmp_path:
 
 def test_sweeps_and_starts_leave_other_files_alone(make_client: MakeClient, tmp_path: Path) -> None:
     data = tmp_path / "data"
-    make_client(data_dir=data)
+    data_folder(make_client(data_dir=data).runtime)
     foreign = lay(tmp_path / "foreign", FOREIGN)
     shutil.copytree(foreign, data, dirs_exist_ok=True)
     client = make_client(data_dir=data)  # a start removes and closes, too

@@ -9,6 +9,7 @@ import pytest
 
 from server.storage.video_files import Variant
 from tests.server.help import Client, assert_error, device_held
+from tests.server.stored_help import data_folder
 from tests.server.test_content import pending
 from tests.server.test_dispatcher import until
 from tests.server.test_following import follow
@@ -52,7 +53,7 @@ def test_a_waiting_request_that_gives_up_names_its_video_and_is_not_repeated(
         folder.rename(away)  # as if its disk were unmounted
         made.append(video_id)
 
-    folder = client.runtime.settings.data_dir / "videos"
+    folder = data_folder(client.runtime, "videos")
     away = folder.with_name("videos-away")
     monkeypatch.setattr(files, "write", write_and_lose)
     try:
