@@ -14,7 +14,7 @@ import numpy as np
 from encoders import Encoder
 from encoders.composite import composite_card
 from server.jobs.checkpoints import Checkpoints
-from server.jobs.composing import member_cards
+from server.jobs.composing import member_cards, members_watched
 from server.jobs.context import JobContext
 from server.jobs.encoder_task import own_concepts, parent_of, settings_of
 from server.jobs.phases import Phase, phase_reporter
@@ -144,7 +144,8 @@ def _stage_composite(context: JobContext, record: EncoderRecord) -> None:
         context.delete_staged(record)
         loaded.staging.publish(Encoder(card, {}))
 
-    context.storage.run(f"the draft of job {record.job_id}", stage)
+    with members_watched(record, loaded):
+        context.storage.run(f"the draft of job {record.job_id}", stage)
 
 
 def _learns_from(method: MethodSpec, concept: Concept, backbone: Backbone) -> bool:
