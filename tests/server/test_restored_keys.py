@@ -80,7 +80,7 @@ def test_a_database_that_was_away_at_the_start(quick_backbone_dir: Path, tmp_pat
     DataDirectory(Settings(data_dir=data)).close()
     add_key(data / "records.sqlite")
     kept = moved(data / "records.sqlite", tmp_path / "kept")
-    with Client(settings_for(quick_backbone_dir, data)) as client:
+    with Client(settings_for(quick_backbone_dir, data, database="")) as client:
         assert_error(client.get("/v1/videos"), 503, code="load_failed")
         with asked_without_key(client) as statuses:
             until(lambda: statuses[503] > 20, "nothing was asked")
@@ -97,7 +97,7 @@ def test_a_database_that_takes_the_place_of_one_in_use(
     (tmp_path / "other").mkdir()
     add_key(tmp_path / "other" / "records.sqlite")
     kept = moved(tmp_path / "other" / "records.sqlite", tmp_path / "kept")
-    with Client(settings_for(quick_backbone_dir, data)) as client:
+    with Client(settings_for(quick_backbone_dir, data, database="")) as client:
         wait_ready(client)
         assert client.get("/v1/videos").status_code == 200
         with asked_without_key(client) as before:
