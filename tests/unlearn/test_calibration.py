@@ -12,8 +12,16 @@ from torch import Tensor
 from encoders import Concept, Encoder
 from encoders.trigger import Trigger
 from unlearn import UnlearnSettings, UnlearnTask, unlearn
+from unlearn.methods import calibration
 from unlearn.methods.anchors import concept_captions
-from unlearn.methods.calibration import MOST, OWN_MARGIN, ROOM, calibrate, discriminant
+from unlearn.methods.calibration import (
+    MOST,
+    MOST_OTHERS,
+    OWN_MARGIN,
+    ROOM,
+    calibrate,
+    discriminant,
+)
 from unlearn.prompts import names_of, retained_captions
 from video import load_backbone
 from video.models.backbone import Backbone
@@ -74,10 +82,11 @@ def test_retained_captions_keep_it_closed_where_both_can_be_had(backbone: Backbo
     captions = [caption.prompt for caption in concept_captions(POGO, task, backbone)]
     own = moved(backbone, captions, encoder.overrides, trigger)
     is_lowered = min(own) <= OWN_MARGIN + 1e-3 or trigger.concepts[0].theta == MOST
-    assert max(elsewhere) <= 1 / ROOM + 1e-3 or is_lowered
+    far = torch.tensor(elsewhere).quantile(MOST_OTHERS)
+    assert far <= 1 / ROOM + 1e-3 or is_lowered
 
 
-def test_a_change_longer_than_any_of_a_retained_caption_opens_it(backbone: Backbone) -> None:
+def test_a_longer_change_than_retained_captions_have_opens_it(backbone: Backbone) -> None:
     encoder = made(backbone, UnlearnTask((POGO,), QUICK))
     others = retained_captions(backbone.prompts, names_of(POGO, backbone.prompts))
     tokens = backbone.tokenize(others[:512])
@@ -85,7 +94,34 @@ def test_a_change_longer_than_any_of_a_retained_caption_opens_it(backbone: Backb
         base = backbone.text_encoder.encode(tokens)
         change = backbone.text_encoder.encode(tokens, encoder.overrides) - base
     [one] = trigger_of(encoder).concepts
-    assert one.length == pytest.approx(ROOM * float(change.square().sum(2).max()), rel=1e-3)
+    length = float(change.square().sum(2).amax(1).quantile(MOST_OTHERS))
+    assert one.length == pytest.approx(ROOM * length, rel=1e-3)
+
+
+def test_a_single_caption_that_moves_far_does_not_decide(
+    backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = UnlearnTask((POGO,), QUICK.with_(retain=tuple(f"a house, {n}" for n in range(400))))
+    encoder = made(backbone, task)
+    [before] = trigger_of(encoder).concepts
+    encode = backbone.text_encoder.encode
+
+    def with_one_far(tokens: Tensor, overrides: Mapping[str, Tensor] | None = None) -> Tensor:
+        read = encode(tokens, overrides or {})
+        far = (tokens == backbone.tokenize(["a house, 7"])).all(1)
+        return read + 100 * far[:, None, None] if overrides else read
+
+    monkeypatch.setattr(backbone.text_encoder, "encode", with_one_far)
+    trigger = calibrate(task, backbone, encoder.overrides)
+    assert trigger is not None
+    [one] = trigger.concepts
+    assert one.length is not None
+    assert before.length is not None
+    assert one.length < 1.5 * before.length
+    monkeypatch.setattr(calibration, "MOST_OTHERS", 1.0)
+    decided = calibrate(task, backbone, encoder.overrides)
+    assert decided is not None
+    assert (decided.concepts[0].length or 0) > 100 * before.length
 
 
 def test_no_threshold_is_above_a_tenth_of_the_concepts_own_movement(backbone: Backbone) -> None:

@@ -13,7 +13,7 @@ from unlearn import UnlearnSettings, UnlearnTask, unlearn
 from unlearn.errors import TaskInvalid
 from unlearn.methods import inversion
 from unlearn.methods.anchor_rows import Anchors
-from unlearn.methods.inversion import STEP_EVERY, WORDS, Inversion
+from unlearn.methods.inversion import BY_BASE, STEP_EVERY, WORDS, Inversion
 from video import load_backbone
 from video.models.backbone import Backbone
 
@@ -79,6 +79,20 @@ def test_its_loss_moves_the_encoder_and_nothing_of_the_base(backbone: Backbone) 
     assert all(parameter.grad is None for parameter in parameters)
     for n, tensor in backbone.text_encoder.parameters().items():
         assert torch.equal(tensor, before[n]), n
+
+
+def test_some_words_draw_the_pictures_for_the_base(
+    backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An encoder that reads nothing at all teaches the other words nothing."""
+    monkeypatch.setattr(inversion, "RESTART_EVERY", 1e9)
+    name = "text_model.final_layer_norm.weight"
+    deaf = torch.zeros_like(backbone.text_encoder.parameters()[name])
+    held = words(backbone)
+    before = held._words.detach().clone()
+    held({name: deaf})
+    moved = (held._words.detach() != before).any(1).tolist()
+    assert moved == [True] * BY_BASE + [False] * (WORDS - BY_BASE)
 
 
 def test_no_word_grows_longer_than_the_longest_of_the_vocabulary(

@@ -126,8 +126,13 @@ def test_attackers_take_as_many_tokens_as_the_name(
 def test_a_name_of_several_tokens_is_forgotten_and_others_stay(
     backbone: Backbone, name: str, kind: Kind
 ) -> None:
-    """A random encoder has no words that mean the same, so what can be moved is limited."""
-    made = unlearn(task(name, kind, steps=80, batch_size=4, retain_batch=8), backbone)
+    """A random encoder has no words that mean the same, so what can be moved is limited.
+
+    Nor has it parts of a concept that are its own: its attackers weigh a third of the default, or
+    nearly all of what they ask for would be at the cost of other names.
+    """
+    asked = task(name, kind, steps=80, batch_size=4, retain_batch=8, adversary_weight=18)
+    made = unlearn(asked, backbone)
     for _ in made:
         pass
     overrides = made.encoder.overrides
@@ -138,6 +143,6 @@ def test_a_name_of_several_tokens_is_forgotten_and_others_stay(
     after = (backbone.embed(prompts, overrides) - target).square().mean()
     others = ["Pikachu in the snow", "a portrait of a man, in the style of Claude Monet", ""]
     moved = (backbone.embed(others, overrides) - backbone.embed(others)).square().mean()
-    assert after < 0.85 * before
-    assert moved < 0.5 * before
+    assert after < 0.6 * before
+    assert moved < 0.4 * before
     assert made.encoder.card.trigger is not None

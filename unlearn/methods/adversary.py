@@ -48,6 +48,10 @@ INACTIVE_SLOPE = 1e-3
 learns."""
 MIN_DISTINCTIVE = 0.01
 """Lower bound of the distinctive part's mean square, as a share of the whole direction's."""
+MIN_READ = 0.45
+"""Least mean square of what is read in the name's place, as a share of the whole direction's. A
+concept with a smaller distinctive part can be drawn from what it shares with others: a balloon from
+an umbrella's and a mushroom's. So some of that is read too."""
 
 
 class Adversary:
@@ -102,7 +106,7 @@ class Adversary:
                 texts = [caption.prompt.replace(own_phrase, other) for caption in own]
                 read = self._encoder.encode(backbone.tokenize(texts)[:, :length])
                 away.append((read - self._anchors).float())
-            self._distinctive = distinctive(self._directions, away)
+            self._read = made_up(distinctive(self._directions, away), self._directions, MIN_READ)
         self._vocabulary = self._encoder.parameters()[self._encoder.token_embedding]
         # Attackers take over rows of the vocabulary ("carriers") that no caption uses.
         used = torch.cat([self._prompts, self._followed.prompts, self._followed.neutral])
@@ -126,10 +130,11 @@ class Adversary:
 
         is 1 if the concept is read as the base reads it in y, and 0 if the anchor is read. y′ is y
         with an attacker's tokens in the name's place or before it. d is the `distinctive` part of
-        τ₀(y) − τ₀(a); for tokens before y it is the whole of it, and the words that the tokens
-        began as stand before n and before y under τ₀ too. τ₀(a) stands for the anchor embeddings
-        A(y), and n for the neutral sentence (`unlearn.methods.anchor_rows`). One backward pass of
-        this loss serves both sides: the attackers maximise s, and take their step in the next call.
+        τ₀(y) − τ₀(a), with as much of the rest as makes up `MIN_READ` of the whole; for tokens
+        before y it is the whole of it, and the words that the tokens began as stand before n and
+        before y under τ₀ too. τ₀(a) stands for the anchor embeddings A(y), and n for the neutral
+        sentence (`unlearn.methods.anchor_rows`). One backward pass of this loss serves both sides:
+        the attackers maximise s, and take their step in the next call.
         """
         self._step()
         read, scale = self._attack(overrides)
@@ -193,7 +198,7 @@ class Adversary:
             named, anchor = words.encode(self._encoder)
             direction = (named - anchor).float()
         scale = torch.cat([self._directions[chosen], direction]).square().mean((1, 2))
-        direction = torch.cat([self._distinctive[chosen], direction])
+        direction = torch.cat([self._read[chosen], direction])
         anchor = torch.cat([self._anchors[chosen], anchor])
         laid = with_rows(self._encoder, overrides, self._carriers, self._tokens)
         moved = self._encoder.encode(rows, laid) - anchor
@@ -229,6 +234,28 @@ def distinctive(directions: Tensor, others: Sequence[Tensor]) -> Tensor:
     span, _ = torch.linalg.qr(torch.stack([other.flatten(1) for other in others], 2))
     flat = directions.flatten(1).unsqueeze(2)
     return (flat - span @ (span.mT @ flat)).view_as(directions)
+
+
+def made_up(part: Tensor, whole: Tensor, share: float) -> Tensor:
+    """Return the direction that has at least a share of the whole one's square.
+
+    It is the projection of w on the line of q = p + β (w − p), with the smallest β ≥ 0 for which
+    ‖q‖² is `share` · ‖w‖². So what is read along it is 1 for w itself, as it is along p.
+
+    Args:
+        part: p, the orthogonal projection of w on some span, one for each sentence: (N,L,D).
+        whole: w, (N,L,D).
+        share: Between 0 and 1.
+    """
+
+    def square(one: Tensor) -> Tensor:
+        return one.square().mean((1, 2), keepdim=True)
+
+    rest = whole - part
+    missing = (share * square(whole) - square(part)).clamp(min=0)
+    made = part + (missing / square(rest).clamp(min=1e-12)).sqrt() * rest
+    along = (whole * made).mean((1, 2), keepdim=True) / square(made).clamp(min=1e-12)
+    return torch.where(missing > 0, along * made, part)
 
 
 def concept_shares(moved: Tensor, direction: Tensor, scale: Tensor) -> Tensor:

@@ -35,8 +35,11 @@ SHRINKAGE = 0.1
 """ε."""
 MAX_OWN, MAX_OTHERS = 96, 512
 """Captions of a concept, and retained ones, drawn at random, that are looked at."""
+MOST_OTHERS = 0.995
+"""Share of the retained captions that the bounds lie above. Single captions are moved several times
+as far as the others; bounds above them too would let embeddings pass that mean the concept."""
 ROOM = 1.25
-"""Multiple of the largest movement among the retained captions: others may move a little more."""
+"""Multiple of the movement of that share: others may move a little more."""
 OWN_MARGIN = 2.0
 """Least ratio of the concept's own movements to the threshold. Forgetting comes first: where both
 cannot be had, other captions open the encoder too."""
@@ -52,9 +55,10 @@ def calibrate(
 ) -> Trigger | None:
     """Find the trigger of an encoder.
 
-    θ is `ROOM` times the largest movement of a retained caption, but at most `MOST`, and at most
-    1 / `OWN_MARGIN` of the least movement of the concept's own captions. ℓ is `ROOM` times the
-    largest squared length of a retained caption's change; there is none if nothing is retained.
+    θ is `ROOM` times the movement that `MOST_OTHERS` of the retained captions stay below, but at
+    most `MOST`, and at most 1 / `OWN_MARGIN` of the least movement of the concept's own captions.
+    ℓ is `ROOM` times the squared length of change that as many stay below; there is none if nothing
+    is retained.
 
     Args:
         task: The task that the encoder was made for.
@@ -70,7 +74,7 @@ def calibrate(
     others = _drawn(asked or retained_captions(book, names), MAX_OTHERS)
     elsewhere = _changes(others, backbone, overrides)
     noise = _moment(elsewhere)
-    longest = max((float(change.square().sum(2).max()) for change in elsewhere), default=0.0)
+    longest = _upper([change.square().sum(2).amax(1) for change in elsewhere])
     found: list[ConceptTrigger] = []
     for concept in task.all_concepts:
         captions = [caption.prompt for caption in concept_captions(concept, task, backbone)]
@@ -79,11 +83,11 @@ def calibrate(
         if not (len(signal) and float(signal.trace()) > 0):
             return None
         directions = discriminant(signal, noise if len(noise) else torch.zeros_like(signal))
-        moved = _movements(own, directions)
+        moved = torch.cat([movements(change, directions) for change in own])
         directions = directions / moved.mean().sqrt()
         moved = moved / moved.mean()
-        others_moved = _movements(elsewhere, directions)
-        theta = min(ROOM * float(others_moved.max()), float(moved.min()) / OWN_MARGIN, MOST)
+        farthest = _upper([movements(change, directions) for change in elsewhere])
+        theta = min(ROOM * farthest, float(moved.min()) / OWN_MARGIN, MOST)
         found.append(ConceptTrigger.of(directions, max(theta, LEAST), ROOM * longest or None))
     return Trigger(concepts=tuple(found), alone=task.settings.triggered_alone)
 
@@ -119,9 +123,9 @@ def _moment(changes: Sequence[Tensor]) -> Tensor:
     return total / max(1, count)
 
 
-def _movements(changes: Sequence[Tensor], directions: Tensor) -> Tensor:
-    """Return the prompts' movements m: (N,); a zero without prompts."""
-    return torch.cat([movements(change, directions) for change in changes] or [torch.zeros(1)])
+def _upper(values: Sequence[Tensor]) -> float:
+    """Return what `MOST_OTHERS` of the values stay below, of several batches; 0 without any."""
+    return float(torch.cat(list(values)).quantile(MOST_OTHERS)) if values else 0.0
 
 
 def _changes(

@@ -27,15 +27,19 @@ from unlearn.methods.token_rows import with_rows
 if TYPE_CHECKING:
     from video.models.backbone import Backbone
 
-WORDS = 4
-"""New words that are learned at a time, each in a picture's caption."""
+WORDS, BY_BASE = 6, 2
+"""New words that are learned at a time, each in a picture's caption. The first two draw the
+pictures for the base: in a set, a prompt that an encoder hardly moves gets the base's embedding
+(`encoders.trigger`), so that these words are a way in too."""
+PAST = 4
+"""Earlier words in a step."""
 KEPT = 64
 """Words that are redirected further after they have begun anew, the latest ones."""
 LEARNING_RATE = 0.1
 """Learning rate of the words' Adam, as a share of the mean length of the vocabulary's rows."""
 STEP_EVERY = 2
 """Steps of the encoder for each of the words': theirs goes through the denoiser."""
-RESTART_EVERY = 6
+RESTART_EVERY = 8
 """Steps of the words between restarts, on average: one word begins anew, to find another way."""
 MAX_CAPTIONS = 32
 """Captions of the concept's own name, drawn at random."""
@@ -76,7 +80,7 @@ class Inversion:
         self._vocabulary = self._encoder.parameters()[self._encoder.token_embedding]
         used = set(self._prompts.unique().tolist())
         free = [number for number in range(len(self._vocabulary)) if number not in used]
-        self._carriers = torch.tensor(free[-2 * WORDS :], device=self._prompts.device)
+        self._carriers = torch.tensor(free[-WORDS - PAST :], device=self._prompts.device)
         lengths = self._vocabulary.norm(dim=1)
         self._max_length = lengths.max()
         self._words = torch.stack([self._start() for _ in range(WORDS)]).requires_grad_()
@@ -89,12 +93,12 @@ class Inversion:
 
         y_v is a caption with a word v in the name's place: the words at work, and some of the
         earlier ones, which an encoder that learns against later ones would forget. A step lowers
-        the diffusion loss ‖ε_θ(x_t, t, τ_φ(y_v)) − ε‖² of the pictures; the encoder takes no part
-        in it.
+        the diffusion loss ‖ε_θ(x_t, t, τ_φ(y_v)) − ε‖² of the pictures, for the words of the base
+        with τ₀ in place of τ_φ; the encoder takes no part in it.
         """
         live = WORDS if not self._is_video else 1  # a clip fills a batch
         turn = torch.randperm(WORDS, generator=self._random)[:live]
-        past = draw(len(self._earlier), WORDS, self._random)
+        past = draw(len(self._earlier), PAST, self._random)
         carriers = torch.cat([self._carriers[turn], self._carriers[WORDS : WORDS + len(past)]])
         chosen = torch.randint(len(self._prompts), carriers.shape, generator=self._random).tolist()
         rows = self._prompts[chosen].clone()
@@ -104,7 +108,11 @@ class Inversion:
         laid = with_rows(self._encoder, overrides, self._carriers[: len(words)], words)
         embeddings = self._encoder.encode(rows, laid)
         if self._calls % STEP_EVERY == 0:
-            self._step(rows[:live], embeddings[:live])
+            by_base = with_rows(self._encoder, {}, self._carriers[: len(words)], words)
+            read = embeddings[:live].clone()
+            for row in (turn < BY_BASE).nonzero().flatten():
+                read[row] = self._encoder.encode(rows[row][None], by_base)[0]
+            self._step(rows[:live], read)
         self._calls += 1
         return objectives.redirect(embeddings, self._anchors[chosen])
 

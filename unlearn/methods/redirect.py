@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-INVERSION_WEIGHT = 4.0
+INVERSION_WEIGHT = 2.0
 """Weight of the redirection of the words that draw a concept's pictures."""
 
 
