@@ -18,6 +18,10 @@
 # make bench-operations   operations of making an encoder at those sizes, counted on a CPU
 # make bench-gpu          all that is measured on a GPU, in at most eight minutes
 #
+# make deploy-check   chart, compose file, dashboard and alerts, rendered and checked; needs promtool
+# make image-check    build the container images without a daemon, run them, ask each for a video; needs
+#                     root, and Debian's mmdebstrap, buildah, podman and runc
+#
 # make clean   remove .venv and demo-out/
 #
 # Each target first installs what it needs into .venv. Python 3.11 or newer and make are enough.
@@ -33,7 +37,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --dur
 export BENTOML_DO_NOT_TRACK := True
 export BENTOML_HOME ?= $(CURDIR)/data/bentoml
 
-.PHONY: demo serve test test-fast test-slow lint format bench-starter bench-forgetting bench-serving bench-faults bench-marking bench-memory bench-true-sizes bench-operations bench-gpu siblings clean
+.PHONY: demo serve test test-fast test-slow lint format bench-starter bench-forgetting bench-serving bench-faults bench-marking bench-memory bench-true-sizes bench-operations bench-gpu siblings deploy-check image-check clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m demo
@@ -90,6 +94,12 @@ bench-operations: $(INSTALLED)
 
 bench-gpu: $(INSTALLED)
 	$(BIN)/python -m benchmarks.gpu
+
+deploy-check: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/deploy
+
+image-check: $(INSTALLED)
+	$(BIN)/python -m deploy.check_image
 
 # torch first, in a command of its own: where a CPU-only index or wheel is configured, it is used.
 $(INSTALLED): pyproject.toml constraints.txt encoders/version.py

@@ -29,13 +29,14 @@ from server.lazy_app import LazyApp
 from server.parent_watchdog import announce_parent, announced_parent, die_with_parent
 from server.settings import Settings
 from server.start_checks import check_address, check_data_dir, one_line, say_waiting
+from server.storage.backends import keys_of
+from server.storage.bucket_probe import check_store
 from server.storage.private_files import UMASK
-from server.storage.stored_keys import stored_keys
 from server.supervision import Supervisor
 
 with one_line():
     settings = Settings()
-    keys = LiveKeys(settings.keys_file, lambda: stored_keys(settings.database))
+    keys = LiveKeys(settings.keys_file, keys_of(settings))
 app = LazyApp(settings, keys)
 if announced_parent() is not None:  # a worker: the parent serves nothing, and starts sooner
     install(
@@ -70,6 +71,7 @@ class Palimpsest:
         host, port = listening_address(settings)
         with one_line():
             check_data_dir(settings.data_dir, on_wait=say_waiting)
+            check_store(settings.store)
             check_address(host, port)
         announce_parent(url_of(host, port))
         Supervisor(settings.drain_seconds + settings.stop_seconds + 1.5).install()

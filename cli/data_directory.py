@@ -27,7 +27,10 @@ def open_store(*, must_exist: bool) -> EncoderStore:
         CommandFailed: Its folder cannot be used, or does not exist and has to.
     """
     warn_of_unknown_variables()
-    folder = read_settings().data_dir / "encoders"
+    settings = read_settings()
+    if settings.store:
+        return _store_of_bucket(settings.store)
+    folder = settings.data_dir / "encoders"
     if must_exist and not folder.is_dir():
         raise CommandFailed(f"There are no encoders in {folder}: is PALIMPSEST_DATA_DIR right?")
     from encoders.store import EncoderStore
@@ -42,14 +45,26 @@ def open_store(*, must_exist: bool) -> EncoderStore:
         raise CommandFailed(f"{folder} cannot be used: {error.strerror}.") from error
 
 
+def _store_of_bucket(url: str) -> EncoderStore:
+    from encoders.store import EncoderStore
+    from server.storage.bucket import Bucket
+
+    blobs = Bucket(url).blobs("encoders")
+    try:
+        blobs.check_there()
+    except OSError as error:  # a server makes the marker at its first start
+        raise CommandFailed(f"{error}.") from error
+    return EncoderStore(blobs)
+
+
 @contextmanager
 def open_aliases() -> Generator[AliasTable]:
     """Yield the table of aliases, and close its database at the end."""
     from server.storage.alias_table import AliasTable
-    from server.storage.database import Database
+    from server.storage.backends import open_database as open_any
 
     with private():
-        database = Database(read_settings().database, may_upgrade=False)
+        database = open_any(read_settings(), may_upgrade=False)
     try:
         yield AliasTable(database)
     finally:
@@ -70,17 +85,19 @@ def open_database(
         CommandFailed: There is no database, and none is made.
         ForeignDirectory: The directory is no server's, and not empty.
     """
-    from server.storage.database import Database
+    from server.storage.backends import has_database
+    from server.storage.backends import open_database as open_any
     from server.storage.owned_names import check_own
 
     settings = read_settings(**({} if data_dir is None else {"data_dir": data_dir}))
-    if lacking is not None and not settings.database.exists():
-        raise CommandFailed(f"{settings.data_dir} has no database, {lacking}.")
+    if lacking is not None and not has_database(settings):
+        address = settings.postgres
+        place = settings.data_dir if address is None else f"PostgreSQL at {address.name}"
+        raise CommandFailed(f"{place} has no database, {lacking}.")
     with suppress(OSError):  # the database says why it cannot be opened
         check_own(settings.data_dir)
     with private():
-        jobs = settings.data_dir / "jobs.sqlite"
-        database = Database(settings.database, jobs=jobs, may_upgrade=False)
+        database = open_any(settings, may_upgrade=False)
         try:
             yield settings, database
         finally:

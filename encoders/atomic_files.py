@@ -15,6 +15,9 @@ import shutil
 import uuid
 from pathlib import Path
 
+UNFINISHED = ".unfinished"
+"""Folder for folders that are being written, in a store whose folders appear whole."""
+
 _DRAFT = re.compile(r"\.(.+)-[0-9a-f]{8}")
 _OBSTORE_DRAFT = re.compile(r"(.+)#\d+")
 """Names under which obstore wrote before this module did; a killed server may have left some."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from encoders.atomic_files import (
+    UNFINISHED,
     draft_path,
     is_draft,
     make_folder,
@@ -19,7 +21,7 @@ from encoders.atomic_files import (
     sync,
     write_synced,
 )
-from encoders.blob_store import BlobInfo, BlobStore, NotABlob, TooLarge
+from encoders.blob_store import BlobInfo, BlobStore, NotABlob, OpenBlob, TooLarge
 from encoders.folder_marker import check_marked
 from encoders.plain_files import NotAFile, open_plain
 
@@ -34,7 +36,8 @@ class DirectoryBlobs(BlobStore):
     """Blobs by path, as files below a directory, which is created if it is absent.
 
     A file is written under a hidden name beside its place, synced, and renamed or linked to it.
-    Then its folder is synced, and every folder between that and the directory.
+    Then its folder is synced, and every folder between that and the directory. A folder that is to
+    appear whole is written in `.unfinished/`.
 
     Args:
         root: The directory.
@@ -56,6 +59,22 @@ class DirectoryBlobs(BlobStore):
             self._write(places[path], data, os.rename)
         self._sync_folders(place.parent for place in places.values())
 
+    def put_folder(self, folder: str, blobs: Mapping[str, bytes]) -> None:
+        place = self._root / folder
+        draft = self._root / UNFINISHED / uuid.uuid4().hex
+        self._check_there()  # or it would be written where the directory is to come back
+        draft.mkdir(parents=True)
+        try:
+            for name, data in blobs.items():
+                write_synced(draft / name, data)
+            sync(draft)
+            make_folder(place.parent)
+            remove_tree(place)
+            draft.rename(place)
+            self._sync_folders([place.parent])
+        finally:
+            remove_tree(draft)
+
     def create(self, path: str, data: bytes) -> bool:
         place = self._root / path
         try:
@@ -69,17 +88,27 @@ class DirectoryBlobs(BlobStore):
         return self._found(lambda: self._read(path, max_bytes))
 
     def _read(self, path: str, max_bytes: int) -> bytes | None:
+        blob = self._open(path)
+        if blob is None:
+            return None
+        with blob:
+            if blob.size > max_bytes:
+                raise TooLarge(blob.size)
+            return blob.read(0, blob.size)
+
+    def open(self, path: str) -> OpenBlob | None:
+        return self._found(lambda: self._open(path))
+
+    def _open(self, path: str) -> OpenBlob | None:
         try:
-            descriptor = open_plain(self._root, path)
+            return _OpenFile(open_plain(self._root, path))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except NotAFile as error:
             raise NotABlob from error
-        with open(descriptor, "rb") as file:
-            size = os.fstat(descriptor).st_size
-            if size > max_bytes:
-                raise TooLarge(size)
-            return file.read()
+
+    def signed_url(self, path: str, seconds: int) -> str | None:
+        return None
 
     def exists(self, path: str) -> bool:
         return bool(self._found(lambda: os.path.lexists(self._root / path)))
@@ -100,6 +129,13 @@ class DirectoryBlobs(BlobStore):
         for folder in folders:
             self._remove_empty(folder)
 
+    def remove_folder(self, folder: str) -> None:
+        self.remove([folder])
+
+    def touch(self, path: str) -> None:
+        with suppress(FileNotFoundError):
+            os.utime(self._root / path)
+
     def walk(self, folder: str) -> Iterator[BlobInfo]:
         for path, name in self._files(folder):
             if not is_draft(name):
@@ -108,6 +144,9 @@ class DirectoryBlobs(BlobStore):
     def drafts(self, folder: str) -> Iterator[BlobInfo]:
         for path, name in self._files(folder):
             if is_draft(name):
+                yield from self._info(path)
+        if not folder and (unfinished := self._root / UNFINISHED).is_dir():
+            for path in unfinished.iterdir():
                 yield from self._info(path)
 
     def subfolders(self, folder: str) -> list[str]:
@@ -130,6 +169,10 @@ class DirectoryBlobs(BlobStore):
                 check_marked(self._root)
         return found
 
+    def _check_there(self) -> None:
+        if self._is_marked:
+            check_marked(self._root)
+
     @contextmanager
     def writing(self) -> Generator[None]:
         with self._locked(fcntl.LOCK_SH):
@@ -146,8 +189,7 @@ class DirectoryBlobs(BlobStore):
 
         False if it is locked by another, or on a file system that has no locks.
         """
-        if self._is_marked:
-            check_marked(self._root)
+        self._check_there()
         descriptor = os.open(self._root, os.O_RDONLY)
         try:
             try:
@@ -164,8 +206,7 @@ class DirectoryBlobs(BlobStore):
     def _write(self, place: Path, data: bytes, publish: Callable[[Path, Path], None]) -> None:
         """Write a file beside its place, sync it, and give it its name by `publish`."""
         for attempt in range(_TRIES):
-            if self._is_marked:  # or the blob would be written where the directory is to come back
-                check_marked(self._root)
+            self._check_there()  # or it would be written where the directory is to come back
             make_folder(place.parent)
             draft = draft_path(place)
             try:
@@ -194,7 +235,7 @@ class DirectoryBlobs(BlobStore):
         """Sync a folder from which a name was removed, and remove it and its parents if empty."""
         with suppress(FileNotFoundError):
             sync(folder)
-        while folder != self._root:
+        while folder not in (self._root, self._root / UNFINISHED):
             try:
                 folder.rmdir()
             except OSError:  # it is not empty
@@ -202,10 +243,37 @@ class DirectoryBlobs(BlobStore):
             folder = folder.parent
 
     def _files(self, folder: str) -> Iterator[tuple[Path, str]]:
-        for parent, _, names in os.walk(self._root / folder):
+        self._check_there()
+        for parent, folders, names in os.walk(self._root / folder):
+            if UNFINISHED in folders:
+                folders.remove(UNFINISHED)
             yield from ((Path(parent, name), name) for name in names)
 
     def _info(self, path: Path) -> Iterator[BlobInfo]:
         with suppress(FileNotFoundError):  # removed since it was listed
-            modified = datetime.fromtimestamp(path.lstat().st_mtime, UTC)
-            yield BlobInfo(path.relative_to(self._root).as_posix(), modified)
+            found = path.lstat()
+            modified = datetime.fromtimestamp(found.st_mtime, UTC)
+            yield BlobInfo(path.relative_to(self._root).as_posix(), modified, found.st_size)
+
+
+class _OpenFile(OpenBlob):
+    """An open file: it stays readable if it is removed meanwhile."""
+
+    piece_bytes = 64 << 10
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        found = os.fstat(descriptor)
+        self.size = found.st_size
+        self.last_modified = datetime.fromtimestamp(found.st_mtime, UTC)
+
+    def read(self, start: int, length: int) -> bytes:
+        found = bytearray()
+        while piece := os.pread(self._descriptor, length - len(found), start + len(found)):
+            found += piece
+        return bytes(found)
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1

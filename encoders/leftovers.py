@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from encoders import layout
-from encoders.blob_store import BlobStore
+from encoders.blob_store import BlobInfo, BlobStore
 
 
 def remove_leftovers(
@@ -18,21 +18,24 @@ def remove_leftovers(
 
     Args:
         blobs: The store's.
-        kept: Returns the path prefixes of the blobs that belong to the encoder of an id.
+        kept: Returns the path prefixes of the blobs that belong to the encoder of an id. It may be
+            called on several threads.
         older_than: Age from which a leftover is removed if somebody may be publishing just now.
     """
     with blobs.alone(wait=False) as alone:
         before = None if alone else datetime.now(UTC) - older_than
-        prefixes: dict[str, tuple[str, ...]] = {}
         leftovers = [item for item in blobs.drafts("") if layout.is_draft_path(item.path)]
-        for item in blobs.walk("encoders"):
-            if not layout.is_path(item.path):
-                continue
-            encoder_id = item.path.split("/")[1]
-            if encoder_id not in prefixes:
-                prefixes[encoder_id] = kept(encoder_id)
-            if not item.path.startswith(prefixes[encoder_id]):
-                leftovers.append(item)
+        # Listed first: a blob that is written from now on may belong to a card that comes later.
+        items = [item for item in blobs.walk("encoders") if layout.is_path(item.path)]
+        ids = sorted({_encoder_id(item) for item in items})
+        prefixes = dict(zip(ids, blobs.each(kept, ids), strict=True))
+        leftovers += [
+            item for item in items if not item.path.startswith(prefixes[_encoder_id(item)])
+        ]
         due = [item.path for item in leftovers if before is None or item.last_modified < before]
         blobs.remove(due)
     return sorted(due)
+
+
+def _encoder_id(item: BlobInfo) -> str:
+    return item.path.split("/")[1]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from encoders.card import EncoderRef
 from encoders.composite import leaves_of
 from encoders.composition import Member
-from encoders.errors import EncoderInvalid
+from encoders.errors import EncoderInvalid, EncoderNotFound
 from encoders.store import EncoderStore
 from encoders.text_encoder import TextEncoder
 
@@ -93,7 +93,11 @@ class Residency:
         """
         with ExitStack() as stack:
             leaves = leaves_of(encoder, self._store.card)
-            members = tuple(stack.enter_context(self._one(leaf)) for leaf in leaves)
+            try:
+                members = tuple(stack.enter_context(self._one(leaf)) for leaf in leaves)
+            except (EncoderNotFound, EncoderInvalid):
+                leaves_of(encoder, self._store.card)  # a member that is lost by now is told as one
+                raise
             yield members if len(members) > 1 else tuple(one.alone() for one in members)
 
     @contextmanager

@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from encoders import layout, overrides_file
-from encoders.blob_store import NotABlob, TooLarge
+from encoders.blob_store import BlobStore, NotABlob, TooLarge
 from encoders.card import Card, check_id, is_id
 from encoders.card_cache import CardCache
 from encoders.composite import check_members, check_set, check_unlisted
@@ -43,7 +43,7 @@ class EncoderStore:
     """A store of encoders.
 
     Args:
-        location: A directory (created if absent) or a URL such as `s3://bucket/prefix`.
+        location: A directory (created if absent), a URL such as `s3://bucket/prefix`, or blobs.
         max_overrides_bytes: Largest overrides file that is written or read.
         is_marked: True for a directory with a marker (`encoders.folder_marker`). While it is away,
             every method raises OSError, and no encoder is taken for absent.
@@ -51,7 +51,7 @@ class EncoderStore:
 
     def __init__(
         self,
-        location: str | Path,
+        location: str | Path | BlobStore,
         *,
         max_overrides_bytes: int = MAX_OVERRIDES_BYTES,
         is_marked: bool = False,
@@ -150,11 +150,9 @@ class EncoderStore:
 
     def ids(self) -> list[str]:
         """Return the ids under which something is published, damaged encoders included."""
-        return [
-            name
-            for name in self._blobs.subfolders("encoders")
-            if is_id(name) and self._blobs.exists(layout.card_path(name))
-        ]
+        names = [name for name in self._blobs.subfolders("encoders") if is_id(name)]
+        there = self._blobs.each(self.has, names)
+        return [name for name, is_there in zip(names, there, strict=True) if is_there]
 
     def cards(self) -> list[Card]:
         """Return every published encoder's card, oldest first.
@@ -165,17 +163,19 @@ class EncoderStore:
 
     def _read_cards(self) -> tuple[list[Card], list[str]]:
         """Return the cards that can be read, and the ids of those that cannot."""
-        cards: list[Card] = []
-        damaged: list[str] = []
-        for encoder_id in filter(is_id, self._blobs.subfolders("encoders")):
-            try:
-                cards.append(self.card(encoder_id))
-            except EncoderNotFound:
-                pass  # it is being published or deleted, or a leftover
-            except EncoderDamaged as error:
-                _logger.warning("Encoder %r is left out of the list: %s", encoder_id, error)
-                damaged.append(encoder_id)
-        return cards, damaged
+        ids = [name for name in self._blobs.subfolders("encoders") if is_id(name)]
+        found = self._blobs.each(self._card_or_error, ids)
+        cards = [one for one in found if isinstance(one, Card)]
+        return cards, [n for n, one in zip(ids, found, strict=True) if isinstance(one, Exception)]
+
+    def _card_or_error(self, encoder_id: str) -> Card | EncoderDamaged | None:
+        try:
+            return self.card(encoder_id)
+        except EncoderNotFound:
+            return None  # it is being published or deleted, or a leftover
+        except EncoderDamaged as error:
+            _logger.warning("Encoder %r is left out of the list: %s", encoder_id, error)
+            return error
 
     def load(self, encoder_id: str) -> Encoder:
         """Load a published encoder: float16, on the CPU, verified against its card.

@@ -11,6 +11,7 @@ from encoders.residency import Residency
 from encoders.store import EncoderStore
 from server.loaded import Loaded
 from server.settings import Settings
+from server.storage.file_store import FileStore
 from server.storage.staging import StagingStore
 from unlearn.judges.load import load_judge
 from video import Engine, load_backbone
@@ -24,8 +25,13 @@ from video.models.precision import best_device, best_dtype
 log = logging.getLogger(__name__)
 
 
-def load(settings: Settings, observer: Observer) -> Loaded:
+def load(settings: Settings, observer: Observer, files: FileStore) -> Loaded:
     """Load the models, start the engine, and return once it takes requests.
+
+    Args:
+        settings: The server's.
+        observer: Is told what the engine does.
+        files: The store with the encoders; it was prepared.
 
     Raises:
         Exception: The models cannot be loaded: no such directory, no such device, out of memory.
@@ -37,8 +43,8 @@ def load(settings: Settings, observer: Observer) -> Loaded:
     if settings.dtype != "auto":
         dtype = getattr(torch, settings.dtype)
     log.info("loading %s for %s", settings.backbone, _said(settings.device, device, dtype))
-    store = EncoderStore(settings.data_dir / "encoders", is_marked=True)
-    staging = StagingStore(store, settings.data_dir / "drafts", is_marked=True)
+    store = EncoderStore(files.blobs("encoders"))
+    staging = StagingStore(store, files.blobs("drafts"))
 
     def backbone() -> Backbone:
         return load_backbone(

@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import re
 import sqlite3
+import sys
+from typing import Any
 
 from encoders.errors import PalimpsestError
 from marking.errors import KeyUnavailable
@@ -44,6 +46,9 @@ _SQLITE_CODES = frozenset(
         sqlite3.SQLITE_PROTOCOL,
     }
 )
+_POSTGRES_STATES = ("08", "25006", "25P", "40", "53", "55", "57", "58")
+"""Beginnings of SQLSTATEs that pass: no connection, a standby, an ended transaction, no room,
+a lock, a stop, a fault of the system."""
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 _REMOTE = re.compile(r"HTTP error|error sending request|5\d\d [A-Z]|after \d+ retries")
 
@@ -70,7 +75,9 @@ def is_outage(error: BaseException) -> bool:
 
 def brief(error: BaseException) -> str:
     """Return one line about the error. It has no values of a statement, such as prompts."""
-    found = getattr(error, "orig", None) or error
+    found: Any = getattr(error, "orig", None) or error
+    if _is_of_postgres(found) and _may_quote(found):
+        return f"{type(found).__name__} (SQLSTATE {found.sqlstate})"
     return f"{type(found).__name__}: {str(found).splitlines()[0] if str(found) else 'no message'}"
 
 
@@ -82,6 +89,8 @@ def _is_outage_itself(error: BaseException) -> bool:
     if isinstance(error, sqlite3.Error):
         code = getattr(error, "sqlite_errorcode", None)
         return code is not None and code & 0xFF in _SQLITE_CODES  # the rest is an extended code
+    if _is_of_postgres(error):
+        return _is_postgres_away(error)
     # Not at the top: the process answers errors before it has imported these.
     from obstore.exceptions import BaseError
     from sqlalchemy import exc
@@ -97,7 +106,28 @@ def _is_outage_itself(error: BaseException) -> bool:
     if isinstance(error, exc.DBAPIError):
         if isinstance(error.orig, sqlite3.Error):
             return _is_outage_itself(error.orig)
+        if _is_of_postgres(error.orig):
+            return error.connection_invalidated or _is_postgres_away(error.orig)
         return error.connection_invalidated or isinstance(
             error, exc.OperationalError | exc.InterfaceError
         )
     return False
+
+
+def _is_of_postgres(error: Any) -> bool:
+    psycopg = sys.modules.get("psycopg")  # what is not imported has raised nothing
+    return psycopg is not None and isinstance(error, psycopg.Error)
+
+
+def _may_quote(error: Any) -> bool:
+    """Return True if PostgreSQL's words about an error can quote a value, such as a prompt."""
+    if error.sqlstate is None:  # of the client's own, those about the connection do not
+        return not _is_postgres_away(error)
+    return error.sqlstate.startswith(("22", "P0"))
+
+
+def _is_postgres_away(error: Any) -> bool:
+    if error.sqlstate is not None:
+        return error.sqlstate.startswith(_POSTGRES_STATES)
+    # Those without a state are the client's: the connection was refused, or was lost.
+    return type(error).__name__ in ("OperationalError", "InterfaceError", "ConnectionTimeout")

@@ -29,11 +29,12 @@ from server.storage import owned_names, private_files
 from server.storage.alias_table import AliasTable
 from server.storage.data_directory import DataDirectory
 from server.storage.database import Database
+from server.storage.file_store import FileStore
 from server.storage.followers import Followers
 from server.storage.job_queue import JobQueue
 from server.storage.lock import DataInUse, DataLock, Holder
 from server.storage.record_store import RecordStore
-from server.storage.sqlite_file import SqliteFile
+from server.storage.storage_errors import explained
 from server.storage.video_files import VideoFiles
 from server.storage_refusals import refusal
 from server.unknown_variables import unknown_variables
@@ -69,7 +70,7 @@ class Runtime:
         self._open_thread = Thread(target=self._keep_opening, name="palimpsest-open", daemon=True)
         self._stop_lock = Lock()
         self._work_stopped = False
-        self._load_thread = Thread(target=self._load, name="palimpsest-load", daemon=True)
+        self._load_thread: Thread | None = None
 
     def start(self) -> None:
         """Lock the data directory, open the databases, load the models, take up unfinished jobs.
@@ -107,7 +108,7 @@ class Runtime:
             if self._open_thread.ident is not None:
                 self._open_thread.join(_OPEN_JOIN_S)
             # Loading a model can take minutes; then its thread ends with the process.
-            if self._load_thread.ident is not None:
+            if self._load_thread is not None:
                 self._load_thread.join(_LOAD_JOIN_S)
             if self._loaded is not None:
                 self._loaded.engine.stop()
@@ -171,7 +172,7 @@ class Runtime:
     def storage_error(self) -> Exception | None:
         """The reason why the storage cannot be used: what is wrong with it, and what to do."""
         opened = self._storage
-        return self._open_error if opened is None else opened.database.health.error
+        return self._open_error if opened is None else opened.error
 
     @property
     def loaded(self) -> Loaded:
@@ -223,17 +224,20 @@ class Runtime:
             DataInUse: Another server uses the data directory.
         """
         try:
-            with SqliteFile(self.settings.database, remedy="").explained():
+            with explained(self.settings.data_dir):
                 self.settings.data_dir.mkdir(parents=True, exist_ok=True)
                 if not self._is_locked:
                     holder = Holder(announced_parent() or os.getpid(), announced_url())
                     self._lock.take(holder, cancelled=self.stopping)
                     self._is_locked = True
             storage = DataDirectory(self.settings)
-            if self._load_thread.ident is None:
+            if self._load_thread is None:
+                self._load_thread = Thread(
+                    target=self._load, args=(storage.store,), name="palimpsest-load", daemon=True
+                )
                 self._load_thread.start()
             try:
-                storage.database.admit(self.key_policy.admit_file, self.key_policy.admit_use)
+                storage.database.admit(self.key_policy.admit_keys, self.key_policy.admit_use)
                 self._start_jobs(storage)
             except Exception:
                 storage.close()
@@ -250,7 +254,7 @@ class Runtime:
         return True
 
     def _start_jobs(self, storage: DataDirectory) -> None:
-        wait = StorageWait(self.stopping, self.settings.data_dir, storage.folders)
+        wait = StorageWait(self.stopping, self.settings.data_dir, storage.store.is_there)
         context = JobContext.over(
             storage,
             settings=self.settings,
@@ -264,23 +268,23 @@ class Runtime:
         )
         jobs = Jobs(context, JobQueue(storage.database))
         try:
-            with storage.jobs_file.explained():
+            with storage.jobs.explained():
                 jobs.start()
         except Exception:
             with suppress(Exception):
                 jobs.stop()
             raise
         self._jobs, self._storage = jobs, storage
-        storage.database.health.start()
+        storage.start_looks()
         state = StateCollector(storage.records, self.loaded_or_none, jobs.in_flight)
         self.metrics.registry.register(state)
 
-    def _load(self) -> None:
+    def _load(self, files: FileStore) -> None:
         # The import takes seconds too, so it belongs to this thread.
         try:
             from server.loading import load
 
-            self._loaded = load(self.settings, self.metrics.engine)
+            self._loaded = load(self.settings, self.metrics.engine, files)
             if self.stopping.is_set():
                 self._loaded.engine.stop()
         except Exception as error:

@@ -14,6 +14,7 @@ from collections.abc import Generator
 from typing import Any
 
 from encoders.errors import PalimpsestError
+from server.outage import brief, is_outage
 
 LEFT_OUT = "(its message is not logged: it may quote a prompt)"
 
@@ -72,6 +73,8 @@ def _message(error: BaseException) -> str:
     original = getattr(error, "orig", None)  # SQLAlchemy's errors quote the statement's values
     if isinstance(original, sqlite3.Error):
         return str(original)
+    if original is not None and is_outage(original):
+        return brief(original)
     # torch's own errors are plain RuntimeErrors, such as that memory is short.
     if isinstance(error, (*_NEVER_QUOTE, PalimpsestError)) or type(error) is RuntimeError:
         return str(error)

@@ -6,41 +6,23 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    IPvAnyAddress,
-    IPvAnyNetwork,
-    NonNegativeInt,
-    PositiveInt,
-)
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, IPvAnyAddress, NonNegativeInt, PositiveInt, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from server.postgres_address import PostgresAddress
+from server.setting_types import (
+    DatabaseUrl,
+    Location,
+    Networks,
+    Origins,
+    Probes,
+    Rate,
+    StoreUrl,
+    Text,
+)
 from unlearn.trial.tiers import DEFAULT_TIER, TierName
 
 STARTER_WEIGHTS = Path(__file__).resolve().parent.parent / "starter" / "weights"
-
-Rate = Annotated[float, Field(ge=0, le=1)]
-Probes = Annotated[int, Field(ge=1, le=1000)]
-
-
-def _separated(value: object) -> object:
-    """Split a text at commas and spaces; leave another value as it is."""
-    return value.replace(",", " ").split() if isinstance(value, str) else value
-
-
-def _given(value: object) -> object:
-    """Refuse an empty text, which as a path would be the current folder; return other values."""
-    if isinstance(value, str) and not value.strip():
-        raise ValueError("it is empty: give it a value, or do not set it")
-    return value
-
-
-Text = Annotated[str, BeforeValidator(_given)]
-Location = Annotated[Path, BeforeValidator(_given)]
-Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s,*]+)$")]
-Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_separated)]
-Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_separated)]
 
 
 class Settings(BaseSettings):
@@ -50,7 +32,12 @@ class Settings(BaseSettings):
         ValidationError: A value cannot be used; pydantic's message names the variable.
     """
 
-    model_config = SettingsConfigDict(env_prefix="PALIMPSEST_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="PALIMPSEST_",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,  # it may be a password
+    )
 
     backbone: Text = "starter"
     """"starter", the built-in model; or a model's directory, its Hugging Face Hub id
@@ -73,6 +60,15 @@ class Settings(BaseSettings):
     backbone's `judge/`."""
     data_dir: Location = Path("data")
     """Directory of all stored data: encoders, videos, the databases."""
+    database: DatabaseUrl = SecretStr("")
+    """URL of a PostgreSQL database, `postgresql+psycopg://user:password@host:5432/name`, for
+    records, keys and jobs; empty: SQLite in the data directory."""
+    store: StoreUrl = ""
+    """URL of a bucket for all files, such as `s3://bucket/prefix`, which several servers can share.
+    Empty: the data directory. The credentials are in the store's usual variables."""
+    store_redirect: bool = False
+    """Let `/v1/videos/{id}/content` redirect to a signed URL of the store, where it has them. Who
+    knows the URL can read the file for a few minutes, without a key."""
     keys_file: Location | None = None
     """JSON file of hashed keys (`server.auth.keys_file`), read again when it changes. Keys can also
     be in the database (`palimpsest keys`). Without any key the server answers on loopback only."""
@@ -234,9 +230,20 @@ class Settings(BaseSettings):
     """Size of the cache of the base's clips, which the next encoder to be judged uses again."""
 
     @property
-    def database(self) -> Path:
-        """File of the database with jobs and keys."""
+    def postgres(self) -> PostgresAddress | None:
+        """The PostgreSQL database; None: SQLite, in the two files below."""
+        url = self.database.get_secret_value()
+        return PostgresAddress.of(url) if url else None
+
+    @property
+    def records_file(self) -> Path:
+        """SQLite's file with records and keys."""
         return self.data_dir / "records.sqlite"
+
+    @property
+    def jobs_file(self) -> Path:
+        """SQLite's file of DBOS."""
+        return self.data_dir / "jobs.sqlite"
 
     @property
     def backbone_source(self) -> str:

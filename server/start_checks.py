@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import re
 import socket
 import sys
 import tempfile
@@ -22,6 +23,10 @@ from pydantic import ValidationError
 from encoders import PalimpsestError
 from server.storage.lock import DataLock, Holder
 
+_SECRET = ("PALIMPSEST_DATABASE",)
+"""Settings whose value is not shown: it has a password."""
+_CREDENTIALS = re.compile(r"(?<=//)[^/]*@|(?<=\?).*")
+"""Parts of a URL that may be credentials: the login before the host, and the query."""
 _PORT_GRACE_S = 2.0
 """Time that a port in use gets to be closed: its server may be ending just now."""
 
@@ -49,7 +54,9 @@ def setting_error(error: ValidationError) -> str:
     name = "_".join(str(part) for part in first["loc"][:1]).upper()
     name = name if name.startswith("PALIMPSEST_") else f"PALIMPSEST_{name}"
     message = first["msg"].removeprefix("Value error, ")
-    return f"{name} cannot be used: {message} (it is {str(first['input'])[:80]!r})."
+    value = _CREDENTIALS.sub("…", str(first["input"]))
+    given = "" if name in _SECRET else f" (it is {value[:80]!r})"
+    return f"{name} cannot be used: {message}{given}."
 
 
 def check_data_dir(data_dir: Path, *, on_wait: Callable[[Holder], None] | None = None) -> None:

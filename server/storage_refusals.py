@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from server.errors import NotReady
-from server.storage.sqlite_file import StorageAway
+from server.storage.storage_errors import StorageAway
 
 
 def refusal(error: Exception | None) -> NotReady:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import tiny
+from tests import postgres_server, tiny
 from tests.model_zoo import ModelZoo
+from tests.object_server import ObjectServer, shared_object_server
 
 TESTS = Path(__file__).parent
 MARKED = {
@@ -24,24 +27,64 @@ MARKED = {
     ),
 }
 """Marker → the folders and files below `tests/` whose tests it marks (see pyproject.toml)."""
+_OF_BOTH = tuple(
+    f"server/test_{name}.py" for name in ("backup", "full_disk", "outages", "upgrades")
+)
+ABOUT = {
+    ("database", "sqlite"): _OF_BOTH,
+    ("store", "directory"): (*_OF_BOTH, "server/test_folders_away.py"),
+}
+"""Option and its value → files whose tests are about it, and are skipped with another value."""
 
 # No deadline: a busy machine must not fail a test.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a run choose where all servers store that the tests in `tests/server` start."""
+    parser.addoption(
+        "--database", choices=("sqlite", "postgresql"), default="sqlite", help="servers' database"
+    )
+    parser.addoption(
+        "--store", choices=("directory", "s3"), default="directory", help="servers' files"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark tests by their path, so that authors need not do it test by test."""
     for item in items:
         for marker, paths in MARKED.items():
             if any(item.path.is_relative_to(TESTS / path) for path in paths):
                 item.add_marker(marker)
+        for (option, value), paths in ABOUT.items():
+            if config.getoption(option) != value and item.path in {TESTS / path for path in paths}:
+                item.add_marker(pytest.mark.skip(f"it is about --{option} {value}"))
 
 
 @pytest.fixture(scope="session")
 def tiny_backbone_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build a model directory laid out as `starter/weights`: v-prediction, zero terminal SNR."""
     return tiny.build(tmp_path_factory.mktemp("tiny") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def object_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[ObjectServer]:
+    """Yield an S3 server that obstore finds by the environment, here and in processes started."""
+    server = shared_object_server(tmp_path_factory)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in server.environment().items():
+            patch.setenv(name, value)
+        yield server
+
+
+@pytest.fixture(params=["directory", "bucket"])
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """Return a directory, and then the URL of a prefix in a bucket."""
+    if request.param == "directory":
+        return tmp_path / "store"
+    server: ObjectServer = request.getfixturevalue("object_server")
+    return f"{server.bucket()}/prefix"
 
 
 @pytest.fixture(scope="session")
@@ -62,3 +105,19 @@ def tiny_clip_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model_zoo(tmp_path_factory: pytest.TempPathFactory) -> ModelZoo:
     """Return a zoo of models: one of every family and one of each twin, each built when needed."""
     return ModelZoo(tmp_path_factory.mktemp("families"))
+
+
+@pytest.fixture(scope="session")
+def postgres_port(tmp_path_factory: pytest.TempPathFactory) -> Generator[int]:
+    """Yield the port of a PostgreSQL server that the run's processes share."""
+    base = tmp_path_factory.getbasetemp()
+    # xdist gives each process a folder inside the run's.
+    folder = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    with postgres_server.shared(folder) as port:
+        yield port
+
+
+@pytest.fixture(scope="module")
+def postgres_url(postgres_port: int, request: pytest.FixtureRequest) -> str:
+    """Return the URL of an empty PostgreSQL database of the module's own."""
+    return postgres_server.create_database(postgres_port, request.module.__name__.split(".")[-1])

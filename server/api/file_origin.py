@@ -102,15 +102,15 @@ def _entry(runtime: Runtime, video_id: str) -> LedgerRow | None:
 
 def _record(runtime: Runtime, caller: Caller, entry: LedgerRow, found: Inspection) -> FoundRecord:
     """Return what the caller may learn of a clip's record."""
+    video = runtime.records.get(VideoRecord, VideoRecord.id == entry.video_id)
     if found.media_type in (None, "video/mp4"):
         unchanged = entry.clip == f"sha256:{found.sha256}"
     else:
-        unchanged = _is_kept(runtime, entry.video_id or "", found)
+        unchanged = None if video is None else _is_kept(runtime, video, found)
     record = FoundRecord(encoder_identity=entry.encoder_identity, unchanged=unchanged)
     is_admin = caller.role == "admin"
     if not is_admin and entry.owner != caller.id:
         return record
-    video = runtime.records.get(VideoRecord, VideoRecord.id == entry.video_id)
     changes: dict[str, object] = {
         "video": entry.video_id,
         "completed_at": entry.completed_at,
@@ -121,12 +121,15 @@ def _record(runtime: Runtime, caller: Caller, entry: LedgerRow, found: Inspectio
     return record.model_copy(update=changes)
 
 
-def _is_kept(runtime: Runtime, video_id: str, found: Inspection) -> bool | None:
+def _is_kept(runtime: Runtime, video: VideoRecord, found: Inspection) -> bool | None:
     """Compare a file with those that are kept of the video; None if none of its kind is."""
     kept: list[str] = []
     for variant in _VARIANTS.get(found.media_type or "", ()):
-        with suppress(FileNotFoundError), runtime.files.open(video_id, variant) as file:
-            kept.append(sha256(file.read()).hexdigest())
+        with (
+            suppress(FileNotFoundError),
+            runtime.files.open(video.id, video.attempt, variant) as file,
+        ):
+            kept.append(sha256(file.read(0, file.size)).hexdigest())
     return found.sha256 in kept if kept else None
 
 

@@ -31,7 +31,8 @@ def get_video_content(
 ) -> Response:
     """Return the mp4, a thumbnail or a sheet of all frames. Range requests are served.
 
-    A clip never changes: clients may keep it until it expires, and get 304 for its ETag.
+    A clip never changes: clients may keep it until it expires, and get 304 for its ETag. A server
+    can be set up to redirect to the store of its files (307).
     """
     if record.status != COMPLETED:
         # A retry by the client's library would not help: the client has to poll the status.
@@ -42,4 +43,12 @@ def get_video_content(
             code="video_failed" if error is not None else "video_not_ready",
             headers={"x-should-retry": "false"},
         )
-    return video_file(request, runtime_of(request).files, record, variant, download=download)
+    runtime = runtime_of(request)
+    return video_file(
+        request,
+        runtime.files,
+        record,
+        variant,
+        download=download,
+        redirect=runtime.settings.store_redirect,
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 
 from server.auth.keys import LOCAL, Caller, Key
@@ -10,7 +9,7 @@ from server.auth.live_keys import WITHOUT_KEY, LiveKeys
 from server.errors import Unauthorized
 from server.settings import Settings
 from server.storage.key_limits import KEYLESS, Limits, limits_of
-from server.storage.stored_keys import keys_in
+from server.storage.stored_keys import Stored
 
 
 class KeyPolicy:
@@ -35,14 +34,14 @@ class KeyPolicy:
         """The keys that are accepted now."""
         return () if self._keys is None else self._keys.all
 
-    def admit_file(self, connection: sqlite3.Connection) -> None:
-        """Take the keys of a database's file before anything else is read from it.
+    def admit_keys(self, read: Stored) -> None:
+        """Take the keys of a database before anything else is read from it.
 
         Raises:
             Exception: They cannot be read.
         """
         if self._keys is not None:
-            self._keys.adopt(lambda: keys_in(connection))
+            self._keys.adopt(read)
 
     def admit_use(self) -> None:
         """Refuse the database to a request that came before the server had a key, and without one.

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from server.auth.keys import Caller, Key, Keyring, secret_of
 from server.auth.keys_file import KeysFile
 from server.errors import NotReady, Unauthorized
-from server.storage.stored_keys import KeysAbsent
+from server.storage.stored_keys import KeysAbsent, Stored
 
 log = logging.getLogger(__name__)
 
@@ -30,11 +30,6 @@ WITHOUT_KEY: ContextVar[bool] = ContextVar("without_key", default=False)
 KEPT_S = 300.0
 """Time for which the database's keys stay valid while it cannot be read. A key that was revoked
 meanwhile is accepted for no longer."""
-
-Stored = Callable[[], Sequence[tuple[Mapping[str, Any], bool]]]
-"""Returns every key in the database, each with True if it was revoked. `KeysAbsent` means that it
-has none, unless it had some before: then they are lost. Any other error means that they cannot be
-read now."""
 
 
 class LiveKeys:

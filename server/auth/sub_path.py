@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
@@ -11,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from server.auth.proxies import TrustedProxies, forwarded_of
 
 _PREFIX = "palimpsest.prefix"
+_ELSEWHERE = "palimpsest.elsewhere"
 
 
 class SubPath:
@@ -36,12 +38,15 @@ class SubPath:
             return
         prefix = self._proxies.read(scope).prefix or self._root_path
 
+        elsewhere: list[str] = []
+
         async def forward(message: Message) -> None:
             if message["type"] == "http.response.start" and 300 <= message["status"] < 400:
-                _put_prefix(message, prefix)
+                _put_prefix(message, prefix, elsewhere)
             await send(message)
 
-        await self._app({**scope, **_without(scope, prefix), _PREFIX: prefix}, receive, forward)
+        ours = {_PREFIX: prefix, _ELSEWHERE: elsewhere}
+        await self._app({**scope, **_without(scope, prefix), **ours}, receive, forward)
 
 
 def prefix_of(connection: HTTPConnection) -> str:
@@ -56,6 +61,11 @@ def base_url_of(connection: HTTPConnection) -> str:
     return f"{forwarded.proto}://{host}{prefix_of(connection)}"
 
 
+def lead_elsewhere(connection: HTTPConnection, url: str) -> None:
+    """Let a redirect to this URL leave the server, if it is the answer."""
+    connection.scope.get(_ELSEWHERE, []).append(url)
+
+
 def _without(scope: Scope, prefix: str) -> dict[str, object]:
     """Return `path` and `raw_path` without the prefix, for a proxy that did not take it off."""
     path, raw = scope["path"], scope.get("raw_path") or b""
@@ -67,11 +77,11 @@ def _without(scope: Scope, prefix: str) -> dict[str, object]:
     }
 
 
-def _put_prefix(message: Message, prefix: str) -> None:
+def _put_prefix(message: Message, prefix: str, elsewhere: Collection[str]) -> None:
     """Make `Location` a path of the client's: a host or scheme from here may be a proxy's."""
     headers = MutableHeaders(scope=message)
     location = headers.get("location")
-    if location is not None:
+    if location is not None and location not in elsewhere:
         parts = urlsplit(location)
         query = f"?{parts.query}" if parts.query else ""
         # One slash: a path that begins with two is another host's address.

@@ -19,7 +19,7 @@ from server.loaded import Loaded
 from server.outage import brief, is_outage
 from server.storage.audit_rows import FAILED_AUDIT
 from server.storage.records import EncoderRecord, VideoRecord
-from server.storage.sqlite_file import DatabaseUnusable
+from server.storage.storage_errors import DatabaseUnusable
 
 if TYPE_CHECKING:
     from unlearn.trial.audit_plan import AuditPlan

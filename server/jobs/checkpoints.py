@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 
 from server.jobs.workspace import Workspace
+from server.outage import brief, is_outage
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,8 @@ class Checkpoints:
     def _write(self, checkpoint: bytes, started: float) -> float:
         try:
             self._workspace.save_checkpoint(checkpoint)
-        except OSError as error:  # the run itself needs no disk yet
-            log.warning("a checkpoint could not be written: %s", error)
+        except Exception as error:  # the run itself needs no storage yet
+            if not (isinstance(error, OSError) or is_outage(error)):
+                raise
+            log.warning("a checkpoint could not be written: %s", brief(error))
         return time.monotonic() - started

@@ -7,13 +7,10 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from threading import Event
 from typing import Any, Self
 
 from encoders import EncoderNotFound
-from encoders.atomic_files import write_atomically
-from encoders.folder_marker import check_marked
 from server.jobs.phase_times import PhaseTimes
 from server.jobs.served_clips import ServedClips
 from server.jobs.storage_wait import ServerStopping, StorageWait
@@ -27,8 +24,10 @@ from server.storage.alias_table import AliasTable
 from server.storage.audit_table import AuditTable
 from server.storage.data_directory import DataDirectory
 from server.storage.deleted_video_table import DeletedVideoTable
+from server.storage.file_store import FileStore
+from server.storage.jobs_database import JobsDatabase
 from server.storage.key_limits import Limits
-from server.storage.owned_names import JOB_ID
+from server.storage.owned_names import JOB_ID, WORKSPACES
 from server.storage.record_store import RecordStore
 from server.storage.records import EncoderRecord, JobRecord
 from server.storage.signing_keys import SigningKeys
@@ -55,6 +54,7 @@ class JobContext:
     settings: Settings
     records: RecordStore
     aliases: AliasTable
+    store: FileStore
     files: VideoFiles
     tracker: JobTracker
     storage: StorageWait
@@ -71,6 +71,8 @@ class JobContext:
     metrics: Metrics
     signing_keys: SigningKeys
     watermark_secret: WatermarkSecret
+    jobs_database: JobsDatabase
+    """DBOS's."""
     limits_of: Callable[[str], Limits]
     """Returns the limits of a key, by its id."""
     phase_times: PhaseTimes = field(default_factory=PhaseTimes)
@@ -82,30 +84,23 @@ class JobContext:
 
     @classmethod
     def over(cls, stored: DataDirectory, **others: Any) -> Self:
-        """Return the context of a data directory's tables and folders, and the other parts."""
+        """Return the context of a server's tables and files, and the other parts."""
         return cls(
             records=stored.records,
             aliases=stored.aliases,
+            store=stored.store,
             files=stored.files,
             usage=stored.usage,
             deleted_videos=stored.deleted_videos,
             audits=stored.audits,
             signing_keys=stored.signing_keys,
             watermark_secret=stored.watermark_secret,
+            jobs_database=stored.jobs,
             **others,
         )
 
-    @property
-    def work_dir(self) -> Path:
-        """The folder of all workspaces."""
-        return self.settings.data_dir / "making"
-
     def workspace(self, record: EncoderRecord) -> Workspace:
         """Return the workspace of an encoder job, whose writes wait for storage."""
-
-        def write(path: Path, content: bytes) -> None:
-            name = f"{path.name} of job {record.job_id}"
-            self.storage.run(name, lambda: self._write_result(path, content))
 
         def on_saved() -> None:
             if record.interruptions:
@@ -113,29 +108,44 @@ class JobContext:
                 self.records.note(record, interruptions=0)
                 record.interruptions = 0
 
-        return Workspace(self.work_dir, record.job_id, write, on_saved, is_marked=True)
+        return Workspace(
+            self.store.blobs(WORKSPACES),
+            record.job_id,
+            repeat=self.storage.run,
+            is_wanted=lambda: self.records.is_pending(record),
+            on_saved=on_saved,
+        )
 
     def new_workspace(self, record: EncoderRecord) -> Workspace:
         """Return the workspace of an encoder job that is not accepted yet.
 
         Its writes do not wait for storage: the request is refused instead.
         """
-        return Workspace(self.work_dir, record.job_id, self._write_result, is_marked=True)
+        return self.workspace_of(record.job_id)
 
-    def workspace_folders(self) -> list[Path]:
-        """Return the folders of all workspaces. Raise OSError if the folder of them is away."""
-        check_marked(self.work_dir)
-        return [path for path in self.work_dir.iterdir() if JOB_ID.fullmatch(path.name)]
+    def workspace_of(self, job_id: str) -> Workspace:
+        """Return a workspace whose writes do not wait for storage, by its job's id."""
+        return Workspace(self.store.blobs(WORKSPACES), job_id)
 
-    def _write_result(self, path: Path, content: bytes) -> None:
-        check_marked(self.work_dir)  # or it would be written where the folder is to come back
-        write_atomically(path, content)
+    def workspace_ids(self) -> list[str]:
+        """Return the ids of the jobs that have a workspace. Raise OSError if they are away."""
+        names = self.store.blobs(WORKSPACES).subfolders("")
+        return [name for name in names if JOB_ID.fullmatch(name)]
 
     def fail(self, record: JobRecord, error: Exception) -> None:
-        """End a job with an error, and remove what it left."""
-        self.tracker.fail(record, error)
-        if isinstance(record, EncoderRecord):
+        """End a job with an error, and remove what it left.
+
+        Whoever has deleted the job removes it too, and a later attempt goes on from it.
+        """
+        ended = self.tracker.fail(record, error)
+        if ended and isinstance(record, EncoderRecord):
             self.discard(record)
+
+    def is_superseded(self, record: EncoderRecord) -> bool:
+        """Return True if a later attempt works on the job: what there is of it is that one's."""
+        table = EncoderRecord
+        later = (table.job_id == record.job_id, table.attempt > record.attempt)
+        return self.records.get(table, *later) is not None
 
     def discard(self, record: EncoderRecord, *, with_pictures: bool = False) -> None:
         """Remove what an encoder job left: its workspace and its staged encoder.
@@ -147,8 +157,8 @@ class JobContext:
             with_pictures: True to remove the pictures that a client sent too, as when the job is
                 deleted. Those of a job that has ended stay for `picture_retention_seconds`.
         """
-        workspace = self.new_workspace(record)
         try:
+            workspace = self.new_workspace(record)
             if with_pictures or not self.settings.picture_retention_seconds:
                 workspace.discard()
             else:

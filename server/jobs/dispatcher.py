@@ -27,7 +27,7 @@ from server.storage.records import (
     JobRecord,
     VideoRecord,
 )
-from server.storage.sqlite_file import DatabaseUnusable
+from server.storage.storage_errors import DatabaseUnusable
 
 log = logging.getLogger(__name__)
 

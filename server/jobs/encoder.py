@@ -14,7 +14,7 @@ import numpy as np
 from encoders import Encoder
 from encoders.composite import composite_card
 from server.jobs.checkpoints import Checkpoints
-from server.jobs.composing import member_cards
+from server.jobs.composing import member_cards, members_watched
 from server.jobs.context import JobContext
 from server.jobs.encoder_task import own_concepts, parent_of, settings_of
 from server.jobs.phases import Phase, phase_reporter
@@ -98,9 +98,6 @@ def optimise(context: JobContext, record: EncoderRecord) -> None:
             parent,
         )
         checkpoint = workspace.load_checkpoint()
-        workspace.begin()
-        if not context.records.is_pending(record):
-            workspace.discard()  # the job was deleted meanwhile, and the folder has come back
         run = unlearn(task, loaded.backbone, checkpoint)
         progress, checkpoints = StepProgress(), Checkpoints(workspace, run.checkpoint)
         progress.share = share_done(checkpoint)
@@ -147,7 +144,8 @@ def _stage_composite(context: JobContext, record: EncoderRecord) -> None:
         context.delete_staged(record)
         loaded.staging.publish(Encoder(card, {}))
 
-    context.storage.run(f"the draft of job {record.job_id}", stage)
+    with members_watched(record, loaded):
+        context.storage.run(f"the draft of job {record.job_id}", stage)
 
 
 def _learns_from(method: MethodSpec, concept: Concept, backbone: Backbone) -> bool:

@@ -21,7 +21,7 @@ from server.jobs.video import remove_video
 from server.jobs.workflows import Workflows
 from server.outage import brief, is_outage
 from server.storage.records import COMPLETED, FAILED, QUEUED, EncoderRecord, VideoRecord
-from server.storage.sqlite_file import DatabaseUnusable
+from server.storage.storage_errors import DatabaseUnusable
 from video.engine.ticket import DeadlineExceeded
 
 log = logging.getLogger(__name__)

@@ -47,8 +47,8 @@ class Jobs:
     def start(self) -> None:
         """Start work on unfinished jobs, and on what is accepted from now on."""
         try:
-            # No request is being accepted yet, so no workspace is too young to be a leftover.
-            sweep_workspaces(self.context, now=time.time())
+            now = time.time()
+            sweep_workspaces(self.context, now=now, before=self.context.store.left_before(now))
         except Exception as error:
             if not (is_outage(error) or isinstance(error, OSError)):
                 raise

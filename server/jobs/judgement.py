@@ -79,7 +79,7 @@ def _judge_published(context: JobContext, record: EncoderRecord, ref: EncoderRef
             loaded.store.judge(card, judgement, signed)
         except EncoderJudged:
             measures = loaded.store.card(ref.id).measures
-    context.tracker.end(
+    ended = context.tracker.end(
         record,
         status=PUBLISHED,
         phase=PUBLISHED,
@@ -87,4 +87,5 @@ def _judge_published(context: JobContext, record: EncoderRecord, ref: EncoderRef
         phases=percent_of_phases(done=Phase.JUDGING),
         measures=measures,
     )
-    context.workspace(record).discard()
+    if ended:  # or it was deleted with all that it left, or it is a later attempt's
+        context.workspace(record).discard()

@@ -191,7 +191,10 @@ def _is_published(staged: Encoder, loaded: Loaded) -> bool:
 
 
 def _end(context: JobContext, record: EncoderRecord, measures: Mapping[str, Any]) -> None:
-    """Write that the job's encoder is published; if the job was deleted, delete the encoder too."""
+    """Write that the job's encoder is published; if the job was deleted, delete the encoder too.
+
+    If a later attempt works on it, it finds the encoder published, and ends the job itself.
+    """
     ended = context.tracker.end(
         record,
         status=PUBLISHED,
@@ -200,6 +203,10 @@ def _end(context: JobContext, record: EncoderRecord, measures: Mapping[str, Any]
         phases=percent_of_phases(done=Phase.JUDGING),
         measures=dict(measures),
     )
+    if not ended and context.storage.run(
+        f"the end of job {record.job_id}", lambda: context.is_superseded(record)
+    ):
+        return
     if not ended:
         store = context.wait_loaded().store
         context.storage.run(f"encoder {record.id!r}", lambda: store.delete(record.id))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from encoders.atomic_files import is_older, remove_tree
 from server.jobs.context import JobContext
-from server.storage.owned_names import leftover_drafts
+from server.storage.owned_names import WORKSPACES, leftover_drafts
 from server.storage.records import PENDING, PUBLISHED, EncoderRecord, VideoRecord
 
 if TYPE_CHECKING:
@@ -22,16 +22,13 @@ log = logging.getLogger(__name__)
 
 INTERVAL_S = 600.0
 """Time between two sweeps: one reads the names of all files and all cards."""
-_DRAFT_AGE_S = 3600.0
-"""Age from which a temporary file of this run is a leftover."""
 
 
 class Leftovers:
     """Sweep of everything that nobody will finish or use: now and then, and first of all at start.
 
     Args:
-        context: The server's. Its data directory is locked, so that whatever is older than the lock
-            was left by an earlier server.
+        context: The server's.
     """
 
     def __init__(self, context: JobContext) -> None:
@@ -54,11 +51,13 @@ class Leftovers:
 
     def _sweep_files(self, now: float) -> None:
         context, records = self._context, self._context.records
-        before = max(now - _DRAFT_AGE_S, self._locked_at())
-        _noted(
-            "videos",
-            context.files.sweep(lambda: {one.id for one in records.all(VideoRecord)}, before),
-        )
+        before = context.store.left_before(now)
+
+        def recorded() -> dict[str, int | None]:
+            videos = records.all(VideoRecord)
+            return {one.id: None if one.status in PENDING else one.attempt for one in videos}
+
+        _noted("videos", context.files.sweep(recorded, before))
         _noted("workspaces", sweep_workspaces(context, now=now, before=before))
         drafts = leftover_drafts(context.settings.data_dir)
         gone = [path for path in drafts if is_older(path, before)]
@@ -71,15 +70,8 @@ class Leftovers:
         pending = records.all(EncoderRecord, EncoderRecord.status.in_(PENDING))
         return {record.id for record in pending}
 
-    def _locked_at(self) -> float:
-        """Return the start of this server by the clock of the data's own file system."""
-        try:
-            return (self._context.settings.data_dir / "server.lock").stat().st_mtime
-        except FileNotFoundError:
-            return 0.0
 
-
-def sweep_workspaces(context: JobContext, *, now: float, before: float = float("inf")) -> list[str]:
+def sweep_workspaces(context: JobContext, *, now: float, before: float) -> list[str]:
     """Remove the workspaces of jobs that ended or were deleted, and return their names.
 
     A job that ends or is deleted while the server is down cannot discard its own. Pictures that a
@@ -88,28 +80,30 @@ def sweep_workspaces(context: JobContext, *, now: float, before: float = float("
     Args:
         context: The server's.
         now: Unix seconds.
-        before: Unix seconds. A folder without a job that was written to later is kept: pictures
-            are saved before their job is recorded.
+        before: Unix seconds. One without a job that was written to later is kept: pictures are
+            saved before their job is recorded.
     """
-    # Listed first: the job of a folder that is made from now on may not be recorded yet.
-    folders = context.workspace_folders()
-    names = [folder.name for folder in folders]
+    # Listed first: the job of one that is made from now on may not be recorded yet.
+    names = context.workspace_ids()
     found = context.records.all(EncoderRecord, EncoderRecord.job_id.in_(names))
     jobs = {record.job_id: record for record in found}
-    gone: list[str] = []
-    for folder in folders:
-        job = jobs.get(folder.name)
+
+    def is_removed(name: str) -> bool:
+        job, workspace = jobs.get(name), context.workspace_of(name)
         if job is None:
-            if not is_older(folder, before):
-                continue
+            written = workspace.newest()
+            if written is not None and written >= before:
+                return False
         elif job.status in PENDING:
-            continue
+            return False
         elif context.has_kept_pictures(job, now):
-            context.workspace(job).discard_all_but_pictures()
-            continue
-        remove_tree(folder)
-        gone.append(folder.name)
-    return gone
+            workspace.discard_all_but_pictures()
+            return False
+        workspace.discard()
+        return True
+
+    removed = context.store.blobs(WORKSPACES).each(is_removed, names)
+    return [name for name, is_gone in zip(names, removed, strict=True) if is_gone]
 
 
 def free_ids_of_lost_encoders(context: JobContext, loaded: Loaded) -> None:

@@ -18,6 +18,7 @@ from server.jobs.phases import Phase, phase_reporter
 from server.jobs.workspace import OutcomeRow
 from server.outage import brief
 from server.storage.base_clips import BaseClips, model_digest
+from server.storage.owned_names import BASE_CLIPS
 from server.storage.records import EncoderRecord
 from unlearn.report.build import shown_of
 
@@ -49,7 +50,7 @@ class ProbeRunner:
         self._engine = loaded.engine
         settings = context.settings
         self._base_clips = BaseClips(
-            settings.data_dir / "base-clips",
+            context.store.blobs(BASE_CLIPS),
             settings.base_clips_bytes,
             model_digest(loaded.backbone),
         )

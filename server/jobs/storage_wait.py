@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 from typing import TypeVar
 
 from encoders import EncoderInvalid, EncoderNotFound
-from encoders.folder_marker import is_marked
 from server.outage import brief, is_outage
+from server.storage.owned_names import is_servers
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -29,15 +29,19 @@ class StorageWait:
 
     Args:
         stopping: Set when the server stops.
-        data_dir: The data directory. If it or its database is away, files that are not found say
-            nothing.
-        folders: Folders with a marker (`encoders.folder_marker`), of which the same holds.
+        data_dir: The data directory. If it is away, files that are not found say nothing.
+        store_is_there: Returns True if what is not found in the store of the files is absent.
     """
 
-    def __init__(self, stopping: Event, data_dir: Path, folders: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        stopping: Event,
+        data_dir: Path,
+        store_is_there: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._stopping = stopping
         self._data_dir = data_dir
-        self._folders = folders
+        self._store_is_there = store_is_there
 
     def run(self, what: str, action: Callable[[], T]) -> T:
         """Return the result of `action()`; while storage is out, wait and call it again.
@@ -85,9 +89,9 @@ class StorageWait:
     def _is_there(self) -> bool:
         probe = self._data_dir / ".probe"
         try:
-            if not (self._data_dir / "records.sqlite").exists():
+            if not is_servers(self._data_dir):
                 return False
-            if not all(map(is_marked, self._folders)):
+            if not self._store_is_there():
                 return False
             probe.write_bytes(b"\0")
             probe.unlink()

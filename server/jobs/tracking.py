@@ -180,8 +180,11 @@ class JobTracker:
         self._metrics.key_device_seconds.labels(record.owner, kind).inc(seconds)
         return seconds
 
-    def fail(self, record: JobRecord, error: Exception) -> None:
-        """End a job with an error. Only the text of a `PalimpsestError` is meant for the caller."""
+    def fail(self, record: JobRecord, error: Exception) -> bool:
+        """End a job with an error. Only the text of a `PalimpsestError` is meant for the caller.
+
+        Return False if the job was deleted, or a later attempt works on it.
+        """
         if isinstance(error, PalimpsestError):
             code, message = getattr(error, "reported_code", error.code), str(error)
         elif isinstance(error, OSError):
@@ -193,7 +196,7 @@ class JobTracker:
         values: dict[str, Any] = {"status": FAILED, "error_code": code, "error_message": message}
         if isinstance(record, EncoderRecord):
             values["phase"] = FAILED
-        self.end(record, **values)
+        return self.end(record, **values)
 
 
 def workflow_id(record: JobRecord) -> str:

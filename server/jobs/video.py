@@ -41,7 +41,8 @@ def render(context: JobContext, record: VideoRecord) -> None:
     # While storage is out, only the encoded clip is kept in memory.
     contents, ticket = _encoded(context, record)
     context.storage.run(
-        f"the files of video {record.id}", lambda: context.files.write(record.id, contents)
+        f"the files of video {record.id}",
+        lambda: context.files.write(record.id, record.attempt, contents),
     )
     if not context.tracker.end(
         record,
@@ -52,7 +53,7 @@ def render(context: JobContext, record: VideoRecord) -> None:
         bytes=sum(map(len, contents.values())),
         ledger=ledger_draft(record, made_with, contents["video"]),
     ):
-        context.files.delete(record.id)
+        context.files.delete_attempt(record.id, record.attempt)
     elif record.encoder_ref is not None and loaded.judge is not None:
         clip = ServedClip(record.encoder_ref, ticket.result())
         context.served_clips.offer(clip, share=context.settings.audited_clips_share)

@@ -7,7 +7,6 @@ earlier processes are deleted.
 
 from __future__ import annotations
 
-import sqlite3
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -58,7 +57,6 @@ class Workflows:
     ) -> None:
         self.context = context
         self._on_end = on_end
-        self._path = context.settings.data_dir / "jobs.sqlite"
         self._is_open = False
 
     def open(self) -> None:
@@ -112,17 +110,14 @@ class Workflows:
 
     def _launch(self) -> None:
         config: DBOSConfig = {
+            **self.context.jobs_database.prepared(),
             "name": "palimpsest",
-            "system_database_url": f"sqlite:///{self._path}",
             "application_version": _VERSION,
             # DBOS takes up again what an executor of the same name left. Here rows are taken up,
             # so every process has a name of its own.
             "executor_id": uuid.uuid4().hex,
             "log_level": "WARNING",
         }
-        with sqlite3.connect(self._path) as connection:
-            connection.execute("PRAGMA journal_mode=WAL")  # the file remembers it
-        connection.close()
         try:
             DBOS(config=config)
             DBOS.launch()

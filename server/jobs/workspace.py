@@ -1,23 +1,20 @@
-"""Workspace of one encoder job: a folder with the results of the steps that are done.
+"""Workspace of one encoder job: the results of the steps that are done, in the store of the files.
 
-After a kill, the next start continues from these files.
+After a kill, the next start continues from these, on this machine or on another.
 """
 
 from __future__ import annotations
 
+import errno
 import io
 import json
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.atomic_files import make_folder, remove_tree, write_atomically
-from encoders.folder_marker import check_marked
+from encoders.blob_store import BlobStore
 
 if TYPE_CHECKING:
     from video.frames import Frames
@@ -28,31 +25,40 @@ OutcomeRow = dict[str, Any]
 """A probe and what the judge saw in it: an entry of `outcomes.json`."""
 
 
+_PICTURES = "pictures.npy"
+_CHECKPOINT = "checkpoint.safetensors"
+_LOSSES = "losses.json"
+_OUTCOMES = "outcomes.json"
+_MOST_BYTES = 1 << 32
+
+
 class Workspace:
-    """Files of one encoder job. Each exists whole or not at all, also after a power cut.
+    """Results of one encoder job. Each exists whole or not at all, also after a power cut.
+
+    While the blobs are away, no result is taken for absent: OSError is raised.
 
     Args:
-        work_dir: The folder of all workspaces.
-        job_id: The job's id, which the server made, so it is safe as a file name.
-        write: Writes a file atomically.
+        blobs: The folder of all workspaces.
+        job_id: The job's id, which the server made, so it is safe as a name.
+        repeat: Is given words for the log and a write, which it calls until it succeeds.
+        is_wanted: Returns False once nobody needs the results, since the job was deleted. Then
+            nothing is written.
         on_saved: Called after each result and each checkpoint.
-        is_marked: True if `work_dir` has a marker (`encoders.folder_marker`). While it is away, no
-            result is taken for absent: OSError is raised.
     """
 
     def __init__(
         self,
-        work_dir: Path,
+        blobs: BlobStore,
         job_id: str,
-        write: Callable[[Path, bytes], None] = write_atomically,
-        on_saved: Callable[[], None] = lambda: None,
         *,
-        is_marked: bool = False,
+        repeat: Callable[[str, Callable[[], None]], None] = lambda _, write: write(),
+        is_wanted: Callable[[], bool] = lambda: True,
+        on_saved: Callable[[], None] = lambda: None,
     ) -> None:
-        self._work_dir = work_dir
-        self._is_marked = is_marked
-        self.folder = work_dir / job_id
-        self._write_file = write
+        self._blobs = blobs
+        self._job_id = job_id
+        self._repeat = repeat
+        self._is_wanted = is_wanted
         self._on_saved = on_saved
 
     def save_search(self, concept: int, state: Mapping[str, Any]) -> None:
@@ -61,8 +67,8 @@ class Workspace:
 
     def load_search(self, concept: int) -> dict[str, Any]:
         """Load that state; an empty one if the search has not begun."""
-        path = self._search_path(concept)
-        return json.loads(path.read_bytes()) if self._has(path) else {}
+        content = self._found(self._search_path(concept))
+        return {} if content is None else json.loads(content)
 
     def has_images(self, concept: int) -> bool:
         """Return True if the few-shot images of the job's concept of this number are there."""
@@ -75,66 +81,52 @@ class Workspace:
     def load_images(self, concept: int) -> Images:
         """Load the few-shot images of one concept: a client's pictures, or those made."""
         is_sent = concept == 0 and self.has_pictures()
-        path = self._pictures_path if is_sent else self._images_path(concept)
-        return np.load(path, allow_pickle=False)
+        path = _PICTURES if is_sent else self._images_path(concept)
+        return np.load(io.BytesIO(self._read(path)), allow_pickle=False)
 
     def has_pictures(self) -> bool:
         """Return True if a client sent pictures of the job's first concept."""
-        return self._has(self._pictures_path)
+        return self._has(_PICTURES)
 
     def save_pictures(self, pictures: Images) -> None:
         """Save the pictures that a client sent of the job's first concept.
 
         They are apart from images that the server made, since they may stay after the job's end.
         """
-        self._write(self._pictures_path, _as_bytes(pictures))
+        self._write(_PICTURES, _as_bytes(pictures))
 
     def has_checkpoint(self) -> bool:
         """Return True if the optimisation has begun, and left a checkpoint."""
-        return self._has(self._checkpoint_path)
+        return self._has(_CHECKPOINT)
 
     def load_checkpoint(self) -> bytes | None:
         """Return the optimisation's last checkpoint, or None."""
-        if not self.has_checkpoint():
-            return None
-        try:
-            return self._checkpoint_path.read_bytes()
-        except FileNotFoundError:  # the job was deleted
-            return None
+        return self._found(_CHECKPOINT)
 
     def save_checkpoint(self, checkpoint: bytes) -> None:
-        """Save a checkpoint of the optimisation, unless the job's folder is gone by now."""
-        if self.folder.is_dir():
-            write_atomically(self._checkpoint_path, checkpoint)
-            self._on_saved()
-
-    def begin(self) -> None:
-        """Make the folder, if there is none yet."""
-        if self._is_marked:
-            check_marked(self._work_dir)
-        make_folder(self.folder)
+        """Save a checkpoint of the optimisation. It does not wait for storage."""
+        self._put(_CHECKPOINT, checkpoint)
 
     def has_losses(self) -> bool:
         """Return True if the optimisation is done."""
-        return self._has(self._losses_path)
+        return self._has(_LOSSES)
 
     def save_losses(self, losses: Sequence[float]) -> None:
         """Save the loss of every optimisation step. Call it once the encoder is staged."""
-        self._write(self._losses_path, json.dumps(losses).encode())
+        self._write(_LOSSES, json.dumps(losses).encode())
 
     def load_losses(self) -> list[float]:
         """Load the loss of every optimisation step."""
-        return json.loads(self._losses_path.read_bytes())
+        return json.loads(self._read(_LOSSES))
 
     def save_outcomes(self, rows: Iterable[OutcomeRow]) -> None:
         """Save the outcomes of all probes so far."""
-        self._write(self._outcomes_path, json.dumps(list(rows), indent=1).encode())
+        self._write(_OUTCOMES, json.dumps(list(rows), indent=1).encode())
 
     def load_outcomes(self) -> list[OutcomeRow]:
         """Load the outcomes of all probes so far; none if no round is done."""
-        if not self._has(self._outcomes_path):
-            return []
-        return json.loads(self._outcomes_path.read_bytes())
+        content = self._found(_OUTCOMES)
+        return [] if content is None else json.loads(content)
 
     def save_pair(self, name: str, base: Frames, encoder: Frames) -> None:
         """Save the base's and the encoder's clip of a probe that the report shows."""
@@ -144,59 +136,71 @@ class Workspace:
 
     def load_pair(self, name: str) -> tuple[Frames, Frames]:
         """Load the base's and the encoder's clip of a probe that the report shows."""
-        with np.load(self._pair_path(name), allow_pickle=False) as pair:
+        content = io.BytesIO(self._read(self._pair_path(name)))
+        with np.load(content, allow_pickle=False) as pair:
             return pair["base"], pair["encoder"]
 
     def discard(self) -> None:
-        """Remove the folder, if there is one."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove everything, if there is anything."""
+        self._blobs.remove_folder(self._job_id)
 
     def discard_all_but_pictures(self) -> None:
-        """Remove everything but the pictures that a client sent; without any, the folder too.
+        """Remove everything but the pictures that a client sent.
 
         It writes nothing, so it cannot bring back what is removed at the same time.
         """
         if not self.has_pictures():
             self.discard()
             return
-        with suppress(FileNotFoundError):
-            for path in self.folder.iterdir():
-                if path != self._pictures_path:
-                    remove_tree(path)
+        items = [*self._blobs.walk(self._job_id), *self._blobs.drafts(self._job_id)]
+        pictures = self._path(_PICTURES)
+        self._blobs.remove(item.path for item in items if item.path != pictures)
 
-    def _write(self, path: Path, content: bytes) -> None:
-        self._write_file(path, content)
-        self._on_saved()
+    def newest(self) -> float | None:
+        """Return the Unix time of the last write; None if there is nothing."""
+        times = [item.last_modified.timestamp() for item in self._blobs.walk(self._job_id)]
+        return max(times, default=None)
 
-    def _has(self, path: Path) -> bool:
-        if not path.exists() and self._is_marked:
-            check_marked(self._work_dir)
-        return path.exists()  # the folder may have come back in between
+    def _write(self, name: str, content: bytes) -> None:
+        self._repeat(f"{name} of job {self._job_id}", lambda: self._put(name, content))
 
-    @property
-    def _pictures_path(self) -> Path:
-        return self.folder / "pictures.npy"
+    def _put(self, name: str, content: bytes) -> None:
+        if self._is_wanted():  # or it would be written after all else was removed
+            self._blobs.put_all({self._path(name): content})
+            self._on_saved()
 
-    @property
-    def _checkpoint_path(self) -> Path:
-        return self.folder / "checkpoint.safetensors"
+    def _has(self, name: str) -> bool:
+        return self._blobs.exists(self._path(name))
 
-    @property
-    def _losses_path(self) -> Path:
-        return self.folder / "losses.json"
+    def _found(self, name: str) -> bytes | None:
+        return self._blobs.read(self._path(name), _MOST_BYTES)
 
-    @property
-    def _outcomes_path(self) -> Path:
-        return self.folder / "outcomes.json"
+    def _read(self, name: str) -> bytes:
+        """Return a result that was saved.
 
-    def _images_path(self, concept: int) -> Path:
-        return self.folder / f"images-{concept}.npy"
+        Raises:
+            FileNotFoundError: It is gone: the job was deleted.
+            OSError: It cannot be read just now.
+        """
+        content = self._found(name)
+        if content is None:
+            raise FileNotFoundError(errno.ENOENT, "a result of a job is gone", self._path(name))
+        return content
 
-    def _search_path(self, concept: int) -> Path:
-        return self.folder / f"ways-{concept}.json"
+    def _path(self, name: str) -> str:
+        return f"{self._job_id}/{name}"
 
-    def _pair_path(self, name: str) -> Path:
-        return self.folder / "shown" / f"{name}.npz"
+    @staticmethod
+    def _images_path(concept: int) -> str:
+        return f"images-{concept}.npy"
+
+    @staticmethod
+    def _search_path(concept: int) -> str:
+        return f"ways-{concept}.json"
+
+    @staticmethod
+    def _pair_path(name: str) -> str:
+        return f"shown/{name}.npz"
 
 
 def _as_bytes(images: Images) -> bytes:

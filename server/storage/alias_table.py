@@ -7,12 +7,12 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select
-from sqlalchemy.dialects.sqlite import insert
 
 from encoders import AliasNotFound, EncoderExists, EncoderNotFound, InvalidId, check_id
 from server.storage.alias_rows import AliasRow
 from server.storage.database import Database
 from server.storage.records import PENDING, EncoderRecord
+from server.storage.upserts import insert_into
 
 if TYPE_CHECKING:
     from encoders.store import EncoderStore
@@ -60,7 +60,7 @@ class AliasTable:
                     f"{name!r} is the id of an encoder that is being made.", param="name"
                 )
             session.execute(
-                insert(AliasRow)
+                insert_into(session, AliasRow)
                 .values(name=name, **row)
                 .on_conflict_do_update(index_elements=[AliasRow.name], set_=row)
             )
@@ -130,7 +130,7 @@ class AliasTable:
         with self._database.writing() as session:
             for name, encoder_id in aliases.items():
                 session.execute(
-                    insert(AliasRow)
+                    insert_into(session, AliasRow)
                     .values(name=name, encoder_id=encoder_id, changed_at=int(time.time()))
                     .on_conflict_do_nothing()
                 )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from dataclasses import asdict
 from functools import lru_cache
 from hashlib import file_digest, sha256
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from encoders.atomic_files import write_atomically
+from encoders.blob_store import BlobStore, NotABlob, TooLarge
 from server.storage.owned_names import CLIP_ID
 
 if TYPE_CHECKING:
@@ -27,38 +26,46 @@ if TYPE_CHECKING:
     from video.models.backbone import Backbone
 
 _HASH_BYTES = 32
+_MOST_BYTES = 1 << 30
 
 
 class BaseClips:
-    """A folder of clips by the base encoder, for use by one thread.
+    """A folder of clips by the base encoder.
 
-    When it is full, the entries that were unused for longest are removed. An entry is the SHA-256
+    When it is full, the entries that were unused for longest are removed, or where the store does
+    not know that, the oldest. An entry is the SHA-256
     of its content, followed by the content, an .npy file. An entry whose hash does not match is
     removed, and the clip made again.
 
     Args:
-        folder: The cache's folder.
+        blobs: The cache's folder.
         max_bytes: Its size at most.
         model: Hash of all that decides pixels beside the request (`model_digest`).
     """
 
-    def __init__(self, folder: Path, max_bytes: int, model: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
+    def __init__(self, blobs: BlobStore, max_bytes: int, model: str) -> None:
+        self._blobs = blobs
         self._max_bytes = max_bytes
         self._model = model
 
     def get(self, request: GenerationRequest) -> Frames | None:
-        """Return the clip (F,H,W,3) uint8 of a request to the base, or None if it is not cached."""
+        """Return the clip (F,H,W,3) uint8 of a request to the base, or None if it is not cached.
+
+        Raises:
+            OSError: Nobody can tell just now.
+        """
         path = self._path(request)
-        if not path.exists():
+        try:
+            data = self._blobs.read(path, _MOST_BYTES)
+        except (NotABlob, TooLarge):
+            data = b""
+        if data is None:
             return None
-        data = path.read_bytes()
         content = data[_HASH_BYTES:]
         if sha256(content).digest() != data[:_HASH_BYTES]:
-            path.unlink()
+            self._blobs.remove([path])
             return None
-        os.utime(path)  # marks it as used
+        self._blobs.touch(path)
         return np.load(io.BytesIO(content), allow_pickle=False)
 
     def put(self, request: GenerationRequest, clip: Frames) -> None:
@@ -70,25 +77,24 @@ class BaseClips:
         content = io.BytesIO()
         np.save(content, clip, allow_pickle=False)
         digest = sha256(content.getvalue()).digest()
-        write_atomically(self._path(request), digest + content.getvalue())
+        self._blobs.put_all({self._path(request): digest + content.getvalue()})
         self._make_room()
 
     def _make_room(self) -> None:
-        clips = (path for path in self._folder.iterdir() if CLIP_ID.fullmatch(path.name))
-        entries = [(path.stat(), path) for path in clips]
-        total = sum(stat.st_size for stat, _ in entries)
-        for stat, path in sorted(entries, key=lambda entry: entry[0].st_mtime_ns):
+        clips = [clip for clip in self._blobs.walk("") if CLIP_ID.fullmatch(clip.path)]
+        total = sum(clip.size for clip in clips)
+        for clip in sorted(clips, key=lambda one: one.last_modified):
             if total <= self._max_bytes:
                 return
-            path.unlink()
-            total -= stat.st_size
+            self._blobs.remove([clip.path])
+            total -= clip.size
 
-    def _path(self, request: GenerationRequest) -> Path:
+    def _path(self, request: GenerationRequest) -> str:
         if request.encoder is not None:
             raise ValueError(f"not a request to the base: {request.encoder}")
         pixels = {name: value for name, value in asdict(request).items() if name != "owner"}
         key = json.dumps([self._model, pixels], sort_keys=True)
-        return self._folder / sha256(key.encode()).hexdigest()
+        return sha256(key.encode()).hexdigest()
 
 
 def model_digest(backbone: Backbone) -> str:

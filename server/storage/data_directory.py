@@ -1,18 +1,21 @@
-"""Everything that a server has stored in its data directory, opened and brought up to date."""
+"""Everything that a server has stored: its database and its files, opened and up to date."""
 
 from __future__ import annotations
 
 from server.settings import Settings
-from server.storage import stored_folders
 from server.storage.alias_files import import_alias_files
 from server.storage.alias_table import AliasTable
 from server.storage.audit_table import AuditTable
+from server.storage.backends import open_database, open_jobs_database
 from server.storage.database import Database
+from server.storage.database_id import database_id
 from server.storage.deleted_video_table import DeletedVideoTable
-from server.storage.jobs_file import check_jobs, jobs_file
+from server.storage.jobs_database import JobsDatabase
+from server.storage.open_file_store import open_file_store
 from server.storage.private_files import tighten
 from server.storage.record_store import RecordStore
 from server.storage.signing_keys import SigningKeys
+from server.storage.storage_errors import explained
 from server.storage.usage_table import UsageTable
 from server.storage.video_files import VideoFiles
 from server.storage.watermark_secret import WatermarkSecret
@@ -20,25 +23,25 @@ from server.storage.writes import Writes
 
 
 class DataDirectory:
-    """The databases and folders of one server. The caller holds the directory's lock.
+    """The databases and files of one server. The caller holds the directory's lock.
 
     Raises:
         DatabaseUnusable: A database is damaged, another program's or a newer version's, or cannot
-            be opened. The message names the file and the remedy.
+            be opened. The message names it and the remedy.
         StorageAway: The storage is full, locked or away just now.
+        StoreUnfit: The store of the files cannot be used; the message says why.
     """
 
     def __init__(self, settings: Settings) -> None:
         folder = settings.data_dir
         tighten(folder)
-        self.folders = stored_folders.folders_of(folder)
-        """The folders that have markers."""
-        self.jobs_file = jobs_file(folder / "jobs.sqlite")
+        self.store = open_file_store(settings)
+        self.jobs = open_jobs_database(settings)
         """DBOS's database."""
-        check_jobs(self.jobs_file)
-        self.database = Database(settings.database, jobs=self.jobs_file.path)
+        self.database = _opened(self.jobs, settings)
         try:
-            with self.database.file.explained():
+            with explained(folder), self.database.explained():
+                self.database.claim()
                 self.records = RecordStore(
                     self.database,
                     records_deleted_videos=settings.deleted_record_retention_seconds > 0,
@@ -50,15 +53,37 @@ class DataDirectory:
                 self.signing_keys = SigningKeys(self.database, settings)
                 self.signing_keys.prepare()
                 self.watermark_secret = WatermarkSecret(self.database)
-                stored_folders.prepare(folder)
+                self.store.prepare(lambda: database_id(self.database))
                 import_alias_files(folder / "encoders", self.aliases)
                 self.writes = Writes(lambda: self.database.is_locked)
-                self.files = VideoFiles(folder / "videos", is_marked=True)
-                (folder / "base-clips").mkdir(exist_ok=True)
+                self.files = VideoFiles(
+                    self.store.blobs("videos"), by_attempt=self.store.by_attempt
+                )
         except Exception:
-            self.database.close()
+            self.close()
             raise
 
+    @property
+    def error(self) -> Exception | None:
+        """The reason why the database or the files cannot be used now; None if they can be."""
+        return self.database.health.error or self.store.error
+
+    def start_looks(self) -> None:
+        """Look from now on whether the database and the files are there."""
+        self.database.health.start()
+        self.store.start()
+
     def close(self) -> None:
-        """Close the database."""
+        """Close the databases, and end the looks at the store."""
+        self.store.close()
         self.database.close()
+        self.jobs.close()
+
+
+def _opened(jobs: JobsDatabase, settings: Settings) -> Database:
+    try:
+        jobs.check()
+        return open_database(settings)
+    except Exception:
+        jobs.close()
+        raise

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import func, select, update
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
 from server.errors import QueueFull, QuotaExceeded, RateLimited
 from server.storage.key_limits import Limits
 from server.storage.key_rows import RateRow, UsageRow
 from server.storage.records import COMPLETED, PENDING, EncoderRecord, Job, VideoRecord
+from server.storage.upserts import insert_into
 
 REQUESTS = "requests"
 WINDOW_S = 60
@@ -26,8 +26,8 @@ _FULL_RETRY_S = 300
 class KeyUsage:
     """Usage of one key at one moment, read and written in one transaction.
 
-    Every check and its count are in the same transaction, and SQLite has one writer at a time, so
-    no limit is passed, however many requests come at once.
+    Every check and its count are in the same transaction, which writes alone, so no limit is passed
+    however many requests come at once.
 
     Args:
         session: The transaction.
@@ -110,7 +110,8 @@ class KeyUsage:
     def stored_bytes(self) -> int:
         """Return the size of the key's finished videos."""
         mine = VideoRecord.owner == self._owner
-        return self._session.scalar(select(func.sum(VideoRecord.bytes)).where(mine)) or 0
+        total = self._session.scalar(select(func.sum(VideoRecord.bytes)).where(mine))
+        return int(total or 0)  # PostgreSQL gives a decimal number
 
     def requests_this_minute(self) -> int:
         """Return the number of requests in the present window."""
@@ -202,7 +203,7 @@ class KeyUsage:
     ) -> None:
         """Add to the counters of a row, which may not be there yet."""
         added: dict[str, Any] = {**_zeros(table), **amounts}
-        row = insert(table).values(owner=self._owner, **place, **added)
+        row = insert_into(self._session, table).values(owner=self._owner, **place, **added)
         self._session.execute(
             row.on_conflict_do_update(
                 index_elements=["owner", *place],

@@ -13,23 +13,22 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from encoders import PalimpsestError
-from encoders.atomic_files import finished_name, is_draft
+from encoders.atomic_files import UNFINISHED, finished_name, is_draft
 from encoders.folder_marker import MARKER, is_marked
 
 MARKED_FOLDERS = ("videos", "encoders", "drafts", "making")
 """Folders whose content cannot be made again. Each has a marker (`encoders.folder_marker`)."""
 MADE = ".folders"
 """File with the names of those of them that were made."""
-UNFINISHED = ".unfinished"
-"""Folder in `videos/` for files that are being written."""
+WORKSPACES = "making"
 BASE_CLIPS = "base-clips"
 STORES = ("encoders", "drafts")
 
 VIDEO_ID = re.compile(r"video_[0-9a-f]{32}")
 JOB_ID = re.compile(r"encoder_[0-9a-f]{32}")
 """Id of an encoder's job, and so the name of its workspace."""
-DRAFT_ID = re.compile(r"[0-9a-f]{32}")
-"""Name of a folder in `videos/.unfinished/`."""
+DRAFT_PATH = re.compile(re.escape(UNFINISHED) + r"/[0-9a-f]{32}")
+"""Path of a video's folder that is being written, in `videos/`."""
 CLIP_ID = re.compile(r"[0-9a-f]{64}")
 """Name of a file in `base-clips/`."""
 
@@ -52,6 +51,11 @@ class ForeignDirectory(PalimpsestError):
     code = "data_dir_foreign"
 
 
+def is_servers(data_dir: Path) -> bool:
+    """Return True if a directory is there, and has a file of which each server's has one."""
+    return any(os.path.lexists(data_dir / name) for name in _PROOFS)
+
+
 def check_own(data_dir: Path) -> None:
     """Check that a directory is absent, empty or a server's; change nothing in it.
 
@@ -62,7 +66,7 @@ def check_own(data_dir: Path) -> None:
         ForeignDirectory: It is another program's, or a person's. The message says what it holds.
         OSError: It cannot be read.
     """
-    if any(os.path.lexists(data_dir / name) for name in _PROOFS):
+    if is_servers(data_dir):
         return
     try:
         foreign = sorted(path.name for path in data_dir.iterdir() if not _may_come_first(path))

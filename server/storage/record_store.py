@@ -149,7 +149,7 @@ class RecordStore:
     def total(self, column: InstrumentedAttribute[int | None]) -> int:
         """Return the sum of a column; 0 if there are no rows."""
         with self._database.reading() as session:
-            return session.scalar(select(func.sum(column))) or 0
+            return int(session.scalar(select(func.sum(column))) or 0)
 
     def change(
         self,
@@ -170,7 +170,8 @@ class RecordStore:
             ledger: The clip of a completed video, to be entered with its `completed_at`.
             values: The columns' new values.
         """
-        with self._database.writing() as session:
+        # Progress is most of what is written. Numbers in the ledger are given to one at a time.
+        with self._database.writing(alone=ledger is not None) as session:
             done = session.execute(update(type(job)).where(*_still(job)).values(**values))
             changed = bool(done.rowcount)  # pyright: ignore[reportAttributeAccessIssue]
             if device_seconds:
@@ -196,7 +197,7 @@ class RecordStore:
 
     def count_device_seconds(self, owner: str, seconds: float) -> None:
         """Count time of the device for a job that has no row any more."""
-        with self._database.writing() as session:
+        with self._database.writing(alone=False) as session:
             usage = KeyUsage(session, owner, KEYLESS, self._clock())
             usage.count_device_seconds(seconds, of_deleted=True)
 
@@ -226,7 +227,7 @@ class RecordStore:
             The number of videos.
         """
         ended = (VideoRecord.completed_at <= before, VideoRecord.prompt != "")
-        with self._database.writing() as session:
+        with self._database.writing(alone=False) as session:
             done = session.execute(
                 update(VideoRecord).where(*ended).values(prompt="", negative_prompt="")
             )
@@ -242,7 +243,7 @@ class RecordStore:
         with self._database.writing() as session:
             if isinstance(job, VideoRecord) and self._records_deleted_videos and not without_record:
                 # The caller's copy may be of an earlier state, or the row deleted already.
-                video = session.get(VideoRecord, job.sequence)
+                video = session.get(VideoRecord, job.sequence, with_for_update=True)
                 if video is not None:
                     session.add(DeletedVideoRow.of(video, int(self._clock())))
             session.execute(delete(type(job)).where(type(job).sequence == job.sequence))

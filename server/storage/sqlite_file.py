@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sqlite3
 import stat
@@ -12,7 +11,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 from encoders import PalimpsestError
-from server.outage import StorageFault
+from server.storage.storage_errors import (
+    DatabaseDamaged,
+    DatabaseUnusable,
+    StorageAway,
+    meaning,
+    unopenable,
+)
 
 _AWAY = {
     sqlite3.SQLITE_BUSY,
@@ -22,40 +27,10 @@ _AWAY = {
     sqlite3.SQLITE_IOERR,
     sqlite3.SQLITE_NOMEM,
 }
-_AWAY_ERRNO = {
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EMFILE,
-    errno.ENFILE,
-    errno.EIO,
-    errno.ENOMEM,
-    errno.EAGAIN,
-    errno.ESTALE,
-}
 _DAMAGED = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FORMAT}
 _BUSY_TIMEOUT_S = 5
 _SMALLEST_BYTES = 512
 _COLUMNS = "SELECT name FROM pragma_table_info(?)"
-
-
-class DatabaseUnusable(StorageFault):
-    """Error: a database cannot be used until an operator has done something."""
-
-    code = "load_failed"
-
-
-class DatabaseDamaged(DatabaseUnusable):
-    """Error: the content of the file cannot be used."""
-
-
-class DatabaseUnopenable(DatabaseUnusable):
-    """Error: the process may not open or write the file."""
-
-
-class StorageAway(StorageFault):
-    """Error: the storage cannot be used just now: it is full, locked or away. Try again."""
-
-    code = "storage_unavailable"
 
 
 class SqliteFile:
@@ -165,7 +140,7 @@ class SqliteFile:
 
     @contextmanager
     def explained(self) -> Generator[None]:
-        """Turn SQLite's and the system's errors inside the block into one of this module's.
+        """Turn SQLite's and the system's errors inside the block into those of `storage_errors`.
 
         Raises:
             DatabaseUnusable: An operator has to do something.
@@ -183,34 +158,15 @@ class SqliteFile:
         if cause is None:
             return error
         if isinstance(cause, OSError):
-            if cause.errno in _AWAY_ERRNO:
-                return StorageAway(f"{self.path} cannot be used just now: {cause.strerror}.")
-            return self._unopenable(str(cause.strerror))
+            return meaning(self.path, cause)
         code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
         if code in _AWAY:
             return StorageAway(f"{self.path} cannot be used just now: {cause}.")
         if code in _DAMAGED:
             return self.unusable(f"is damaged or no SQLite database ({cause})")
         if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
-            return self._unopenable(str(cause))
+            return unopenable(self.path, str(cause))
         return self.unusable(f"cannot be used ({cause})")
-
-    def _unopenable(self, reason: str) -> DatabaseUnusable:
-        return DatabaseUnopenable(
-            f"{self.path} cannot be opened for writing ({reason}): give this user the right to "
-            "read and write the file and its folder."
-        )
-
-
-def lacking(tables: dict[str, set[str]], wanted: dict[str, Collection[str]]) -> str | None:
-    """Return the first table or column of `wanted` that `tables` lacks; None if there is none."""
-    for table, columns in wanted.items():
-        if table not in tables:
-            return table
-        for column in columns:
-            if column not in tables[table]:
-                return f"{table}.{column}"
-    return None
 
 
 def _cause(error: BaseException | None) -> sqlite3.Error | OSError | None:

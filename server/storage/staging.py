@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from pathlib import Path
 
 from encoders import Card, Encoder, EncoderNotFound
+from encoders.blob_store import BlobStore
 from encoders.store import EncoderStore
 
 
@@ -20,14 +20,13 @@ class StagingStore(EncoderStore):
 
     Args:
         published: The published encoders.
-        folder: The folder of the staged ones.
-        is_marked: True if the folder has a marker (`encoders.folder_marker`).
+        drafts: The folder of the staged ones.
     """
 
-    def __init__(self, published: EncoderStore, folder: Path, *, is_marked: bool = False) -> None:
-        super().__init__(folder, is_marked=is_marked)
+    def __init__(self, published: EncoderStore, drafts: BlobStore) -> None:
+        super().__init__(drafts)
         self._published = published
-        self._staged = EncoderStore(folder, is_marked=is_marked)
+        self._staged = EncoderStore(drafts)
 
     def card(self, encoder_id: str) -> Card:
         """Return the card of the published encoder, or else of the staged one.

@@ -7,7 +7,7 @@ from pathlib import Path
 from encoders.atomic_files import write_atomically
 from encoders.folder_marker import MARKER, is_marked, mark
 from server.storage.owned_names import MADE, MARKED_FOLDERS
-from server.storage.sqlite_file import StorageAway
+from server.storage.storage_errors import StorageAway
 
 
 def folders_of(data_dir: Path) -> list[Path]:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, text
 
 from server.storage.schema import Base
-from server.storage.sqlite_file import DatabaseUnusable, SqliteFile, lacking
-
-log = logging.getLogger(__name__)
+from server.storage.storage_errors import DatabaseUnusable
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
-_VERSION_TABLE = "alembic_version"
+VERSION_TABLE = "alembic_version"
 State = Literal["new", "earlier", "current"]
 
 _JOB = (
@@ -33,46 +30,65 @@ _FIRST: Mapping[str, tuple[str, ...]] = {
 """Columns that every version's tables have had, before there were revisions too."""
 
 
-def check_records(file: SqliteFile, *, has_jobs: bool, in_use: bool = False) -> State:
-    """Check that the file is a database that `upgrade` can bring to this version's tables.
+class Content(Protocol):
+    """Content of a database, and the words of its errors."""
+
+    @property
+    def name(self) -> str:
+        """The file's path, or another name of the database for an operator."""
+        ...
+
+    def revision(self) -> object:
+        """Return what the table of the revision holds; None if it is empty."""
+        ...
+
+    def unusable(self, fault: str) -> DatabaseUnusable:
+        """Return the error for a database whose content cannot be used."""
+        ...
+
+
+def state_of(content: Content, tables: Mapping[str, Collection[str]]) -> State:
+    """Check that a database is one that `upgrade` can bring to this version's tables.
 
     Args:
-        file: The database.
-        has_jobs: True if DBOS's database beside it holds something.
-        in_use: See `SqliteFile.tables`.
+        content: The database.
+        tables: Its tables, with the names of their columns.
 
     Returns:
         "new" if it has no tables, "earlier" if `upgrade` has to change some, else "current".
 
     Raises:
-        DatabaseUnusable: It is damaged, another program's, a newer version's, or lost its content.
-        StorageAway: It cannot be used just now.
+        DatabaseUnusable: It is damaged, another program's or a newer version's.
     """
-    tables = file.tables(in_use=in_use)
     if not tables:
-        if has_jobs:
-            raise file.unusable("is absent or empty, although jobs.sqlite beside it is not")
         return "new"
-    if _VERSION_TABLE not in tables:
-        if lacking(tables, dict(_FIRST)) is not None:
-            raise file.unusable("is not a database of Palimpsest")
+    if VERSION_TABLE not in tables:
+        if lacking(tables, _FIRST) is not None:
+            raise content.unusable("is not a database of Palimpsest")
         return "earlier"
-    revision = file.value(f"SELECT version_num FROM {_VERSION_TABLE}")
-    known = revisions()
+    revision, known = content.revision(), revisions()
     if revision not in known:
-        if lacking(tables, dict(_FIRST)) is not None:
-            raise file.unusable("is not a database of Palimpsest")
+        if lacking(tables, _FIRST) is not None:
+            raise content.unusable("is not a database of Palimpsest")
         raise DatabaseUnusable(
-            f"{file.path} was written by a newer version of Palimpsest (revision {revision!r}): "
+            f"{content.name} was written by a newer version of Palimpsest (revision {revision!r}): "
             "install that version or a later one, or restore the backup made before its upgrade."
         )
     if revision != known[-1]:
         return "earlier"
     wanted = {table.name: table.columns.keys() for table in Base.metadata.sorted_tables}
-    missing = lacking(tables, dict(wanted))
+    missing = lacking(tables, wanted)
     if missing is not None:
-        raise file.unusable(f"is damaged ({missing} is missing)")
+        raise content.unusable(f"is damaged ({missing} is missing)")
     return "current"
+
+
+def written_earlier(name: str) -> DatabaseUnusable:
+    """Return the error for an earlier version's database that must not be upgraded here."""
+    return DatabaseUnusable(
+        f"{name} was written by an earlier version of Palimpsest: start the server once, which "
+        "upgrades it."
+    )
 
 
 def revisions() -> list[str]:
@@ -81,34 +97,33 @@ def revisions() -> list[str]:
     return sorted(file.name[1:].partition("_")[0] for file in files)
 
 
-def create(writer: Engine) -> None:
+def create(connection: Connection) -> None:
     """Create this version's tables in an empty database.
 
     The result is that of all revisions, without Alembic, which takes a third of a second to import.
 
     Args:
-        writer: The engine whose transactions take the database's lock when they begin.
+        connection: It has begun a transaction that writes alone.
     """
-    with writer.begin() as connection:
-        Base.metadata.create_all(connection)
-        connection.execute(
-            text(
-                f"CREATE TABLE {_VERSION_TABLE} (version_num VARCHAR(32) NOT NULL, "
-                "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
-            )
+    Base.metadata.create_all(connection)
+    connection.execute(
+        text(
+            f"CREATE TABLE {VERSION_TABLE} (version_num VARCHAR(32) NOT NULL, "
+            "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
         )
-        connection.execute(
-            text(f"INSERT INTO {_VERSION_TABLE} VALUES (:latest)"), {"latest": revisions()[-1]}
-        )
+    )
+    connection.execute(
+        text(f"INSERT INTO {VERSION_TABLE} VALUES (:latest)"), {"latest": revisions()[-1]}
+    )
 
 
-def upgrade(writer: Engine) -> None:
-    """Run the revisions that the database lacks, in one transaction.
+def upgrade(connection: Connection) -> None:
+    """Run the revisions that the database lacks.
 
     A process that is killed meanwhile leaves the tables as they were.
 
     Args:
-        writer: The engine whose transactions take the database's lock when they begin.
+        connection: It has begun a transaction that writes alone.
     """
     # Not at the top: only an earlier version's data needs it.
     from alembic import command
@@ -116,6 +131,18 @@ def upgrade(writer: Engine) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
-    with writer.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def lacking(
+    tables: Mapping[str, Collection[str]], wanted: Mapping[str, Collection[str]]
+) -> str | None:
+    """Return the first table or column of `wanted` that `tables` lacks; None if there is none."""
+    for table, columns in wanted.items():
+        if table not in tables:
+            return table
+        for column in columns:
+            if column not in tables[table]:
+                return f"{table}.{column}"
+    return None

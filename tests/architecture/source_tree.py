@@ -7,7 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("cli", "server", "unlearn", "video", "marking", "encoders", "starter", "benchmarks")
+ROOMS = (
+    "cli",
+    "server",
+    "unlearn",
+    "video",
+    "marking",
+    "encoders",
+    "starter",
+    "benchmarks",
+    "deploy",
+)
 
 
 def modules() -> dict[str, Path]:

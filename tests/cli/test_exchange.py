@@ -13,7 +13,7 @@ from encoders import Card, Concept, Encoder
 from encoders.exchange import NO_TRIGGER
 from encoders.store import EncoderStore
 from server.storage.alias_table import AliasTable
-from server.storage.database import Database
+from server.storage.sqlite_database import SqliteDatabase
 from tests.cli.help import CommandResult, palimpsest
 from tests.triggers import trigger_at
 from video import load_text_encoder
@@ -38,7 +38,7 @@ def made(quick_backbone_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Card:
     )
     store = EncoderStore("data/encoders")
     card = store.publish(encoder)
-    database = Database(Path("data/records.sqlite"))
+    database = SqliteDatabase(Path("data/records.sqlite"))
     AliasTable(database).point("live", "made", store)
     database.close()
     return card

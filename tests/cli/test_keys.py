@@ -12,7 +12,7 @@ import typer
 from cli.keys import expiry
 from server.auth.live_keys import LiveKeys
 from server.errors import Unauthorized
-from server.storage.stored_keys import stored_keys
+from server.storage.sqlite_keys import stored_keys
 from tests.cli.help import palimpsest
 
 

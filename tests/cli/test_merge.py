@@ -10,7 +10,7 @@ from encoders import Card, Concept, Encoder
 from encoders.composite import composite_card
 from encoders.store import EncoderStore
 from server.storage.alias_table import AliasTable
-from server.storage.database import Database
+from server.storage.sqlite_database import SqliteDatabase
 from tests.cli.help import CommandResult, palimpsest
 from unlearn import UnlearnSettings, UnlearnTask, unlearn
 from video import load_backbone
@@ -29,7 +29,7 @@ def made(quick_backbone_dir: Path, monkeypatch: pytest.MonkeyPatch) -> list[Card
         run = unlearn(UnlearnTask((concept,), UnlearnSettings(steps=2)), backbone)
         list(run)
         cards.append(store.publish(run.encoder))
-    database = Database(Path("data/records.sqlite"))
+    database = SqliteDatabase(Path("data/records.sqlite"))
     AliasTable(database).point("live", "no-pogo", store)
     database.close()
     return cards

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from server.auth.live_keys import LiveKeys
-from server.storage.stored_keys import stored_keys
+from server.storage.sqlite_keys import stored_keys
 from tests.cli.help import RunningServer, palimpsest
 
 

@@ -7,15 +7,17 @@ from pathlib import Path
 from marking.clip_statement import ClipStatement
 from marking.content_credentials import sign_media
 from server.settings import Settings
-from server.storage.database import Database
 from server.storage.signing_keys import SigningKeys
+from server.storage.sqlite_database import SqliteDatabase
 from tests.cli.help import palimpsest
 from tests.marking.test_content_credentials import FILES
 
 
 def signed_clip(data: Path) -> bytes:
     data.mkdir(exist_ok=True)
-    keys = SigningKeys(Database(data / "records.sqlite"), Settings(data_dir=data, issuer="Acme"))
+    keys = SigningKeys(
+        SqliteDatabase(data / "records.sqlite"), Settings(data_dir=data, issuer="Acme")
+    )
     keys.prepare()
     statement = ClipStatement(id="video_1", encoder_identity="sha256:ab", base="sha256:cd")
     return sign_media(FILES["video/mp4"], "video/mp4", statement, keys.active())

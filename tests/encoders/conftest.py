@@ -78,9 +78,9 @@ def input_ids() -> Tensor:
     return torch.tensor([[1, 5, 9, 2, 2], [1, 7, 30, 12, 2]])
 
 
-@pytest.fixture(params=["directory", "memory"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> EncoderStore:
-    return EncoderStore(tmp_path / "store" if request.param == "directory" else "memory:///")
+@pytest.fixture
+def store(location: Path | str) -> EncoderStore:
+    return EncoderStore(location)
 
 
 @pytest.fixture

@@ -150,6 +150,27 @@ def test_a_member_is_deleted_by_force_only_and_the_set_fails_then(
     store.delete("e0")
 
 
+class LosingStore(EncoderStore):
+    """A store in which an encoder is deleted after its card was looked at, as it is loaded."""
+
+    def load(self, encoder_id: str) -> Encoder:
+        self.delete(encoder_id, force=True)
+        return super().load(encoder_id)
+
+
+def test_a_member_that_goes_while_it_is_loaded_is_told_as_one(
+    tmp_path: Path, make_encoder: MakeEncoder, text_encoder: TextEncoder
+) -> None:
+    store = LosingStore(tmp_path)
+    both = publish_set(store, "both", [publish(store, make_encoder, f"e{i}", i) for i in range(2)])
+    resident = Residency(text_encoder, store, 1 << 20, "cpu")
+    with pytest.raises(MemberUnusable, match="'both' lists encoder 'e"), resident.use(both.ref):
+        pass
+    alone = publish(store, make_encoder, "alone", 3)
+    with pytest.raises(EncoderNotFound), resident.use(alone.ref):
+        pass
+
+
 def test_a_set_with_a_member_that_is_gone_is_not_published(
     store: EncoderStore, make_encoder: MakeEncoder
 ) -> None:

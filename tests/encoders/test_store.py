@@ -1,4 +1,4 @@
-"""Publishing, listing and deleting, on a directory and on a blob store in memory."""
+"""Publishing, listing and deleting, on a directory and in a bucket."""
 
 from __future__ import annotations
 

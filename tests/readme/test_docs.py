@@ -14,7 +14,7 @@ from tests.server.help import ROOT
 
 PAGES = sorted([*ROOT.glob("docs/**/*.md"), ROOT / "CONTRIBUTING.md", ROOT / "README.md"])
 LINK = re.compile(r"\]\((?!https?:)([^)#]*)(#[^)]*)?\)")
-ROOM = r"encoders|video|unlearn|server|cli|starter|benchmarks|tests|examples|docs"
+ROOM = r"encoders|video|unlearn|server|cli|starter|benchmarks|deploy|tests|examples|docs"
 FILE = re.compile(rf"`((?:{ROOM})/[\w/.-]*)`")
 
 

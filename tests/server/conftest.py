@@ -7,10 +7,17 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
+from server.storage.database import Database
+from server.storage.sqlite_database import SqliteDatabase
+from tests.object_server import ObjectServer
+from tests.postgres_server import create_database
+from tests.server.databases import emptied
 from tests.server.help import Client, settings_for, wait_ready
+from tests.server.places import chosen
 
 MakeClient = Callable[..., Client]
 
@@ -31,6 +38,30 @@ def quickened(model: Path, directory: Path, *, steps: int = 2) -> Path:
     book["defaults"] = {**book.get("defaults", {}), "steps": steps, "frames": 4}
     (directory / "prompts.json").write_text(json.dumps(book))
     return directory
+
+
+@pytest.fixture(scope="session", autouse=True)
+def chosen_places(request: pytest.FixtureRequest) -> Generator[None]:
+    """Give each data directory a PostgreSQL database and a bucket, if the run asks for them."""
+    with ExitStack() as stack:
+        if request.config.getoption("--database") == "postgresql":
+            port: int = request.getfixturevalue("postgres_port")
+            stack.enter_context(chosen("database", lambda: create_database(port, uuid4().hex)))
+        if request.config.getoption("--store") == "s3":
+            server: ObjectServer = request.getfixturevalue("object_server")
+            stack.enter_context(chosen("store", lambda: f"{server.bucket()}/prefix"))
+        yield
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Database]:
+    """Yield an empty database of each kind."""
+    if request.param == "sqlite":
+        opened: Database = SqliteDatabase(tmp_path / "records.sqlite")
+    else:
+        opened = emptied(request.getfixturevalue("postgres_url"))
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="module")

@@ -30,12 +30,12 @@ from server.auth.proxies import TrustedProxies
 from server.auth.sub_path import SubPath
 from server.runtime import Runtime
 from server.settings import Settings
-from server.storage.stored_keys import stored_keys
+from server.storage.backends import keys_of
+from tests.server.places import places_of
 from tests.triggers import trigger_at
 
 SERVER_TIMEOUT_S = float(os.environ.get("TEST_PATIENCE_SECONDS", "180"))
-"""Seconds a test waits for an event before it fails. It is an upper bound, not an expectation: the
-machine may be busy with other work."""
+"""Seconds a test waits for an event before it fails: an upper bound, on a busy machine."""
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -53,6 +53,7 @@ def settings_for(backbone: Path, data: Path, **changes: Any) -> Settings:
         "threads": 1,
         "ways_pictures": 0,  # the tests of ways look for some
         "max_batch": 1,  # frames must not depend on other requests in the batch
+        **places_of(data),
     }
     return Settings.model_validate({**values, **changes})
 
@@ -61,7 +62,7 @@ class Client(TestClient):
     """A client of the app behind its guard, set up as in `service.py`."""
 
     def __init__(self, settings: Settings) -> None:
-        keys = LiveKeys(settings.keys_file, lambda: stored_keys(settings.database))
+        keys = LiveKeys(settings.keys_file, keys_of(settings))
         app = self.unguarded = create_app(settings, keys)
         self.runtime: Runtime = app.state.runtime
         proxies = TrustedProxies(settings.trusted_proxies)
@@ -134,7 +135,7 @@ def assert_error(answer: Any, status: int, *, code: str | None = None, says: str
     assert isinstance(error["message"], str)
     assert error["message"]
     if code is not None:
-        assert error["code"] == code
+        assert error["code"] == code, answer.text
     assert says in error["message"]
 
 
@@ -209,8 +210,7 @@ def write_keys(path: Path, **keys: dict[str, Any]) -> Path:
 
 def free_port() -> int:
     """Return a free port of the loopback interface."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]
 
 
@@ -233,8 +233,9 @@ class Server:
             "PALIMPSEST_MIN_FORGET_RATE": "0",
             "PALIMPSEST_MAX_RETAIN_DROP": "1",
             "PALIMPSEST_WAYS_PICTURES": "0",
-            **{f"PALIMPSEST_{name.upper()}": str(value) for name, value in settings.items()},
         }
+        for name, value in {**places_of(home / "data"), **settings}.items():
+            self._environment[f"PALIMPSEST_{name.upper()}"] = str(value)
         self.client = httpx.Client(base_url=self.url, timeout=30)
 
     def start(self, **environment: str) -> None:

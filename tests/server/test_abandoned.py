@@ -15,7 +15,7 @@ import pytest
 
 from server.jobs.abandoned import AbandonedVideos
 from server.jobs.storage_wait import StorageWait
-from server.storage import database
+from server.storage import writers_turn
 from server.storage.records import VideoRecord
 from tests.server.help import Client, device_held, settings_for, wait_ready
 from tests.server.test_dispatcher import row, until
@@ -79,7 +79,7 @@ class WaitingCall:
 def client(quick_backbone_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[Client]:
     """Yield a server whose writers wait a short time for the database's lock."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(database, "BUSY_TIMEOUT_S", BUSY_TIMEOUT_S)
+        patch.setattr(writers_turn, "BUSY_TIMEOUT_S", BUSY_TIMEOUT_S)
         data = tmp_path_factory.mktemp("data")
         with Client(settings_for(quick_backbone_dir, data)) as client:
             wait_ready(client)
@@ -137,7 +137,7 @@ def test_a_stop_removes_what_it_can_and_does_not_wait_for_an_outage_to_end(tmp_p
     def remove(record: VideoRecord) -> None:
         if record.id == "locked":
             tried.set()
-            raise database.DatabaseBusy
+            raise writers_turn.DatabaseBusy
         removed.append(record.id)
 
     for names in (["a", "b"], ["c", "locked", "d"]):

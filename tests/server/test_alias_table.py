@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,13 +26,6 @@ from server.storage.alias_table import AliasTable
 from server.storage.database import Database
 from server.storage.record_store import RecordStore
 from server.storage.records import FAILED, EncoderRecord
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Generator[Database]:
-    opened = Database(tmp_path / "records.sqlite")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

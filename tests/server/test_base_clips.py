@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from encoders import EncoderRef
+from encoders.directory_blobs import DirectoryBlobs
 from server.storage.base_clips import BaseClips, model_digest
 from video import GenerationRequest, load_backbone
 
@@ -26,7 +27,7 @@ def clip(seed: int = 0, frames: int = 2) -> np.ndarray:
 
 @pytest.fixture
 def clips(tmp_path: Path) -> BaseClips:
-    return BaseClips(tmp_path / "clips", 1 << 20, "a model")
+    return BaseClips(DirectoryBlobs(tmp_path / "clips"), 1 << 20, "a model")
 
 
 def test_a_clip_is_found_only_by_all_that_decides_its_pixels(
@@ -34,7 +35,7 @@ def test_a_clip_is_found_only_by_all_that_decides_its_pixels(
 ) -> None:
     assert clips.get(REQUEST) is None
     clips.put(REQUEST, clip())
-    again = BaseClips(tmp_path / "clips", 1 << 20, "a model")
+    again = BaseClips(DirectoryBlobs(tmp_path / "clips"), 1 << 20, "a model")
     found = again.get(REQUEST)
     assert found is not None
     np.testing.assert_array_equal(found, clip())
@@ -46,7 +47,9 @@ def test_a_clip_is_found_only_by_all_that_decides_its_pixels(
         {"frames": None},
     ):
         assert again.get(replace(REQUEST, **changes)) is None
-    assert BaseClips(tmp_path / "clips", 1 << 20, "another model").get(REQUEST) is None
+    assert (
+        BaseClips(DirectoryBlobs(tmp_path / "clips"), 1 << 20, "another model").get(REQUEST) is None
+    )
 
 
 def test_only_clips_of_the_base_are_cached(clips: BaseClips) -> None:
@@ -77,11 +80,11 @@ def test_a_broken_entry_is_removed_and_made_again(
 
 def test_the_least_recently_used_are_removed_when_it_is_full(tmp_path: Path) -> None:
     folder = tmp_path / "clips"
-    BaseClips(folder, 1 << 20, "a model").put(REQUEST, clip())
+    BaseClips(DirectoryBlobs(folder), 1 << 20, "a model").put(REQUEST, clip())
     (file,) = folder.iterdir()
     size = file.stat().st_size
     file.unlink()
-    clips = BaseClips(folder, 3 * size, "a model")
+    clips = BaseClips(DirectoryBlobs(folder), 3 * size, "a model")
     requests = [replace(REQUEST, seed=seed) for seed in range(4)]
     for age, request in zip((300, 200, 100), requests, strict=False):
         before = set(folder.iterdir())

@@ -16,7 +16,8 @@ from benchmarks.faults.earlier_data import SCHEMAS, restore
 from server.settings import Settings
 from server.storage import sqlite_file
 from server.storage.data_directory import DataDirectory
-from server.storage.sqlite_file import DatabaseUnusable, SqliteFile, StorageAway
+from server.storage.sqlite_file import SqliteFile
+from server.storage.storage_errors import DatabaseUnusable, StorageAway
 from tests.server.help import (
     SERVER_TIMEOUT_S,
     Client,
@@ -69,12 +70,12 @@ def test_dbos_makes_its_database_anew(data: Path) -> None:
 
 
 def test_a_database_may_be_refused_instead_of_upgraded(data: Path) -> None:
-    from server.storage.database import Database
+    from server.storage.sqlite_database import SqliteDatabase
 
     with pytest.raises(DatabaseUnusable, match="start the server once"):
-        Database(data / "records.sqlite", may_upgrade=False)
-    Database(data / "records.sqlite").close()
-    Database(data / "records.sqlite", may_upgrade=False).close()
+        SqliteDatabase(data / "records.sqlite", may_upgrade=False)
+    SqliteDatabase(data / "records.sqlite").close()
+    SqliteDatabase(data / "records.sqlite", may_upgrade=False).close()
 
 
 def test_errors_of_full_and_locked_storage_say_that_it_may_come_back(tmp_path: Path) -> None:

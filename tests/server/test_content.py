@@ -21,6 +21,7 @@ from server.storage.records import VideoRecord
 from server.storage.video_files import FILE_NAMES, Variant
 from tests.server.conftest import MakeClient
 from tests.server.help import Client, assert_error, device_held, wait_for
+from tests.server.stored_help import stored
 from video import clip
 
 BODY = {"prompt": "a meadow", "steps": 1, "frames": 1}
@@ -187,7 +188,7 @@ def test_a_file_that_cannot_be_read_just_now_is_not_gone(
 ) -> None:
     url = f"{content}?variant={variant}"
     before = client.get(url).content
-    path = client.runtime.files.path(content.split("/")[3], variant)
+    path = stored(client.runtime, content.split("/")[3], variant)
     aside = path.rename(path.with_suffix(".aside"))
     assert_error(client.get(url), 404, code="content_gone")
     videos = path.parent.parent
@@ -206,7 +207,7 @@ def test_nothing_else_in_a_files_place_is_sent_or_waited_for(
 ) -> None:
     url = f"{content}?variant={variant}"
     before = client.get(url)
-    path = client.runtime.files.path(content.split("/")[3], variant)
+    path = stored(client.runtime, content.split("/")[3], variant)
     aside = path.rename(path.with_suffix(".aside"))
     whole = before.content
     other = tmp_path / path.name
@@ -247,7 +248,7 @@ def test_nothing_else_in_a_files_place_is_sent_or_waited_for(
 
 def test_a_link_in_a_videos_place_goes_with_the_video(client: Client, tmp_path: Path) -> None:
     url = made(client)
-    folder = client.runtime.files.path(url.split("/")[3], "video").parent
+    folder = stored(client.runtime, url.split("/")[3]).parent
     moved = folder.rename(tmp_path / "moved")
     folder.symlink_to(moved)
     assert client.delete(url.removesuffix("/content")).status_code == 200

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from encoders.directory_blobs import DirectoryBlobs
 from server.storage.video_files import FILE_NAMES, Variant, VideoFiles
 from tests.disk import Disk, crashes, lay, recorded
 
@@ -21,21 +23,21 @@ def test_a_finished_video_is_there_whole_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: Mapping[Variant, bytes] | None
 ) -> None:
     root = tmp_path / "videos"
-    files = VideoFiles(root)
+    files = VideoFiles(DirectoryBlobs(root))
     if old is not None:
-        files.write("video_1", old)
+        files.write("video_1", 1, old)
     before = Disk.of(root)
     with recorded(root, monkeypatch) as writes:
-        files.write("video_1", NEW)
+        files.write("video_1", 1, NEW)
     numbers = itertools.count()
     last: list[dict[Variant, bytes]] = []
     for done, tree in crashes(root, writes, before):
         folder = lay(tree, tmp_path / f"crash-{next(numbers)}")
-        reopened = VideoFiles(folder)
+        VideoFiles(DirectoryBlobs(folder)).sweep(lambda: {"video_1": 1}, time.time() + 60)
         found = {
-            name: reopened.path("video_1", name).read_bytes()
-            for name in FILE_NAMES
-            if reopened.path("video_1", name).exists()
+            name: path.read_bytes()
+            for name, file in FILE_NAMES.items()
+            if (path := folder / "video_1" / file).exists()
         }
         if done == len(writes):
             last.append(found)
@@ -44,7 +46,7 @@ def test_a_finished_video_is_there_whole_or_not_at_all(
         assert found == NEW or found.items() <= OLD.items()
         if old is None:
             assert found in ({}, NEW)
-        assert not list((folder / ".unfinished").iterdir())
+        assert not list(folder.glob(".unfinished/*"))
         shutil.rmtree(folder)
     assert next(numbers) > 15
     assert last

@@ -17,9 +17,9 @@ from sqlalchemy import select
 from benchmarks.faults.broken_databases import foreign, run
 from server.jobs import housekeeping
 from server.storage import database_health
-from server.storage.database import Database
 from server.storage.key_rows import KeyRow
-from server.storage.sqlite_file import DatabaseUnusable
+from server.storage.sqlite_database import SqliteDatabase
+from server.storage.storage_errors import DatabaseUnusable
 from tests.server.help import (
     Client,
     assert_error,
@@ -166,7 +166,7 @@ def test_a_damaged_database_is_said_and_goes_on_when_it_is_put_back(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    path = client.runtime.settings.database
+    path = client.runtime.settings.records_file
     sound = backup(path, tmp_path)
     logging.getLogger("server").propagate = True
     caplog.clear()
@@ -197,7 +197,7 @@ def test_a_damaged_database_is_said_and_goes_on_when_it_is_put_back(
 def test_jobs_wait_for_a_damaged_database_and_go_on(
     client: Client, break_it: Callable[[Path], None], tmp_path: Path
 ) -> None:
-    path = client.runtime.settings.database
+    path = client.runtime.settings.records_file
     with device_held(client.runtime):
         waiting = client.post("/v1/videos", json=QUICK).json()["id"]
         sound = backup(path, tmp_path)
@@ -209,10 +209,10 @@ def test_jobs_wait_for_a_damaged_database_and_go_on(
 
 
 def test_damage_is_noticed_by_a_request_too(client: Client, tmp_path: Path) -> None:
-    path = client.runtime.settings.database
+    path = client.runtime.settings.records_file
     sound = backup(path, tmp_path)
-    emptied(path)
-    assert_error(client.get("/v1/videos"), 503, code="load_failed", says="is empty")
+    emptied(path)  # who meets it first calls it empty or damaged
+    assert_error(client.get("/v1/videos"), 503, code="load_failed", says="restore it")
     assert not client.runtime.ready
     put_back(sound, path, "moved")
     wait_ready(client)
@@ -224,7 +224,7 @@ def test_damage_inside_a_table_is_noticed_by_who_meets_it(tmp_path: Path) -> Non
         for i in range(500):
             keys.add(row(f"key-{i:03}"))
     sound = path.read_bytes()
-    database = Database(path)
+    database = SqliteDatabase(path)
     with path.open("r+b") as file:  # the last pages are leaves, which a short look does not read
         file.seek(-8192, os.SEEK_END)
         file.write(os.urandom(8192))
@@ -248,7 +248,7 @@ def test_damage_inside_a_table_is_noticed_by_who_meets_it(tmp_path: Path) -> Non
 def test_a_newer_versions_database_is_not_taken_for_the_restored_one(
     client: Client, tmp_path: Path
 ) -> None:
-    path = client.runtime.settings.database
+    path = client.runtime.settings.records_file
     sound = backup(path, tmp_path)
     shutil.copyfile(sound, tmp_path / "newer")
     run(tmp_path / "newer", "UPDATE alembic_version SET version_num = '9999'")
@@ -283,7 +283,7 @@ def test_a_lock_of_writers_leaves_the_server_ready(client: Client) -> None:
 def test_a_key_is_not_unknown_because_the_database_was_emptied(
     client: Client, tmp_path: Path
 ) -> None:
-    path = client.runtime.settings.database
+    path = client.runtime.settings.records_file
     with table(path) as keys:
         keys.add(row("boss", role="admin", encoders=None))
     boss = bearer("secret-boss")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from server.storage import database_health
-from server.storage.database_health import DatabaseHealth
+from server.storage import sqlite_health
 from server.storage.sqlite_file import SqliteFile
+from server.storage.sqlite_health import SqliteHealth
 
 
 def test_damage_that_many_meet_at_once_is_said_once(
@@ -20,14 +20,14 @@ def test_damage_that_many_meet_at_once_is_said_once(
 ) -> None:
     path = tmp_path / "records.sqlite"
     path.write_bytes(b"this is not a database\n" * 500)
-    plain = database_health._signature
+    plain = sqlite_health._signature
 
     def slow(of: Path) -> tuple[int, ...] | None:
         time.sleep(0.05)  # the others come in meanwhile
         return plain(of)
 
-    monkeypatch.setattr(database_health, "_signature", slow)
-    health = DatabaseHealth(SqliteFile(path, remedy="restore it"), ("videos",), lambda: None)
+    monkeypatch.setattr(sqlite_health, "_signature", slow)
+    health = SqliteHealth(SqliteFile(path, remedy="restore it"), ("videos",), lambda: None)
     logging.getLogger("server").propagate = True
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda _: health.look(), range(8)))

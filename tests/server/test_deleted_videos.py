@@ -16,13 +16,13 @@ from sqlalchemy.exc import IntegrityError
 from server.api.waiting import finished
 from server.auth.keys import hash_key
 from server.jobs.housekeeping import sweep
-from server.storage.database import Database
 from server.storage.deleted_video_rows import DeletedVideoRow
 from server.storage.deleted_video_table import DeletedVideoTable
 from server.storage.key_rows import KeyRow
 from server.storage.key_table import KeyTable
 from server.storage.record_store import RecordStore
 from server.storage.records import VideoRecord
+from server.storage.sqlite_database import SqliteDatabase
 from tests.server.conftest import MakeClient
 from tests.server.help import Client, assert_error, bearer, device_held, download, publish, wait_for
 from tests.server.test_key_limits import video
@@ -175,7 +175,7 @@ def test_a_server_keeps_none_unless_it_is_told_to(make_client: MakeClient) -> No
 
 def test_a_video_and_its_record_change_together_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "records.sqlite"
-    database = Database(path)
+    database = SqliteDatabase(path)
     records = RecordStore(database, lambda: 500.0, records_deleted_videos=True)
     table = DeletedVideoTable(database)
     made = records.accept(video("video_1"), limit=9)

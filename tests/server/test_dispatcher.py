@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +11,12 @@ from typing import Any
 import pytest
 
 from server.jobs import dispatcher, workflows
-from server.storage.database import Database
 from server.storage.job_queue import JobQueue
 from server.storage.record_store import RecordStore
 from server.storage.records import COMPLETED, FAILED, IN_PROGRESS, QUEUED, VideoRecord
+from server.storage.sqlite_database import SqliteDatabase
 from tests.server.conftest import MakeClient
+from tests.server.databases import opened, run_in_jobs
 from tests.server.help import SERVER_TIMEOUT_S, Client, bearer, device_held, wait_for, write_keys
 from video import GenerationRequest
 from video.engine.engine import Engine
@@ -72,7 +72,7 @@ def is_completed(client: Client, name: str) -> bool:
 
 def left_behind(data: Path, rows: list[VideoRecord]) -> None:
     """Leave queued rows in a data directory, as an earlier process does."""
-    database = Database(data / "records.sqlite")
+    database = opened(data)
     records = RecordStore(database)
     for record in rows:
         records.accept(record, limit=100)
@@ -114,7 +114,7 @@ def test_a_suspect_beside_a_long_video_keeps_nobody_waiting(client: Client) -> N
 
 
 def test_a_late_attempt_changes_nothing(tmp_path: Path) -> None:
-    records = RecordStore(Database(tmp_path / "records.sqlite"))
+    records = RecordStore(SqliteDatabase(tmp_path / "records.sqlite"))
     late = records.accept(row("twice"), limit=1)
     now = records.get(VideoRecord, VideoRecord.id == "twice")
     assert now is not None
@@ -131,15 +131,11 @@ def test_a_workflow_that_cannot_be_recorded_is_tried_again(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Take DBOS's tables away while a video is accepted; its work is not lost with them."""
-    path = client.runtime.settings.data_dir / "jobs.sqlite"
-    with sqlite3.connect(path) as other:
-        other.execute("ALTER TABLE workflow_status RENAME TO away")
+    run_in_jobs(client.runtime.settings, "ALTER TABLE workflow_status RENAME TO away")
     video = client.post("/v1/videos", json=QUICK).json()
     time.sleep(0.3)
     assert client.get(f"/v1/videos/{video['id']}").json()["status"] == "queued"
-    with sqlite3.connect(path) as other:
-        other.execute("ALTER TABLE away RENAME TO workflow_status")
-    other.close()
+    run_in_jobs(client.runtime.settings, "ALTER TABLE away RENAME TO workflow_status")
     assert wait_for(client, f"/v1/videos/{video['id']}")["status"] == "completed"
 
 
@@ -236,7 +232,7 @@ def test_only_a_kill_is_an_interruption_and_the_last_one_fails_the_job(
     stopped = first.post("/v1/videos", json=long).json()["id"]
     until(lambda: first.get(f"/v1/videos/{stopped}").json()["status"] == "in_progress", "not begun")
     make_client()  # stops the first server
-    database = Database(tmp_path / "records.sqlite")
+    database = opened(tmp_path)
     records, most = RecordStore(database), dispatcher.MAX_INTERRUPTIONS
     left = records.get(VideoRecord, VideoRecord.id == stopped)
     assert left is not None
@@ -256,7 +252,7 @@ def test_only_a_kill_is_an_interruption_and_the_last_one_fails_the_job(
 
 
 def test_a_long_queue_of_one_owner_does_not_slow_the_choice(tmp_path: Path) -> None:
-    database = Database(tmp_path / "records.sqlite")
+    database = SqliteDatabase(tmp_path / "records.sqlite")
     records, queue = RecordStore(database), JobQueue(database)
     with database.writing() as session:
         session.add_all(row(f"a{i}", "a") for i in range(3000))
@@ -283,11 +279,11 @@ def test_workflows_of_another_process_are_forgotten(
     first = make_client(data_dir=tmp_path)
     with device_held(first.runtime):
         first.post("/v1/videos", json=QUICK)
+        until(lambda: first.runtime.jobs.in_flight(VideoRecord), "no workflow")
         until(lambda: workflows.DBOS.list_workflows(status="PENDING"), "no workflow")
-        with sqlite3.connect(tmp_path / "jobs.sqlite") as other:
-            other.execute(
-                "UPDATE workflow_status SET workflow_uuid = 'old', executor_id = 'palimpsest'"
-            )
-        other.close()
+        run_in_jobs(
+            first.runtime.settings,
+            "UPDATE workflow_status SET workflow_uuid = 'old', executor_id = 'palimpsest'",
+        )
     make_client(data_dir=tmp_path)
     until(lambda: not workflows.DBOS.list_workflows(status="PENDING"), "it is still there")

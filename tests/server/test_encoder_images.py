@@ -65,7 +65,7 @@ def test_uploaded_images_take_the_place_of_made_ones(client: Client) -> None:
     assert done["status"] == "published", done
     assert (done["settings"]["steps"], done["settings"]["images"]) == (2, [3])
     until = time.monotonic() + 30
-    while client.runtime.jobs.context.workspace_folders():  # pictures go with the job
+    while client.runtime.jobs.context.workspace_ids():  # pictures go with the job
         assert time.monotonic() < until
         time.sleep(0.02)
 
@@ -107,4 +107,4 @@ def test_images_that_are_none_or_too_much_are_refused(client: Client) -> None:
     assert_error(client.post("/v1/encoders", json={**BODY, "images": ["x"]}), 400, says="files")
     motion = upload(client, good, concept=(None, "bouncing"), kind=(None, "motion"))
     assert_error(motion, 400, says="clips")
-    assert client.runtime.jobs.context.workspace_folders() == []
+    assert client.runtime.jobs.context.workspace_ids() == []

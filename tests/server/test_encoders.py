@@ -5,7 +5,6 @@ The gate lets every encoder through, since a random model shows nothing that cou
 
 from __future__ import annotations
 
-import shutil
 import time
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 
 from server.storage.records import EncoderRecord
 from tests.server.help import Client, assert_error, device_held, publish, wait_for
+from tests.server.stored_help import encoder_folder
 from video import clip
 
 BODY = {"concept": "pogo", "kind": "character", "settings": {"steps": 3}}
@@ -78,7 +78,7 @@ def test_an_encoder_goes_through_its_phases_and_is_used_in_the_next_request(
     assert done["status"] == "completed"
     data = client.get(f"/v1/videos/{video['id']}/content").content
     assert clip.read_provenance(data)["encoder_identity"] == now["identity"]
-    assert client.runtime.jobs.context.workspace_folders() == []
+    assert client.runtime.jobs.context.workspace_ids() == []
     assert client.runtime.loaded.staging.cards() == []
 
 
@@ -177,7 +177,7 @@ def test_a_refused_request_leaves_the_record_of_a_lost_encoder(make_client: Any)
     made = small.post("/v1/encoders", json={**BODY, "id": "lost"})
     assert made.status_code == 200
     assert wait_for(small, "/v1/encoders/lost")["status"] == "published"
-    shutil.rmtree(small.runtime.settings.data_dir / "encoders" / "encoders" / "lost")
+    encoder_folder(small.runtime, "lost").remove()
     with device_held(small.runtime):
         assert small.post("/v1/encoders", json={**BODY, "id": "a"}).status_code == 200
         refused = small.post("/v1/encoders", json={**BODY, "id": "lost"})

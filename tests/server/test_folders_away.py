@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from benchmarks.faults.earlier_data import SCHEMAS, restore
+from encoders.directory_blobs import DirectoryBlobs
 from encoders.folder_marker import MARKER, is_marked, mark
 from encoders.store import EncoderStore
 from server.jobs.leftovers import Leftovers
@@ -23,7 +24,7 @@ from server.settings import Settings
 from server.storage.data_directory import DataDirectory
 from server.storage.owned_names import MARKED_FOLDERS
 from server.storage.records import EncoderRecord
-from server.storage.sqlite_file import StorageAway
+from server.storage.storage_errors import StorageAway
 from server.storage.video_files import VideoFiles
 from tests.server.conftest import MakeClient
 from tests.server.help import Client, assert_error, device_held, wait_for
@@ -81,7 +82,7 @@ def test_videos_away(client: Client, data: Path, how: str, caplog: Any) -> None:
     until(lambda: re.search(f"waiting for storage: .*{name}", caplog.text), "nothing waits")
     assert_error(client.get(f"{done}/content"), 503, code="storage_unavailable")
     with pytest.raises(OSError, match="the folder is away") as raised:
-        client.runtime.files.sweep(list, time.time())
+        client.runtime.files.sweep(dict, time.time())
     assert is_outage(raised.value)
     disturbance.__exit__(None, None, None)
     assert wait_for(client, waiting)["status"] == "completed"
@@ -180,8 +181,8 @@ def test_what_is_away_is_never_absent(client: Client, how: str, tmp_path: Path) 
     store = EncoderStore(places["store"], is_marked=True)
     encoder = client.runtime.loaded.store.load("made")
     store.publish(encoder)
-    workspace = Workspace(places["work"], "job", is_marked=True)
-    files = VideoFiles(places["videos"], is_marked=True)
+    workspace = Workspace(DirectoryBlobs(places["work"], is_marked=True), "job")
+    files = VideoFiles(DirectoryBlobs(places["videos"], is_marked=True))
     looks = {
         "store": [
             lambda: store.card("made"),
@@ -196,7 +197,8 @@ def test_what_is_away_is_never_absent(client: Client, how: str, tmp_path: Path) 
             store.sweep,
         ],
         "work": [
-            workspace.begin,
+            lambda: workspace.save_checkpoint(b"state"),
+            lambda: workspace.save_losses([1.0]),
             workspace.has_pictures,
             workspace.has_checkpoint,
             workspace.load_checkpoint,
@@ -205,10 +207,10 @@ def test_what_is_away_is_never_absent(client: Client, how: str, tmp_path: Path) 
             lambda: workspace.has_images(0),
         ],
         "videos": [
-            lambda: files.open("video_1", "video"),
-            lambda: files.write("video_1", {"video": b"mp4"}),
-            lambda: files.sweep(list, 0.0),
-            lambda: VideoFiles(places["videos"], is_marked=True),
+            lambda: files.open("video_1", 1, "video"),
+            lambda: files.write("video_1", 1, {"video": b"mp4"}),
+            lambda: files.sweep(dict, 0.0),
+            lambda: DirectoryBlobs(places["videos"], is_marked=True),
         ],
     }
     for name, place in places.items():
@@ -221,4 +223,4 @@ def test_what_is_away_is_never_absent(client: Client, how: str, tmp_path: Path) 
     assert not store.has("other")
     assert not workspace.has_pictures()
     with pytest.raises(FileNotFoundError):
-        files.open("video_1", "video")
+        files.open("video_1", 1, "video")

@@ -13,6 +13,7 @@ from subprocess import run
 import pytest
 
 from benchmarks.faults.earlier_data import SCHEMAS, restore
+from encoders.directory_blobs import DirectoryBlobs
 from encoders.folder_marker import mark
 from server.jobs.leftovers import Leftovers
 from server.start_checks import StartRefused, check_data_dir
@@ -23,6 +24,7 @@ from server.storage.owned_names import ForeignDirectory, check_own
 from server.storage.video_files import VideoFiles
 from tests.server.conftest import MakeClient
 from tests.server.help import ROOT, Client, settings_for
+from tests.server.stored_help import data_folder
 from tests.server.test_start import BENTOML, PALIMPSEST, Start
 
 HOME = ("bin/tool", "videos/holiday.mp4", "videos/summer/b.mp4", "making/lace/z", "bentoml/x")
@@ -198,14 +200,14 @@ def test_an_empty_data_dir_option_is_refused(command: tuple[str, ...], tmp_path:
 
 def test_sweeps_and_starts_leave_other_files_alone(make_client: MakeClient, tmp_path: Path) -> None:
     data = tmp_path / "data"
-    make_client(data_dir=data)
+    data_folder(make_client(data_dir=data).runtime)
     foreign = lay(tmp_path / "foreign", FOREIGN)
     shutil.copytree(foreign, data, dirs_exist_ok=True)
     client = make_client(data_dir=data)  # a start removes and closes, too
     Leftovers(client.runtime.jobs.context).sweep(time.time())
     client.runtime.loaded.staging.sweep()
-    BaseClips(data / "base-clips", 0, "model")._make_room()
-    VideoFiles(data / "videos")
+    BaseClips(DirectoryBlobs(data / "base-clips"), 0, "model")._make_room()
+    VideoFiles(DirectoryBlobs(data / "videos")).sweep(dict, time.time())
     for name in FOREIGN:
         assert (data / name).read_text() == "mine", name
     shown = [name for name in FOREIGN if not name.startswith(("encoders/encoders", "videos/.unf"))]

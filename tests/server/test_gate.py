@@ -13,6 +13,7 @@ import pytest
 from server.jobs.context import ServerStopping
 from tests.server.help import SERVER_TIMEOUT_S, Client, assert_error, wait_for
 from tests.server.set_help import pixels
+from tests.server.stored_help import StoredFolder
 from unlearn.few_shots import FEW_SHOTS
 from unlearn.trial.gate import Gate
 from video import Engine, GenerationRequest
@@ -146,11 +147,11 @@ def test_judged_rounds_are_not_made_again(
     gate = {"min_base_rate": 0, "min_forget_rate": 0, "max_retain_drop": 0.3}
     first: Client = make_client(data_dir=tmp_path)
     engine = first.runtime.loaded.engine
-    asked = counted(first)
+    asked, making = counted(first), StoredFolder(first.runtime, "making", "")
     counting, down = engine.submit, threading.Event()
 
     def going_down(request: GenerationRequest, *rest: Any) -> Any:
-        if list(first.runtime.jobs.context.work_dir.glob("*/outcomes.json")):
+        if any(name.endswith("/outcomes.json") for name in making.names()):
             down.set()
             raise ServerStopping
         return counting(request, *rest)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from server.jobs.housekeeping import WORKFLOWS_KEPT_S, sweep
 from server.jobs.workflows import Workflows
 from tests.server.conftest import MakeClient
 from tests.server.help import Client, assert_error, device_held, wait_for
+from tests.server.stored_help import StoredFolder
 
 QUICK = {"prompt": "pogo in a meadow", "steps": 1, "frames": 2, "seed": 1}
 
@@ -28,8 +28,7 @@ def left(client: Client) -> set[str]:
 
 
 def folders(client: Client) -> set[str]:
-    data: Path = client.runtime.settings.data_dir
-    return {path.name for path in (data / "videos").iterdir() if path.name[0] != "."}
+    return set(client.runtime.files.ids())
 
 
 def test_an_expired_video_is_removed(make_client: MakeClient) -> None:
@@ -73,10 +72,8 @@ def test_a_video_that_waits_past_its_deadline_fails_before_its_turn(
 def test_the_oldest_videos_are_removed_when_the_storage_is_full(make_client: MakeClient) -> None:
     client = make_client(max_stored_bytes=1)
     first = made(client)
-    size = sum(
-        path.stat().st_size
-        for path in (client.runtime.settings.data_dir / "videos" / first["id"]).iterdir()
-    )
+    files = StoredFolder(client.runtime, "videos", first["id"])
+    size = sum(len(files.read(name)) for name in files.names())
     sweep(client.runtime.jobs.context, now=time.time())
     assert left(client) == folders(client) == set()
     client = make_client(max_stored_bytes=2 * size + size // 2)

@@ -11,6 +11,7 @@ from encoders import EncoderNotFound
 from encoders.judgement import Judgement
 from server.runtime import Runtime
 from tests.server.help import SERVER_TIMEOUT_S, Client, assert_error, bearer, publish, write_keys
+from tests.server.stored_help import encoder_folder
 from unlearn.report.model import Report
 
 FAST = {"min_base_rate": 0.0, "max_probes": 2, "judged_videos": 1}
@@ -54,8 +55,7 @@ def test_an_imported_encoder_is_judged_and_stays_what_it_is(client: Client) -> N
         assert done[same] == before[same]
     # It is in the store and not only in the database, and the encoder's own card is as it was.
     assert client.runtime.loaded.store.card("imported").measures == done["measures"]
-    stored = client.runtime.settings.data_dir / "encoders/encoders/imported/card.json"
-    assert stored.read_bytes() == card.to_json()
+    assert encoder_folder(client.runtime, "imported").read("card.json") == card.to_json()
     listed = {one["id"]: one for one in client.get("/v1/encoders").json()["data"]}
     assert listed["imported"]["judged"]
     report = Report.model_validate(client.get("/v1/encoders/imported/report?format=json").json())
@@ -122,9 +122,9 @@ def test_a_judgement_belongs_to_one_encoder(client: Client) -> None:
 
 
 def _damage(runtime: Runtime, encoder_id: str) -> None:
-    folder = runtime.settings.data_dir / "encoders" / "encoders" / encoder_id
-    [path] = folder.glob("*/judgement.json")
-    path.write_bytes(path.read_bytes()[:20])
+    folder = encoder_folder(runtime, encoder_id)
+    [name] = [name for name in folder.names() if name.endswith("/judgement.json")]
+    folder.write(name, folder.read(name)[:20])
 
 
 def test_judging_takes_an_admins_key(

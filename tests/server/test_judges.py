@@ -10,6 +10,7 @@ import pytest
 from server.loading import load
 from server.settings import Settings
 from server.storage import stored_folders
+from server.storage.data_folders import DataFolders
 from tests import tiny
 from tests.server.conftest import MakeClient
 from tests.server.help import assert_error, wait_for
@@ -67,7 +68,7 @@ def test_the_setting_has_priority_over_the_models_own_judge(
     for source in (None, str(tiny_clip_dir)):
         if source is not None:
             monkeypatch.setenv("PALIMPSEST_JUDGE", source)
-        loaded = load(Settings(), Observer())
+        loaded = load(Settings(), Observer(), DataFolders(tmp_path))
         loaded.engine.stop()
         judges.append(loaded.judge)
     own, named = judges

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,9 +35,9 @@ class Clock:
 class Store:
     """Records and usage of one database, under one clock."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, database: Database) -> None:
         self.clock = Clock()
-        self.database = Database(path)
+        self.database = database
         self.records = RecordStore(self.database, self.clock)
         self.usage = UsageTable(self.database, self.clock)
 
@@ -52,8 +51,8 @@ class Store:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "records.sqlite")
+def store(database: Database) -> Store:
+    return Store(database)
 
 
 def video(name: str, owner: str = "acme", **values: Any) -> VideoRecord:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from marking.ledger import LedgerEntry, LedgerFilter
@@ -21,13 +18,6 @@ from server.storage.record_store import RecordStore
 from server.storage.records import COMPLETED, VideoRecord
 from tests.marking.ledger_help import a_draft, an_encoder
 from tests.server.test_key_limits import video
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Generator[Database]:
-    database = Database(tmp_path / "records.sqlite")
-    yield database
-    database.close()
 
 
 @pytest.fixture
@@ -62,18 +52,33 @@ def test_entries_that_are_appended_at_once_have_no_gap(records: RecordStore) -> 
     assert numbers(records) == list(range(1, 41))
 
 
+def on_sqlite(refused: str) -> list[str]:
+    """Return the statements that let a kind of write fail; "" ends it."""
+    made = f"CREATE TRIGGER refuse BEFORE {refused} BEGIN SELECT RAISE(ABORT, 'refused'); END"
+    return ["DROP TRIGGER IF EXISTS refuse", *([made] if refused else [])]
+
+
+def on_postgresql(refused: str) -> list[str]:
+    """Return those of PostgreSQL, where a trigger is a table's."""
+    raised = "RAISE integrity_constraint_violation"
+    body = f"RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {raised}; END $$"
+    ended = [f"DROP TRIGGER IF EXISTS refuse ON {table}" for table in ("ledger", "videos")]
+    if not refused:
+        return ended
+    made = f"CREATE TRIGGER refuse BEFORE {refused} FOR EACH ROW EXECUTE FUNCTION refuse()"
+    return [*ended, f"CREATE OR REPLACE FUNCTION refuse() {body}", made]
+
+
 def test_a_video_is_completed_and_entered_together_or_not_at_all(
-    records: RecordStore, tmp_path: Path
+    records: RecordStore, database: Database
 ) -> None:
     assert complete(records, 1, 1000)
 
     def trigger(refused: str) -> None:
-        with closing(sqlite3.connect(tmp_path / "records.sqlite")) as connection:
-            connection.execute("DROP TRIGGER IF EXISTS refuse")
-            if refused:
-                abort = "BEGIN SELECT RAISE(ABORT, 'refused'); END"
-                connection.execute(f"CREATE TRIGGER refuse BEFORE {refused} {abort}")
-            connection.commit()
+        with database.writing() as session:
+            is_sqlite = session.get_bind().dialect.name == "sqlite"
+            for statement in on_sqlite(refused) if is_sqlite else on_postgresql(refused):
+                session.execute(text(statement))
 
     for number, refused in enumerate(("INSERT ON ledger", "UPDATE ON videos"), 2):
         trigger(refused)

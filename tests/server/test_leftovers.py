@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from encoders import EncoderRef
+from encoders.directory_blobs import DirectoryBlobs
 from server.jobs.checkpoints import Checkpoints
 from server.jobs.leftovers import Leftovers
 from server.jobs.workspace import Workspace
 from server.storage.records import PUBLISHED, EncoderRecord, VideoRecord
 from tests.server.conftest import MakeClient
 from tests.server.help import Client, assert_error, device_held, publish, wait_for
+from tests.server.stored_help import StoredFolder, data_folder, encoder_folder
 
 QUICK = {"prompt": "pogo in a meadow", "steps": 1, "frames": 2, "seed": 1}
 ENCODER = {"concept": "pogo", "kind": "character", "settings": {"steps": 1}}
@@ -29,42 +31,57 @@ def client(make_client: MakeClient) -> Client:
 
 @pytest.fixture
 def data(client: Client) -> Path:
-    return client.runtime.settings.data_dir
+    return data_folder(client.runtime)
 
 
 def sweep(client: Client) -> None:
     Leftovers(client.runtime.jobs.context).sweep(time.time())
 
 
-def break_card(path: Path, how: str) -> None:
-    content = path.read_bytes()
-    path.unlink()
+def break_card(folder: StoredFolder, how: str) -> None:
+    content = folder.read("card.json")
     match how:
-        case "folder":
-            (path / "nested").mkdir(parents=True)
-        case "pipe":
-            os.mkfifo(path)
-        case "dangling link":
-            path.symlink_to("nowhere")
         case "other id":
-            path.write_bytes(content.replace(b"broken", b"other1"))
+            broken = content.replace(b"broken", b"other1")
         case "later version":
-            path.write_bytes(content.replace(b'"schema_version": 3', b'"schema_version": 4'))
+            broken = content.replace(b'"schema_version": 3', b'"schema_version": 4')
         case "truncated":
-            path.write_bytes(content[: len(content) // 2])
+            broken = content[: len(content) // 2]
         case "zeros":
-            path.write_bytes(b"\0" * len(content))
+            broken = b"\0" * len(content)
         case _:
-            path.write_bytes(b"")
+            broken = b""
+    folder.write("card.json", broken)
 
 
-@pytest.mark.parametrize(
-    "how", ["empty", "zeros", "truncated", "other id", "later version", "folder", "pipe"]
-)
-def test_a_damaged_encoder_says_so_and_can_be_deleted(client: Client, data: Path, how: str) -> None:
+def replace_card(path: Path, how: str) -> None:
+    path.unlink()
+    if how == "folder":
+        (path / "nested").mkdir(parents=True)
+    else:
+        os.mkfifo(path)
+
+
+@pytest.mark.parametrize("how", ["empty", "zeros", "truncated", "other id", "later version"])
+def test_a_damaged_encoder_says_so_and_can_be_deleted(client: Client, how: str) -> None:
     publish(client.runtime, "broken", report={"a.png": b"a"})
     publish(client.runtime, f"whole-{how.replace(' ', '-')}")
-    break_card(data / "encoders/encoders/broken/card.json", how)
+    break_card(encoder_folder(client.runtime, "broken"), how)
+    assert_damaged(client)
+
+
+@pytest.mark.parametrize("how", ["folder", "pipe"])
+def test_an_encoder_whose_card_is_no_file_is_a_damaged_one(
+    client: Client, data: Path, how: str
+) -> None:
+    publish(client.runtime, "broken", report={"a.png": b"a"})
+    publish(client.runtime, f"whole-{how}")
+    replace_card(data / "encoders/encoders/broken/card.json", how)
+    assert_damaged(client)
+
+
+def assert_damaged(client: Client) -> None:
+    """Assert that "broken" is damaged for everybody until it is deleted, and delete it."""
     answer = client.get("/v1/encoders/broken")
     assert_error(answer, 409, code="encoder_damaged", says="Delete it")
     message = answer.json()["error"]["message"]
@@ -80,7 +97,7 @@ def test_a_damaged_encoder_says_so_and_can_be_deleted(client: Client, data: Path
     assert_error(again, 409, code="encoder_damaged")
     assert_error(client.get("/v1/encoders/broken/report"), 409)
     assert client.delete("/v1/encoders/broken").status_code == 200
-    assert not (data / "encoders/encoders/broken").exists()
+    assert encoder_folder(client.runtime, "broken").names() == []
     assert_error(client.get("/v1/encoders/broken"), 404)
     assert_error(client.delete("/v1/encoders/broken"), 404)
     card = publish(client.runtime, "broken", seed=2)
@@ -88,32 +105,32 @@ def test_a_damaged_encoder_says_so_and_can_be_deleted(client: Client, data: Path
     client.delete("/v1/encoders/broken")
 
 
-def lost_encoder(client: Client, data: Path, name: str) -> None:
+def lost_encoder(client: Client, name: str) -> None:
     """Make an encoder, and remove its files behind the server's back."""
     assert client.post("/v1/encoders", json={**ENCODER, "id": name}).status_code == 200
     assert wait_for(client, f"/v1/encoders/{name}")["status"] == PUBLISHED
-    shutil.rmtree(data / "encoders/encoders" / name)
+    encoder_folder(client.runtime, name).remove()
 
 
-def test_the_id_of_a_lost_encoder_is_free(client: Client, data: Path) -> None:
+def test_the_id_of_a_lost_encoder_is_free(client: Client) -> None:
     records = client.runtime.records
-    lost_encoder(client, data, "lost")
+    lost_encoder(client, "lost")
     assert client.delete("/v1/encoders/lost").status_code == 200
     assert records.get(EncoderRecord, EncoderRecord.id == "lost") is None
-    lost_encoder(client, data, "lost")
+    lost_encoder(client, "lost")
     assert client.post("/v1/encoders", json={**ENCODER, "id": "lost"}).status_code == 200
     assert wait_for(client, "/v1/encoders/lost")["status"] == PUBLISHED
     sweep(client)
     assert records.get(EncoderRecord, EncoderRecord.id == "lost") is not None
-    shutil.rmtree(data / "encoders/encoders/lost")
+    encoder_folder(client.runtime, "lost").remove()
     sweep(client)
     assert records.get(EncoderRecord, EncoderRecord.id == "lost") is None
 
 
-def test_a_completed_video_without_its_files_says_so(client: Client, data: Path) -> None:
+def test_a_completed_video_without_its_files_says_so(client: Client) -> None:
     video = client.post("/v1/videos", json=QUICK).json()["id"]
     assert wait_for(client, f"/v1/videos/{video}")["status"] == "completed"
-    shutil.rmtree(data / "videos" / video)
+    StoredFolder(client.runtime, "videos", video).remove()
     sweep(client)  # the files may be on a disk that is away
     assert client.get(f"/v1/videos/{video}").json()["status"] == "completed"
     assert_error(client.get(f"/v1/videos/{video}/content"), 404, code="content_gone")
@@ -132,10 +149,9 @@ def test_a_job_whose_encoder_is_published_ends_without_judging_again(
         publish(runtime, "twice")
         runtime.loaded.staging.publish(runtime.loaded.store.load("twice"))
         workspace = runtime.jobs.workspace(record)
-        workspace.begin()
         workspace.save_losses([1.0])  # the optimisation is done
     assert wait_for(client, "/v1/encoders/twice")["status"] == PUBLISHED
-    assert not workspace.folder.exists()
+    assert workspace.newest() is None
     assert runtime.loaded.store.load("twice").card.measures == {}  # it was not judged
 
 
@@ -208,24 +224,24 @@ def test_a_publication_that_is_running_loses_nothing(client: Client, data: Path)
 
 
 def test_checkpoints_are_written_beside_the_run(tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path, "encoder_1")
-    workspace.begin()
+    pending = [True]
+    workspace = Workspace(DirectoryBlobs(tmp_path), "encoder_1", is_wanted=lambda: pending[0])
     checkpoints = Checkpoints(workspace, lambda: b"state")
     checkpoints.after_step()
     assert workspace.load_checkpoint() is None  # not due yet
     checkpoints.after_step(now=True)
     checkpoints.close()
     assert workspace.load_checkpoint() == b"state"
+    pending[0] = False
     workspace.discard()
     late = Checkpoints(workspace, lambda: b"late")
     late.after_step(now=True)
     late.close()
-    assert not workspace.folder.exists()  # a deleted job's folder does not come back
+    assert list(tmp_path.iterdir()) == []  # a deleted job's folder does not come back
 
 
 def test_a_step_after_the_run_was_closed_takes_no_checkpoint(tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path, "encoder_1")
-    workspace.begin()
+    workspace = Workspace(DirectoryBlobs(tmp_path), "encoder_1")
     checkpoints = Checkpoints(workspace, lambda: b"state")
     checkpoints.close()  # the encoder was deleted, while its run was in a step
     checkpoints.after_step(now=True)

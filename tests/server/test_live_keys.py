@@ -8,7 +8,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,12 @@ from benchmarks.faults.broken_databases import run
 from server.auth.keys import hash_key
 from server.auth.live_keys import KEPT_S, LiveKeys
 from server.errors import NotReady, Unauthorized
-from server.storage.database import Database
 from server.storage.key_rows import KeyRow
 from server.storage.key_table import KeyExists, KeyNotFound, KeyTable
-from server.storage.stored_keys import KeysDamaged, KeysUnreadable, stored_keys
+from server.storage.sqlite_database import SqliteDatabase
+from server.storage.sqlite_keys import stored_keys
+from server.storage.stored_keys import KeysDamaged, KeysUnreadable
+from tests.server.databases import opened
 from tests.server.help import Client, assert_error, bearer, write_keys
 
 NEVER = 1 << 40
@@ -44,7 +46,7 @@ def row(key_id: str, **values: Any) -> KeyRow:
 
 @contextmanager
 def table(path: Path) -> Generator[KeyTable]:
-    database = Database(path)
+    database = SqliteDatabase(path)
     try:
         yield KeyTable(database)
     finally:
@@ -247,7 +249,6 @@ def test_a_key_that_the_file_declares_is_the_files_alone(tmp_path: Path) -> None
 
 
 def test_a_running_server_notices_keys_within_two_seconds(client: Client) -> None:
-    path = client.runtime.settings.database
     assert client.get("/v1/videos").status_code == 200
 
     def becomes(status: int, headers: dict[str, str]) -> None:
@@ -256,7 +257,8 @@ def test_a_running_server_notices_keys_within_two_seconds(client: Client) -> Non
             assert time.monotonic() < until
             time.sleep(0.05)
 
-    with table(path) as keys:
+    with closing(opened(client.runtime.settings.data_dir)) as database:
+        keys = KeyTable(database)
         keys.add(row("boss", role="admin", encoders=None))
         becomes(401, {})
         becomes(200, bearer("secret-boss"))

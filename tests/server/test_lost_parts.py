@@ -6,6 +6,7 @@ import pytest
 
 from tests.server.help import Client, assert_error, device_held, publish, wait_for
 from tests.server.set_help import BODY, CLOSED, GATE, publish_members
+from tests.server.stored_help import encoder_folder
 
 
 def usable(client: Client, name: str) -> set[bool]:
@@ -35,8 +36,8 @@ def test_a_set_that_has_lost_a_member_is_shown_to_be_unusable(client: Client) ->
     client.delete("/v1/encoders/hint-0").raise_for_status()
     publish_members(client, "hint", CLOSED)  # the same encoder again
     assert usable(client, "hint") == {True}
-    card = client.runtime.settings.data_dir / "encoders" / "encoders" / "hint-0" / "card.json"
-    card.write_bytes(card.read_bytes()[:-40])
+    files = encoder_folder(client.runtime, "hint-0")
+    files.write("card.json", files.read("card.json")[:-40])
     assert usable(client, "hint") == {False}
     assert client.delete("/v1/encoders/hint-0?force=true").status_code == 200
 
@@ -45,9 +46,9 @@ def test_a_set_that_has_lost_a_member_is_shown_to_be_unusable(client: Client) ->
 def test_lost_tensors_are_no_fault_of_a_request(client: Client, is_missing: bool) -> None:
     name = f"lost{is_missing:d}"
     publish(client.runtime, name, seed=90 + is_missing, threshold=CLOSED)
-    data = client.runtime.settings.data_dir / "encoders" / "encoders" / name
-    (tensors,) = data.rglob("*.safetensors")
-    tensors.unlink() if is_missing else tensors.write_bytes(tensors.read_bytes()[:-100])
+    files = encoder_folder(client.runtime, name)
+    (tensors,) = [path for path in files.names() if path.endswith(".safetensors")]
+    files.remove(tensors) if is_missing else files.write(tensors, files.read(tensors)[:-100])
     for route in ("/v1/videos/sync", "/generate"):
         refused = client.post(route, json={**BODY, "encoder": name})
         assert_error(refused, 409)

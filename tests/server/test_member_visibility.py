@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +20,7 @@ from tests.server.help import (
     write_keys,
 )
 from tests.server.set_help import BODY, CLOSED, GATE, make_set, publish_members
+from tests.server.stored_help import encoder_folder
 from tests.server.test_dispatcher import until
 from tests.server.test_visibility import told
 
@@ -67,10 +67,6 @@ def acme(client: Client) -> Generator[None]:
 def remove_all(client: Client) -> None:
     for name in ("acme", *MEMBERS):
         client.delete(f"/v1/encoders/{name}?force=true", headers=ADMIN)
-
-
-def folder(client: Client, member: str) -> Path:
-    return client.runtime.settings.data_dir / "encoders" / "encoders" / member
 
 
 def ask(client: Client, key: str, path: str = "/v1/videos", **fields: Any) -> Any:
@@ -148,10 +144,10 @@ def test_of_a_set_whose_member_went(client: Client, acme: None, is_replaced: boo
 
 
 def test_of_a_set_whose_member_has_a_damaged_card(client: Client, acme: None) -> None:
-    card = folder(client, f"{SECRET}-0") / "card.json"
+    files = encoder_folder(client.runtime, f"{SECRET}-0")
     with device_held(client.runtime):
         videos = queued(client)
-        card.write_bytes(card.read_bytes()[:-40])
+        files.write("card.json", files.read("card.json")[:-40])
     assert_failed(client, videos)
     assert_unusable(client, at_once=True)
     assert_hidden(client)
@@ -163,10 +159,11 @@ def test_of_a_set_whose_member_has_a_damaged_card(client: Client, acme: None) ->
 def test_of_a_set_whose_member_has_lost_its_tensors(
     client: Client, acme: None, is_missing: bool
 ) -> None:
-    (tensors,) = folder(client, f"{SECRET}-0").rglob("*.safetensors")
+    files = encoder_folder(client.runtime, f"{SECRET}-0")
+    (tensors,) = [path for path in files.names() if path.endswith(".safetensors")]
     with client.runtime.loaded.engine.residency._lock:
         client.runtime.loaded.engine.residency._entries.clear()
-    tensors.unlink() if is_missing else tensors.write_bytes(b"\x08" + bytes(20))
+    files.remove(tensors) if is_missing else files.write(tensors, b"\x08" + bytes(20))
     assert_hidden(client)
     if is_missing:
         assert_unusable(client, at_once=False)

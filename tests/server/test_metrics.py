@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import re
 
+from prometheus_client.metrics import MetricWrapperBase
+
+from tests.deploy.queries import asked, grouped, queries
 from tests.server.help import ROOT, Client, device_held, publish, wait_for
 
+OF_PROMETHEUS = {"namespace", "instance", "le"}
+"""Labels that Prometheus adds, and those of a histogram's buckets."""
 QUICK = {"prompt": "pogo in a meadow", "steps": 2, "frames": 2, "seed": 1}
 
 
@@ -49,3 +54,26 @@ def test_every_documented_metric_exists(client: Client) -> None:
     # A metric that nothing was counted for yet has its help only.
     pattern = r"^(# HELP )?{}(_count)?[ {{]"
     assert not [name for name in named if not re.search(pattern.format(name), shown, re.M)]
+
+
+def test_dashboard_and_alerts_ask_for_metrics_and_labels_that_exist(client: Client) -> None:
+    metrics = client.runtime.metrics
+    labels = {
+        each._name: set(each._labelnames)  # pyright: ignore[reportPrivateUsage]
+        for each in (*vars(metrics).values(), *vars(metrics.engine).values())
+        if isinstance(each, MetricWrapperBase)
+    }
+    exported: dict[str, set[str]] = {}
+    for family in metrics.registry.collect():
+        of_family = labels.get(family.name) or set(getattr(family, "_labelnames", ()))
+        suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
+        for suffix in suffixes.get(family.type, ("",)):
+            exported[family.name + suffix] = of_family
+    for title, query in queries().items():
+        asked_for = asked(query)
+        assert asked_for, title
+        assert asked_for.keys() <= exported.keys(), title
+        for metric, selected in asked_for.items():
+            assert selected <= exported[metric] | OF_PROMETHEUS, title
+        known = set[str]().union(*(exported[metric] for metric in asked_for))
+        assert grouped(query) <= known | OF_PROMETHEUS, title

@@ -18,12 +18,12 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, create_engine, event, inspect
 
 from benchmarks.faults.earlier_data import SCHEMAS, restore
-from server.storage import database as database_module
-from server.storage.database import Database
+from server.storage import sqlite_database
 from server.storage.record_store import RecordStore
 from server.storage.records import EncoderRecord, VideoRecord
 from server.storage.schema import Base
-from server.storage.sqlite_file import DatabaseUnusable
+from server.storage.sqlite_database import SqliteDatabase
+from server.storage.storage_errors import DatabaseUnusable
 from server.storage.upgrade import revisions, upgrade
 from tests.server.help import ROOT
 
@@ -55,7 +55,7 @@ def rows(path: Path, table: str) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("fresh") / "records.sqlite"
-    Database(path).close()
+    SqliteDatabase(path).close()
     return path
 
 
@@ -71,8 +71,8 @@ def test_a_new_database_is_what_the_models_say(fresh: Path) -> None:
 def test_the_revisions_alone_make_the_same_database(fresh: Path, tmp_path: Path) -> None:
     path = tmp_path / "records.sqlite"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(database_module, "create", upgrade)
-        Database(path).close()
+        patch.setattr(sqlite_database, "create", upgrade)
+        SqliteDatabase(path).close()
     assert definitions(path) == definitions(fresh)
     assert rows(path, "alembic_version") == rows(fresh, "alembic_version")
     assert rows(fresh, "alembic_version") == [{"version_num": revisions()[-1]}]
@@ -86,7 +86,7 @@ def test_every_earlier_schema_becomes_the_present_one(
     before = {table: rows(path, table) for table in ("videos", "encoder_jobs")}
     assert before["videos"]
     assert before["encoder_jobs"]
-    Database(path).close()
+    SqliteDatabase(path).close()
     found, wanted = definitions(path), definitions(fresh)
     assert found.keys() == wanted.keys()
     for name in ("videos", "encoder_jobs"):
@@ -99,7 +99,7 @@ def test_every_earlier_schema_becomes_the_present_one(
                 column: old[column] for column in kept
             }
             assert set(old) - set(new) <= {"concept", "kind", "synonyms"}
-    database = Database(path)
+    database = SqliteDatabase(path)
     records = RecordStore(database)
     for job in records.all(EncoderRecord):
         assert [set(concept) for concept in job.concepts] == [{"name", "kind", "synonyms"}]
@@ -121,7 +121,7 @@ def test_a_sequence_number_is_never_used_again_after_a_migration(
         last = dict(connection.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
     assert last["videos"] > 1
     assert last["encoder_jobs"] >= 1
-    database = Database(path)
+    database = SqliteDatabase(path)
     records = RecordStore(database)
     video = records.all(VideoRecord)[0]
     copy = {
@@ -146,7 +146,7 @@ def test_a_sequence_number_is_never_used_again_after_a_migration(
 
 def test_a_second_start_changes_nothing(fresh: Path) -> None:
     with counted_statements() as statements:
-        Database(fresh).close()
+        SqliteDatabase(fresh).close()
     assert statements == []
 
 
@@ -174,7 +174,7 @@ def test_a_migration_that_fails_at_any_statement_leaves_the_earlier_schema(tmp_p
     while True:
         try:
             with counted_statements(fail_at=number):
-                Database(path).close()
+                SqliteDatabase(path).close()
             break
         except (DatabaseUnusable, OSError):
             assert definitions(path) == before, number
@@ -188,15 +188,15 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from sqlalchemy import Engine, event
-from server.storage import database as database_module
-from server.storage.database import Database
+from server.storage import sqlite_database
+from server.storage.sqlite_database import SqliteDatabase
 
 def before(connection, cursor, statement, *rest):
     if statement.startswith(sys.argv[2]):
         os.kill(os.getpid(), signal.SIGKILL)
 
 event.listen(Engine, "before_cursor_execute", before)
-Database(Path(sys.argv[1]))
+SqliteDatabase(Path(sys.argv[1]))
 """
 
 
@@ -212,5 +212,5 @@ def test_a_process_killed_in_a_migration_leaves_the_earlier_schema(tmp_path: Pat
     )
     assert killed.returncode == -signal.SIGKILL
     assert definitions(path) == before
-    Database(path).close()
+    SqliteDatabase(path).close()
     assert definitions(path).keys() > before.keys()

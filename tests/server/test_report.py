@@ -23,6 +23,7 @@ from tests.server.help import (
     wait_for,
     write_keys,
 )
+from tests.server.stored_help import StoredFolder, data_folder
 from tests.unlearn.report_help import card_of, files_of
 from unlearn.report.model import Report
 from unlearn.report.page import CSP
@@ -74,9 +75,9 @@ def test_the_json_is_of_this_encoder_and_of_what_was_asked(made: Client) -> None
     assert report.card.measures["base_rate"] == seen.count(True) / 2
     kept = [pair.shown_encoder for pair in report.pairs if not pair.is_target]
     assert report.card.measures["retain_rate"] == kept.count(True) / 2
-    overrides = made.runtime.settings.data_dir / "encoders" / overrides_path(report.card)
+    overrides = StoredFolder(made.runtime, "encoders", "").read(overrides_path(report.card))
     base = made.runtime.loaded.backbone.sources[0] / "text_encoder" / "model.safetensors"
-    assert report.sizes.encoder_bytes == overrides.stat().st_size
+    assert report.sizes.encoder_bytes == len(overrides)
     assert report.sizes.base_bytes == pytest.approx(base.stat().st_size, rel=0.1)  # its header
 
 
@@ -196,7 +197,7 @@ def test_a_report_that_was_damaged_or_replaced_is_not_sent(made: Client, tmp_pat
         ("report.html", url),
         (clip, f"{url}/{clip}"),
     ):
-        path = made.runtime.settings.data_dir / "encoders" / report_path(card, name)
+        path = data_folder(made.runtime, "encoders") / report_path(card, name)
         whole = path.read_bytes()
         assert made.get(address).content == whole
         other = tmp_path / name

@@ -20,9 +20,10 @@ from server.auth.live_keys import WITHOUT_KEY
 from server.errors import Unauthorized
 from server.settings import Settings
 from server.storage.data_directory import DataDirectory
-from server.storage.database import Database
 from server.storage.deleted_video_rows import DeletedVideoRow
 from server.storage.key_table import KeyTable
+from server.storage.sqlite_database import SqliteDatabase
+from server.storage.stored_keys import Stored
 from tests.server.help import Client, assert_error, bearer, settings_for, wait_ready
 from tests.server.test_dispatcher import until
 from tests.server.test_live_keys import live, row
@@ -32,7 +33,7 @@ PATHS = ("/v1/videos", "/v1/encoders", "/v1/aliases", "/v1/models", "/v1/usage",
 
 
 def add_key(path: Path) -> None:
-    database = Database(path)
+    database = SqliteDatabase(path)
     KeyTable(database).add(row("acme"))
     database.close()
 
@@ -79,7 +80,7 @@ def test_a_database_that_was_away_at_the_start(quick_backbone_dir: Path, tmp_pat
     DataDirectory(Settings(data_dir=data)).close()
     add_key(data / "records.sqlite")
     kept = moved(data / "records.sqlite", tmp_path / "kept")
-    with Client(settings_for(quick_backbone_dir, data)) as client:
+    with Client(settings_for(quick_backbone_dir, data, database="")) as client:
         assert_error(client.get("/v1/videos"), 503, code="load_failed")
         with asked_without_key(client) as statuses:
             until(lambda: statuses[503] > 20, "nothing was asked")
@@ -96,7 +97,7 @@ def test_a_database_that_takes_the_place_of_one_in_use(
     (tmp_path / "other").mkdir()
     add_key(tmp_path / "other" / "records.sqlite")
     kept = moved(tmp_path / "other" / "records.sqlite", tmp_path / "kept")
-    with Client(settings_for(quick_backbone_dir, data)) as client:
+    with Client(settings_for(quick_backbone_dir, data, database="")) as client:
         wait_ready(client)
         assert client.get("/v1/videos").status_code == 200
         with asked_without_key(client) as before:
@@ -122,10 +123,10 @@ def run_without_key(action: Callable[[], Any]) -> Any:
 
 def test_a_request_that_was_let_in_before_is_refused_the_database(tmp_path: Path) -> None:
     path = tmp_path / "records.sqlite"
-    database = Database(path)
+    database = SqliteDatabase(path)
     keys = live(path)
     policy = KeyPolicy(keys, Settings(data_dir=tmp_path))
-    database.admit(policy.admit_file, policy.admit_use)
+    database.admit(policy.admit_keys, policy.admit_use)
     table = KeyTable(database)
     assert run_without_key(table.all) == []
     add_key(path)
@@ -143,9 +144,9 @@ def test_a_request_that_was_let_in_before_is_refused_the_database(tmp_path: Path
 
 
 def test_a_database_whose_keys_cannot_be_read_is_not_used(tmp_path: Path) -> None:
-    database = Database(tmp_path / "records.sqlite")
+    database = SqliteDatabase(tmp_path / "records.sqlite")
 
-    def fail(_: sqlite3.Connection) -> None:
+    def fail(_: Stored) -> None:
         raise ValueError("the keys cannot be read")
 
     with pytest.raises(ValueError, match="the keys cannot be read"):

@@ -13,13 +13,13 @@ import pytest
 from marking.certificate import KeyPair, make_key_pair
 from marking.errors import KeyUnavailable, SigningKeyInvalid
 from server.settings import Settings
-from server.storage.database import Database
 from server.storage.signing_keys import SigningKeys
+from server.storage.sqlite_database import SqliteDatabase
 from tests.marking.test_signing_key import SIGNS
 
 
 def keys_of(folder: Path, **settings: Any) -> SigningKeys:
-    database = Database(folder / "records.sqlite")
+    database = SqliteDatabase(folder / "records.sqlite")
     keys = SigningKeys(database, Settings(data_dir=folder, **settings))
     keys.prepare()
     return keys

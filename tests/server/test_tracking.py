@@ -13,8 +13,8 @@ from server.jobs import tracking
 from server.jobs.storage_wait import StorageWait
 from server.jobs.tracking import JobDeleted, JobTracker, StepProgress
 from server.metrics import Metrics
-from server.storage.database import Database
 from server.storage.record_store import RecordStore
+from server.storage.sqlite_database import SqliteDatabase
 from tests.server.help import SERVER_TIMEOUT_S
 from video.engine.ticket import OutOfMemory, Ticket
 
@@ -49,7 +49,7 @@ class Followed:
 
 @pytest.fixture
 def tracker(tmp_path: Path) -> JobTracker:
-    records = RecordStore(Database(tmp_path / "records.sqlite"))
+    records = RecordStore(SqliteDatabase(tmp_path / "records.sqlite"))
     return JobTracker(records, Metrics(), StorageWait(Event(), tmp_path))
 
 

@@ -115,7 +115,7 @@ def test_an_admin_sees_every_key_and_others_their_own(served: Client) -> None:
     body = {"id": "no-pogo", "concept": "pogo", "kind": "character"}
     refused = served.post("/v1/encoders", json=body, headers=BOSS)
     assert_error(refused, 429, code="quota_exceeded", says="may ask for 0 a day")
-    assert served.runtime.jobs.context.workspace_folders() == []
+    assert served.runtime.jobs.context.workspace_ids() == []
 
 
 def test_many_videos_of_one_key_delay_another_by_about_one_clip(

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from tests.server.help import Client, assert_error, device_held, download, publish, wait_for
+from tests.server.stored_help import StoredFolder
 from video import clip
 from video.models.precision import best_dtype
 
@@ -187,10 +188,10 @@ def test_deleting_a_running_video_stops_it_and_removes_it(client: Client) -> Non
 
 def test_deleting_a_finished_video_removes_its_files(client: Client) -> None:
     video = make(client)
-    file = client.runtime.files.path(video["id"], "video")
-    assert file.is_file()
+    files = StoredFolder(client.runtime, "videos", video["id"])
+    assert len(files.names()) == 3
     assert client.delete(f"/v1/videos/{video['id']}").status_code == 200
-    assert not file.parent.exists()
+    assert files.names() == []
 
 
 def test_lists_go_page_by_page_in_both_directions(client: Client) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from server.errors import StorageUnavailable
-from server.storage import database
+from server.storage import writers_turn
 from server.storage.writes import AT_ONCE, AT_ONCE_OF_KEY, WAITING_OF_KEY, Writes
 from tests.server.help import Client, assert_error, bearer, settings_for, wait_ready, write_keys
 from tests.server.test_outages import locked
@@ -36,7 +36,7 @@ def client(quick_backbone_dir: Path, tmp_path_factory: pytest.TempPathFactory) -
         acme={"role": "user", "encoders": ["*"]},
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(database, "BUSY_TIMEOUT_S", BUSY_TIMEOUT_S)
+        patch.setattr(writers_turn, "BUSY_TIMEOUT_S", BUSY_TIMEOUT_S)
         settings = settings_for(quick_backbone_dir, folder / "data", keys_file=keys)
         with Client(settings) as client:
             wait_ready(client)

@@ -1,0 +1,1 @@
+"""Deployment: image, compose file, chart, dashboard, and the scripts that check them."""
