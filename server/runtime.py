@@ -33,6 +33,7 @@ from server.storage.file_store import FileStore
 from server.storage.followers import Followers
 from server.storage.job_queue import JobQueue
 from server.storage.lock import DataInUse, DataLock, Holder
+from server.storage.notices import Topic
 from server.storage.record_store import RecordStore
 from server.storage.storage_errors import explained
 from server.storage.video_files import VideoFiles
@@ -266,6 +267,7 @@ class Runtime:
             metrics=self.metrics,
             limits_of=self.key_policy.of_owner,
         )
+        storage.database.notices.on(Topic.KEYS, lambda _: self.key_policy.refresh_soon())
         jobs = Jobs(context, JobQueue(storage.database))
         try:
             with storage.jobs.explained():

@@ -43,6 +43,11 @@ class KeyPolicy:
         if self._keys is not None:
             self._keys.adopt(read)
 
+    def refresh_soon(self) -> None:
+        """Read the keys again now, since one has changed. Returns at once."""
+        if self._keys is not None:
+            self._keys.refresh_soon()
+
     def admit_use(self) -> None:
         """Refuse the database to a request that came before the server had a key, and without one.
 

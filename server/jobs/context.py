@@ -23,6 +23,7 @@ from server.settings import Settings
 from server.storage.alias_table import AliasTable
 from server.storage.audit_table import AuditTable
 from server.storage.data_directory import DataDirectory
+from server.storage.database import Database
 from server.storage.deleted_video_table import DeletedVideoTable
 from server.storage.file_store import FileStore
 from server.storage.jobs_database import JobsDatabase
@@ -52,6 +53,7 @@ class JobContext:
     """Parts of one server that its jobs use."""
 
     settings: Settings
+    database: Database
     records: RecordStore
     aliases: AliasTable
     store: FileStore
@@ -86,6 +88,7 @@ class JobContext:
     def over(cls, stored: DataDirectory, **others: Any) -> Self:
         """Return the context of a server's tables and files, and the other parts."""
         return cls(
+            database=stored.database,
             records=stored.records,
             aliases=stored.aliases,
             store=stored.store,

@@ -13,6 +13,7 @@ from collections import Counter
 from server.jobs.abandoned import AbandonedVideos
 from server.jobs.auditor import Auditor
 from server.jobs.context import JobContext
+from server.jobs.deleted_encoders import DeletedEncoders
 from server.jobs.dispatcher import Dispatcher
 from server.jobs.encoder import remove_encoder_job
 from server.jobs.housekeeping import Housekeeping
@@ -21,6 +22,7 @@ from server.jobs.video import remove_video
 from server.jobs.workspace import Workspace
 from server.outage import brief, is_outage
 from server.storage.job_queue import JobQueue
+from server.storage.notices import Notices, Topic
 from server.storage.records import EncoderRecord, JobRecord, VideoRecord
 
 log = logging.getLogger(__name__)
@@ -43,6 +45,7 @@ class Jobs:
         self._housekeeping = Housekeeping(context)
         self._auditor = Auditor(context)
         self._abandoned = AbandonedVideos(context.storage, self.remove)
+        self._deleted_encoders = DeletedEncoders(context.loaded, context.stopping)
 
     def start(self) -> None:
         """Start work on unfinished jobs, and on what is accepted from now on."""
@@ -53,7 +56,9 @@ class Jobs:
             if not (is_outage(error) or isinstance(error, OSError)):
                 raise
             log.warning("leftovers stay for now: %s", brief(error))
+        self._hear()
         self._dispatcher.start()
+        self._deleted_encoders.start()
         self._housekeeping.start()
         self._abandoned.start()
         self._auditor.start()
@@ -67,11 +72,34 @@ class Jobs:
         self._housekeeping.stop(1.0)
         self._abandoned.stop(1.0)
         self._auditor.stop(1.0)
+        self._deleted_encoders.stop(1.0)
         self.context.encode_pool.shutdown(wait=False)
 
     def wake(self) -> None:
         """Start accepted jobs now, where there is room. Without it they start a little later."""
         self._dispatcher.wake()
+
+    def forget_encoder(self, encoder_id: str) -> None:
+        """Tell all servers that a published encoder was deleted, so that none keeps it in memory.
+
+        While the database is away nobody is told: they keep it until it is evicted.
+        """
+        try:
+            with self.context.database.writing(alone=False) as session:
+                Notices.add(session, Topic.ENCODER, encoder_id)
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            log.warning("the deletion of encoder %r is not told: %s", encoder_id, brief(error))
+
+    def _hear(self) -> None:
+        """Follow the notices of all servers on the database, this one's among them."""
+        context = self.context
+        on = context.database.notices.on
+        on(Topic.QUEUED, lambda _: self.wake())
+        on(Topic.ATTEMPT, context.tracker.doubt)
+        on(Topic.ENCODER, self._deleted_encoders.add)
+        on(Topic.TENANT, lambda _: context.served_clips.clear())
 
     def limit_of(self, owner: str) -> int:
         """Return the number of an owner's videos that may be in flight."""

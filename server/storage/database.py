@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from sqlalchemy.orm import Session
 
 from server.storage.database_health import DatabaseHealth
+from server.storage.notices import Notices
 from server.storage.stored_keys import Stored
 
 
@@ -19,6 +20,8 @@ class Database(ABC):
     """Name for an operator: the file, or where it is; never with a password."""
     health: DatabaseHealth
     """The state of the database while it is used."""
+    notices: Notices
+    """What its servers tell each other. They are sent with the changes that they are about."""
 
     @property
     @abstractmethod

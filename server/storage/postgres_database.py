@@ -26,6 +26,7 @@ from server.storage.postgres_engine import engine_of
 from server.storage.postgres_errors import PostgresErrors
 from server.storage.postgres_health import PostgresHealth
 from server.storage.postgres_keys import keys_in
+from server.storage.postgres_notices import PostgresNotices
 from server.storage.postgres_scrub import NO_SAMPLES, scrub
 from server.storage.stored_keys import Stored
 from server.storage.upgrade import create, upgrade, written_earlier
@@ -63,6 +64,7 @@ class PostgresDatabase(Database):
         # Each statement sees what was committed before it, and so after the lock was taken.
         self._writer = self._engine.execution_options(isolation_level="READ COMMITTED")
         self._turn = WritersTurn(_is_busy)
+        self.notices = PostgresNotices(address)
         self._claim = ServerClaim(address, self._errors)
         self.health = self._health = PostgresHealth(
             self._reader, self._errors, self._claim, tables.NAMES
@@ -91,6 +93,7 @@ class PostgresDatabase(Database):
 
     def close(self) -> None:
         self.health.stop()
+        self.notices.stop()
         self._claim.release()
         self._engine.dispose()
 
@@ -117,6 +120,7 @@ class PostgresDatabase(Database):
             if alone:
                 session.execute(_LOCK)
             yield session
+            self.notices.before_commit(session)
 
     def _prepare(self, *, may_upgrade: bool) -> None:
         with self.explained(), self._writer.begin() as connection:

@@ -19,6 +19,7 @@ from server.storage.database import Database
 from server.storage.sqlite_file import SqliteFile
 from server.storage.sqlite_health import SqliteHealth
 from server.storage.sqlite_keys import keys_in
+from server.storage.sqlite_notices import SqliteNotices
 from server.storage.sqlite_records import check_records
 from server.storage.stored_keys import Stored
 from server.storage.upgrade import create, upgrade, written_earlier
@@ -76,6 +77,7 @@ class SqliteDatabase(Database):
         self._writer = self._engine.execution_options(immediate=True)
         # SQLite lets waiting writers sleep and try again: the turn is faster.
         self._turn = WritersTurn(_is_busy)
+        self.notices = SqliteNotices()
         self.health = self._health = SqliteHealth(self._file, tables.NAMES, self._let_go)
         if state != "current":
             with self._file.explained(), self._writer.begin() as connection:
@@ -136,6 +138,7 @@ class SqliteDatabase(Database):
             session.begin(),
         ):
             yield session
+        self.notices.after_commit(session)
 
     @contextmanager
     def _told_of_damage(self) -> Generator[None]:
