@@ -66,7 +66,9 @@ class Database(ABC):
         """
 
     @abstractmethod
-    def writing(self, *, alone: bool = True) -> AbstractContextManager[Session]:
+    def writing(
+        self, *, alone: bool = True, durable: bool = True
+    ) -> AbstractContextManager[Session]:
         """Yield a session whose changes are committed together at the end, or not at all.
 
         Args:
@@ -74,6 +76,8 @@ class Database(ABC):
                 what was read stays true until the end, and numbers that the database gives are in
                 the order of the commits. False, where it is right beside any other transaction:
                 each statement changes rows that it finds by itself. Then writers need not wait.
+            durable: False, where the last changes may be lost in a crash of the database's machine.
+                Then nobody need wait for its disk.
 
         Raises:
             DatabaseBusy: Other writers had their turns for longer than `BUSY_TIMEOUT_S`.

@@ -34,6 +34,7 @@ from server.storage.writers_turn import WritersTurn
 
 _LOCK = text("SELECT pg_advisory_xact_lock(5093402791)")
 """The number means nothing; it must be that of every version."""
+_NOT_WAITED_FOR = text("SET LOCAL synchronous_commit = off")
 _LOCK_NOT_AVAILABLE = "55P03"
 
 
@@ -110,7 +111,7 @@ class PostgresDatabase(Database):
             yield session
 
     @contextmanager
-    def writing(self, *, alone: bool = True) -> Generator[Session]:
+    def writing(self, *, alone: bool = True, durable: bool = True) -> Generator[Session]:
         with ExitStack() as held:
             held.enter_context(self._told_of_damage())
             if alone:
@@ -119,6 +120,8 @@ class PostgresDatabase(Database):
             held.enter_context(session.begin())
             if alone:
                 session.execute(_LOCK)
+            if not durable:
+                session.execute(_NOT_WAITED_FOR)
             yield session
             self.notices.before_commit(session)
 

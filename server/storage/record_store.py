@@ -167,6 +167,7 @@ class RecordStore:
         *,
         device_seconds: float = 0.0,
         ledger: LedgerDraft | None = None,
+        durable: bool = True,
         **values: Any,
     ) -> bool:
         """Write `values` to a pending job.
@@ -178,10 +179,11 @@ class RecordStore:
             job: The job.
             device_seconds: Time of the device to count for its owner, whatever is returned.
             ledger: The clip of a completed video, to be entered with its `completed_at`.
+            durable: False if the change may be lost in a crash.
             values: The columns' new values.
         """
         # Progress is most of what is written. Numbers in the ledger are given to one at a time.
-        with self._database.writing(alone=ledger is not None) as session:
+        with self._database.writing(alone=ledger is not None, durable=durable) as session:
             done = session.execute(update(type(job)).where(*_still(job)).values(**values))
             changed = bool(done.rowcount)  # pyright: ignore[reportAttributeAccessIssue]
             if device_seconds:
@@ -196,10 +198,11 @@ class RecordStore:
     def note(self, job: JobRecord, **values: Any) -> bool:
         """Write a job's progress as `change` does, but not during an outage of storage.
 
-        Progress is not worth waiting for: the next one replaces it.
+        Progress is not worth waiting for, nor is the disk: the next one replaces it. Commits that
+        send a notice follow one another in PostgreSQL, with the time of the disk in each.
         """
         try:
-            return self.change(job, **values)
+            return self.change(job, durable=False, **values)
         except Exception as error:
             if not is_outage(error):
                 raise

@@ -129,8 +129,8 @@ class SqliteDatabase(Database):
             yield session
 
     @contextmanager
-    def writing(self, *, alone: bool = True) -> Generator[Session]:
-        # Whatever it asks for: SQLite has one writer at a time.
+    def writing(self, *, alone: bool = True, durable: bool = True) -> Generator[Session]:
+        # Whatever it asks for: SQLite has one writer at a time, who waits for the disk.
         with (
             self._told_of_damage(),
             self._turn.taken(),
