@@ -206,12 +206,10 @@ class KeyUsage:
         place = {"owner": self._owner, "kind": REQUESTS, "window": self._window}
         row = insert_into(self._session, RateRow).values(**place, count=1)
         below = None if limit is None else RateRow.count < limit
-        done = self._session.execute(
-            row.on_conflict_do_update(
-                index_elements=list(place), set_={"count": RateRow.count + 1}, where=below
-            )
+        counted = row.on_conflict_do_update(
+            index_elements=list(place), set_={"count": RateRow.count + 1}, where=below
         )
-        return bool(done.rowcount)  # pyright: ignore[reportAttributeAccessIssue]
+        return self._session.scalar(counted.returning(RateRow.count)) is not None
 
     def _add_today(self, **amounts: float) -> None:
         """Add to the counters of today's row, which may not be there yet."""
