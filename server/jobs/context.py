@@ -11,6 +11,7 @@ from threading import Event
 from typing import Any, Self
 
 from encoders import EncoderNotFound
+from server.jobs.lease import Lease
 from server.jobs.phase_times import PhaseTimes
 from server.jobs.served_clips import ServedClips
 from server.jobs.storage_wait import ServerStopping, StorageWait
@@ -23,7 +24,6 @@ from server.settings import Settings
 from server.storage.alias_table import AliasTable
 from server.storage.audit_table import AuditTable
 from server.storage.data_directory import DataDirectory
-from server.storage.database import Database
 from server.storage.deleted_video_table import DeletedVideoTable
 from server.storage.file_store import FileStore
 from server.storage.jobs_database import JobsDatabase
@@ -31,6 +31,7 @@ from server.storage.key_limits import Limits
 from server.storage.owned_names import JOB_ID, WORKSPACES
 from server.storage.record_store import RecordStore
 from server.storage.records import EncoderRecord, JobRecord
+from server.storage.replica_table import ReplicaTable
 from server.storage.signing_keys import SigningKeys
 from server.storage.usage_table import UsageTable
 from server.storage.video_files import VideoFiles
@@ -53,7 +54,6 @@ class JobContext:
     """Parts of one server that its jobs use."""
 
     settings: Settings
-    database: Database
     records: RecordStore
     aliases: AliasTable
     store: FileStore
@@ -61,6 +61,8 @@ class JobContext:
     tracker: JobTracker
     storage: StorageWait
     """Repeats the work of jobs while storage is out."""
+    lease: Lease
+    """This process's."""
     stopping: Event
     """Set when the server stops."""
     loaded: Callable[[], Loaded | None]
@@ -73,6 +75,7 @@ class JobContext:
     metrics: Metrics
     signing_keys: SigningKeys
     watermark_secret: WatermarkSecret
+    replicas: ReplicaTable
     jobs_database: JobsDatabase
     """DBOS's."""
     limits_of: Callable[[str], Limits]
@@ -88,7 +91,6 @@ class JobContext:
     def over(cls, stored: DataDirectory, **others: Any) -> Self:
         """Return the context of a server's tables and files, and the other parts."""
         return cls(
-            database=stored.database,
             records=stored.records,
             aliases=stored.aliases,
             store=stored.store,
@@ -98,6 +100,7 @@ class JobContext:
             audits=stored.audits,
             signing_keys=stored.signing_keys,
             watermark_secret=stored.watermark_secret,
+            replicas=stored.replicas,
             jobs_database=stored.jobs,
             **others,
         )

@@ -21,6 +21,8 @@ from server.jobs.leftovers import sweep_workspaces
 from server.jobs.video import remove_video
 from server.jobs.workspace import Workspace
 from server.outage import brief, is_outage
+from server.storage.database import Database
+from server.storage.held_jobs import HeldJobs
 from server.storage.job_queue import JobQueue
 from server.storage.notices import Notices, Topic
 from server.storage.records import EncoderRecord, JobRecord, VideoRecord
@@ -36,12 +38,15 @@ class Jobs:
 
     Args:
         context: Parts of the server that the jobs use.
-        queue: The pending rows.
+        database: Where their rows are.
     """
 
-    def __init__(self, context: JobContext, queue: JobQueue) -> None:
+    def __init__(self, context: JobContext, database: Database) -> None:
         self.context = context
-        self._dispatcher = Dispatcher(context, queue, self.limit_of)
+        self._database = database
+        replica = context.lease.id
+        queue, held = JobQueue(database, replica), HeldJobs(database, replica)
+        self._dispatcher = Dispatcher(context, queue, held, self.limit_of)
         self._housekeeping = Housekeeping(context)
         self._auditor = Auditor(context)
         self._abandoned = AbandonedVideos(context.storage, self.remove)
@@ -57,6 +62,7 @@ class Jobs:
                 raise
             log.warning("leftovers stay for now: %s", brief(error))
         self._hear()
+        self.context.lease.start()
         self._dispatcher.start()
         self._deleted_encoders.start()
         self._housekeeping.start()
@@ -73,6 +79,7 @@ class Jobs:
         self._abandoned.stop(1.0)
         self._auditor.stop(1.0)
         self._deleted_encoders.stop(1.0)
+        self.context.lease.end()
         self.context.encode_pool.shutdown(wait=False)
 
     def wake(self) -> None:
@@ -85,7 +92,7 @@ class Jobs:
         While the database is away nobody is told: they keep it until it is evicted.
         """
         try:
-            with self.context.database.writing(alone=False) as session:
+            with self._database.writing(alone=False) as session:
                 Notices.add(session, Topic.ENCODER, encoder_id)
         except Exception as error:
             if not is_outage(error):
@@ -94,20 +101,18 @@ class Jobs:
 
     def _hear(self) -> None:
         """Follow the notices of all servers on the database, this one's among them."""
-        context = self.context
-        on = context.database.notices.on
+        context, on = self.context, self._database.notices.on
         on(Topic.QUEUED, lambda _: self.wake())
         on(Topic.ATTEMPT, context.tracker.doubt)
         on(Topic.ENCODER, self._deleted_encoders.add)
         on(Topic.TENANT, lambda _: context.served_clips.clear())
 
     def limit_of(self, owner: str) -> int:
-        """Return the number of an owner's videos that may be in flight."""
-        settings = self.context.settings
+        """Return the number of an owner's videos that may be in flight, on all replicas."""
         own = self.context.limits_of(owner).in_flight
         if own is None:  # a server without keys: nobody else could come
-            own = settings.videos_in_flight_per_key
-        most = settings.videos_in_flight
+            own = self.context.settings.videos_in_flight_per_key
+        most = self.context.lease.slots
         return most if own is None else min(own, most)
 
     def expected_seconds(self, record: EncoderRecord) -> int:
@@ -115,7 +120,7 @@ class Jobs:
         return self.context.phase_times.expected_seconds(record)
 
     def in_flight(self, table: type[VideoRecord] | type[EncoderRecord]) -> Counter[str]:
-        """Return the number of jobs of a kind that are worked on, by owner."""
+        """Return the number of jobs of a kind that replicas work on, by owner."""
         return self._dispatcher.in_flight(table)
 
     def remove(self, record: JobRecord) -> None:
