@@ -157,8 +157,7 @@ def test_a_video_is_cancelled_on_the_replica_that_does_not_make_it(replicas: Rep
     assert_error(maker.client.get(f"/v1/videos/{video}"), 404)
 
 
-def test_a_job_that_waits_in_the_engine_is_cancelled_elsewhere(replicas: Replicas) -> None:
-    # Its ticket reports nothing, so nothing but the notice tells its maker.
+def test_all_videos_of_both_are_cancelled_by_the_other(replicas: Replicas) -> None:
     videos = [posted(replicas.both[n % 2], "/v1/videos", LONG) for n in range(4)]
     until(lambda: all(replicas.row(VideoRecord, name).replica for name in videos), "one waits", 30)
     makers = [replicas.by_id(replicas.row(VideoRecord, name).replica) for name in videos]
