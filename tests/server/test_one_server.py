@@ -131,8 +131,9 @@ def test_a_job_is_followed_on_the_replica_that_does_not_make_it(replicas: Replic
     watcher = Thread(target=watch)
     watcher.start()
     told: list[tuple[str, int]] = []
-    with other.client.stream("GET", f"/v1/videos/{video}/events") as stream:
+    with other.client.stream("GET", f"/v1/videos/{video}/events", timeout=60) as stream:
         for line in stream.iter_lines():
+            assert not ended or time.monotonic() < ended[0] + 30, "it is not told the end"
             if line.startswith("data: "):
                 state = json.loads(line.removeprefix("data: "))
                 told.append((state["status"], state["progress"]))
