@@ -235,7 +235,7 @@ class Runtime:
                 )
                 self._load_thread.start()
             try:
-                storage.database.admit(self.key_policy.admit_keys, self.key_policy.admit_use)
+                self.key_policy.guard(storage.database)
                 self._start_jobs(storage)
             except Exception:
                 storage.close()

@@ -8,7 +8,9 @@ from server.auth.keys import LOCAL, Caller, Key
 from server.auth.live_keys import WITHOUT_KEY, LiveKeys
 from server.errors import Unauthorized
 from server.settings import Settings
+from server.storage.database import Database
 from server.storage.key_limits import KEYLESS, Limits, limits_of
+from server.storage.notices import Topic
 from server.storage.stored_keys import Stored
 
 
@@ -35,6 +37,17 @@ class KeyPolicy:
     def keys(self) -> Sequence[Key]:
         """The keys that are accepted now."""
         return () if self._keys is None else self._keys.all
+
+    def guard(self, database: Database) -> None:
+        """Have a database used with its own keys only, and follow their changes.
+
+        Raises:
+            Exception: Its keys cannot be read.
+        """
+        database.admit(self.admit_keys, self.admit_use)
+        if self._keys is not None:
+            keys = self._keys
+            database.notices.on(Topic.KEYS, lambda _: keys.refresh_soon())
 
     def admit_keys(self, read: Stored) -> None:
         """Take the keys of a database before anything else is read from it.

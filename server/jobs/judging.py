@@ -12,8 +12,8 @@ from server.jobs.context import JobContext
 from server.jobs.phases import Phase, percent_of_phases, phase_reporter
 from server.jobs.probe_runner import ProbeRunner
 from server.jobs.signing import MediaSigner
-from server.storage.record_store import alias_exists
 from server.storage.records import PUBLISHED, EncoderRecord
+from server.storage.taken_ids import alias_exists
 from unlearn.report.build import report_files
 from unlearn.report.model import FileSizes
 

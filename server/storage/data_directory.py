@@ -70,8 +70,9 @@ class DataDirectory:
         return self.database.health.error or self.store.error or self.replicas.refused
 
     def start_looks(self) -> None:
-        """Look from now on whether the database and the files are there."""
+        """Look from now on whether the database and the files are there; hear other servers."""
         self.database.health.start()
+        self.database.notices.start()
         self.store.start()
 
     def close(self) -> None:

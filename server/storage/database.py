@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Session
 
 from server.storage.database_health import DatabaseHealth
+from server.storage.notices import Notices
 from server.storage.stored_keys import Stored
 
 
@@ -20,6 +21,8 @@ class Database(ABC):
     """Name for an operator: the file, or where it is; never with a password."""
     health: DatabaseHealth
     """The state of the database while it is used."""
+    notices: Notices
+    """What its servers tell each other. They are sent with the changes that they are about."""
     is_shared: bool
     """True if servers of other data directories can use it at the same time. The lock of the data
     directory keeps them from the others."""
@@ -61,7 +64,9 @@ class Database(ABC):
         """
 
     @abstractmethod
-    def writing(self, *, alone: bool = True) -> AbstractContextManager[Session]:
+    def writing(
+        self, *, alone: bool = True, durable: bool = True
+    ) -> AbstractContextManager[Session]:
         """Yield a session whose changes are committed together at the end, or not at all.
 
         Args:
@@ -69,6 +74,8 @@ class Database(ABC):
                 what was read stays true until the end, and numbers that the database gives are in
                 the order of the commits. False, where it is right beside any other transaction:
                 each statement changes rows that it finds by itself. Then writers need not wait.
+            durable: False, where the last changes may be lost in a crash of the database's machine.
+                Then nobody need wait for its disk.
 
         Raises:
             DatabaseBusy: Other writers had their turns for longer than `BUSY_TIMEOUT_S`.

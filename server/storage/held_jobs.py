@@ -8,6 +8,7 @@ from typing import TypeVar
 from sqlalchemy import and_, or_, select, update
 
 from server.storage.database import Database
+from server.storage.notices import Notices, Topic
 from server.storage.records import IN_PROGRESS, PENDING, QUEUED, EncoderRecord, VideoRecord
 from server.storage.replica_table import alive_ids
 
@@ -69,3 +70,4 @@ class HeldJobs:
                     )
                     .values(status=QUEUED, replica=None, attempt=table.attempt + 1)
                 )
+                Notices.add(session, Topic.QUEUED, "")  # some may wait for a place

@@ -25,6 +25,7 @@ from server.storage.postgres_engine import engine_of
 from server.storage.postgres_errors import PostgresErrors
 from server.storage.postgres_health import PostgresHealth
 from server.storage.postgres_keys import keys_in
+from server.storage.postgres_notices import PostgresNotices
 from server.storage.postgres_scrub import NO_SAMPLES, scrub
 from server.storage.stored_keys import Stored
 from server.storage.upgrade import create, upgrade, written_earlier
@@ -32,6 +33,7 @@ from server.storage.writers_turn import WritersTurn
 
 _LOCK = text("SELECT pg_advisory_xact_lock(5093402791)")
 """The number means nothing; it must be that of every version."""
+_NOT_WAITED_FOR = text("SET LOCAL synchronous_commit = off")
 _NAMED_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 _LOCK_NOT_AVAILABLE = "55P03"
 
@@ -66,6 +68,7 @@ class PostgresDatabase(Database):
         # Each statement sees what was committed before it, and so after the lock was taken.
         self._writer = self._engine.execution_options(isolation_level="READ COMMITTED")
         self._turn = WritersTurn(_is_busy)
+        self.notices = PostgresNotices(address)
         self.health = self._health = PostgresHealth(self._reader, self._errors, tables.NAMES)
         try:
             self._prepare(may_upgrade=may_upgrade)
@@ -91,6 +94,7 @@ class PostgresDatabase(Database):
 
     def close(self) -> None:
         self.health.stop()
+        self.notices.stop()
         self._engine.dispose()
 
     def scrub(self) -> None:
@@ -106,7 +110,7 @@ class PostgresDatabase(Database):
             yield session
 
     @contextmanager
-    def writing(self, *, alone: bool = True) -> Generator[Session]:
+    def writing(self, *, alone: bool = True, durable: bool = True) -> Generator[Session]:
         with ExitStack() as held:
             held.enter_context(self._told_of_damage())
             if alone:
@@ -115,7 +119,10 @@ class PostgresDatabase(Database):
             held.enter_context(session.begin())
             if alone:
                 session.execute(_LOCK)
+            if not durable:
+                session.execute(_NOT_WAITED_FOR)
             yield session
+            self.notices.before_commit(session)
 
     def _prepare(self, *, may_upgrade: bool) -> None:
         with self.explained(), self._writer.begin() as connection:

@@ -19,6 +19,7 @@ from server.storage.database import Database
 from server.storage.sqlite_file import SqliteFile
 from server.storage.sqlite_health import SqliteHealth
 from server.storage.sqlite_keys import keys_in
+from server.storage.sqlite_notices import SqliteNotices
 from server.storage.sqlite_records import check_records
 from server.storage.stored_keys import Stored
 from server.storage.upgrade import create, upgrade, written_earlier
@@ -79,6 +80,7 @@ class SqliteDatabase(Database):
         self._writer = self._engine.execution_options(immediate=True)
         # SQLite lets waiting writers sleep and try again: the turn is faster.
         self._turn = WritersTurn(_is_busy)
+        self.notices = SqliteNotices()
         self.health = self._health = SqliteHealth(self._file, tables.NAMES, self._let_go)
         if state != "current":
             with self._file.explained(), self._writer.begin() as connection:
@@ -130,8 +132,8 @@ class SqliteDatabase(Database):
             yield session
 
     @contextmanager
-    def writing(self, *, alone: bool = True) -> Generator[Session]:
-        # Whatever it asks for: SQLite has one writer at a time.
+    def writing(self, *, alone: bool = True, durable: bool = True) -> Generator[Session]:
+        # Whatever it asks for: SQLite has one writer at a time, who waits for the disk.
         with (
             self._told_of_damage(),
             self._turn.taken(),
@@ -139,6 +141,7 @@ class SqliteDatabase(Database):
             session.begin(),
         ):
             yield session
+        self.notices.after_commit(session)
 
     @contextmanager
     def _told_of_damage(self) -> Generator[None]:
