@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from server.auth.keys import LOCAL, Caller, Key
 from server.auth.live_keys import WITHOUT_KEY, LiveKeys
@@ -23,6 +23,8 @@ class KeyPolicy:
     def __init__(self, keys: LiveKeys | None, settings: Settings) -> None:
         self._keys = keys
         self._settings = settings
+        self.slots: Callable[[], int] = lambda: settings.videos_in_flight
+        """Returns the number of videos that are worked on at a time, on all replicas together."""
 
     @property
     def ids(self) -> set[str]:
@@ -56,7 +58,9 @@ class KeyPolicy:
 
     def of_caller(self, caller: Caller) -> Limits:
         """Return the limits of the sender of a request."""
-        return KEYLESS if caller is LOCAL else limits_of(caller.limits, self._settings)
+        return (
+            KEYLESS if caller is LOCAL else limits_of(caller.limits, self._settings, self.slots())
+        )
 
     def of_owner(self, owner: str) -> Limits:
         """Return the limits of a key, by its id. A key that is not known has the settings'."""
@@ -64,4 +68,4 @@ class KeyPolicy:
         if owner == LOCAL.id and not is_keyed:
             return KEYLESS
         own = {} if self._keys is None else self._keys.limits_of(owner)
-        return limits_of(own, self._settings)
+        return limits_of(own, self._settings, self.slots())

@@ -66,6 +66,8 @@ def ask(context: JobContext, loaded: Loaded, card: Card, plan: AuditPlan) -> Non
     counts = counts.added(outcome)
     measures = audit_measures(counts, card.concepts)
     failures = audit_failures(measures, server_gate(context.settings))
+    if not context.lease.leads:  # it was stopped for a while, and another has counted on
+        raise MomentOver
     context.audits.save(card.ref, counts.to_json(), measures, failures, judge=judge.identity.hash)
     context.metrics.audit_probes.labels(_outcome_name(outcome)).inc()
     if failures:

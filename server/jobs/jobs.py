@@ -20,6 +20,8 @@ from server.jobs.leftovers import sweep_workspaces
 from server.jobs.video import remove_video
 from server.jobs.workspace import Workspace
 from server.outage import brief, is_outage
+from server.storage.database import Database
+from server.storage.held_jobs import HeldJobs
 from server.storage.job_queue import JobQueue
 from server.storage.records import EncoderRecord, JobRecord, VideoRecord
 
@@ -34,12 +36,14 @@ class Jobs:
 
     Args:
         context: Parts of the server that the jobs use.
-        queue: The pending rows.
+        database: Where their rows are.
     """
 
-    def __init__(self, context: JobContext, queue: JobQueue) -> None:
+    def __init__(self, context: JobContext, database: Database) -> None:
         self.context = context
-        self._dispatcher = Dispatcher(context, queue, self.limit_of)
+        replica = context.lease.id
+        queue, held = JobQueue(database, replica), HeldJobs(database, replica)
+        self._dispatcher = Dispatcher(context, queue, held, self.limit_of)
         self._housekeeping = Housekeeping(context)
         self._auditor = Auditor(context)
         self._abandoned = AbandonedVideos(context.storage, self.remove)
@@ -53,6 +57,7 @@ class Jobs:
             if not (is_outage(error) or isinstance(error, OSError)):
                 raise
             log.warning("leftovers stay for now: %s", brief(error))
+        self.context.lease.start()
         self._dispatcher.start()
         self._housekeeping.start()
         self._abandoned.start()
@@ -67,6 +72,7 @@ class Jobs:
         self._housekeeping.stop(1.0)
         self._abandoned.stop(1.0)
         self._auditor.stop(1.0)
+        self.context.lease.end()
         self.context.encode_pool.shutdown(wait=False)
 
     def wake(self) -> None:
@@ -74,12 +80,11 @@ class Jobs:
         self._dispatcher.wake()
 
     def limit_of(self, owner: str) -> int:
-        """Return the number of an owner's videos that may be in flight."""
-        settings = self.context.settings
+        """Return the number of an owner's videos that may be in flight, on all replicas."""
         own = self.context.limits_of(owner).in_flight
         if own is None:  # a server without keys: nobody else could come
-            own = settings.videos_in_flight_per_key
-        most = settings.videos_in_flight
+            own = self.context.settings.videos_in_flight_per_key
+        most = self.context.lease.slots
         return most if own is None else min(own, most)
 
     def expected_seconds(self, record: EncoderRecord) -> int:
@@ -87,7 +92,7 @@ class Jobs:
         return self.context.phase_times.expected_seconds(record)
 
     def in_flight(self, table: type[VideoRecord] | type[EncoderRecord]) -> Counter[str]:
-        """Return the number of jobs of a kind that are worked on, by owner."""
+        """Return the number of jobs of a kind that replicas work on, by owner."""
         return self._dispatcher.in_flight(table)
 
     def remove(self, record: JobRecord) -> None:

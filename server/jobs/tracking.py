@@ -128,8 +128,12 @@ class JobTracker:
 
         Returns at once; the engine stops within a step.
         """
+        self.end_work(record.job_id)
+
+    def end_work(self, job_id: str) -> None:
+        """Stop work on a job that is not this process's, as `cancel` does."""
         with self._lock:
-            tickets = self._tickets.get(record.job_id, ())
+            tickets = self._tickets.get(job_id, ())
         for ticket in tickets:
             ticket.cancel()
 

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Session
 
 from server.storage.database_health import DatabaseHealth
@@ -19,6 +20,11 @@ class Database(ABC):
     """Name for an operator: the file, or where it is; never with a password."""
     health: DatabaseHealth
     """The state of the database while it is used."""
+    is_shared: bool
+    """True if servers of other data directories can use it at the same time. The lock of the data
+    directory keeps them from the others."""
+    clock: ColumnElement[float]
+    """The time in Unix seconds, by the database's clock."""
 
     @property
     @abstractmethod
@@ -36,14 +42,6 @@ class Database(ABC):
 
         Raises:
             Exception: That of `keys`. Later, an error of the two ends the use that led to it.
-        """
-
-    @abstractmethod
-    def claim(self) -> None:
-        """Be the one server that works on the database, until it is closed.
-
-        Raises:
-            StorageAway: Another server does.
         """
 
     @abstractmethod
@@ -75,6 +73,17 @@ class Database(ABC):
         Raises:
             DatabaseBusy: Other writers had their turns for longer than `BUSY_TIMEOUT_S`.
             DatabaseUnusable: The database was damaged or emptied.
+        """
+
+    @abstractmethod
+    def lock(self, session: Session, name: str) -> None:
+        """Wait until no other transaction has the lock of this name, and keep it to the end.
+
+        For a transaction that is not alone. What earlier holders committed is seen from then on.
+
+        Args:
+            session: The transaction's, from `writing`.
+            name: The lock's.
         """
 
     @abstractmethod

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import Connection, create_engine, event, func
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.orm import Session
 
@@ -44,6 +44,9 @@ class SqliteDatabase(Database):
             opened. The message says what to do.
         StorageAway: The file cannot be used just now.
     """
+
+    is_shared = False
+    clock = (func.julianday("now") - 2440587.5) * 86400.0
 
     def __init__(self, path: Path, *, jobs: Path | None = None, may_upgrade: bool = True) -> None:
         self._file = SqliteFile(path, remedy=_REMEDY)
@@ -91,8 +94,8 @@ class SqliteDatabase(Database):
         with self.explained(), self.reading() as session:
             session.connection()
 
-    def claim(self) -> None:
-        """Do nothing: the server has the lock of the data directory."""
+    def lock(self, session: Session, name: str) -> None:
+        """Do nothing: SQLite has one writer at a time."""
 
     def explained(self) -> AbstractContextManager[None]:
         return self._file.explained()
