@@ -37,7 +37,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --dur
 export BENTOML_DO_NOT_TRACK := True
 export BENTOML_HOME ?= $(CURDIR)/data/bentoml
 
-.PHONY: demo serve test test-fast test-slow lint format bench-starter bench-forgetting bench-serving bench-faults bench-marking bench-memory bench-true-sizes bench-operations bench-gpu siblings deploy-check image-check clean
+.PHONY: demo serve test test-fast test-slow lint format bench-starter bench-forgetting bench-serving bench-faults bench-marking bench-memory bench-true-sizes bench-operations bench-gpu bench-replicas siblings deploy-check image-check clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m demo
@@ -70,6 +70,9 @@ bench-starter: $(INSTALLED)
 bench-forgetting: $(INSTALLED)
 	$(BIN)/python -m benchmarks.forgetting
 	test -n "$$QUICK" || $(BIN)/python -m benchmarks.forgetting.speed
+
+bench-replicas: $(INSTALLED)
+	$(BIN)/python -m benchmarks.replicas
 
 siblings: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.siblings

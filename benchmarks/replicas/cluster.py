@@ -30,6 +30,7 @@ class Cluster:
     """
 
     def __init__(self, work: Path, count: int, step_s: float, **settings: object) -> None:
+        work.mkdir(parents=True, exist_ok=True)
         self.postgres = PostgresServer()
         self.postgres.start()
         self.objects: ObjectServer = start_object_server(work)
