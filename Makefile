@@ -16,6 +16,7 @@
 # make bench-memory       device memory of each model family, computed from its configuration
 # make bench-true-sizes   seconds and memory at the sizes of Stable Diffusion 1.5, on a GPU
 # make bench-operations   operations of making an encoder at those sizes, counted on a CPU
+# make bench-replicas     several servers on one database: throughput, and kills
 # make bench-gpu          all that is measured on a GPU, in at most eight minutes
 #
 # make deploy-check   chart, compose file, dashboard and alerts, rendered and checked; needs promtool
