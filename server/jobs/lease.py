@@ -132,6 +132,6 @@ def replica_of(settings: Settings, replica_id: str) -> ReplicaRow:
         url=announced_url(),
         process=os.getpid(),
         version=VERSION,
-        store=settings.store,
+        store=settings.store.rstrip("/"),
         slots=settings.videos_in_flight,
     )

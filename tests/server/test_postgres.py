@@ -160,7 +160,9 @@ def test_jobs_wait_for_postgresql_and_go_on(
 def test_a_second_server_with_a_directory_of_its_own_is_refused(
     client: Client, tmp_path: Path
 ) -> None:
-    settings = client.runtime.settings.model_copy(update={"data_dir": tmp_path / "other"})
+    settings = client.runtime.settings.model_copy(
+        update={"data_dir": tmp_path / "other", "store": ""}
+    )
     with closing(DataDirectory(settings)) as second:
         lease = Lease(second.replicas, replica_of(settings, "second"))
         with pytest.raises(StorageAway, match=r"is used by another server .* to one bucket"):
