@@ -51,6 +51,7 @@ def test_the_tail_of_known_scores() -> None:
     assert np.log(probability) == pytest.approx(12 - 32, abs=2)
 
 
+@pytest.mark.slow
 def test_marked_clips_of_the_model_are_found(tmp_path: Path) -> None:
     found = marked(tmp_path, 2)
     assert found["H11: found and recorded as often as it says"] is True

@@ -210,8 +210,7 @@ def write_keys(path: Path, **keys: dict[str, Any]) -> Path:
 
 def free_port() -> int:
     """Return a free port of the loopback interface."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]
 
 

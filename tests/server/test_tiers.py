@@ -75,6 +75,7 @@ def made(client: Client, name: str, gate: dict[str, Any]) -> dict[str, Any]:
     return wait_for(client, f"/v1/encoders/{name}")
 
 
+@pytest.mark.slow
 def test_a_certificate_is_earned_with_125_pairs(client: Client, script: Script) -> None:
     done = made(client, "certified", {"tier": "certified"})
     assert done["status"] == "published", done["error"]
