@@ -22,7 +22,7 @@ class Database(ABC):
     health: DatabaseHealth
     """The state of the database while it is used."""
     notices: Notices
-    """What its servers tell each other. They are sent with the changes that they are about."""
+    """Notices of its servers to each other, which are sent with the changes that they are about."""
     is_shared: bool
     """True if servers of other data directories can use it at the same time. The lock of the data
     directory keeps them from the others."""

@@ -25,10 +25,8 @@ def changed(session: Session, job: JobRecord, values: Mapping[str, Any]) -> None
         values: The columns' new values.
     """
     status = values.get("status")
-    if values.keys() - {"attempt"}:
-        Notices.add(session, Topic.JOB, job.id)
-    # Before the first attempt there is none that could be over.
-    if values.get("attempt", 0) > 1 or (status is not None and status not in PENDING):
+    Notices.add(session, Topic.JOB, job.id)
+    if "attempt" in values or (status is not None and status not in PENDING):
         Notices.add(session, Topic.ATTEMPT, job.job_id)
     if status == QUEUED:
         Notices.add(session, Topic.QUEUED, job.id)

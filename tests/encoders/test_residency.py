@@ -271,35 +271,3 @@ def test_thousands_of_swaps_leave_the_base_and_the_memory_alone(
         assert resident.resident_bytes <= 3 * size
     assert_same_tensors(base.parameters(), before)
     assert nudged(base).keys() == member.overrides.keys()
-
-
-def test_a_deleted_encoder_is_dropped_once_nobody_uses_it(
-    text_encoder: TextEncoder, store: SlowStore, digests: dict[str, str], size: int
-) -> None:
-    resident = residency(text_encoder, store, 1 << 20)
-    touch(resident, digests, "e0", "e1", "e2")
-    store.delete("e0")
-    resident.drop_deleted("e1")  # it is there, and nobody asked about the other
-    assert resident.resident_bytes == 3 * size
-    resident.drop_deleted("e0")
-    assert resident.resident_bytes == 2 * size
-    with resident.use(EncoderRef("e1", digests["e1"])) as (held,):
-        store.delete("e1")
-        store.delete("e2")
-        resident.drop_deleted()
-        assert resident.resident_bytes == size
-        assert held.overrides
-    assert resident.resident_bytes == 0
-    assert resident.stats().resident == 0
-
-
-def test_an_encoder_that_is_published_anew_is_loaded_anew(
-    text_encoder: TextEncoder, store: SlowStore, digests: dict[str, str], make_encoder: MakeEncoder
-) -> None:
-    resident = residency(text_encoder, store, 1 << 20)
-    touch(resident, digests, "e0")
-    store.delete("e0")
-    store.publish(make_encoder("e0", seed=0))
-    resident.drop_deleted("e0")  # told late: it is the same
-    touch(resident, digests, "e0")
-    assert store.loads == ["e0"]
