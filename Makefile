@@ -16,6 +16,7 @@
 # make bench-memory       device memory of each model family, computed from its configuration
 # make bench-true-sizes   seconds and memory at the sizes of Stable Diffusion 1.5, on a GPU
 # make bench-operations   operations of making an encoder at those sizes, counted on a CPU
+# make bench-replicas     several servers on one database: throughput, and kills
 # make bench-gpu          all that is measured on a GPU, in at most eight minutes
 #
 # make deploy-check   chart, compose file, dashboard and alerts, rendered and checked; needs promtool
@@ -37,7 +38,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --dur
 export BENTOML_DO_NOT_TRACK := True
 export BENTOML_HOME ?= $(CURDIR)/data/bentoml
 
-.PHONY: demo serve test test-fast test-slow lint format bench-starter bench-forgetting bench-serving bench-faults bench-marking bench-memory bench-true-sizes bench-operations bench-gpu siblings deploy-check image-check clean
+.PHONY: demo serve test test-fast test-slow lint format bench-starter bench-forgetting bench-serving bench-faults bench-marking bench-memory bench-true-sizes bench-operations bench-gpu bench-replicas siblings deploy-check image-check clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m demo
@@ -70,6 +71,9 @@ bench-starter: $(INSTALLED)
 bench-forgetting: $(INSTALLED)
 	$(BIN)/python -m benchmarks.forgetting
 	test -n "$$QUICK" || $(BIN)/python -m benchmarks.forgetting.speed
+
+bench-replicas: $(INSTALLED)
+	$(BIN)/python -m benchmarks.replicas
 
 siblings: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.siblings

@@ -37,11 +37,14 @@ class ResidencyStats:
 class _Entry:
     """One encoder on the device, or being loaded (`loaded` is not set yet)."""
 
+    id: str
     member: Member | None = None
     size: int = 0
     pins: int = 0
     loaded: Event = field(default_factory=Event)
     failed: bool = False
+    is_deleted: bool = False
+    """True if the store does not have it any more: it is dropped once nobody uses it."""
 
 
 class Residency:
@@ -109,6 +112,8 @@ class Residency:
         finally:
             with self._lock:
                 entry.pins -= 1
+                if entry.is_deleted:
+                    self._drop(encoder.identity)
                 self._evict()
 
     @property
@@ -128,13 +133,44 @@ class Residency:
                 capacity_bytes=self._capacity,
             )
 
+    def drop_deleted(self, encoder_id: str | None = None) -> None:
+        """Drop what the store does not have any more; an encoder in use, once nobody uses it.
+
+        Args:
+            encoder_id: The encoder that may have been deleted; None looks for all.
+
+        Raises:
+            Exception: The store cannot be asked.
+        """
+        with self._lock:
+            ids = {key: entry.id for key, entry in self._entries.items()}
+        for identity, name in ids.items():
+            if encoder_id in (None, name) and not self._is_stored(name, identity):
+                with self._lock:
+                    if identity in self._entries:
+                        self._entries[identity].is_deleted = True
+                        self._drop(identity)
+
+    def _is_stored(self, encoder_id: str, identity: str) -> bool:
+        try:
+            return self._store.card(encoder_id).identity == identity
+        except (EncoderNotFound, EncoderInvalid):
+            return False
+
+    def _drop(self, identity: str) -> None:
+        """Drop an entry unless it is in use, or being loaded for a use. The lock is held."""
+        entry = self._entries.get(identity)
+        if entry is not None and entry.pins == 0:
+            del self._entries[identity]
+            self._bytes -= entry.size
+
     def _pin(self, encoder_id: str, identity: str) -> _Entry:
         while True:
             with self._lock:
                 entry = self._entries.get(identity)
                 is_mine = entry is None
                 if entry is None:
-                    entry = self._entries[identity] = _Entry()
+                    entry = self._entries[identity] = _Entry(encoder_id)
                     self._misses += 1
                 entry.pins += 1
                 self._entries.move_to_end(identity)

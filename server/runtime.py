@@ -19,11 +19,11 @@ from server.auth.live_keys import LiveKeys
 from server.errors import NotReady
 from server.jobs.context import JobContext, ServerStopping
 from server.jobs.jobs import Jobs
+from server.jobs.lease import Lease, replica_of
 from server.jobs.storage_wait import StorageWait
 from server.jobs.tracking import JobTracker
 from server.loaded import Loaded
 from server.metrics import Metrics, StateCollector
-from server.parent_watchdog import announced_parent, announced_url
 from server.settings import Settings
 from server.storage import owned_names, private_files
 from server.storage.alias_table import AliasTable
@@ -31,7 +31,6 @@ from server.storage.data_directory import DataDirectory
 from server.storage.database import Database
 from server.storage.file_store import FileStore
 from server.storage.followers import Followers
-from server.storage.job_queue import JobQueue
 from server.storage.lock import DataInUse, DataLock, Holder
 from server.storage.record_store import RecordStore
 from server.storage.storage_errors import explained
@@ -63,8 +62,8 @@ class Runtime:
             most_per_key=settings.max_event_streams_per_key,
         )
         self._loaded: Loaded | None = None
-        self._lock = DataLock(settings.data_dir)
-        self._is_locked = False
+        self._lock, self._is_locked = DataLock(settings.data_dir), False
+        self._holder = Holder.here()  # each start of a process is a replica of its own
         self._storage: DataDirectory | None = None
         self._jobs: Jobs | None = None
         self._open_thread = Thread(target=self._keep_opening, name="palimpsest-open", daemon=True)
@@ -227,8 +226,7 @@ class Runtime:
             with explained(self.settings.data_dir):
                 self.settings.data_dir.mkdir(parents=True, exist_ok=True)
                 if not self._is_locked:
-                    holder = Holder(announced_parent() or os.getpid(), announced_url())
-                    self._lock.take(holder, cancelled=self.stopping)
+                    self._lock.take(self._holder, cancelled=self.stopping)
                     self._is_locked = True
             storage = DataDirectory(self.settings)
             if self._load_thread is None:
@@ -237,7 +235,7 @@ class Runtime:
                 )
                 self._load_thread.start()
             try:
-                storage.database.admit(self.key_policy.admit_keys, self.key_policy.admit_use)
+                self.key_policy.guard(storage.database)
                 self._start_jobs(storage)
             except Exception:
                 storage.close()
@@ -255,18 +253,22 @@ class Runtime:
 
     def _start_jobs(self, storage: DataDirectory) -> None:
         wait = StorageWait(self.stopping, self.settings.data_dir, storage.store.is_there)
+        lease = Lease(storage.replicas, replica_of(self.settings, self._holder.replica))
+        lease.take(self._lock.before)
+        self.key_policy.slots = lambda: lease.slots
         context = JobContext.over(
             storage,
             settings=self.settings,
             tracker=JobTracker(storage.records, self.metrics, wait),
             storage=wait,
+            lease=lease,
             stopping=self.stopping,
             loaded=self.loaded_or_none,
             wait_loaded=self.wait_loaded,
             metrics=self.metrics,
             limits_of=self.key_policy.of_owner,
         )
-        jobs = Jobs(context, JobQueue(storage.database))
+        jobs = Jobs(context, storage.database)
         try:
             with storage.jobs.explained():
                 jobs.start()

@@ -188,7 +188,8 @@ class Settings(BaseSettings):
     videos_in_flight: PositiveInt = 32
     """Videos handed to the engine at a time."""
     videos_in_flight_per_key: PositiveInt | None = None
-    """Of these, at most so many of one key. None: half of them, or all if there are no keys."""
+    """Of these, at most so many of one key, on all servers that share the database together. None:
+    half of what they work on, or all if there are no keys."""
     max_batch: PositiveInt = 32
     """Largest number of requests that share a denoising step; the engine measures which number
     is fastest. With 1, a request's pixels are the same to the bit whatever else runs."""

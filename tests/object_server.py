@@ -125,6 +125,13 @@ def shared_object_server(temporary: pytest.TempPathFactory) -> ObjectServer:
     return ObjectServer(said.read_text())
 
 
+def start_object_server(folder: Path) -> ObjectServer:
+    """Start a server that ends with this process, and keeps its log in a folder."""
+    said = folder / "object-server"
+    _start(os.getpid(), said)
+    return ObjectServer(said.read_text())
+
+
 def _start(owner: int, said: Path) -> None:
     log = said.with_suffix(".log")
     with log.open("wb") as output:

@@ -28,22 +28,31 @@ _WORKER = "_bentoml_impl.worker.service"
 class Served:
     """A `bentoml serve` process and its worker, over one data directory.
 
+    `service` is what BentoML serves, and `variables` are its environment's: both may be changed
+    before the start.
+
     Args:
         data: the data directory.
         home: folder of the log and of BentoML's own files.
-        limits: descriptors that the server may have open; None: as many as this process.
+        descriptors: how many the server may have open; None: as many as this process.
         settings: settings of the server, by their names in lower case.
     """
 
     def __init__(
-        self, data: Path, home: Path, *, descriptors: int | None = None, **settings: object
+        self,
+        data: Path,
+        home: Path,
+        *,
+        descriptors: int | None = None,
+        **settings: object,
     ) -> None:
         self.port = free_port()
         self.host = f"127.0.0.1:{self.port}"
         self.url = f"http://{self.host}"
         self.log = home / "server.log"
         self._descriptors = descriptors
-        self._variables = {
+        self.service = "service:Palimpsest"
+        self.variables = {
             **{name: value for name, value in os.environ.items() if "PALIMPSEST" not in name},
             "BENTOML_HOME": str(home / "bentoml"),
             "BENTOML_DO_NOT_TRACK": "True",
@@ -56,14 +65,14 @@ class Served:
 
     def start(self) -> None:
         """Start the server, and return at once."""
-        command = [sys.executable, "-m", "bentoml", "serve", "service:Palimpsest"]
+        command = [sys.executable, "-m", "bentoml", "serve", self.service]
         if self._descriptors is not None:
             command = ["prlimit", f"--nofile={self._descriptors}", "--", *command]
         with self.log.open("ab") as log:
             self._parent = psutil.Popen(
                 command,
                 cwd=ROOT,
-                env=self._variables,
+                env=self.variables,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

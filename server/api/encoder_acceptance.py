@@ -29,8 +29,8 @@ from server.jobs.judging import judge_of
 from server.jobs.workspace import Workspace
 from server.outage import is_outage
 from server.settings import Settings
-from server.storage.record_store import alias_exists
 from server.storage.records import FOUND, PUBLISHED, WAYS, EncoderRecord
+from server.storage.taken_ids import alias_exists
 from unlearn.settings import UnlearnSettings
 from unlearn.trial.probes import check_known
 

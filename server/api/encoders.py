@@ -193,6 +193,7 @@ def _delete(runtime: Runtime, caller: Caller, encoder_id: str, force: bool) -> N
         runtime.jobs.remove(record)
     try:
         store.delete(encoder_id, force=force)
+        runtime.jobs.forget_encoder(encoder_id)
     except EncoderNotFound as error:
         if record is None:
             error.param = "encoder_id"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from server.auth.keys import LOCAL, Caller, Key
 from server.auth.live_keys import WITHOUT_KEY, LiveKeys
 from server.errors import Unauthorized
 from server.settings import Settings
+from server.storage.database import Database
 from server.storage.key_limits import KEYLESS, Limits, limits_of
+from server.storage.notices import Topic
 from server.storage.stored_keys import Stored
 
 
@@ -23,6 +25,8 @@ class KeyPolicy:
     def __init__(self, keys: LiveKeys | None, settings: Settings) -> None:
         self._keys = keys
         self._settings = settings
+        self.slots: Callable[[], int] = lambda: settings.videos_in_flight
+        """Returns the number of videos that are worked on at a time, on all replicas together."""
 
     @property
     def ids(self) -> set[str]:
@@ -33,6 +37,17 @@ class KeyPolicy:
     def keys(self) -> Sequence[Key]:
         """The keys that are accepted now."""
         return () if self._keys is None else self._keys.all
+
+    def guard(self, database: Database) -> None:
+        """Have a database used with its own keys only, and follow their changes.
+
+        Raises:
+            Exception: Its keys cannot be read.
+        """
+        database.admit(self.admit_keys, self.admit_use)
+        if self._keys is not None:
+            keys = self._keys
+            database.notices.on(Topic.KEYS, lambda _: keys.refresh_soon())
 
     def admit_keys(self, read: Stored) -> None:
         """Take the keys of a database before anything else is read from it.
@@ -56,7 +71,9 @@ class KeyPolicy:
 
     def of_caller(self, caller: Caller) -> Limits:
         """Return the limits of the sender of a request."""
-        return KEYLESS if caller is LOCAL else limits_of(caller.limits, self._settings)
+        return (
+            KEYLESS if caller is LOCAL else limits_of(caller.limits, self._settings, self.slots())
+        )
 
     def of_owner(self, owner: str) -> Limits:
         """Return the limits of a key, by its id. A key that is not known has the settings'."""
@@ -64,4 +81,4 @@ class KeyPolicy:
         if owner == LOCAL.id and not is_keyed:
             return KEYLESS
         own = {} if self._keys is None else self._keys.limits_of(owner)
-        return limits_of(own, self._settings)
+        return limits_of(own, self._settings, self.slots())

@@ -1,7 +1,8 @@
 """The keys that a server accepts now: those of its keys file and those of its database.
 
-A thread reads both again every second, so that a new key is accepted, and a revoked one refused,
-without a restart. No request waits for the database.
+A thread reads both again every second, and at once if a notice says that a key has changed, so that
+a new key is accepted, and a revoked one refused, without a restart. No request waits for the
+database.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ class LiveKeys:
         self._declared, self._made = Keyring(), Keyring()
         self._keys: tuple[Key, ...] = ()
         self._limits: dict[str, Mapping[str, int]] = {}
+        self._is_due = Event()
         self._refreshing = Lock()  # else an older reading could come after a newer one
         self.refresh()
 
@@ -130,6 +132,10 @@ class LiveKeys:
         with self._refreshing:
             self._refresh()
 
+    def refresh_soon(self) -> None:
+        """Have the watch refresh the keys now. Returns at once."""
+        self._is_due.set()
+
     def _refresh(self) -> None:
         if self._file is not None:
             self._file.refresh()
@@ -171,10 +177,14 @@ class LiveKeys:
     @contextmanager
     def watched(self) -> Generator[None]:
         """Refresh the keys every second for as long as the context lasts."""
-        ended = Event()
+        ended = False
 
         def watch() -> None:
-            while not ended.wait(REFRESH_INTERVAL_S):
+            while True:
+                self._is_due.wait(REFRESH_INTERVAL_S)
+                self._is_due.clear()
+                if ended:
+                    return
                 try:
                     self.refresh()
                 except Exception:  # the next second may be better
@@ -185,7 +195,8 @@ class LiveKeys:
         try:
             yield
         finally:
-            ended.set()
+            ended = True
+            self._is_due.set()
             thread.join()
 
 

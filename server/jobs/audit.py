@@ -66,7 +66,15 @@ def ask(context: JobContext, loaded: Loaded, card: Card, plan: AuditPlan) -> Non
     counts = counts.added(outcome)
     measures = audit_measures(counts, card.concepts)
     failures = audit_failures(measures, server_gate(context.settings))
-    context.audits.save(card.ref, counts.to_json(), measures, failures, judge=judge.identity.hash)
+    if not context.audits.save(
+        card.ref,
+        counts.to_json(),
+        measures,
+        failures,
+        judge=judge.identity.hash,
+        since={} if row is None else row.counts,
+    ):
+        raise MomentOver  # this server was stopped for a while, and another has counted on
     context.metrics.audit_probes.labels(_outcome_name(outcome)).inc()
     if failures:
         log.warning("encoder %s has failed its audit: %s", card.id, " ".join(failures))

@@ -81,7 +81,8 @@ class Auditor:
         if clip is not None:
             look_at(context, loaded, clip)
             return 0.0
-        turn = self._turn(loaded) if share else None
+        # One replica for all: two would make the same probes, and write over each other's counts.
+        turn = self._turn(loaded) if share and context.lease.leads else None
         if turn is None:
             return _LOOK_INTERVAL_S
         card, plan = turn

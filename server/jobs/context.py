@@ -11,10 +11,11 @@ from threading import Event
 from typing import Any, Self
 
 from encoders import EncoderNotFound
+from server.jobs.lease import Lease
 from server.jobs.phase_times import PhaseTimes
 from server.jobs.served_clips import ServedClips
 from server.jobs.storage_wait import ServerStopping, StorageWait
-from server.jobs.tracking import JobTracker
+from server.jobs.tracking import JobDeleted, JobTracker
 from server.jobs.workspace import Workspace
 from server.loaded import Loaded
 from server.metrics import Metrics
@@ -30,6 +31,7 @@ from server.storage.key_limits import Limits
 from server.storage.owned_names import JOB_ID, WORKSPACES
 from server.storage.record_store import RecordStore
 from server.storage.records import EncoderRecord, JobRecord
+from server.storage.replica_table import ReplicaTable
 from server.storage.signing_keys import SigningKeys
 from server.storage.usage_table import UsageTable
 from server.storage.video_files import VideoFiles
@@ -59,6 +61,8 @@ class JobContext:
     tracker: JobTracker
     storage: StorageWait
     """Repeats the work of jobs while storage is out."""
+    lease: Lease
+    """This process's."""
     stopping: Event
     """Set when the server stops."""
     loaded: Callable[[], Loaded | None]
@@ -71,6 +75,7 @@ class JobContext:
     metrics: Metrics
     signing_keys: SigningKeys
     watermark_secret: WatermarkSecret
+    replicas: ReplicaTable
     jobs_database: JobsDatabase
     """DBOS's."""
     limits_of: Callable[[str], Limits]
@@ -95,6 +100,7 @@ class JobContext:
             audits=stored.audits,
             signing_keys=stored.signing_keys,
             watermark_secret=stored.watermark_secret,
+            replicas=stored.replicas,
             jobs_database=stored.jobs,
             **others,
         )
@@ -142,10 +148,20 @@ class JobContext:
             self.discard(record)
 
     def is_superseded(self, record: EncoderRecord) -> bool:
-        """Return True if a later attempt works on the job: what there is of it is that one's."""
-        table = EncoderRecord
-        later = (table.job_id == record.job_id, table.attempt > record.attempt)
-        return self.records.get(table, *later) is not None
+        """Return True if what there is of the encoder is not this attempt's.
+
+        It is that of a later attempt at the job, or of a later job with the encoder's id.
+        """
+        now = self.records.get(EncoderRecord, EncoderRecord.id == record.id)
+        return now is not None and (now.job_id, now.attempt) != (record.job_id, record.attempt)
+
+    def require_own(self, record: JobRecord) -> None:
+        """Raise JobDeleted if the job was deleted, or has ended, or a later attempt works on it.
+
+        A process that was stopped for a while learns so that it is late.
+        """
+        if not self.records.is_pending(record):
+            raise JobDeleted
 
     def discard(self, record: EncoderRecord, *, with_pictures: bool = False) -> None:
         """Remove what an encoder job left: its workspace and its staged encoder.

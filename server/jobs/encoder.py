@@ -109,16 +109,12 @@ def optimise(context: JobContext, record: EncoderRecord) -> None:
         def report_from(share: float | None) -> bool:
             return report(progress.share or None if share is None else share)
 
-        def stage() -> None:
-            context.delete_staged(record)
-            loaded.staging.publish(_with_origin(run.encoder, record))
-
         ticket = loaded.engine.submit_iterator(lambda _: run, on_progress)
         try:
             context.tracker.follow(record.job_id, [ticket], report_from, progress)
         finally:
             checkpoints.close()
-        context.storage.run(f"the draft of job {record.job_id}", stage)
+        _stage(context, record, _with_origin(run.encoder, record))
         workspace.save_losses(run.losses)
     report(1.0)
 
@@ -139,13 +135,18 @@ def _stage_composite(context: JobContext, record: EncoderRecord) -> None:
     """
     loaded = context.wait_loaded()
     card = composite_card(record.id, member_cards(record, loaded))
+    with members_watched(record, loaded):
+        _stage(context, record, Encoder(card, {}))
+
+
+def _stage(context: JobContext, record: EncoderRecord, encoder: Encoder) -> None:
+    staging = context.wait_loaded().staging
 
     def stage() -> None:
-        context.delete_staged(record)
-        loaded.staging.publish(Encoder(card, {}))
+        context.require_own(record)
+        staging.stage(encoder)
 
-    with members_watched(record, loaded):
-        context.storage.run(f"the draft of job {record.job_id}", stage)
+    context.storage.run(f"the draft of job {record.job_id}", stage)
 
 
 def _learns_from(method: MethodSpec, concept: Concept, backbone: Backbone) -> bool:

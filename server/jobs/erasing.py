@@ -11,6 +11,7 @@ from server.jobs.encoder import remove_encoder_job
 from server.jobs.video import remove_video
 from server.storage.database import Database
 from server.storage.key_rows import RateRow, UsageRow
+from server.storage.notices import Notices, Topic
 from server.storage.records import EncoderRecord, VideoRecord
 
 
@@ -47,5 +48,6 @@ def erase(context: JobContext, database: Database, owner: str) -> ErasedCounts:
     with database.writing() as session:
         session.execute(delete(UsageRow).where(UsageRow.owner == owner))
         session.execute(delete(RateRow).where(RateRow.owner == owner))
+        Notices.add(session, Topic.TENANT, owner)  # the other servers forget theirs
     database.scrub()
     return ErasedCounts(len(videos), len(encoders), deleted, entries)

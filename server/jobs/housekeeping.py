@@ -1,8 +1,9 @@
 """Housekeeping: removes what is due, so that no data grows without bound.
 
-Due are videos past their deadline or expiry, videos that the disk has no room for, records of
-deleted videos, entries of the ledger, failed encoder jobs, DBOS's rows of ended workflows, and what
-killed servers left (`server.jobs.leftovers`).
+One replica does it for all, the one that leads (`server.jobs.lease`). Due are videos past their
+deadline or expiry, videos that the store has no room for, records of deleted videos, entries of the
+ledger, failed encoder jobs, DBOS's rows of ended workflows, rows of replicas that are long dead,
+and what killed servers left (`server.jobs.leftovers`).
 """
 
 from __future__ import annotations
@@ -56,16 +57,21 @@ class Housekeeping:
     def _run(self) -> None:
         while not self._context.stopping.is_set():
             now = time.time()
-            troubles = [
-                self._try(sweep, self._context, now),
-                self._try(self._sweep_leftovers, now),
-                self._try(Workflows.delete_ended, now - WORKFLOWS_KEPT_S),
-            ]
+            troubles = [self._try(self._leftovers.sweep_own, now)]
+            if self._context.lease.leads:
+                troubles += [
+                    self._try(sweep, self._context, now),
+                    self._try(self._leftovers.sweep, now),
+                    self._try(self._sweep_replicas, now),
+                ]
             self._waits = any(troubles)
             self._context.stopping.wait(SWEEP_INTERVAL_S)
 
-    def _sweep_leftovers(self, now: float) -> None:
-        self._leftovers.sweep(now=now)
+    def _sweep_replicas(self, now: float) -> None:
+        replicas = self._context.replicas
+        replicas.sweep()
+        Workflows.delete_lost(replicas.ids())
+        Workflows.delete_ended(now - WORKFLOWS_KEPT_S)
 
     def _try(self, part: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> bool:
         """Do a part of the sweep. Return True if it has to wait for the storage."""
@@ -126,7 +132,8 @@ def _make_room(context: JobContext) -> None:
     for video in context.records.all(VideoRecord, VideoRecord.status == COMPLETED):  # oldest first
         videos[video.owner].append(video)
         stored[video.owner] += video.bytes or 0
-    while over > 0 and videos:
+    # Another would begin to sweep if this one was stopped in between.
+    while over > 0 and videos and context.lease.leads:
         owner = max(videos, key=lambda name: stored[name])
         video = videos[owner].popleft()
         if not videos[owner]:

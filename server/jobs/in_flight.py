@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from dataclasses import dataclass
 from threading import Lock
 
@@ -15,7 +14,6 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
 @dataclass(frozen=True)
 class _Flight:
     table: type[VideoRecord] | type[EncoderRecord]
-    owner: str
     attempt: int
     alone_until: float
 
@@ -38,7 +36,7 @@ class InFlight:
         """
         with self._lock:
             now = time.monotonic()
-            flight = _Flight(type(record), record.owner, record.attempt, now + alone_s)
+            flight = _Flight(type(record), record.attempt, now + alone_s)
             self._flights[record.job_id] = flight
             self._last_start[record.owner] = now
 
@@ -60,10 +58,6 @@ class InFlight:
             pause = min(_FIRST_PAUSE_S * 2 ** (count - 1), _LONGEST_PAUSE_S)
             self._failures[job_id] = (count, now + pause)
 
-    def __contains__(self, job_id: str) -> bool:
-        with self._lock:
-            return job_id in self._flights
-
     def __len__(self) -> int:
         with self._lock:
             return len(self._flights)
@@ -75,10 +69,14 @@ class InFlight:
             held = {job_id for job_id, (_, until) in self._failures.items() if until > now}
             return held | set(self._flights)
 
-    def by_owner(self, table: type[VideoRecord] | type[EncoderRecord]) -> Counter[str]:
-        """Return the number of jobs of a kind that run, by owner."""
+    def attempts(self, table: type[VideoRecord] | type[EncoderRecord]) -> dict[str, int]:
+        """Return the ids of the jobs of a kind that run, each with its attempt."""
         with self._lock:
-            return Counter(f.owner for f in self._flights.values() if f.table is table)
+            return {key: f.attempt for key, f in self._flights.items() if f.table is table}
+
+    def count(self, table: type[VideoRecord] | type[EncoderRecord]) -> int:
+        """Return the number of jobs of a kind that run."""
+        return len(self.attempts(table))
 
     def has_one_alone(self) -> bool:
         """Return True while a job runs beside which no other may start."""

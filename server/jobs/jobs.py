@@ -13,6 +13,7 @@ from collections import Counter
 from server.jobs.abandoned import AbandonedVideos
 from server.jobs.auditor import Auditor
 from server.jobs.context import JobContext
+from server.jobs.deleted_encoders import DeletedEncoders
 from server.jobs.dispatcher import Dispatcher
 from server.jobs.encoder import remove_encoder_job
 from server.jobs.housekeeping import Housekeeping
@@ -20,7 +21,10 @@ from server.jobs.leftovers import sweep_workspaces
 from server.jobs.video import remove_video
 from server.jobs.workspace import Workspace
 from server.outage import brief, is_outage
+from server.storage.database import Database
+from server.storage.held_jobs import HeldJobs
 from server.storage.job_queue import JobQueue
+from server.storage.notices import Notices, Topic
 from server.storage.records import EncoderRecord, JobRecord, VideoRecord
 
 log = logging.getLogger(__name__)
@@ -34,15 +38,19 @@ class Jobs:
 
     Args:
         context: Parts of the server that the jobs use.
-        queue: The pending rows.
+        database: Where their rows are.
     """
 
-    def __init__(self, context: JobContext, queue: JobQueue) -> None:
+    def __init__(self, context: JobContext, database: Database) -> None:
         self.context = context
-        self._dispatcher = Dispatcher(context, queue, self.limit_of)
+        self._database = database
+        replica = context.lease.id
+        queue, held = JobQueue(database, replica), HeldJobs(database, replica)
+        self._dispatcher = Dispatcher(context, queue, held, self.limit_of)
         self._housekeeping = Housekeeping(context)
         self._auditor = Auditor(context)
         self._abandoned = AbandonedVideos(context.storage, self.remove)
+        self._deleted_encoders = DeletedEncoders(context.loaded, context.stopping)
 
     def start(self) -> None:
         """Start work on unfinished jobs, and on what is accepted from now on."""
@@ -53,7 +61,10 @@ class Jobs:
             if not (is_outage(error) or isinstance(error, OSError)):
                 raise
             log.warning("leftovers stay for now: %s", brief(error))
+        self._hear()
+        self.context.lease.start()
         self._dispatcher.start()
+        self._deleted_encoders.start()
         self._housekeeping.start()
         self._abandoned.start()
         self._auditor.start()
@@ -67,19 +78,41 @@ class Jobs:
         self._housekeeping.stop(1.0)
         self._abandoned.stop(1.0)
         self._auditor.stop(1.0)
+        self._deleted_encoders.stop(1.0)
+        self.context.lease.end()
         self.context.encode_pool.shutdown(wait=False)
 
     def wake(self) -> None:
         """Start accepted jobs now, where there is room. Without it they start a little later."""
         self._dispatcher.wake()
 
+    def forget_encoder(self, encoder_id: str) -> None:
+        """Tell all servers that a published encoder was deleted, so that none keeps it in memory.
+
+        While the database is away nobody is told: they keep it until it is evicted.
+        """
+        try:
+            with self._database.writing(alone=False) as session:
+                Notices.add(session, Topic.ENCODER, encoder_id)
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            log.warning("the deletion of encoder %r is not told: %s", encoder_id, brief(error))
+
+    def _hear(self) -> None:
+        """Follow the notices of all servers on the database, this one's among them."""
+        context, on = self.context, self._database.notices.on
+        on(Topic.QUEUED, lambda _: self.wake())
+        on(Topic.ATTEMPT, context.tracker.doubt)
+        on(Topic.ENCODER, self._deleted_encoders.add)
+        on(Topic.TENANT, lambda _: context.served_clips.clear())
+
     def limit_of(self, owner: str) -> int:
-        """Return the number of an owner's videos that may be in flight."""
-        settings = self.context.settings
+        """Return the number of an owner's videos that may be in flight, on all replicas."""
         own = self.context.limits_of(owner).in_flight
         if own is None:  # a server without keys: nobody else could come
-            own = settings.videos_in_flight_per_key
-        most = settings.videos_in_flight
+            own = self.context.settings.videos_in_flight_per_key
+        most = self.context.lease.slots
         return most if own is None else min(own, most)
 
     def expected_seconds(self, record: EncoderRecord) -> int:
@@ -87,7 +120,7 @@ class Jobs:
         return self.context.phase_times.expected_seconds(record)
 
     def in_flight(self, table: type[VideoRecord] | type[EncoderRecord]) -> Counter[str]:
-        """Return the number of jobs of a kind that are worked on, by owner."""
+        """Return the number of jobs of a kind that replicas work on, by owner."""
         return self._dispatcher.in_flight(table)
 
     def remove(self, record: JobRecord) -> None:

@@ -12,8 +12,8 @@ from server.jobs.context import JobContext
 from server.jobs.phases import Phase, percent_of_phases, phase_reporter
 from server.jobs.probe_runner import ProbeRunner
 from server.jobs.signing import MediaSigner
-from server.storage.record_store import alias_exists
 from server.storage.records import PUBLISHED, EncoderRecord
+from server.storage.taken_ids import alias_exists
 from unlearn.report.build import report_files
 from unlearn.report.model import FileSizes
 
@@ -135,6 +135,7 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
         NotForgotten: It does not pass; the record has its measures.
         AliasExists: Its id is an alias.
         EncoderExists: Another encoder was published under its id meanwhile.
+        JobDeleted: The job was deleted, or a later attempt works on it.
     """
     from unlearn.trial.gate import Gate
 
@@ -176,6 +177,7 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
     signed = signer.published(card, files, record)
 
     def publish() -> None:
+        context.require_own(record)
         if not _is_published(encoder, loaded):  # an outage may have come after its card
             loaded.store.publish(encoder, signed)
 
@@ -193,7 +195,8 @@ def _is_published(staged: Encoder, loaded: Loaded) -> bool:
 def _end(context: JobContext, record: EncoderRecord, measures: Mapping[str, Any]) -> None:
     """Write that the job's encoder is published; if the job was deleted, delete the encoder too.
 
-    If a later attempt works on it, it finds the encoder published, and ends the job itself.
+    If a later attempt works on it, it finds the encoder published, and ends the job itself. If
+    another job has its id by now, the encoder may be that one's.
     """
     ended = context.tracker.end(
         record,

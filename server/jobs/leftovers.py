@@ -33,10 +33,25 @@ class Leftovers:
 
     def __init__(self, context: JobContext) -> None:
         self._context = context
-        self._next = self._next_stores = 0.0
+        self._next = self._next_own = self._next_stores = 0.0
+
+    def sweep_own(self, now: float) -> None:
+        """Sweep the temporary files of the data directory, if that is due."""
+        if now < self._next_own:
+            return
+        self._next_own = now + INTERVAL_S
+        before = self._context.store.left_before(now)
+        drafts = leftover_drafts(self._context.settings.data_dir)
+        gone = [path for path in drafts if is_older(path, before)]
+        for path in gone:
+            remove_tree(path)
+        _noted("temporary files", [path.name for path in gone])
 
     def sweep(self, now: float) -> None:
-        """Sweep what is due; the stores only once the models, and so the stores, are loaded."""
+        """Sweep what is due of what all replicas share.
+
+        The stores only once the models, and so the stores, are loaded.
+        """
         if now >= self._next:
             self._next = now + INTERVAL_S
             self._sweep_files(now)
@@ -59,11 +74,6 @@ class Leftovers:
 
         _noted("videos", context.files.sweep(recorded, before))
         _noted("workspaces", sweep_workspaces(context, now=now, before=before))
-        drafts = leftover_drafts(context.settings.data_dir)
-        gone = [path for path in drafts if is_older(path, before)]
-        for path in gone:
-            remove_tree(path)
-        _noted("temporary files", [path.name for path in gone])
 
     def _encoders_in_making(self) -> set[str]:
         records = self._context.records

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -53,6 +54,15 @@ class StepProgress:
         self._on_change = callback
 
 
+@dataclass
+class _Doubt:
+    """A doubt if an attempt at a job still counts."""
+
+    changed: Event
+    """Wakes the thread that follows the job."""
+    is_raised: bool = False
+
+
 class JobTracker:
     """The tickets of the jobs in the engine, and the end of every job."""
 
@@ -61,6 +71,7 @@ class JobTracker:
         self._metrics = metrics
         self._storage = storage
         self._tickets: dict[str, Sequence[Ticket[Any]]] = {}
+        self._doubts: dict[str, _Doubt] = {}
         self._spent: dict[str, float] = {}  # seconds of the device, by job
         self._lock = Lock()
 
@@ -93,8 +104,10 @@ class JobTracker:
                 ended.set()
             changed.set()
 
+        doubt = _Doubt(changed)
         with self._lock:
             self._tickets[job_id] = tickets
+            self._doubts[job_id] = doubt
         try:
             for ticket in tickets:
                 ticket.on_change(partial(on_change, ticket))
@@ -108,7 +121,8 @@ class JobTracker:
                 if len(results) == len(tickets):
                     return results
                 share = _share_of(tickets, progress)
-                if share != reported:
+                if share != reported or doubt.is_raised:
+                    doubt.is_raised = False
                     reported = share
                     if not report(share):
                         raise JobDeleted
@@ -118,6 +132,7 @@ class JobTracker:
         finally:
             with self._lock:
                 self._tickets.pop(job_id, None)
+                self._doubts.pop(job_id, None)
                 seconds = sum(ticket.device_seconds for ticket in tickets)
                 self._spent[job_id] = self._spent.get(job_id, 0.0) + seconds
             for ticket in tickets:
@@ -128,10 +143,25 @@ class JobTracker:
 
         Returns at once; the engine stops within a step.
         """
+        self.end_work(record.job_id)
+
+    def end_work(self, job_id: str) -> None:
+        """Stop work on a job that is not this process's, as `cancel` does."""
         with self._lock:
-            tickets = self._tickets.get(record.job_id, ())
+            tickets = self._tickets.get(job_id, ())
         for ticket in tickets:
             ticket.cancel()
+
+    def doubt(self, job_id: str | None) -> None:
+        """Have a job's row looked at, since this attempt may count for nothing more; None: of all.
+
+        Returns at once. If it is so, `follow` raises JobDeleted soon.
+        """
+        with self._lock:
+            ids = list(self._doubts) if job_id is None else [job_id]
+            for doubt in (self._doubts[each] for each in ids if each in self._doubts):
+                doubt.is_raised = True
+                doubt.changed.set()
 
     def end(self, record: JobRecord, **values: Any) -> bool:
         """Write a job's end and count it. Return False if the job was deleted meanwhile.

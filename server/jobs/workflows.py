@@ -1,14 +1,13 @@
 """Workflows: DBOS runs the attempts at jobs, and keeps which of their steps are done.
 
 A workflow is one attempt at one job, and an attempt is started once. After a kill the row gets a
-new attempt (`server.jobs.dispatcher`), so nothing in DBOS's database is needed later: workflows of
-earlier processes are deleted.
+new attempt (`server.jobs.recovery`), so nothing in DBOS's database is needed later: workflows of
+replicas that are gone are deleted.
 """
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -30,6 +29,7 @@ from server.storage.records import PENDING, EncoderRecord, JobRecord, VideoRecor
 AnyRecord = TypeVar("AnyRecord", VideoRecord, EncoderRecord)
 
 _VERSION = "2"
+_PAGE = 500
 _RUN_PHASE: Mapping[Phase, Callable[[JobContext, EncoderRecord], None]] = {
     Phase.NAMING: name_pictures,
     Phase.WAYS: look_for_ways,
@@ -108,6 +108,12 @@ class Workflows:
         ended = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
         _delete(ended, datetime.fromtimestamp(before, UTC))
 
+    @staticmethod
+    def delete_lost(replicas: Collection[str]) -> None:
+        """Delete DBOS's rows of workflows of others than these replicas, if DBOS runs."""
+        if _running is not None and _running._is_open:
+            _delete_lost(replicas)
+
     def _launch(self) -> None:
         config: DBOSConfig = {
             **self.context.jobs_database.prepared(),
@@ -115,13 +121,13 @@ class Workflows:
             "application_version": _VERSION,
             # DBOS takes up again what an executor of the same name left. Here rows are taken up,
             # so every process has a name of its own.
-            "executor_id": uuid.uuid4().hex,
+            "executor_id": self.context.lease.id,
             "log_level": "WARNING",
         }
         try:
             DBOS(config=config)
             DBOS.launch()
-            _delete(["PENDING", "ENQUEUED", "DELAYED"], None)
+            _delete_lost(self.context.replicas.ids())
         except BaseException:
             DBOS.destroy()
             raise
@@ -132,13 +138,31 @@ def _delete(statuses: list[str], before: datetime | None) -> None:
         found = DBOS.list_workflows(
             status=statuses,
             completed_before=None if before is None else before.isoformat(),
-            limit=500,
+            limit=_PAGE,
             load_input=False,
             load_output=False,
         )
         if not found:
             return
         DBOS.delete_workflows([workflow.workflow_id for workflow in found])
+
+
+def _delete_lost(replicas: Collection[str]) -> None:
+    kept = 0
+    while True:
+        found = DBOS.list_workflows(
+            status=["PENDING", "ENQUEUED", "DELAYED"],
+            limit=_PAGE,
+            offset=kept,
+            load_input=False,
+            load_output=False,
+        )
+        lost = [one.workflow_id for one in found if one.executor_id not in replicas]
+        if lost:
+            DBOS.delete_workflows(lost)
+        kept += len(found) - len(lost)
+        if len(found) < _PAGE:
+            return
 
 
 @DBOS.workflow(name="make_video", max_recovery_attempts=None)

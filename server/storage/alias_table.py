@@ -11,7 +11,7 @@ from sqlalchemy import delete, select
 from encoders import AliasNotFound, EncoderExists, EncoderNotFound, InvalidId, check_id
 from server.storage.alias_rows import AliasRow
 from server.storage.database import Database
-from server.storage.records import PENDING, EncoderRecord
+from server.storage.records import PENDING, PUBLISHED, EncoderRecord
 from server.storage.upserts import insert_into
 
 if TYPE_CHECKING:
@@ -47,18 +47,17 @@ class AliasTable:
                 param="encoder",
             ) from error
         if _is_published(name, store):
-            raise EncoderExists(
-                f"{name!r} is an encoder's id: an alias needs a name of its own.", param="name"
-            )
-        being_made = select(EncoderRecord.sequence).where(
-            EncoderRecord.id == name, EncoderRecord.status.in_(PENDING)
-        )
+            raise _taken(name)
+        job = select(EncoderRecord.status).where(EncoderRecord.id == name)
         row = {"encoder_id": encoder_id, "changed_at": int(time.time())}
         with self._database.writing() as session:
-            if session.scalar(being_made) is not None:
+            status = session.scalar(job)
+            if status in PENDING:
                 raise EncoderExists(
                     f"{name!r} is the id of an encoder that is being made.", param="name"
                 )
+            if status == PUBLISHED and _is_published(name, store):  # since it was looked for above
+                raise _taken(name)
             session.execute(
                 insert_into(session, AliasRow)
                 .values(name=name, **row)
@@ -134,6 +133,12 @@ class AliasTable:
                     .values(name=name, encoder_id=encoder_id, changed_at=int(time.time()))
                     .on_conflict_do_nothing()
                 )
+
+
+def _taken(name: str) -> EncoderExists:
+    return EncoderExists(
+        f"{name!r} is an encoder's id: an alias needs a name of its own.", param="name"
+    )
 
 
 def _is_published(encoder_id: str, store: EncoderStore) -> bool:

@@ -48,14 +48,31 @@ class AuditTable:
         failures: Collection[str],
         *,
         judge: str,
-    ) -> None:
-        """Write what an encoder's probes amount to now, by the judge with this hash."""
+        since: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Write what an encoder's probes amount to now.
+
+        Args:
+            encoder: The encoder.
+            counts: Answers of its probes.
+            measures: What they amount to.
+            failures: Sentences about what is wrong; none if it is all right.
+            judge: Hash of the judge.
+            since: The counts that a probe was added to; None writes whatever was there.
+
+        Returns:
+            False if another server has added a probe since. Then nothing is written: this one is
+            the same probe, or an earlier one.
+        """
         with self._database.writing() as session:
             row = _row(session, encoder)
+            if since is not None and row.counts != since:
+                return False
             row.counts, row.measures, row.judge = dict(counts), dict(measures), judge
             row.state = FAILED_AUDIT if failures else OK
             row.reason = " ".join(failures) or None
             row.audited_at = int(self._clock())
+            return True
 
     def count_served(self, encoder: EncoderRef, *, shown: bool) -> None:
         """Count a served clip, and whether it shows what the encoder forgets."""

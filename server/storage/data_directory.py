@@ -14,6 +14,7 @@ from server.storage.jobs_database import JobsDatabase
 from server.storage.open_file_store import open_file_store
 from server.storage.private_files import tighten
 from server.storage.record_store import RecordStore
+from server.storage.replica_table import ReplicaTable
 from server.storage.signing_keys import SigningKeys
 from server.storage.storage_errors import explained
 from server.storage.usage_table import UsageTable
@@ -41,7 +42,7 @@ class DataDirectory:
         self.database = _opened(self.jobs, settings)
         try:
             with explained(folder), self.database.explained():
-                self.database.claim()
+                self.replicas = ReplicaTable(self.database)
                 self.records = RecordStore(
                     self.database,
                     records_deleted_videos=settings.deleted_record_retention_seconds > 0,
@@ -66,11 +67,12 @@ class DataDirectory:
     @property
     def error(self) -> Exception | None:
         """The reason why the database or the files cannot be used now; None if they can be."""
-        return self.database.health.error or self.store.error
+        return self.database.health.error or self.store.error or self.replicas.refused
 
     def start_looks(self) -> None:
-        """Look from now on whether the database and the files are there."""
+        """Look from now on whether the database and the files are there; hear other servers."""
         self.database.health.start()
+        self.database.notices.start()
         self.store.start()
 
     def close(self) -> None:

@@ -6,9 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Session
 
 from server.storage.database_health import DatabaseHealth
+from server.storage.notices import Notices
 from server.storage.stored_keys import Stored
 
 
@@ -19,6 +21,13 @@ class Database(ABC):
     """Name for an operator: the file, or where it is; never with a password."""
     health: DatabaseHealth
     """The state of the database while it is used."""
+    notices: Notices
+    """Notices of its servers to each other, which are sent with the changes that they are about."""
+    is_shared: bool
+    """True if servers of other data directories can use it at the same time. The lock of the data
+    directory keeps them from the others."""
+    clock: ColumnElement[float]
+    """The time in Unix seconds, by the database's clock."""
 
     @property
     @abstractmethod
@@ -39,14 +48,6 @@ class Database(ABC):
         """
 
     @abstractmethod
-    def claim(self) -> None:
-        """Be the one server that works on the database, until it is closed.
-
-        Raises:
-            StorageAway: Another server does.
-        """
-
-    @abstractmethod
     def close(self) -> None:
         """Close every connection."""
 
@@ -63,7 +64,9 @@ class Database(ABC):
         """
 
     @abstractmethod
-    def writing(self, *, alone: bool = True) -> AbstractContextManager[Session]:
+    def writing(
+        self, *, alone: bool = True, durable: bool = True
+    ) -> AbstractContextManager[Session]:
         """Yield a session whose changes are committed together at the end, or not at all.
 
         Args:
@@ -71,10 +74,23 @@ class Database(ABC):
                 what was read stays true until the end, and numbers that the database gives are in
                 the order of the commits. False, where it is right beside any other transaction:
                 each statement changes rows that it finds by itself. Then writers need not wait.
+            durable: False, where the last changes may be lost in a crash of the database's machine.
+                Then nobody need wait for its disk.
 
         Raises:
             DatabaseBusy: Other writers had their turns for longer than `BUSY_TIMEOUT_S`.
             DatabaseUnusable: The database was damaged or emptied.
+        """
+
+    @abstractmethod
+    def lock(self, session: Session, name: str) -> None:
+        """Wait until no other transaction has the lock of this name, and keep it to the end.
+
+        For a transaction that is not alone. What earlier holders committed is seen from then on.
+
+        Args:
+            session: The transaction's, from `writing`.
+            name: The lock's.
         """
 
     @abstractmethod

@@ -1,19 +1,21 @@
 """The queue of jobs: their pending rows, and nothing else.
 
-A row that is `queued` waits for its turn, or for the engine; one that is `in_progress` is worked
-on. Owners take turns, so the queue is asked by owner.
+A row that is `queued` waits for its turn, or for the engine of the replica that it names; one that
+is `in_progress` is worked on. Owners take turns, so the queue is asked by owner.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import NamedTuple, TypeVar
+from collections import Counter
+from collections.abc import Collection, Generator, Sequence
+from contextlib import contextmanager
+from typing import Generic, NamedTuple, TypeVar
 
-from sqlalchemy import func, select, update
-from sqlalchemy.orm import aliased
+from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy.orm import Session, aliased
 
 from server.storage.database import Database
-from server.storage.records import IN_PROGRESS, QUEUED, EncoderRecord, VideoRecord
+from server.storage.records import PENDING, QUEUED, EncoderRecord, VideoRecord
 
 AnyRecord = TypeVar("AnyRecord", bound=VideoRecord | EncoderRecord)
 
@@ -26,71 +28,122 @@ class WaitingOwner(NamedTuple):
 
 
 class JobQueue:
-    """Queries of the pending rows. The number of rows that an owner has does not slow them."""
+    """The pending rows of both kinds.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        database: The database.
+        replica: Id of the replica that takes rows.
+    """
+
+    def __init__(self, database: Database, replica: str) -> None:
         self._database = database
+        self._replica = replica
 
-    def owners(self, table: type[AnyRecord]) -> Sequence[WaitingOwner]:
+    def is_empty(self, table: type[AnyRecord]) -> bool:
+        """Return True if no row waits for a replica."""
+        with self._database.reading() as session:
+            return session.scalar(select(table.id).where(*_waits(table)).limit(1)) is None
+
+    def in_flight(self, table: type[AnyRecord]) -> Counter[str]:
+        """Return the number of rows that replicas work on, all of them together, by owner."""
+        with self._database.reading() as session:
+            return Turn(session, table, self._replica).in_flight()
+
+    @contextmanager
+    def turn(self, table: type[AnyRecord]) -> Generator[Turn[AnyRecord]]:
+        """Yield the rows of one kind while no other replica takes any.
+
+        So what is counted stays true, and limits hold over all replicas. What was taken is this
+        replica's once the block has ended without an error.
+        """
+        with self._database.writing(alone=False) as session:
+            self._database.lock(session, f"turn {table.__tablename__}")
+            yield Turn(session, table, self._replica)
+
+
+class Turn(Generic[AnyRecord]):
+    """Rows of one kind, inside a transaction. The number that an owner has does not slow it."""
+
+    def __init__(self, session: Session, table: type[AnyRecord], replica: str) -> None:
+        self._session = session
+        self._table = table
+        self._replica = replica
+
+    def in_flight(self) -> Counter[str]:
+        """Return the number of rows that replicas work on, all of them together, by owner."""
+        table = self._table
+        held = (table.status.in_(PENDING), table.replica.is_not(None))
+        rows = select(table.owner, func.count()).where(*held).group_by(table.owner)
+        return Counter(dict(self._session.execute(rows).tuples().all()))
+
+    def owners(self) -> Sequence[WaitingOwner]:
         """Return every owner that has queued rows."""
         # SQL has no skip scan: each owner is found from the one before it, by one look into the
-        # index on status, owner and sequence.
-        queued = table.status == QUEUED
-        first = select(func.min(table.owner).label("owner")).where(queued)
+        # index on status, replica, owner and sequence.
+        table = self._table
+        first = select(func.min(table.owner).label("owner")).where(*_waits(table))
         found = first.cte("found", recursive=True)
         later = aliased(table)
         following = (
             select(func.min(later.owner))
-            .where(later.status == QUEUED, later.owner > found.c.owner)
+            .where(later.status == QUEUED, later.replica.is_(None), later.owner > found.c.owner)
             .correlate(found)
             .scalar_subquery()
         )
         found = found.union_all(select(following).where(found.c.owner.is_not(None)))
         oldest = (
             select(func.min(table.sequence))
-            .where(queued, table.owner == found.c.owner)
+            .where(*_waits(table), table.owner == found.c.owner)
             .correlate(found)
             .scalar_subquery()
         )
         rows = select(found.c.owner, oldest).where(found.c.owner.is_not(None))
-        with self._database.reading() as session:
-            return [WaitingOwner(owner, number or 0) for owner, number in session.execute(rows)]
+        return [WaitingOwner(owner, number or 0) for owner, number in self._session.execute(rows)]
 
-    def oldest(
-        self, table: type[AnyRecord], owner: str, besides: Collection[str]
-    ) -> AnyRecord | None:
+    def oldest(self, owner: str, besides: Collection[str]) -> AnyRecord | None:
         """Return the oldest queued row of an owner whose job's id is not in `besides`, or None."""
+        table = self._table
         job_id = EncoderRecord.job_id if table is EncoderRecord else table.id
-        rows = (
-            select(table)
-            .where(table.status == QUEUED, table.owner == owner, job_id.not_in(besides))
-            .order_by(table.sequence)
-            .limit(1)
-        )
-        with self._database.reading() as session:
-            return session.scalars(rows).first()
+        return self._first(table.owner == owner, job_id.not_in(besides))
 
-    def interrupted(self, times: int, besides: Collection[str]) -> VideoRecord | None:
-        """Return the oldest queued video that was interrupted so often, or more, or None.
+    def interrupted(self, times: int, besides: Collection[str]) -> AnyRecord | None:
+        """Return the oldest queued row that was interrupted so often, or more, or None.
 
         Its id is not in `besides`. All queued rows are read.
         """
-        table = VideoRecord
-        rows = (
-            select(table)
-            .where(table.status == QUEUED, table.interruptions >= times, table.id.not_in(besides))
-            .order_by(table.sequence)
-            .limit(1)
-        )
-        with self._database.reading() as session:
-            return session.scalars(rows).first()
+        table = self._table
+        return self._first(table.interruptions >= times, table.id.not_in(besides))
 
-    def put_back(self) -> None:
-        """Queue every row that is worked on, as a new attempt. The earlier attempt ends."""
-        with self._database.writing() as session:
-            for table in (VideoRecord, EncoderRecord):
-                session.execute(
-                    update(table)
-                    .where(table.status == IN_PROGRESS)
-                    .values(status=QUEUED, attempt=table.attempt + 1)
-                )
+    def take(self, record: AnyRecord) -> bool:
+        """Have a row be this replica's, as a new attempt.
+
+        Return False if it has ended or was deleted just now.
+        """
+        table = self._table
+        done = self._session.execute(
+            update(table)
+            .where(
+                table.sequence == record.sequence,
+                table.attempt == record.attempt,
+                *_waits(table),
+            )
+            .values(attempt=record.attempt + 1, replica=self._replica)
+            .execution_options(synchronize_session=False)
+        )
+        if not done.rowcount:  # pyright: ignore[reportAttributeAccessIssue]
+            return False
+        record.attempt += 1
+        record.replica = self._replica
+        return True
+
+    def _first(self, *where: ColumnElement[bool]) -> AnyRecord | None:
+        table = self._table
+        rows = select(table).where(*_waits(table), *where).order_by(table.sequence).limit(1)
+        record = self._session.scalars(rows).first()
+        if record is not None:
+            self._session.expunge(record)  # what the caller changes in it is not to be written
+        return record
+
+
+def _waits(table: type[AnyRecord]) -> tuple[ColumnElement[bool], ...]:
+    return (table.status == QUEUED, table.replica.is_(None))

@@ -60,10 +60,15 @@ KEYLESS = Limits()
 """Limits of the caller of a server without keys: the server's own, and nothing else."""
 
 
-def limits_of(own: Mapping[str, int], settings: Settings) -> Limits:
-    """Return the limits of a key: its own ones, and the settings' for the rest."""
-    most = settings.videos_in_flight
-    in_flight = min(settings.videos_in_flight_per_key or max(1, most // 2), most)
+def limits_of(own: Mapping[str, int], settings: Settings, slots: int) -> Limits:
+    """Return the limits of a key: its own ones, and the settings' for the rest.
+
+    Args:
+        own: Its own.
+        settings: The server's.
+        slots: Videos that are worked on at a time, on all replicas together.
+    """
+    in_flight = min(settings.videos_in_flight_per_key or max(1, slots // 2), slots)
     usual = Limits(
         queued=settings.key_queued,
         in_flight=in_flight,

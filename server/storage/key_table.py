@@ -11,6 +11,7 @@ from encoders import PalimpsestError
 from server.storage.database import Database
 from server.storage.key_limits import checked
 from server.storage.key_rows import KeyRow
+from server.storage.notices import Notices, Topic
 
 
 class KeyExists(PalimpsestError):
@@ -26,7 +27,10 @@ class KeyNotFound(PalimpsestError):
 
 
 class KeyTable:
-    """The keys in the database. A running server notices a change within two seconds."""
+    """The keys in the database.
+
+    A running server notices a change at once on PostgreSQL, and within two seconds on SQLite.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -49,6 +53,7 @@ class KeyTable:
                     f"{row.id}` gives it a new secret."
                 )
             session.add(row)
+            Notices.add(session, Topic.KEYS, row.id)
 
     def rotate(self, key_id: str, sha256: str, expires_at: int | None) -> KeyRow:
         """Give a key a new secret and expiry. The old secret is refused from then on.
@@ -61,6 +66,7 @@ class KeyTable:
             if row is None:
                 raise _missing(key_id)
             row.sha256, row.expires_at, row.revoked_at = sha256, expires_at, None
+            Notices.add(session, Topic.KEYS, key_id)
             return row
 
     def limit(self, key_id: str, changes: Mapping[str, int | None]) -> dict[str, int]:
@@ -79,6 +85,7 @@ class KeyTable:
             if row is None:
                 raise _missing(key_id)
             row.limits = checked({**row.limits, **changes})
+            Notices.add(session, Topic.KEYS, key_id)
             return row.limits
 
     def revoke(self, key_id: str) -> None:
@@ -92,6 +99,7 @@ class KeyTable:
             if row is None:
                 raise _missing(key_id)
             row.revoked_at = row.revoked_at or int(time.time())
+            Notices.add(session, Topic.KEYS, key_id)
 
 
 def _missing(key_id: str) -> KeyNotFound:

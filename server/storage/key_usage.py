@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
@@ -19,6 +19,7 @@ REQUESTS = "requests"
 WINDOW_S = 60
 _USUAL_WAIT_S = {VideoRecord: 5, EncoderRecord: 60}
 _LONGEST_WAIT_S = 300
+_NOTHING: Mapping[str, float] = {"requests": 0, "videos": 0, "encoders": 0, "device_seconds": 0}
 _FULL_RETRY_S = 300
 """Time after which to ask again, where nothing says when something becomes free."""
 
@@ -27,7 +28,8 @@ class KeyUsage:
     """Usage of one key at one moment, read and written in one transaction.
 
     Every check and its count are in the same transaction, which writes alone, so no limit is passed
-    however many requests come at once.
+    however many requests come at once, to whatever server. `count_request` is one statement, and is
+    as exact in a transaction that does not.
 
     Args:
         session: The transaction.
@@ -50,8 +52,8 @@ class KeyUsage:
             RateLimited: The key has had all its requests of this minute. Nothing is counted.
         """
         limit = self._limits.requests_per_minute
-        used = self.requests_this_minute()
-        if limit is not None and used >= limit:
+        if not self._count_within(limit):
+            used = self.requests_this_minute()
             wait = max(1, math.ceil(self._window + WINDOW_S - self._now))
             raise RateLimited(
                 f"Key {self._owner!r} has made {used} requests in this minute that make, change or "
@@ -60,7 +62,6 @@ class KeyUsage:
                 param="requests_per_minute",
                 headers={"Retry-After": str(wait)},
             )
-        self._add(RateRow, {"kind": REQUESTS, "window": self._window}, count=1)
         self._add_today(requests=1)
 
     def check(self, table: type[Job], *, server_limit: int) -> None:
@@ -195,19 +196,29 @@ class KeyUsage:
         mean = self._session.scalar(select(func.avg(last.c.inference_seconds)))
         return usual if mean is None else min(max(1, math.ceil(mean)), _LONGEST_WAIT_S)
 
-    def _add_today(self, **amounts: float) -> None:
-        self._add(UsageRow, {"day": day_of(self._now)}, **amounts)
+    def _count_within(self, limit: int | None) -> bool:
+        """Count a request of this minute; return False if the key has had `limit` already.
 
-    def _add(
-        self, table: type[RateRow] | type[UsageRow], place: dict[str, Any], **amounts: float
-    ) -> None:
-        """Add to the counters of a row, which may not be there yet."""
-        added: dict[str, Any] = {**_zeros(table), **amounts}
-        row = insert_into(self._session, table).values(owner=self._owner, **place, **added)
+        One statement, which waits for no other key's.
+        """
+        if limit == 0:
+            return False
+        place = {"owner": self._owner, "kind": REQUESTS, "window": self._window}
+        row = insert_into(self._session, RateRow).values(**place, count=1)
+        below = None if limit is None else RateRow.count < limit
+        counted = row.on_conflict_do_update(
+            index_elements=list(place), set_={"count": RateRow.count + 1}, where=below
+        )
+        return self._session.scalar(counted.returning(RateRow.count)) is not None
+
+    def _add_today(self, **amounts: float) -> None:
+        """Add to the counters of today's row, which may not be there yet."""
+        place = {"owner": self._owner, "day": day_of(self._now)}
+        row = insert_into(self._session, UsageRow).values(**place, **{**_NOTHING, **amounts})
         self._session.execute(
             row.on_conflict_do_update(
-                index_elements=["owner", *place],
-                set_={name: getattr(table, name) + amount for name, amount in amounts.items()},
+                index_elements=list(place),
+                set_={name: getattr(UsageRow, name) + amount for name, amount in amounts.items()},
             )
         )
 
@@ -215,9 +226,3 @@ class KeyUsage:
 def day_of(now: float) -> str:
     """Return the day of a time in Unix seconds, in UTC: `2026-11-28`."""
     return datetime.fromtimestamp(now, UTC).date().isoformat()
-
-
-def _zeros(table: type[RateRow] | type[UsageRow]) -> dict[str, int]:
-    if table is RateRow:
-        return {"count": 0}
-    return {"requests": 0, "videos": 0, "encoders": 0, "device_seconds": 0}

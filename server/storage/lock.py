@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from threading import Event, Lock
-from typing import Any
+from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
 from encoders import PalimpsestError
+from server.parent_watchdog import announced_parent, announced_url
 from server.storage.owned_names import check_own
 
 LOCK_TIMEOUT_S = 10.0
@@ -39,8 +41,15 @@ class Holder:
     """The process to stop: BentoML's parent, if there is one."""
     url: str | None = None
     """The server's address."""
+    replica: str = ""
+    """Id of its replica in the database. A server that takes the lock is rid of that one."""
     stopping: bool = False
     """True once the server was told to stop."""
+
+    @classmethod
+    def here(cls) -> Self:
+        """Return the server of this worker, as a new replica."""
+        return cls(announced_parent() or os.getpid(), announced_url(), uuid.uuid4().hex)
 
     def __str__(self) -> str:
         """Return words for an error message."""
@@ -64,6 +73,8 @@ class DataLock:
         self._said = Lock()  # the server is told to stop on another thread than it starts on
         self._holder: Holder | None = None
         self._is_stopping = False
+        self.before = ""
+        """Replica of the server that held the lock before, and so is dead; or ""."""
 
     def take(
         self,
@@ -89,7 +100,9 @@ class DataLock:
         """
         self._wait(timeout_s, on_wait, cancelled)
         with self._said:
-            self._holder = holder or Holder(os.getpid())
+            self.before = self.holder().replica
+            # A command that has no replica hands the name on.
+            self._holder = holder or Holder(os.getpid(), replica=self.before)
             self._write()
 
     def probe(self, on_wait: Callable[[Holder], None] | None = None) -> None:
@@ -112,7 +125,12 @@ class DataLock:
         if isinstance(said, int):  # as earlier versions wrote it
             return Holder(said)
         fields: dict[str, Any] = said if isinstance(said, dict) else {}
-        return Holder(fields.get("pid"), fields.get("url"), bool(fields.get("stopping")))
+        return Holder(
+            fields.get("pid"),
+            fields.get("url"),
+            fields.get("replica", ""),
+            bool(fields.get("stopping")),
+        )
 
     def release(self) -> None:
         """Unlock the directory. Does nothing if it is not locked."""

@@ -37,12 +37,18 @@ class JobNotifier:
         """Wake every waiter, because the server stops."""
         with self._lock:
             self.closed = True
-            for waiters in self._waiters.values():
-                for event, loop in waiters.items():
-                    loop.call_soon_threadsafe(event.set)
+            self._wake_all()
 
-    def notify(self, job_id: str) -> None:
-        """Wake the waiters of a job whose row was changed or deleted."""
+    def notify(self, job_id: str | None) -> None:
+        """Wake the waiters of a job whose row was changed or deleted; with None those of all."""
         with self._lock:
+            if job_id is None:
+                self._wake_all()
+                return
             for event, loop in self._waiters.get(job_id, {}).items():
+                loop.call_soon_threadsafe(event.set)
+
+    def _wake_all(self) -> None:
+        for waiters in self._waiters.values():
+            for event, loop in waiters.items():
                 loop.call_soon_threadsafe(event.set)

@@ -13,19 +13,19 @@ from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
-from sqlalchemy import event, text
+from sqlalchemy import Double, cast, event, extract, func, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from server.postgres_address import PostgresAddress
 from server.storage import tables
 from server.storage.database import Database
-from server.storage.postgres_claim import ServerClaim
 from server.storage.postgres_content import check_content
 from server.storage.postgres_engine import engine_of
 from server.storage.postgres_errors import PostgresErrors
 from server.storage.postgres_health import PostgresHealth
 from server.storage.postgres_keys import keys_in
+from server.storage.postgres_notices import PostgresNotices
 from server.storage.postgres_scrub import NO_SAMPLES, scrub
 from server.storage.stored_keys import Stored
 from server.storage.upgrade import create, upgrade, written_earlier
@@ -33,6 +33,8 @@ from server.storage.writers_turn import WritersTurn
 
 _LOCK = text("SELECT pg_advisory_xact_lock(5093402791)")
 """The number means nothing; it must be that of every version."""
+_NOT_WAITED_FOR = text("SET LOCAL synchronous_commit = off")
+_NAMED_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 _LOCK_NOT_AVAILABLE = "55P03"
 
 
@@ -49,6 +51,9 @@ class PostgresDatabase(Database):
         StorageAway: It cannot be reached just now.
     """
 
+    is_shared = True
+    clock = cast(extract("epoch", func.clock_timestamp()), Double)
+
     def __init__(self, address: PostgresAddress, *, may_upgrade: bool = True) -> None:
         self._errors = PostgresErrors(address)
         self.name = self._errors.name
@@ -63,10 +68,8 @@ class PostgresDatabase(Database):
         # Each statement sees what was committed before it, and so after the lock was taken.
         self._writer = self._engine.execution_options(isolation_level="READ COMMITTED")
         self._turn = WritersTurn(_is_busy)
-        self._claim = ServerClaim(address, self._errors)
-        self.health = self._health = PostgresHealth(
-            self._reader, self._errors, self._claim, tables.NAMES
-        )
+        self.notices = PostgresNotices(address)
+        self.health = self._health = PostgresHealth(self._reader, self._errors, tables.NAMES)
         try:
             self._prepare(may_upgrade=may_upgrade)
         except Exception:
@@ -86,12 +89,12 @@ class PostgresDatabase(Database):
     def explained(self) -> AbstractContextManager[None]:
         return self._errors.explained()
 
-    def claim(self) -> None:
-        self._claim.take()
+    def lock(self, session: Session, name: str) -> None:
+        session.execute(_NAMED_LOCK, {"name": f"palimpsest {name}"})
 
     def close(self) -> None:
         self.health.stop()
-        self._claim.release()
+        self.notices.stop()
         self._engine.dispose()
 
     def scrub(self) -> None:
@@ -107,7 +110,7 @@ class PostgresDatabase(Database):
             yield session
 
     @contextmanager
-    def writing(self, *, alone: bool = True) -> Generator[Session]:
+    def writing(self, *, alone: bool = True, durable: bool = True) -> Generator[Session]:
         with ExitStack() as held:
             held.enter_context(self._told_of_damage())
             if alone:
@@ -116,7 +119,10 @@ class PostgresDatabase(Database):
             held.enter_context(session.begin())
             if alone:
                 session.execute(_LOCK)
+            if not durable:
+                session.execute(_NOT_WAITED_FOR)
             yield session
+            self.notices.before_commit(session)
 
     def _prepare(self, *, may_upgrade: bool) -> None:
         with self.explained(), self._writer.begin() as connection:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from sqlalchemy import Engine, text
 
 from server.storage.database_health import DatabaseHealth
-from server.storage.postgres_claim import ServerClaim, UsedByAnother
 from server.storage.postgres_errors import PostgresErrors
 from server.storage.storage_errors import DatabaseUnusable, StorageAway
 
@@ -25,17 +24,13 @@ class PostgresHealth(DatabaseHealth):
     Args:
         engine: Its connections.
         errors: The words of its errors.
-        claim: Of this server. Without it the database is not used.
         tables: The names of its tables.
     """
 
-    def __init__(
-        self, engine: Engine, errors: PostgresErrors, claim: ServerClaim, tables: Sequence[str]
-    ) -> None:
+    def __init__(self, engine: Engine, errors: PostgresErrors, tables: Sequence[str]) -> None:
         super().__init__(errors.name)
         self._engine = engine
         self._errors = errors
-        self._claim = claim
         self._tables = list(tables)
 
     def look(self) -> None:
@@ -43,11 +38,6 @@ class PostgresHealth(DatabaseHealth):
         try:
             with self._errors.explained(), self._engine.connect() as connection:
                 missing = connection.scalar(_MISSING, {"names": self._tables})
-            if self._claim.is_wanted:
-                self._claim.take()
-        except UsedByAnother as error:  # it came first after an outage
-            self.note(DatabaseUnusable(str(error)))
-            return
         except StorageAway as error:
             self._is_away(error)
             return

@@ -9,18 +9,26 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from encoders import AliasExists, PalimpsestError
+from encoders import PalimpsestError
 from marking.ledger import LedgerDraft
-from server.errors import Conflict, Unprocessable
+from server.errors import Unprocessable
 from server.outage import is_outage
-from server.storage.alias_rows import AliasRow
+from server.storage import job_notices
 from server.storage.database import Database
 from server.storage.deleted_video_rows import DeletedVideoRow
 from server.storage.key_limits import KEYLESS, Limits
 from server.storage.key_usage import KeyUsage
 from server.storage.ledger_table import LedgerTable, append
+from server.storage.notices import Topic
 from server.storage.notifier import JobNotifier
-from server.storage.records import ANY_REQUEST, PENDING, EncoderRecord, Job, VideoRecord
+from server.storage.records import (
+    ANY_REQUEST,
+    PENDING,
+    Job,
+    JobRecord,
+    VideoRecord,
+)
+from server.storage.taken_ids import check_id
 
 AnyJob = TypeVar("AnyJob", bound=Job)
 
@@ -47,6 +55,7 @@ class RecordStore:
         self.ledger = LedgerTable(database)
         self.notifier = JobNotifier()
         """Notified of every change, by the job's id."""
+        database.notices.on(Topic.JOB, self.notifier.notify)
 
     def repeated(
         self, table: type[AnyJob], owner: str, key: str | None, digest: str
@@ -102,7 +111,7 @@ class RecordStore:
             usage = KeyUsage(session, job.owner, key_limits, self._clock())
             try:
                 usage.count_request()
-                _check_id(session, job, replaced)
+                check_id(session, job, replaced)
                 usage.check(table, server_limit=limit)
             except PalimpsestError as error:
                 refused = error  # raised below: the request stays counted
@@ -111,6 +120,7 @@ class RecordStore:
                 if replaced is not None:
                     session.execute(delete(table).where(table.sequence == replaced.sequence))
                 session.add(job)
+                job_notices.accepted(session, job)
         if refused is not None:
             raise refused
         return job
@@ -153,10 +163,11 @@ class RecordStore:
 
     def change(
         self,
-        job: Job,
+        job: JobRecord,
         *,
         device_seconds: float = 0.0,
         ledger: LedgerDraft | None = None,
+        durable: bool = True,
         **values: Any,
     ) -> bool:
         """Write `values` to a pending job.
@@ -168,10 +179,11 @@ class RecordStore:
             job: The job.
             device_seconds: Time of the device to count for its owner, whatever is returned.
             ledger: The clip of a completed video, to be entered with its `completed_at`.
+            durable: False if the change may be lost in a crash.
             values: The columns' new values.
         """
         # Progress is most of what is written. Numbers in the ledger are given to one at a time.
-        with self._database.writing(alone=ledger is not None) as session:
+        with self._database.writing(alone=ledger is not None, durable=durable) as session:
             done = session.execute(update(type(job)).where(*_still(job)).values(**values))
             changed = bool(done.rowcount)  # pyright: ignore[reportAttributeAccessIssue]
             if device_seconds:
@@ -179,17 +191,18 @@ class RecordStore:
                 usage.count_device_seconds(device_seconds, of_deleted=not changed)
             if changed and ledger is not None:
                 append(session, ledger, values["completed_at"])
-        if changed:
-            self.notifier.notify(job.id)
+            if changed:
+                job_notices.changed(session, job, values)
         return changed
 
-    def note(self, job: Job, **values: Any) -> bool:
+    def note(self, job: JobRecord, **values: Any) -> bool:
         """Write a job's progress as `change` does, but not during an outage of storage.
 
-        Progress is not worth waiting for: the next one replaces it.
+        Progress is not worth waiting for, nor is the disk: the next one replaces it. Commits that
+        send a notice follow one another in PostgreSQL, with the time of the disk in each.
         """
         try:
-            return self.change(job, **values)
+            return self.change(job, durable=False, **values)
         except Exception as error:
             if not is_outage(error):
                 raise
@@ -233,7 +246,7 @@ class RecordStore:
             )
             return int(done.rowcount)  # pyright: ignore[reportAttributeAccessIssue]
 
-    def remove(self, job: Job, *, without_record: bool = False) -> None:
+    def remove(self, job: JobRecord, *, without_record: bool = False) -> None:
         """Delete the row. Its idempotency key can be used again.
 
         Args:
@@ -247,7 +260,7 @@ class RecordStore:
                 if video is not None:
                     session.add(DeletedVideoRow.of(video, int(self._clock())))
             session.execute(delete(type(job)).where(type(job).sequence == job.sequence))
-        self.notifier.notify(job.id)
+            job_notices.removed(session, job)
 
 
 def _still(job: Job) -> tuple[ColumnElement[bool], ...]:
@@ -261,20 +274,6 @@ def _still(job: Job) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _check_id(session: Session, job: Job, replaced: Job | None) -> None:
-    """Raise Conflict or AliasExists if the job's id is taken, but not by the replaced job."""
-    table = type(job)
-    taken = session.scalar(select(table.sequence).where(table.id == job.id))
-    if taken is not None and (replaced is None or taken != replaced.sequence):
-        raise Conflict(
-            f"{job.id!r} is taken. Choose another id, or delete it first.",
-            param="id",
-            code="encoder_exists",
-        )
-    if table is EncoderRecord and session.get(AliasRow, job.id) is not None:
-        raise alias_exists(job.id)
-
-
 def _repeated(
     session: Session, table: type[AnyJob], owner: str, key: str | None, digest: str
 ) -> AnyJob | None:
@@ -286,10 +285,3 @@ def _repeated(
     if earlier is not None and earlier.request_hash not in (digest, ANY_REQUEST):
         raise Unprocessable(f"Idempotency-Key {key!r} was used for another request. Use a new one.")
     return earlier
-
-
-def alias_exists(name: str) -> AliasExists:
-    """Return the error for an encoder whose id is an alias."""
-    return AliasExists(
-        f"{name!r} is an alias: choose another id, or delete the alias first.", param="id"
-    )

@@ -45,8 +45,9 @@ idempotency key alone then says that a request is repeated."""
 def _table(name: str) -> tuple[Any, ...]:
     return (
         UniqueConstraint("owner", "idempotency_key"),
-        # The dispatcher looks for the oldest queued row of each owner.
-        Index(f"ix_{name}_turn", "status", "owner", "sequence"),
+        # The dispatcher looks for the oldest row of each owner that is queued and nobody's, and
+        # counts those that are somebody's.
+        Index(f"ix_{name}_turn", "status", "replica", "owner", "sequence"),
         {"sqlite_autoincrement": True},
     )
 
@@ -64,6 +65,9 @@ class Job(Base):
     attempt: Mapped[int] = mapped_column(default=0)
     """Number of the workflow that works on the job; part of the workflow's id. Only the latest
     attempt may change the row."""
+    replica: Mapped[str | None]
+    """Id of the replica that works on the job, or ended it; None while the job is anybody's. A job
+    that it has begun to work on stays `queued` until the engine takes it up."""
     interruptions: Mapped[int] = mapped_column(default=0)
     """Number of times that the server was killed while it worked on the job, since the job last
     saved a result."""

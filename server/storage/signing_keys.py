@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from marking.certificate import make_key_pair
 from marking.clip_statement import ClipStatement
@@ -99,7 +100,7 @@ class SigningKeys:
     def _active(self) -> SigningKey:
         key = self._given()
         if key is None:
-            return self._own() or self._made()
+            return self._own() or self._made(unless_there=True)
         rows = {row.id: row for row in self.all()}
         if key.key_id not in rows:
             row = SigningKeyRow(id=key.key_id, certificates=key.certificates)
@@ -121,20 +122,15 @@ class SigningKeys:
     def _own(self) -> SigningKey | None:
         """Return the newest key of the server's own that can sign for some time yet."""
         with self._database.reading() as session:
-            found = select(SigningKeyRow).where(
-                SigningKeyRow.private_key.is_not(None), SigningKeyRow.revoked_at.is_(None)
-            )
-            rows = session.scalars(found.order_by(SigningKeyRow.sequence.desc())).all()
-        for row in rows:
-            key = SigningKey.from_pem(row.private_key or "", row.certificates)
-            if key.valid_until - datetime.now(UTC) > _RENEW_BEFORE:
-                return key
-        return None
+            return _newest(session)
 
-    def _made(self) -> SigningKey:
+    def _made(self, *, unless_there: bool = False) -> SigningKey:
+        """Make a key. With `unless_there`, return that of another server if it was sooner."""
         pair = make_key_pair(self._settings.issuer or HOLDER)
         key = SigningKey.from_pem(pair.private_key, pair.certificates)
         with self._database.writing() as session:
+            if unless_there and (other := _newest(session)) is not None:
+                return other
             session.add(
                 SigningKeyRow(
                     id=key.key_id, private_key=pair.private_key, certificates=key.certificates
@@ -169,6 +165,17 @@ class SigningKeys:
         return SigningKey.from_pem(
             _read(settings.signing_key, "PALIMPSEST_SIGNING_KEY"), certificates
         )
+
+
+def _newest(session: Session) -> SigningKey | None:
+    found = select(SigningKeyRow).where(
+        SigningKeyRow.private_key.is_not(None), SigningKeyRow.revoked_at.is_(None)
+    )
+    for row in session.scalars(found.order_by(SigningKeyRow.sequence.desc())):
+        key = SigningKey.from_pem(row.private_key or "", row.certificates)
+        if key.valid_until - datetime.now(UTC) > _RENEW_BEFORE:
+            return key
+    return None
 
 
 def _read(path: Path, variable: str) -> str:

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import Connection, create_engine, event, func
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.orm import Session
 
@@ -19,6 +19,7 @@ from server.storage.database import Database
 from server.storage.sqlite_file import SqliteFile
 from server.storage.sqlite_health import SqliteHealth
 from server.storage.sqlite_keys import keys_in
+from server.storage.sqlite_notices import SqliteNotices
 from server.storage.sqlite_records import check_records
 from server.storage.stored_keys import Stored
 from server.storage.upgrade import create, upgrade, written_earlier
@@ -44,6 +45,9 @@ class SqliteDatabase(Database):
             opened. The message says what to do.
         StorageAway: The file cannot be used just now.
     """
+
+    is_shared = False
+    clock = (func.julianday("now") - 2440587.5) * 86400.0
 
     def __init__(self, path: Path, *, jobs: Path | None = None, may_upgrade: bool = True) -> None:
         self._file = SqliteFile(path, remedy=_REMEDY)
@@ -76,6 +80,7 @@ class SqliteDatabase(Database):
         self._writer = self._engine.execution_options(immediate=True)
         # SQLite lets waiting writers sleep and try again: the turn is faster.
         self._turn = WritersTurn(_is_busy)
+        self.notices = SqliteNotices()
         self.health = self._health = SqliteHealth(self._file, tables.NAMES, self._let_go)
         if state != "current":
             with self._file.explained(), self._writer.begin() as connection:
@@ -91,8 +96,8 @@ class SqliteDatabase(Database):
         with self.explained(), self.reading() as session:
             session.connection()
 
-    def claim(self) -> None:
-        """Do nothing: the server has the lock of the data directory."""
+    def lock(self, session: Session, name: str) -> None:
+        """Do nothing: SQLite has one writer at a time."""
 
     def explained(self) -> AbstractContextManager[None]:
         return self._file.explained()
@@ -127,8 +132,8 @@ class SqliteDatabase(Database):
             yield session
 
     @contextmanager
-    def writing(self, *, alone: bool = True) -> Generator[Session]:
-        # Whatever it asks for: SQLite has one writer at a time.
+    def writing(self, *, alone: bool = True, durable: bool = True) -> Generator[Session]:
+        # Whatever it asks for: SQLite has one writer at a time, who waits for the disk.
         with (
             self._told_of_damage(),
             self._turn.taken(),
@@ -136,6 +141,7 @@ class SqliteDatabase(Database):
             session.begin(),
         ):
             yield session
+        self.notices.after_commit(session)
 
     @contextmanager
     def _told_of_damage(self) -> Generator[None]:

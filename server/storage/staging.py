@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
-from encoders import Card, Encoder, EncoderNotFound
+from encoders import Card, Encoder, EncoderInvalid, EncoderNotFound
 from encoders.blob_store import BlobStore
 from encoders.store import EncoderStore
 
@@ -38,6 +38,20 @@ class StagingStore(EncoderStore):
             return self._published.card(encoder_id)
         except EncoderNotFound:
             return self._staged.card(encoder_id)
+
+    def stage(self, encoder: Encoder) -> None:
+        """Stage an encoder, in place of another of its id.
+
+        One that is staged already stays as it is: a later attempt at its job may be using it.
+        """
+        card = encoder.card
+        with suppress(EncoderNotFound, EncoderInvalid):
+            found = self._staged.card(card.id)
+            if found.model_copy(update={"created_at": card.created_at}) == card:
+                return
+        with suppress(EncoderNotFound):
+            self.delete(card.id)
+        self.publish(encoder)
 
     def staged(self, encoder_id: str) -> Encoder:
         """Load the staged encoder, even if one of this id is published.

@@ -8,6 +8,7 @@ from server.storage.deleted_video_rows import DeletedVideoRow
 from server.storage.key_rows import KeyRow, RateRow, UsageRow
 from server.storage.ledger_rows import LedgerCheckpointRow, LedgerRow
 from server.storage.records import EncoderRecord, VideoRecord
+from server.storage.replica_rows import ReplicaRow
 from server.storage.schema import Base
 from server.storage.secret_rows import SecretRow
 from server.storage.signing_key_rows import SigningKeyRow
@@ -25,5 +26,6 @@ TABLES: tuple[type[Base], ...] = (
     SigningKeyRow,
     SecretRow,
     AuditRow,
+    ReplicaRow,
 )
 NAMES = tuple(table.__tablename__ for table in TABLES)

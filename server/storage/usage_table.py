@@ -47,7 +47,7 @@ class UsageTable:
         Raises:
             RateLimited: The key has had all its requests of this minute.
         """
-        with self._database.writing() as session:
+        with self._database.writing(alone=False) as session:
             KeyUsage(session, owner, limits, self._clock()).count_request()
 
     def now(self, owner: str) -> UsedNow:

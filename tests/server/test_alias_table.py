@@ -25,7 +25,7 @@ from server.storage.alias_files import import_alias_files
 from server.storage.alias_table import AliasTable
 from server.storage.database import Database
 from server.storage.record_store import RecordStore
-from server.storage.records import FAILED, EncoderRecord
+from server.storage.records import FAILED, PUBLISHED, EncoderRecord
 
 
 @pytest.fixture
@@ -162,4 +162,25 @@ def test_a_directory_without_files_of_aliases_is_left_alone(
 ) -> None:
     import_alias_files(tmp_path / "encoders", aliases)
     assert not (tmp_path / "encoders").exists()
+    assert aliases.all() == {}
+
+
+def test_an_encoder_that_is_published_while_an_alias_is_checked_keeps_its_name(
+    database: Database, aliases: AliasTable, store: EncoderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = RecordStore(database)
+    made, card = job("v2"), store.card
+    records.accept(made, limit=9)
+    looks = list[str]()
+
+    def look(name: str) -> Card:
+        looks.append(name)
+        if looks == ["v1", "v2"]:  # the first look for the alias's name: just before the card
+            records.change(made, status=PUBLISHED, completed_at=1)
+            raise EncoderNotFound("There is no encoder 'v2'.")
+        return card(name)
+
+    monkeypatch.setattr(store, "card", look)
+    with pytest.raises(EncoderExists, match="is an encoder's id"):
+        aliases.point("v2", "v1", store)
     assert aliases.all() == {}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from server.jobs import dispatcher, workflows
+from server.jobs import dispatcher, recovery, workflows
 from server.storage.job_queue import JobQueue
 from server.storage.record_store import RecordStore
 from server.storage.records import COMPLETED, FAILED, IN_PROGRESS, QUEUED, VideoRecord
@@ -91,7 +91,8 @@ def test_a_row_alone_is_an_accepted_job(client: Client) -> None:
 
 def test_a_job_that_lost_its_workflow_is_taken_up_again(client: Client) -> None:
     records = client.runtime.records
-    records.accept(row("left", status=IN_PROGRESS, attempt=3), limit=100)
+    (replica,) = client.runtime.storage.replicas.ids()
+    records.accept(row("left", status=IN_PROGRESS, attempt=3, replica=replica), limit=100)
     done = wait_for(client, "/v1/videos/left")
     assert done["status"] == "completed"
     found = records.get(VideoRecord, VideoRecord.id == "left")
@@ -200,7 +201,7 @@ def test_others_wait_for_suspects_for_a_bounded_time(
 ) -> None:
     monkeypatch.setattr(dispatcher, "ALONE_S", alone_s)
     monkeypatch.setattr(dispatcher, "SUSPECTS_S", suspects_s)
-    monkeypatch.setattr(dispatcher, "SWEEP_INTERVAL_S", 0.2)  # it looks up as often
+    monkeypatch.setattr(dispatcher, "LOOK_INTERVAL_S", 0.2)
     often, suspects = dispatcher.SHARED_INTERRUPTIONS, ["x1", "x2", "x3"]
     over, submit = Event(), Engine.submit
 
@@ -233,7 +234,7 @@ def test_only_a_kill_is_an_interruption_and_the_last_one_fails_the_job(
     until(lambda: first.get(f"/v1/videos/{stopped}").json()["status"] == "in_progress", "not begun")
     make_client()  # stops the first server
     database = opened(tmp_path)
-    records, most = RecordStore(database), dispatcher.MAX_INTERRUPTIONS
+    records, most = RecordStore(database), recovery.MAX_INTERRUPTIONS
     left = records.get(VideoRecord, VideoRecord.id == stopped)
     assert left is not None
     assert (left.status, left.interruptions) == (QUEUED, 0)
@@ -253,24 +254,30 @@ def test_only_a_kill_is_an_interruption_and_the_last_one_fails_the_job(
 
 def test_a_long_queue_of_one_owner_does_not_slow_the_choice(tmp_path: Path) -> None:
     database = SqliteDatabase(tmp_path / "records.sqlite")
-    records, queue = RecordStore(database), JobQueue(database)
+    records, queue = RecordStore(database), JobQueue(database, "me")
     with database.writing() as session:
         session.add_all(row(f"a{i}", "a") for i in range(3000))
     records.accept(row("b0", "b"), limit=10_000)
     records.accept(row("c0", "c", status=COMPLETED), limit=10_000)
-    assert queue.owners(VideoRecord) == [("a", 1), ("b", 3001)]
-    third = queue.oldest(VideoRecord, "a", {"a0", "a1"})
-    assert third is not None
-    assert third.id == "a2"
-    assert queue.oldest(VideoRecord, "c", set()) is None
+    with database.writing() as session:
+        session.add_all(row(f"d{i}", "d", replica="other") for i in range(500))
+    with queue.turn(VideoRecord) as turn:
+        assert turn.owners() == [("a", 1), ("b", 3001)]
+        third = turn.oldest("a", {"a0", "a1"})
+        assert third is not None
+        assert third.id == "a2"
+        assert turn.oldest("c", set()) is None
     with database.reading() as session:
         steps = [0]
         connection = session.connection().connection.driver_connection
         assert connection is not None
         connection.set_progress_handler(lambda: steps.__setitem__(0, steps[0] + 1) or 0, 10)
-    queue.owners(VideoRecord)
-    queue.oldest(VideoRecord, "a", set())
+    with queue.turn(VideoRecord) as turn:
+        turn.owners()
+        turn.oldest("a", set())
+    assert not queue.is_empty(VideoRecord)
     assert 0 < steps[0] < 100, "it reads more than the first rows of each owner"
+    assert queue.in_flight(VideoRecord) == {"d": 500}
 
 
 def test_workflows_of_another_process_are_forgotten(

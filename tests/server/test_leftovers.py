@@ -35,7 +35,9 @@ def data(client: Client) -> Path:
 
 
 def sweep(client: Client) -> None:
-    Leftovers(client.runtime.jobs.context).sweep(time.time())
+    leftovers = Leftovers(client.runtime.jobs.context)
+    leftovers.sweep_own(time.time())
+    leftovers.sweep(time.time())
 
 
 def break_card(folder: StoredFolder, how: str) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
 from server.auth.keys import hash_key
+from server.jobs.lease import Lease, replica_of
 from server.storage.data_directory import DataDirectory
-from server.storage.database import Database
 from server.storage.key_rows import KeyRow
 from server.storage.key_table import KeyTable
 from server.storage.postgres_content import JOBS_SCHEMA
@@ -156,27 +157,18 @@ def test_jobs_wait_for_postgresql_and_go_on(
         assert secret not in caplog.text
 
 
-def test_a_second_server_waits_until_the_first_one_ends(
-    client: Client, postgres: PostgresServer, tmp_path: Path
+def test_a_second_server_with_a_directory_of_its_own_is_refused(
+    client: Client, tmp_path: Path
 ) -> None:
-    settings = client.runtime.settings.model_copy(update={"data_dir": tmp_path / "other"})
-    with pytest.raises(StorageAway, match="is used by another server: stop that one"):
-        DataDirectory(settings)
-    postgres.stop()
-    postgres.start()
-    first = client.runtime.database
-    until(lambda: _holds(first), "the claim is not taken again")
-    with pytest.raises(StorageAway, match="is used by another server"):
-        DataDirectory(settings)
-    assert first.health.error is None
-
-
-def _holds(database: Database) -> bool:
-    try:
-        database.claim()
-    except StorageAway:
-        return False
-    return True
+    settings = client.runtime.settings.model_copy(
+        update={"data_dir": tmp_path / "other", "store": ""}
+    )
+    with closing(DataDirectory(settings)) as second:
+        lease = Lease(second.replicas, replica_of(settings, "second"))
+        with pytest.raises(StorageAway, match=r"is used by another server .* to one bucket"):
+            lease.take()
+        assert second.error is not None
+        assert second.replicas.ids() == client.runtime.storage.replicas.ids()
 
 
 def test_keys_are_noticed_and_refused_within_two_seconds(

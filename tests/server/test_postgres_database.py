@@ -59,7 +59,11 @@ def test_an_earlier_revision_is_upgraded_by_a_server_and_by_nobody_else(
 ) -> None:
     open_database(settings_of(fresh)).close()
     with maintenance(postgres_port, "fresh") as connection:
-        connection.execute("DROP TABLE audits")
+        connection.execute("DROP TABLE audits, replicas")
+        for table in ("videos", "encoder_jobs"):
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN replica".encode())
+            index = f"CREATE INDEX ix_{table}_turn ON {table} (status, owner, sequence)"
+            connection.execute(index.encode())
         connection.execute("UPDATE alembic_version SET version_num = '0008'")
     with pytest.raises(DatabaseUnusable, match="earlier version of Palimpsest: start the server"):
         open_database(settings_of(fresh), may_upgrade=False)

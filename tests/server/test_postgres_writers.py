@@ -6,19 +6,24 @@ from collections import Counter
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Thread
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 
+from encoders import EncoderRef
 from server.errors import ApiError
 from server.outage import is_outage
+from server.settings import Settings
 from server.storage import writers_turn
 from server.storage.alias_table import AliasTable
+from server.storage.audit_table import AuditTable
 from server.storage.backends import open_database
 from server.storage.database import Database
 from server.storage.key_limits import Limits
 from server.storage.record_store import RecordStore
 from server.storage.records import VideoRecord
+from server.storage.signing_keys import SigningKeys
 from server.storage.usage_table import UsageTable
 from tests.server.databases import emptied
 from tests.server.test_key_limits import video
@@ -50,6 +55,44 @@ def test_limits_and_usage_are_exact_with_two_processes(two: tuple[Database, Data
     assert answers == {"accepted": 9, "quota_exceeded": 23}
     [day] = UsageTable(two[0]).by_day("acme", 1)
     assert (day.requests, day.videos) == (32, 9)
+
+
+def test_requests_of_a_minute_are_exact_and_wait_for_no_lock(
+    two: tuple[Database, Database],
+) -> None:
+    tables = [UsageTable(database, lambda: 1e9) for database in two]
+
+    def ask(number: int) -> str:
+        try:
+            tables[number % 2].count_request("acme", Limits(requests_per_minute=9))
+        except ApiError as error:
+            return error.reported_code
+        return "counted"
+
+    with two[0].writing(), ThreadPoolExecutor(8) as pool:
+        answers = Counter(pool.map(ask, range(32)))
+    assert answers == {"counted": 9, "rate_limit_exceeded": 23}
+    assert tables[0].now("acme").requests_per_minute == 9
+
+
+def test_servers_that_start_at_once_make_one_signing_key(two: tuple[Database, Database]) -> None:
+    servers = [SigningKeys(database, Settings()) for database in two]
+    with ThreadPoolExecutor(8) as pool:
+        made = set(pool.map(lambda n: servers[n % 2].active().key_id, range(8)))
+    assert len(made) == 1
+    assert [row.id for row in servers[0].all()] == list(made)
+
+
+def test_an_older_answer_of_an_audit_is_not_written_over_a_newer(
+    two: tuple[Database, Database],
+) -> None:
+    audits = [AuditTable(database, refuses=True) for database in two]
+    encoder = EncoderRef("e", "sha256:e")
+    values: tuple[dict[str, Any], list[str]] = ({}, [])
+    assert audits[0].save(encoder, {"asked": 1}, *values, judge="j", since={})
+    assert audits[1].save(encoder, {"asked": 2}, {}, ["It shows."], judge="j", since={"asked": 1})
+    assert not audits[0].save(encoder, {"asked": 2}, *values, judge="j", since={"asked": 1})
+    assert audits[0].refused() == {"sha256:e"}
 
 
 def test_a_reader_of_pages_misses_no_row_that_is_committed_late(

@@ -121,3 +121,23 @@ def test_a_deleted_job_is_given_up(tracker: JobTracker) -> None:
     with pytest.raises(JobDeleted):
         followed.results.result(SERVER_TIMEOUT_S)
     assert ticket.cancel_requested
+
+
+@pytest.mark.parametrize("doubted", ["job", None])
+def test_a_job_that_waits_is_given_up_once_it_is_in_doubt_and_gone(
+    tracker: JobTracker, doubted: str | None
+) -> None:
+    ticket = Ticket[int]()
+    followed = Followed(tracker, [ticket])
+    tracker.doubt("another")
+    tracker.doubt(doubted)  # without a reason
+    until = time.monotonic() + SERVER_TIMEOUT_S
+    while len(followed.reported) < 2:
+        assert time.monotonic() < until, "nobody looked at the row"
+        time.sleep(0.005)
+    assert not ticket.cancel_requested
+    followed.is_there = False
+    tracker.doubt(doubted)
+    with pytest.raises(JobDeleted):
+        followed.results.result(SERVER_TIMEOUT_S)
+    assert ticket.cancel_requested

@@ -1,0 +1,1 @@
+"""Replicas: several servers on one PostgreSQL and one bucket, measured and killed."""

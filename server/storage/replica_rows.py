@@ -1,0 +1,28 @@
+"""Rows of replicas: the servers that work on the database, or did so a short time ago."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Mapped, mapped_column
+
+from server.storage.schema import Base
+
+
+class ReplicaRow(Base):
+    """One process of a server. Times are Unix seconds by the database's clock."""
+
+    __tablename__ = "replicas"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    """The process's own; DBOS's executor has it too."""
+    started_at: Mapped[float]
+    seen_at: Mapped[float]
+    """Time of the last heartbeat. The replica counts as dead `LEASE_S` after it."""
+    host: Mapped[str]
+    url: Mapped[str | None]
+    """The address that the process serves, if it was announced."""
+    process: Mapped[int]
+    version: Mapped[str]
+    store: Mapped[str]
+    """URL of the store of its files; "" is a directory, which no other replica reads."""
+    slots: Mapped[int]
+    """Videos that it works on at a time."""

@@ -1,0 +1,153 @@
+"""The table of replicas: which servers work on the database, and until when each counts as alive.
+
+All times are by the database's clock, so no two machines need to have the same time. Of a database
+that one server uses at a time, the lock of the data directory says that the others are dead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, ScalarSelect, delete, func, select, true, update
+from sqlalchemy.orm import Session
+
+from server.storage.database import Database
+from server.storage.replica_rows import ReplicaRow
+from server.storage.storage_errors import StorageAway
+
+LEASE_S = 12.0
+"""Time after its last heartbeat at which a replica counts as dead."""
+KEPT_S = 600.0
+"""Time for which the row of a dead replica is kept."""
+
+
+class UsedByAnother(StorageAway):
+    """Error: another server works on the database, and this one cannot read its files."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A replica among the others, as of its last heartbeat."""
+
+    leads: bool
+    """True for the one of all living replicas that does what one has to do for all."""
+    slots: int
+    """Videos that the living replicas work on at a time, all together."""
+
+
+class ReplicaTable:
+    """The replicas of one database. Every method is one short transaction.
+
+    Args:
+        database: The database.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.is_shared = database.is_shared
+        """False if the caller is the only one by the lock of its data directory."""
+        self.refused: UsedByAnother | None = None
+        """The error of the last `join`, until one succeeds."""
+
+    def join(self, replica: ReplicaRow, *, before: str = "") -> Standing:
+        """Write the row of a replica that begins, or begins again.
+
+        Args:
+            replica: The row; its times are set here.
+            before: Id of the replica that used the data directory before, and so is dead;
+                "" if there is none.
+
+        Raises:
+            UsedByAnother: A living replica has its files where this one would not find them.
+        """
+        with self._database.writing() as session:
+            others = ReplicaRow.id != replica.id
+            gone = ReplicaRow.id == before if self.is_shared else true()
+            session.execute(delete(ReplicaRow).where(others, gone))
+            apart = session.scalars(
+                select(ReplicaRow).where(
+                    others,
+                    self._is_alive(),
+                    (ReplicaRow.store != replica.store) | (ReplicaRow.store == ""),
+                )
+            ).first()
+            if apart is not None:
+                self.refused = UsedByAnother(_refusal(self._database.name, apart))
+                raise self.refused
+            self.refused = None
+            now = session.scalar(select(self._database.clock))
+            assert now is not None
+            values = {**_values(replica), "started_at": now, "seen_at": now}
+            session.merge(ReplicaRow(**values))
+            session.flush()
+            return self._standing(session, replica.id)
+
+    def renew(self, replica_id: str) -> Standing | None:
+        """Write a heartbeat. Return None if it is too late: the replica counts as dead."""
+        with self._database.writing(alone=False) as session:
+            done = session.execute(
+                update(ReplicaRow)
+                .where(ReplicaRow.id == replica_id, self._is_alive())
+                .values(seen_at=self._database.clock)
+            )
+            if not done.rowcount:  # pyright: ignore[reportAttributeAccessIssue]
+                return None
+            return self._standing(session, replica_id)
+
+    def leave(self, replica_id: str) -> None:
+        """Delete the row of a replica that ends."""
+        with self._database.writing(alone=False) as session:
+            session.execute(delete(ReplicaRow).where(ReplicaRow.id == replica_id))
+
+    def sweep(self) -> None:
+        """Delete the rows of replicas that have long been dead."""
+        if self.is_shared:
+            with self._database.writing(alone=False) as session:
+                due = ReplicaRow.seen_at < self._database.clock - KEPT_S
+                session.execute(delete(ReplicaRow).where(due))
+
+    def ids(self) -> set[str]:
+        """Return the ids of all replicas that have a row."""
+        with self._database.reading() as session:
+            return set(session.scalars(select(ReplicaRow.id)))
+
+    def _standing(self, session: Session, replica_id: str) -> Standing:
+        alive = self._is_alive()
+        order = (ReplicaRow.started_at, ReplicaRow.id)
+        first = session.scalar(select(ReplicaRow.id).where(alive).order_by(*order).limit(1))
+        slots = session.scalar(select(func.sum(ReplicaRow.slots)).where(alive))
+        return Standing(first == replica_id, int(slots or 0))
+
+    def _is_alive(self) -> ColumnElement[bool]:
+        return is_alive(self._database)
+
+
+def is_alive(database: Database) -> ColumnElement[bool]:
+    """Return the condition under which a replica counts as alive."""
+    # Where the others are dead for sure, their rows are deleted at the start, and no row ages.
+    return ReplicaRow.seen_at >= database.clock - LEASE_S if database.is_shared else true()
+
+
+def alive_ids(database: Database, *, silent_too: bool) -> ScalarSelect[str]:
+    """Return a query for the ids of the living replicas.
+
+    Args:
+        database: The database.
+        silent_too: True to count those too whose lease is over, as long as they have a row.
+    """
+    rows = select(ReplicaRow.id)
+    if not silent_too:
+        rows = rows.where(is_alive(database))
+    return rows.scalar_subquery()
+
+
+def _values(replica: ReplicaRow) -> dict[str, object]:
+    return {column.name: getattr(replica, column.name) for column in ReplicaRow.__table__.columns}
+
+
+def _refusal(database: str, other: ReplicaRow) -> str:
+    at = other.url or f"process {other.process}"
+    return (
+        f"{database} is used by another server ({at} on {other.host}), and the files of the two "
+        "are in different places: stop that one, or set PALIMPSEST_STORE of both to one bucket."
+    )

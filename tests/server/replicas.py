@@ -1,0 +1,146 @@
+"""Replicas for tests: processes that share one PostgreSQL database and one bucket.
+
+`python -m tests.server.replicas <port> <settings>` serves one, with arguments of `settings_for`
+as JSON. There is no parent process, so a signal reaches all of the replica.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+from sqlalchemy import select
+
+from server.storage.backends import open_database
+from server.storage.database import Database
+from server.storage.records import Job
+from server.storage.replica_rows import ReplicaRow
+from tests.server.help import ROOT, Client, free_port, settings_for, wait_ready
+
+_START_S = 60.0
+
+
+class Replica:
+    """A replica's process, and a client of it.
+
+    Args:
+        settings: Arguments of `settings_for`.
+        log: File for what it says.
+    """
+
+    def __init__(self, settings: dict[str, Any], log: Path) -> None:
+        self._settings = settings
+        self.log = log
+        self.port = free_port()
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
+        self.process: subprocess.Popen[bytes]
+
+    def launch(self) -> None:
+        """Start the process, and return at once."""
+        said = json.dumps(self._settings)
+        command = [sys.executable, "-m", "tests.server.replicas", str(self.port), said]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
+            )
+
+    def wait_ready(self) -> None:
+        """Wait until it takes requests."""
+        try:
+            wait_ready(self.client, _START_S)
+        except AssertionError as error:
+            raise AssertionError(self.log.read_text()[-4000:]) from error
+
+    def stop(self) -> None:
+        """End the process as an operator does, if it runs."""
+        with suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGCONT)
+            self.process.send_signal(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(20)
+        self.process.kill()
+        self.process.wait()
+
+
+class Replicas:
+    """Two replicas, and a look into their database."""
+
+    def __init__(self, both: list[Replica], database: Database) -> None:
+        self.both = both
+        self.database = database
+
+    def rows(self, table: type[Job]) -> list[Any]:
+        """Return all rows of a kind of job."""
+        with self.database.reading() as session:
+            return list(session.scalars(select(table).order_by(table.sequence)))
+
+    def row(self, table: type[Job], name: str) -> Any:
+        """Return the row of the job with this id."""
+        with self.database.reading() as session:
+            return session.scalars(select(table).where(table.id == name)).one()
+
+    def by_id(self, replica: str) -> Replica:
+        """Return the replica whose row has this id."""
+        with self.database.reading() as session:
+            process = session.scalars(
+                select(ReplicaRow.process).where(ReplicaRow.id == replica)
+            ).one()
+        return next(one for one in self.both if one.process.pid == process)
+
+    def besides(self, one: Replica) -> Replica:
+        """Return the other replica."""
+        return next(other for other in self.both if other is not one)
+
+
+@contextmanager
+def started(backbone: Path, home: Path, **settings: Any) -> Generator[Replicas]:
+    """Start two replicas, yield them once both are ready, and stop them at the end."""
+    each = [
+        Replica(
+            {"backbone": str(backbone), "data": str(home / name), **settings}, home / f"{name}.log"
+        )
+        for name in ("one", "two")
+    ]
+    try:
+        for replica in each:
+            replica.launch()
+        for replica in each:
+            replica.wait_ready()
+        database = open_database(settings_for(backbone, home / "looker", **settings))
+        try:
+            yield Replicas(each, database)
+        finally:
+            database.close()
+    finally:
+        for replica in each:
+            replica.stop()
+
+
+def until(condition: Any, what: str, seconds: float) -> float:
+    """Wait until the condition holds, and return the seconds that it took."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < seconds, what
+        time.sleep(0.05)
+    return time.monotonic() - began
+
+
+def _serve(port: int, said: str) -> None:
+    import uvicorn
+
+    app = Client(settings_for(**json.loads(said))).app
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="info")
+
+
+if __name__ == "__main__":
+    _serve(int(sys.argv[1]), sys.argv[2])
