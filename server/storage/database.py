@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, Engine
 from sqlalchemy.orm import Session
 
 from server.storage.database_health import DatabaseHealth
@@ -28,13 +28,17 @@ class Database(ABC):
     directory keeps them from the others."""
     clock: ColumnElement[float]
     """The time in Unix seconds, by the database's clock."""
+    _engine: Engine
+
+    def __init__(self) -> None:
+        self._admit_keys: Callable[[Stored], None] | None = None
+        self._admit_use: Callable[[], None] | None = None
 
     @property
     @abstractmethod
     def is_locked(self) -> bool:
         """True once a writer did not get the lock in time, until one gets it."""
 
-    @abstractmethod
     def admit(self, keys: Callable[[Stored], None], use: Callable[[], None]) -> None:
         """Ask before anything is read from the database, or written to it.
 
@@ -46,6 +50,10 @@ class Database(ABC):
         Raises:
             Exception: That of `keys`. Later, an error of the two ends the use that led to it.
         """
+        self._admit_keys, self._admit_use = keys, use
+        self._engine.dispose()
+        with self.explained(), self.reading() as session:
+            session.connection()
 
     @abstractmethod
     def close(self) -> None:

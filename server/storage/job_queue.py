@@ -86,7 +86,7 @@ class Turn(Generic[AnyRecord]):
         later = aliased(table)
         following = (
             select(func.min(later.owner))
-            .where(later.status == QUEUED, later.replica.is_(None), later.owner > found.c.owner)
+            .where(*_waits(later), later.owner > found.c.owner)
             .correlate(found)
             .scalar_subquery()
         )

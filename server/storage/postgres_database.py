@@ -9,7 +9,7 @@ finds by itself, and wait for nothing but these rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
@@ -27,7 +27,6 @@ from server.storage.postgres_health import PostgresHealth
 from server.storage.postgres_keys import keys_in
 from server.storage.postgres_notices import PostgresNotices
 from server.storage.postgres_scrub import NO_SAMPLES, scrub
-from server.storage.stored_keys import Stored
 from server.storage.upgrade import create, upgrade, written_earlier
 from server.storage.writers_turn import WritersTurn
 
@@ -55,10 +54,9 @@ class PostgresDatabase(Database):
     clock = cast(extract("epoch", func.clock_timestamp()), Double)
 
     def __init__(self, address: PostgresAddress, *, may_upgrade: bool = True) -> None:
+        super().__init__()
         self._errors = PostgresErrors(address)
         self.name = self._errors.name
-        self._admit_keys: Callable[[Stored], None] | None = None
-        self._admit_use: Callable[[], None] | None = None
         self._engine = engine_of(address, pool_size=5, overflow=10)
         event.listen(self._engine, "connect", self._admit_connection)
         event.listen(self._engine, "checkout", self._check_use)
@@ -79,12 +77,6 @@ class PostgresDatabase(Database):
     @property
     def is_locked(self) -> bool:
         return self._turn.is_locked
-
-    def admit(self, keys: Callable[[Stored], None], use: Callable[[], None]) -> None:
-        self._admit_keys, self._admit_use = keys, use
-        self._engine.dispose()
-        with self.explained(), self.reading() as session:
-            session.connection()
 
     def explained(self) -> AbstractContextManager[None]:
         return self._errors.explained()

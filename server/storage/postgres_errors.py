@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import psycopg
 
@@ -15,6 +14,8 @@ from server.storage.storage_errors import (
     DatabaseUnopenable,
     DatabaseUnusable,
     StorageAway,
+    cause_of,
+    told_as,
 )
 
 _NOT_ALLOWED = ("28", "3D", "3F", "42501")
@@ -49,31 +50,22 @@ class PostgresErrors:
 
     def damage(self, error: BaseException) -> DatabaseUnusable | None:
         """Return the error for a database that lacks a table, if this error says that it does."""
-        cause = _cause(error)
+        cause = cause_of(error, psycopg.Error)
         if cause is None or (cause.sqlstate or "") not in _NO_TABLE:
             return None
         return self.unusable(f"is damaged ({self._reason(cause)})")
 
-    @contextmanager
-    def explained(self) -> Generator[None]:
+    def explained(self) -> AbstractContextManager[None]:
         """Turn PostgreSQL's errors inside the block into those of `storage_errors`.
 
         Raises:
             DatabaseUnusable: An operator has to do something.
             StorageAway: Trying again may help.
         """
-        try:
-            yield
-        except PalimpsestError:
-            raise
-        except Exception as error:
-            meaning = self._meaning(error)
-            if meaning is None:
-                raise
-            raise meaning from error
+        return told_as(self._meaning)
 
     def _meaning(self, error: Exception) -> PalimpsestError | None:
-        cause = _cause(error)
+        cause = cause_of(error, psycopg.Error)
         if cause is None:
             return None
         reason = self._reason(cause)
@@ -90,14 +82,3 @@ class PostgresErrors:
 
     def _reason(self, cause: psycopg.Error) -> str:
         return self._address.scrubbed(brief(cause)).rstrip(".")
-
-
-def _cause(error: BaseException | None) -> psycopg.Error | None:
-    """Return the error of PostgreSQL that another error comes from."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        if isinstance(error, psycopg.Error):
-            return error
-        seen.add(id(error))
-        error = getattr(error, "orig", None) or error.__cause__ or error.__context__
-    return None

@@ -83,8 +83,11 @@ class ReplicaTable:
             return self._standing(session, replica.id)
 
     def renew(self, replica_id: str) -> Standing | None:
-        """Write a heartbeat. Return None if it is too late: the replica counts as dead."""
-        with self._database.writing(alone=False) as session:
+        """Write a heartbeat. Return None if it is too late: the replica counts as dead.
+
+        One that a crash of the database's machine loses was as good as not written.
+        """
+        with self._database.writing(alone=False, durable=False) as session:
             done = session.execute(
                 update(ReplicaRow)
                 .where(ReplicaRow.id == replica_id, self._is_alive())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from server.storage.sqlite_health import SqliteHealth
 from server.storage.sqlite_keys import keys_in
 from server.storage.sqlite_notices import SqliteNotices
 from server.storage.sqlite_records import check_records
-from server.storage.stored_keys import Stored
 from server.storage.upgrade import create, upgrade, written_earlier
 from server.storage.writers_turn import WritersTurn
 
@@ -50,14 +49,13 @@ class SqliteDatabase(Database):
     clock = (func.julianday("now") - 2440587.5) * 86400.0
 
     def __init__(self, path: Path, *, jobs: Path | None = None, may_upgrade: bool = True) -> None:
+        super().__init__()
         self._file = SqliteFile(path, remedy=_REMEDY)
         self.name = str(path)
         with self._file.explained():
             path.parent.mkdir(parents=True, exist_ok=True)
             has_jobs = jobs is not None and jobs.is_file() and jobs.stat().st_size > 0
         self._path = path
-        self._admit_keys: Callable[[Stored], None] | None = None
-        self._admit_use: Callable[[], None] | None = None
         self._admitted: int | None = None
         state = check_records(self._file, has_jobs=has_jobs)
         if state == "earlier" and not may_upgrade:
@@ -89,12 +87,6 @@ class SqliteDatabase(Database):
     @property
     def is_locked(self) -> bool:
         return self._turn.is_locked
-
-    def admit(self, keys: Callable[[Stored], None], use: Callable[[], None]) -> None:
-        self._admit_keys, self._admit_use = keys, use
-        self._engine.dispose()
-        with self.explained(), self.reading() as session:
-            session.connection()
 
     def lock(self, session: Session, name: str) -> None:
         """Do nothing: SQLite has one writer at a time."""

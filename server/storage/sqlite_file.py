@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-from collections.abc import Collection, Generator
-from contextlib import closing, contextmanager
+from collections.abc import Collection
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from urllib.parse import quote
 
-from encoders import PalimpsestError
 from server.storage.storage_errors import (
     DatabaseDamaged,
     DatabaseUnusable,
     StorageAway,
+    cause_of,
     meaning,
+    told_as,
     unopenable,
 )
 
@@ -138,25 +139,19 @@ class SqliteFile:
         """Return the error for a file whose content cannot be used."""
         return DatabaseDamaged(f"{self.path} {fault}: {self._remedy}.")
 
-    @contextmanager
-    def explained(self) -> Generator[None]:
+    def explained(self) -> AbstractContextManager[None]:
         """Turn SQLite's and the system's errors inside the block into those of `storage_errors`.
 
         Raises:
             DatabaseUnusable: An operator has to do something.
             StorageAway: Trying again may help.
         """
-        try:
-            yield
-        except PalimpsestError:
-            raise
-        except Exception as error:
-            raise self._meaning(error) from error
+        return told_as(self._meaning)
 
-    def _meaning(self, error: Exception) -> Exception:
-        cause = _cause(error)
+    def _meaning(self, error: Exception) -> Exception | None:
+        cause: sqlite3.Error | OSError | None = cause_of(error, sqlite3.Error, OSError)
         if cause is None:
-            return error
+            return None
         if isinstance(cause, OSError):
             return meaning(self.path, cause)
         code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
@@ -167,14 +162,3 @@ class SqliteFile:
         if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
             return unopenable(self.path, str(cause))
         return self.unusable(f"cannot be used ({cause})")
-
-
-def _cause(error: BaseException | None) -> sqlite3.Error | OSError | None:
-    """Return the error of SQLite or the system that another error comes from."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        if isinstance(error, sqlite3.Error | OSError):
-            return error
-        seen.add(id(error))
-        error = getattr(error, "orig", None) or error.__cause__ or error.__context__
-    return None

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from encoders import PalimpsestError
 from server.outage import StorageFault
+
+Cause = TypeVar("Cause", bound=BaseException)
 
 _AWAY = {
     errno.ENOSPC,
@@ -43,19 +46,43 @@ class StorageAway(StorageFault):
 
 
 @contextmanager
-def explained(path: Path) -> Generator[None]:
+def told_as(meaning_of: Callable[[Exception], Exception | None]) -> Generator[None]:
+    """Raise the meaning of an error inside the block, from it.
+
+    Args:
+        meaning_of: Returns an error of this module; None to leave the error as it is. It is not
+            asked about errors that have a meaning already.
+    """
+    try:
+        yield
+    except PalimpsestError:
+        raise
+    except Exception as error:
+        found = meaning_of(error)
+        if found is None:
+            raise
+        raise found from error
+
+
+def explained(path: Path) -> AbstractContextManager[None]:
     """Turn the system's errors inside the block, about a file or folder, into one of this module's.
 
     Raises:
         DatabaseUnusable: An operator has to do something.
         StorageAway: Trying again may help.
     """
-    try:
-        yield
-    except PalimpsestError:
-        raise
-    except OSError as error:
-        raise meaning(path, error) from error
+    return told_as(lambda error: meaning(path, error) if isinstance(error, OSError) else None)
+
+
+def cause_of(error: BaseException | None, *kinds: type[Cause]) -> Cause | None:
+    """Return the error of one of these kinds that another one comes from, or is."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, kinds):
+            return error
+        seen.add(id(error))
+        error = getattr(error, "orig", None) or error.__cause__ or error.__context__
+    return None
 
 
 def meaning(path: Path, error: OSError) -> StorageAway | DatabaseUnopenable:

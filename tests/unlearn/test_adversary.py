@@ -13,6 +13,7 @@ from unlearn.methods.adversary import (
     ATTACKERS,
     BEFORE,
     IN_PLACE,
+    MIN_READ,
     Adversary,
     concept_shares,
     distinctive,
@@ -170,6 +171,15 @@ def test_the_distinctive_part_is_orthogonal_to_every_mixture_of_the_others() -> 
     mixture = sum(others) / 2 + directions
     torch.testing.assert_close(distinctive(mixture, others), part, rtol=0, atol=1e-5)
     assert distinctive(directions, []) is directions
+
+
+def test_attackers_read_a_share_of_the_whole_direction_at_least(backbone: Backbone) -> None:
+    """A random encoder's concepts share nearly all of their directions."""
+    attackers = adversary(backbone)
+    whole, read = attackers._directions, attackers._read
+    share = (whole * read).mean((1, 2)) / whole.square().mean((1, 2))
+    assert (share >= MIN_READ - 1e-4).all()
+    assert share.min() < 0.9
 
 
 def test_a_small_part_is_made_up_from_the_rest() -> None:
