@@ -160,16 +160,30 @@ class Load:
         self._most = most
         self._encoder_every = encoder_every
         self._over = Event()
-        self._thread = Thread(target=self._send, daemon=True)
+        self._error: Exception | None = None
+        self._thread = Thread(target=self._run, daemon=True)
 
     def start(self) -> None:
         """Begin to send."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Send nothing more. A request under way is given up if the server does not answer."""
+        """Send nothing more. A request under way is given up if the server does not answer.
+
+        Raises:
+            RuntimeError: the load had ended before, by an error.
+        """
         self._over.set()
         self._thread.join()
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise RuntimeError("there was no load any more") from error
+
+    def _run(self) -> None:
+        try:
+            self._send()
+        except Exception as error:
+            self._error = error
 
     def _send(self) -> None:
         sent = 0

@@ -11,7 +11,7 @@ import httpx
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from benchmarks.serving.servers import free_port, wait
@@ -60,10 +60,10 @@ def _app(urls: Sequence[str]) -> Starlette:
             except httpx.ConnectError:
                 continue
             except httpx.TransportError as error:
-                return PlainTextResponse(f"broken off: {error!r}", 502)
+                return _refusal(502, f"broken off: {error!r}")
             kept = {k: v for k, v in answer.headers.items() if k.lower() not in _HOPS}
             return StreamingResponse(_pieces(answer), answer.status_code, kept)
-        return PlainTextResponse("no server takes connections", 503)
+        return _refusal(503, "no server takes connections")
 
     async def here(_: Request) -> Response:
         return PlainTextResponse("here")
@@ -73,6 +73,11 @@ def _app(urls: Sequence[str]) -> Starlette:
         Route("/{path:path}", forward, methods=_METHODS),
     ]
     return Starlette(routes=routes)
+
+
+def _refusal(status: int, message: str) -> Response:
+    """Return an error of the load balancer's own, in the shape of the servers' errors."""
+    return JSONResponse({"error": {"message": message, "code": "load_balancer"}}, status)
 
 
 async def _pieces(answer: httpx.Response) -> AsyncGenerator[bytes]:
