@@ -162,3 +162,10 @@ def test_a_writer_waits_for_the_lock_of_another_process_and_no_longer(
     assert not databases[1].is_locked
     for database in databases:
         database.close()
+
+
+def test_only_progress_does_not_wait_for_the_disk(two: tuple[Database, Database]) -> None:
+    waited = text("SHOW synchronous_commit")
+    for options, expected in (({}, "on"), ({"durable": False}, "off"), ({}, "on")):
+        with two[0].writing(alone=False, **options) as session:
+            assert session.scalar(waited) == expected
