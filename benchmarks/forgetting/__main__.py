@@ -2,7 +2,9 @@
 
 Encoders and outcomes stay in the work folder. A run that was stopped continues from there, and
 several processes can share the work: `--only pogo,mira --parts table` makes what these concepts
-need. A run over all concepts and methods writes one results file for each part.
+need. A run over all concepts and methods writes one results file for each part. A run over all
+concepts and some methods (`--methods redirect --parts table`) writes the results of the parts that
+compare methods, and keeps the other methods' figures that are on record.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from benchmarks.forgetting import parts, tables
+from benchmarks.forgetting import on_record, parts, tables
 from benchmarks.forgetting.cases import CONCEPTS, KIND_OF
 from benchmarks.forgetting.experiment import Experiment
 from benchmarks.forgetting.methods import OURS
@@ -29,7 +31,7 @@ def main(
     ),
     only: Annotated[str, typer.Option(help="Make what these concepts need, no results.")] = "",
     chosen: Annotated[str, typer.Option("--parts", help="Make these parts; none: all.")] = "",
-    methods: Annotated[str, typer.Option(help="Make these methods' rows, no results.")] = "",
+    methods: Annotated[str, typer.Option(help="Measure these methods; others as on record.")] = "",
     threads: Annotated[int, typer.Option(help="Threads of the CPU to use.")] = 2,
     device: Annotated[str, typer.Option(help="Where the models run.")] = "cpu",
 ) -> None:
@@ -53,8 +55,14 @@ def main(
     )
     names = chosen.split(",") if chosen else list(parts.COARSE_PARTS if quick else parts.PARTS)
     found: dict[str, Any] = {name: parts.PARTS[name](experiment, selection) for name in names}
-    if only or methods:
+    if only:
         return
+    if methods:
+        found = {
+            name: on_record.with_recorded(name, figures, on_record.recorded(name))
+            for name, figures in found.items()
+            if name in on_record.WITH_METHODS
+        }
     tables.show_all(found)
     if quick:
         return

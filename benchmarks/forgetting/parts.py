@@ -80,7 +80,7 @@ class Selection:
 def table(experiment: Experiment, selection: Selection) -> dict[str, Any]:
     """Measure F1 to F3, F5 and F8: every method by kind, and the floor of the Fréchet distance."""
     renders = COARSE_RENDERS if selection.quick else RENDERS
-    frechet = None if selection.methods else _frechet(experiment, renders)
+    frechet = None if selection.only else _frechet(experiment, renders)
     found: dict[str, Any] = {"floor": frechet.floor(FLOOR) if frechet else None, "methods": {}}
     for kind, names in selection.concepts.items():
         for method in selection.compared() if names else ():

@@ -45,6 +45,7 @@ def show_all(found: dict[str, Any]) -> None:
         lines = [
             [f"{method}, {attack}", rate_text(one), str(one["concepts"])]
             for method, by_attack in found["attacks"].items()
+            if method != "measured"
             for attack, one in by_attack.items()
         ]
         show("Attacks (F6)", ("", "success", "by concept"), lines)
