@@ -30,6 +30,8 @@ class Ledger:
     """Everything that was accepted over one address, under whatever server answered there."""
 
     url: str
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    """Headers of every request: those of a key, if the server asks for one."""
     videos: list[str] = field(default_factory=list[str])
     encoders: list[str] = field(default_factory=list[str])
     refused: Counter[str] = field(default_factory=Counter[str])
@@ -104,7 +106,7 @@ class Ledger:
         }
 
     def _accepted(self, path: str, body: dict[str, object], until: Event) -> dict[str, Any] | None:
-        headers = {"Idempotency-Key": uuid.uuid4().hex}
+        headers = {**self.headers, "Idempotency-Key": uuid.uuid4().hex}
         while not until.is_set():
             try:
                 answer = httpx.post(self.url + path, json=body, headers=headers, timeout=60)
@@ -123,22 +125,23 @@ class Ledger:
         ]
 
     def _state(self, path: str) -> dict[str, Any]:
-        return httpx.get(self.url + path, timeout=60).json()
+        return self._get(path).json()
 
     def _listed(self) -> list[str]:
         found: list[str] = []
         after: dict[str, str] = {}
         while True:
-            page = httpx.get(
-                f"{self.url}/v1/videos", params={"limit": "100", **after}, timeout=60
-            ).json()
+            page = self._get("/v1/videos", limit="100", **after).json()
             found += [video["id"] for video in page["data"]]
             if not page["has_more"]:
                 return found
             after = {"after": found[-1]}
 
+    def _get(self, path: str, **query: str) -> httpx.Response:
+        return httpx.get(self.url + path, params=query, headers=self.headers, timeout=60)
+
     def _is_whole(self, path: str) -> bool:
-        answer = httpx.get(f"{self.url}{path}/content", timeout=60)
+        answer = self._get(f"{path}/content")
         return (
             answer.status_code == 200
             and len(answer.content) == int(answer.headers["content-length"])

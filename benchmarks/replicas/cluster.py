@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import psutil
 from obstore.store import S3Store
 
 from benchmarks.faults.served import Served
+from encoders import Encoder
+from encoders.composite import composite_card
+from encoders.store import EncoderStore
 from tests.object_server import Gate, ObjectServer, start_object_server
 from tests.postgres_server import PostgresServer, create_database, maintenance
 
@@ -57,6 +61,17 @@ class Cluster:
             replica.start()
         for replica in self.replicas:
             replica.wait_ready()
+
+    def publish_set(self, encoders: Iterable[Encoder], set_id: str) -> dict[str, str]:
+        """Put encoders, and a composite of all but the last, into the bucket.
+
+        Return the identity of each by its id.
+        """
+        with patch.dict("os.environ", self.objects.environment()):
+            store = EncoderStore(f"{self._bucket}/{_PREFIX}/encoders")
+            cards = [store.publish(encoder) for encoder in encoders]
+            cards.append(store.publish(Encoder(composite_card(set_id, cards[:-1]), {})))
+        return {card.id: card.identity for card in cards}
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Return the rows of a query on the replicas' database."""

@@ -1,4 +1,7 @@
-"""H7: replicas die, the database and the store go away, and no accepted job is lost."""
+"""H7: replicas die, the database and the store go away, and no accepted job is lost.
+
+H6 beside it: a customer whose key is bound to a set gets nothing else, and its set evaluated whole.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,22 @@ from typing import Any
 
 import httpx
 
+from benchmarks.faults.keys import write_keys
 from benchmarks.faults.ledger import WRONG, Ledger, Load
 from benchmarks.faults.served import Served
+from benchmarks.replicas.bound_customer import (
+    KEYS,
+    MEMBERS,
+    OTHER,
+    POLICY,
+    BoundCustomer,
+    headers,
+    unlike_the_policy,
+)
 from benchmarks.replicas.cluster import Cluster, cluster
 from benchmarks.replicas.round_robin import round_robin
+from encoders.store import EncoderStore
+from tests.prepared.make import STORE
 
 REPLICAS = 3
 STEP_S = 0.1
@@ -36,12 +51,18 @@ def kills(work: Path, count: int, pause_s: float, seed: int = 0) -> dict[str, An
         seed: Decides whom and when.
     """
     random_ = random.Random(seed)
-    settings = {"key_queued": 0, "max_queued_videos": 100_000, "allow_unauthenticated": True}
+    keys = write_keys(work / "keys.json", **KEYS)
+    settings = {"key_queued": 1_000, "max_queued_videos": 100_000, "keys_file": keys}
     with cluster(work, REPLICAS, STEP_S, **settings) as made:
+        prepared = EncoderStore(STORE)
+        encoders = [prepared.load(name) for name in (*MEMBERS, OTHER)]
+        identities = made.publish_set(encoders, POLICY)
         with round_robin([replica.url for replica in made.replicas]) as url:
-            ledger = Ledger(url)
+            ledger = Ledger(url, headers("studio"))
             load = Load(ledger, most=12, encoder_every=0)
+            bound = BoundCustomer(url, ledger)
             load.start()
+            bound.start()
             try:
                 for number in range(count):
                     time.sleep(random_.uniform(0, pause_s))
@@ -51,26 +72,44 @@ def kills(work: Path, count: int, pause_s: float, seed: int = 0) -> dict[str, An
                             trouble(made)
             finally:
                 load.stop()
+                bound.stop()
             for replica in made.replicas:
                 replica.wait_ready()
-            drained = ledger.wait_ended(DRAIN_S)
-            outcome = ledger.outcome()
-            through_each = [_unreadable(replica, ledger) for replica in made.replicas]
+            drained = ledger.wait_ended(DRAIN_S) + bound.own.wait_ended(DRAIN_S)
+            outcome, of_bound = ledger.outcome(), bound.own.outcome()
+            through_each = [
+                _unreadable(replica, account)
+                for replica in made.replicas
+                for account in (ledger, bound.own)
+            ]
+        beside = unlike_the_policy(made, identities)
         orphans = _orphans(made)
         objects = len(_objects_of_videos(made))
-    wrong = {name: value for name, value in outcome.items() if name in WRONG and value}
     return {
         "kills": count,
         **outcome,
+        "of the bound key": of_bound,
         "seconds to end the rest": round(drained),
         "results that a replica does not hand out": through_each,
         "objects of videos": objects,
         "objects without a row after the sweep": orphans,
-        "H7: nothing lost, failed or doubled": not wrong
+        "the bound key's other requests": dict(bound.answers),
+        "what the bound key got": (bound.wrong + beside)[:20],
+        "H7: nothing lost, failed or doubled": not _wrong(outcome)
+        and not _wrong(of_bound)
         and not any(through_each)
         and not orphans
         and objects > 0,
+        "H6: nobody gets what is not theirs": not bound.wrong
+        and not beside
+        and bound.answers["403"] > 0
+        and len(bound.own.videos) > 0,
     }
+
+
+def _wrong(outcome: dict[str, Any]) -> bool:
+    """Return True if something was lost, failed or doubled."""
+    return any(outcome[name] for name in WRONG)
 
 
 def _kill(replica: Served) -> None:
@@ -112,7 +151,10 @@ _TROUBLES: dict[float, Callable[[Cluster], None]] = {
 
 def _unreadable(replica: Served, ledger: Ledger) -> int:
     """Return how many of the finished videos a replica does not hand out whole."""
-    found = (httpx.get(f"{replica.url}/v1/videos/{v}/content") for v in ledger.videos)
+    found = (
+        httpx.get(f"{replica.url}/v1/videos/{v}/content", headers=ledger.headers)
+        for v in ledger.videos
+    )
     return sum(one.status_code != 200 or b"ftyp" not in one.content[:32] for one in found)
 
 
