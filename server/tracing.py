@@ -54,7 +54,7 @@ def start(instance: str, environment: Mapping[str, str] = os.environ) -> None:
             variables, such as the sampler's, are read by its SDK.
     """
     global _provider, _tracer
-    if _provider is not None or not _is_wanted(environment):
+    if _provider is not None or not is_wanted(environment):
         return
     try:
         _provider = _new_provider(instance)
@@ -220,7 +220,8 @@ def _context_of(parent: str | None) -> Context | None:
     return TraceContextTextMapPropagator().extract({"traceparent": parent}, Context())
 
 
-def _is_wanted(environment: Mapping[str, str]) -> bool:
+def is_wanted(environment: Mapping[str, str]) -> bool:
+    """Return True if OpenTelemetry's variables say where to send spans, and do not forbid it."""
     if not any(environment.get(name) for name in _ENDPOINTS):
         return False
     if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":

@@ -173,8 +173,5 @@ def test_without_an_endpoint_nothing_of_it_is_imported() -> None:
     ],
 )
 def test_it_stays_off(variables: dict[str, str]) -> None:
-    tracing.start("one", variables)
-    try:
-        assert not tracing.is_on()
-    finally:
-        tracing.stop()
+    assert not tracing.is_wanted(variables)
+    assert tracing.is_wanted({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://x/v1/traces"})
