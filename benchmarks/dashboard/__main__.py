@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.dashboard.load import ADMIN, KEYS, drive
+from benchmarks.dashboard.load import ADMIN, KEYS, SETTINGS, drive
 from benchmarks.dashboard.panels import read_panels
 from benchmarks.dashboard.picture import Drawn, draw
 from benchmarks.dashboard.prometheus import prometheus
@@ -29,11 +29,6 @@ PICTURE = Path(__file__).parents[2] / "docs" / "images" / "dashboard.png"
 _QUICK = bool(os.environ.get("QUICK"))
 _ENCODERS = 4
 _INTERVAL = "15s"
-_SETTINGS: dict[str, object] = {
-    "audit_share": 0.5,
-    "audited_clips_share": 1.0,
-    "encoder_cache_bytes": 600_000,  # so small that encoders are dropped and loaded again
-}
 
 
 def main(
@@ -50,7 +45,7 @@ def main(
     publish(load_backbone(WEIGHTS).text_encoder, data / "encoders", _ENCODERS)
     keys = write_keys(work / "keys.json", **KEYS)
     with (
-        served(data, work, descriptors=None, keys_file=keys, **_SETTINGS) as server,
+        served(data, work, descriptors=None, keys_file=keys, **SETTINGS) as server,
         prometheus(work / "prometheus", server.host, f"secret-{ADMIN}") as source,
     ):
         begin = time.time()

@@ -33,17 +33,19 @@ def draw(panels: Sequence[Drawn], file: Path, begin: float) -> None:
         begin: Unix seconds that are the time 0.
     """
     matplotlib.use("Agg")
-    rows = [(title, list(each)) for title, each in groupby(panels, lambda one: one[0].row)]
-    heights = [-(-len(each) // _ACROSS) for _, each in rows]
-    figure = Figure(figsize=(13, 2.15 * sum(heights)), layout="constrained")
-    parts = figure.subfigures(len(rows), 1, height_ratios=heights, squeeze=False)[:, 0]
-    for (title, each), height, part in zip(rows, heights, parts, strict=True):
-        part.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
-        axes = part.subplots(height, _ACROSS, squeeze=False).ravel()
-        for one, place in zip(each, axes, strict=False):
-            _draw_panel(place, one, begin)
-        for place in axes[len(each) :]:
-            place.axis("off")
+    rows = [list(each) for _, each in groupby(panels, lambda one: one[0].row)]
+    lines = [each[at : at + _ACROSS] for each in rows for at in range(0, len(each), _ACROSS)]
+    figure = Figure(figsize=(13, 2.1 * len(lines)))
+    grid = figure.add_gridspec(len(lines), _ACROSS, left=0.05, right=0.99, wspace=0.2, hspace=0.45)
+    grid.update(top=1 - 0.4 / len(lines), bottom=0.2 / len(lines))
+    row = ""
+    for number, line in enumerate(lines):
+        for column, one in enumerate(line):
+            axes = figure.add_subplot(grid[number, column])
+            _draw_panel(axes, one, begin)
+            if one[0].row != row:
+                row = one[0].row
+                axes.text(0, 1.16, row, transform=axes.transAxes, fontsize=9, fontweight="bold")
     picture = io.BytesIO()
     figure.savefig(picture, dpi=72, format="png")
     # Lines and letters need few colours, and a repository keeps every version of a picture.
