@@ -17,6 +17,7 @@
 # make bench-true-sizes   seconds and memory at the sizes of Stable Diffusion 1.5, on a GPU
 # make bench-operations   operations of making an encoder at those sizes, counted on a CPU
 # make bench-replicas     several servers on one database: throughput, and kills
+# make bench-dashboard    the dashboard over a server under load, drawn from a Prometheus (Debian's)
 # make bench-gpu          all that is measured on a GPU, in at most eight minutes
 #
 # make deploy-check   chart, compose file, dashboard and alerts, rendered and checked; needs promtool
@@ -38,7 +39,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --dur
 export BENTOML_DO_NOT_TRACK := True
 export BENTOML_HOME ?= $(CURDIR)/data/bentoml
 
-.PHONY: demo serve test test-fast test-slow lint format bench-starter bench-forgetting bench-serving bench-faults bench-marking bench-memory bench-true-sizes bench-operations bench-gpu bench-replicas siblings deploy-check image-check clean
+.PHONY: demo serve test test-fast test-slow lint format bench-starter bench-forgetting bench-serving bench-faults bench-marking bench-memory bench-true-sizes bench-operations bench-gpu bench-replicas bench-dashboard siblings deploy-check image-check clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m demo
@@ -74,6 +75,9 @@ bench-forgetting: $(INSTALLED)
 
 bench-replicas: $(INSTALLED)
 	$(BIN)/python -m benchmarks.replicas
+
+bench-dashboard: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.dashboard
 
 siblings: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.siblings

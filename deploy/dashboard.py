@@ -35,6 +35,11 @@ def _rate(metric: str, by: str) -> str:
     return f"sum by ({labels}) (rate({metric}{{{_ON}}}[$__rate_interval]))"
 
 
+def _of_all(metric: str, by: str) -> str:
+    """Return the query for a gauge that every replica reports alike, by labels."""
+    return f"max by ({', '.join(by.split())}) ({metric}{{{_ON}}})"
+
+
 @dataclass(frozen=True)
 class Panel:
     """A graph: its title, Grafana's name of its unit, its queries by legend, and its meaning."""
@@ -53,7 +58,7 @@ ROWS: dict[str, list[Panel]] = {
         Panel(
             "Pending jobs",
             "short",
-            {"{{kind}} {{status}}": f"max by (kind, status) (palimpsest_jobs{{{_ON}}})"},
+            {"{{kind}} {{status}}": _of_all("palimpsest_jobs", "kind status")},
             "Replicas that share a database each report all of them, so the largest is shown.",
         ),
         Panel(
@@ -67,6 +72,33 @@ ROWS: dict[str, list[Panel]] = {
         ),
         Panel(
             "Seconds from acceptance to the end", "s", _quantiles("palimpsest_job_seconds", "kind")
+        ),
+    ],
+    "Queues": [
+        Panel(
+            "Jobs that wait for a replica, and jobs that replicas work on",
+            "short",
+            {
+                "{{queue}} wait": _of_all("palimpsest_queue_depth", "queue"),
+                "{{queue}} are worked on": _of_all("palimpsest_queue_running", "queue"),
+            },
+            "The chart's autoscalers ask for their sum.",
+        ),
+        Panel(
+            "Seconds that the oldest job has waited",
+            "s",
+            {"{{queue}}": _of_all("palimpsest_queue_oldest_seconds", "queue")},
+        ),
+        Panel(
+            "Jobs that a replica works on",
+            "short",
+            {"{{instance}} {{queue}}": f"sum by (instance, queue) (palimpsest_running{{{_ON}}})"},
+        ),
+        Panel(
+            "Living replicas",
+            "short",
+            {"{{role}}": _of_all("palimpsest_replicas", "role")},
+            "As the database has them. If more live than are ready, Prometheus does not read some.",
         ),
     ],
     "Device": [
@@ -147,10 +179,7 @@ ROWS: dict[str, list[Panel]] = {
         Panel(
             "Pending jobs by key",
             "short",
-            {
-                "{{key}} {{kind}} {{status}}": f"max by (key, kind, status) ("
-                f"palimpsest_key_jobs{{{_ON}}})"
-            },
+            {"{{key}} {{kind}} {{status}}": _of_all("palimpsest_key_jobs", "key kind status")},
         ),
         Panel(
             "Requests that a limit refused, a second",

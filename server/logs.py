@@ -16,7 +16,7 @@ REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 """Id of the request that is being answered, or whose job is being worked on."""
 
 TRACE_ID: ContextVar[str | None] = ContextVar("trace_id", default=None)
-"""Id of the trace that the request is part of, if its caller sent a `traceparent`."""
+"""Id of the trace that the request or its job is part of, if there is one."""
 
 ROOMS = ("palimpsest", "encoders", "server", "unlearn", "video")
 """Loggers whose lines are written here; BentoML writes those of other packages."""

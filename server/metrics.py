@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from starlette.types import Scope
 
 from server.loaded import Loaded
+from server.queue_metrics import OF_ALL
 from server.storage.record_store import RecordStore
 from server.storage.records import IN_PROGRESS, QUEUED, EncoderRecord, VideoRecord
 from video.engine.observer import Observer
@@ -169,12 +170,13 @@ class StateCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Yield the current values."""
-        jobs = GaugeMetricFamily("palimpsest_jobs", "Jobs pending now", labels=["kind", "status"])
-        by_key = GaugeMetricFamily(
-            "palimpsest_key_jobs", "Jobs pending now, by key", labels=["key", "kind", "status"]
-        )
-        flying = GaugeMetricFamily(
-            "palimpsest_key_in_flight", "Jobs worked on now, by key", labels=["key", "kind"]
+        jobs, by_key, flying = (
+            GaugeMetricFamily(f"palimpsest_{name}", f"{text} {OF_ALL}", labels=labels)
+            for name, text, labels in (
+                ("jobs", "Jobs pending now", ["kind", "status"]),
+                ("key_jobs", "Jobs pending now, by key", ["key", "kind", "status"]),
+                ("key_in_flight", "Jobs worked on now, by key", ["key", "kind"]),
+            )
         )
         for kind, table in (("video", VideoRecord), ("encoder", EncoderRecord)):
             totals: dict[str, int] = {QUEUED: 0, IN_PROGRESS: 0}

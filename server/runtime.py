@@ -63,7 +63,7 @@ class Runtime:
         )
         self._loaded: Loaded | None = None
         self._lock, self._is_locked = DataLock(settings.data_dir), False
-        self._holder = Holder.here()  # each start of a process is a replica of its own
+        self.holder = Holder.here()  # each start of a process is a replica of its own
         self._storage: DataDirectory | None = None
         self._jobs: Jobs | None = None
         self._open_thread = Thread(target=self._keep_opening, name="palimpsest-open", daemon=True)
@@ -226,7 +226,7 @@ class Runtime:
             with explained(self.settings.data_dir):
                 self.settings.data_dir.mkdir(parents=True, exist_ok=True)
                 if not self._is_locked:
-                    self._lock.take(self._holder, cancelled=self.stopping)
+                    self._lock.take(self.holder, cancelled=self.stopping)
                     self._is_locked = True
             storage = DataDirectory(self.settings)
             if self._load_thread is None:
@@ -253,7 +253,7 @@ class Runtime:
 
     def _start_jobs(self, storage: DataDirectory) -> None:
         wait = StorageWait(self.stopping, self.settings.data_dir, storage.store.is_there)
-        lease = Lease(storage.replicas, replica_of(self.settings, self._holder.replica))
+        lease = Lease(storage.replicas, replica_of(self.settings, self.holder.replica))
         lease.take(self._lock.before)
         self.key_policy.slots = lambda: lease.slots
         context = JobContext.over(

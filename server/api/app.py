@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
 from encoders.version import VERSION
-from server import errors
+from server import errors, tracing
 from server.api import (
     aliases,
     audits,
@@ -78,6 +78,7 @@ def create_app(settings: Settings, keys: LiveKeys | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        tracing.start(runtime.holder.replica)
         await run_in_threadpool(runtime.start)
         # A page or a zip takes seconds of a core, and a zip up to 256 MiB.
         work = app.state.report_work = SharedWork(1, "report")
@@ -89,6 +90,7 @@ def create_app(settings: Settings, keys: LiveKeys | None = None) -> FastAPI:
         verify_work.shutdown()
         searches.shutdown()
         await run_in_threadpool(runtime.stop)
+        await run_in_threadpool(tracing.stop)
 
     app = DocumentedApp(
         title="Palimpsest",
@@ -102,6 +104,8 @@ def create_app(settings: Settings, keys: LiveKeys | None = None) -> FastAPI:
         # Without one FastAPI would describe its own shape of validation errors.
         responses={"4XX": {"model": ErrorAnswer}},
         generate_unique_id_function=operation_id,
+        # Its own spans and logs would quote requests; `server.tracing` and the guard trace them.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.runtime = runtime
     errors.install(app)

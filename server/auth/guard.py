@@ -20,11 +20,13 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from encoders.errors import PalimpsestError
+from server import tracing
 from server.auth import local_requests
 from server.auth.keys import LOCAL, Caller
 from server.auth.live_keys import WITHOUT_KEY, LiveKeys
 from server.auth.proxies import TrustedProxies
 from server.auth.request_ids import request_id_of, traceparent_of
+from server.auth.request_spans import end_request_span, request_span
 from server.errors import Forbidden, NotReady, error_body, error_response
 from server.http.body_limits import BodyLimits
 from server.http.request_body import RequestBody
@@ -101,18 +103,30 @@ class Guard:
         ids = {"x-request-id": request_id_of(headers)}
         REQUEST_ID.set(ids["x-request-id"])
         WITHOUT_KEY.set(False)
-        traceparent = traceparent_of(headers)
+        span = request_span(scope, headers) if scope["path"] not in NOT_LOGGED else None
+        traceparent = tracing.traceparent(span) if span else traceparent_of(headers)
         TRACE_ID.set(traceparent and traceparent.split("-")[1])
         if traceparent is not None:
             ids["traceparent"] = traceparent
         response = _Response(send, ids, head=scope["method"] == "HEAD")
         try:
-            self._authenticate(scope)
-            async with self._body(scope, receive) as body:
-                await self._app(scope, body.receive, body.guarded(response.send))
+            with tracing.within(span):
+                self._authenticate(scope)
+                async with self._body(scope, receive) as body:
+                    await self._app(scope, body.receive, body.guarded(response.send))
         except PalimpsestError as error:
             await error_response(error)(scope, receive, response.send)
         finally:
+            if span is not None:
+                key = scope.get(_CALLER)
+                end_request_span(
+                    span,
+                    scope,
+                    response.status,
+                    error=response.error,
+                    key=key.id if isinstance(key, Caller) else None,
+                    request_id=ids["x-request-id"],
+                )
             seconds = time.perf_counter() - started
             self._observe(scope, response.status, seconds)
             if scope["path"] not in NOT_LOGGED:
@@ -152,6 +166,8 @@ class _Response:
 
     def __init__(self, send: Send, ids: Mapping[str, str], *, head: bool) -> None:
         self.status = 500
+        self.error = b""
+        """Body of an answer of 400 or more."""
         self._send = send
         self._head = head
         self._ids = ids
@@ -173,7 +189,7 @@ class _Response:
             self._body += message.get("body", b"")
             if not message.get("more_body", False):
                 start, self._held_start = self._held_start, None
-                body = as_error_body(self.status, self._body)
+                self.error = body = as_error_body(self.status, self._body)
                 headers = MutableHeaders(scope=start)
                 headers["content-type"] = "application/json"
                 headers["content-length"] = str(len(body))

@@ -97,6 +97,10 @@ class Dispatcher:
         """Return the number of jobs of a kind that replicas work on, by owner."""
         return self._queue.in_flight(table)
 
+    def running(self, table: type[VideoRecord] | type[EncoderRecord]) -> int:
+        """Return the number of jobs of a kind that this process works on."""
+        return self._in_flight.count(table)
+
     def _give_back(self, *, begun: bool) -> None:
         try:
             self._held.give_back(begun=begun)

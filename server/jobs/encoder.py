@@ -13,6 +13,7 @@ import numpy as np
 
 from encoders import Encoder
 from encoders.composite import composite_card
+from server import tracing
 from server.jobs.checkpoints import Checkpoints
 from server.jobs.composing import member_cards, members_watched
 from server.jobs.context import JobContext
@@ -109,6 +110,7 @@ def optimise(context: JobContext, record: EncoderRecord) -> None:
         def report_from(share: float | None) -> bool:
             return report(progress.share or None if share is None else share)
 
+        tracing.annotate(**{"palimpsest.steps": settings.schedule().steps})
         ticket = loaded.engine.submit_iterator(lambda _: run, on_progress)
         try:
             context.tracker.follow(record.job_id, [ticket], report_from, progress)

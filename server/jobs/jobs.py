@@ -21,6 +21,7 @@ from server.jobs.leftovers import sweep_workspaces
 from server.jobs.video import remove_video
 from server.jobs.workspace import Workspace
 from server.outage import brief, is_outage
+from server.queue_metrics import QueueCollector
 from server.storage.database import Database
 from server.storage.held_jobs import HeldJobs
 from server.storage.job_queue import JobQueue
@@ -68,6 +69,7 @@ class Jobs:
         self._housekeeping.start()
         self._abandoned.start()
         self._auditor.start()
+        self.context.metrics.registry.register(QueueCollector(self._database, self.running))
 
     def stop(self) -> None:
         """Stop within about 5 seconds. `JobContext.stopping` must be set, and the engine stopped.
@@ -122,6 +124,10 @@ class Jobs:
     def in_flight(self, table: type[VideoRecord] | type[EncoderRecord]) -> Counter[str]:
         """Return the number of jobs of a kind that replicas work on, by owner."""
         return self._dispatcher.in_flight(table)
+
+    def running(self, table: type[VideoRecord] | type[EncoderRecord]) -> int:
+        """Return the number of jobs of a kind that this replica works on."""
+        return self._dispatcher.running(table)
 
     def remove(self, record: JobRecord) -> None:
         """Delete a job: its row, its work in the engine, its files.

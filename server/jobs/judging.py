@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from encoders import Card, Encoder, EncoderNotFound, Kind, PalimpsestError
+from server import tracing
 from server.jobs.context import JobContext
 from server.jobs.phases import Phase, percent_of_phases, phase_reporter
 from server.jobs.probe_runner import ProbeRunner
@@ -146,6 +147,7 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
         return
     gate = Gate(**record.gate)
     trial, runner = try_encoder(context, record, staged.card)
+    tracing.annotate(**{"palimpsest.probes": len(trial.outcomes)})
     measures = {
         **trial.measures(),
         **identity_measures(context, record, staged.card),
@@ -174,14 +176,16 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
     if context.aliases.target(record.id) is not None:
         raise alias_exists(record.id)
     encoder = Encoder(card, staged.overrides)
-    signed = signer.published(card, files, record)
+    with tracing.span("mark"):
+        signed = signer.published(card, files, record)
 
     def publish() -> None:
         context.require_own(record)
         if not _is_published(encoder, loaded):  # an outage may have come after its card
             loaded.store.publish(encoder, signed)
 
-    context.storage.run(f"encoder {record.id!r}", publish)
+    with tracing.span("store"):
+        context.storage.run(f"encoder {record.id!r}", publish)
     _end(context, record, measures)
 
 

@@ -11,6 +11,7 @@ from threading import Event, Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from encoders import PalimpsestError
+from server.jobs.job_spans import JobSpans
 from server.jobs.storage_wait import StorageWait
 from server.metrics import Metrics
 from server.outage import is_outage
@@ -70,6 +71,7 @@ class JobTracker:
         self._records = records
         self._metrics = metrics
         self._storage = storage
+        self.spans = JobSpans()
         self._tickets: dict[str, Sequence[Ticket[Any]]] = {}
         self._doubts: dict[str, _Doubt] = {}
         self._spent: dict[str, float] = {}  # seconds of the device, by job
@@ -185,6 +187,7 @@ class JobTracker:
             return False
         kind = "video" if isinstance(record, VideoRecord) else "encoder"
         status, reason = values["status"], values.get("error_code") or ""
+        self.spans.ended(record, status, reason)
         self._metrics.jobs_ended.labels(kind, status, reason).inc()
         self._metrics.key_jobs_ended.labels(record.owner, kind, status).inc()
         self._metrics.job_seconds.labels(kind).observe(now - record.created_at)

@@ -6,7 +6,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from marking.clip_statement import ClipStatement
+from server import tracing
 from server.jobs.context import JobContext
+from server.jobs.job_spans import trace_parts
 from server.jobs.made_with import ledger_draft, models_of
 from server.jobs.served_clips import ServedClip
 from server.jobs.signing import MediaSigner
@@ -40,10 +42,11 @@ def render(context: JobContext, record: VideoRecord) -> None:
     )
     # While storage is out, only the encoded clip is kept in memory.
     contents, ticket = _encoded(context, record)
-    context.storage.run(
-        f"the files of video {record.id}",
-        lambda: context.files.write(record.id, record.attempt, contents),
-    )
+    with tracing.span("store", **{"palimpsest.bytes": sum(map(len, contents.values()))}):
+        context.storage.run(
+            f"the files of video {record.id}",
+            lambda: context.files.write(record.id, record.attempt, contents),
+        )
     if not context.tracker.end(
         record,
         status=COMPLETED,
@@ -94,10 +97,12 @@ def _encoded(
         )
         return work.result()
 
-    # It needs a temporary file.
-    contents = context.storage.run(f"the encoding of video {record.id}", encode)
-    clip = ClipStatement.of_provenance(metadata)
-    return MediaSigner(context).sign_video(contents, clip), ticket
+    with tracing.span("compress", **{"palimpsest.watermark": watermark is not None}):
+        # It needs a temporary file.
+        contents = context.storage.run(f"the encoding of video {record.id}", encode)
+    with tracing.span("mark"):
+        clip = ClipStatement.of_provenance(metadata)
+        return MediaSigner(context).sign_video(contents, clip), ticket
 
 
 def _computed(context: JobContext, record: VideoRecord) -> Ticket[Frames]:
@@ -121,7 +126,10 @@ def _computed(context: JobContext, record: VideoRecord) -> Ticket[Frames]:
             return context.records.is_pending(record)
         return context.records.note(record, status=IN_PROGRESS, progress=min(99, int(share * 100)))
 
-    context.tracker.follow(record.job_id, [ticket], report)
+    try:
+        context.tracker.follow(record.job_id, [ticket], report)
+    finally:
+        trace_parts(ticket, record.steps)
     return ticket
 
 

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 
+from server import tracing
 from server.jobs.context import JobContext
 from server.jobs.device_wait import with_device_memory
 from server.jobs.encoder import make_images, optimise
@@ -88,17 +89,23 @@ class Workflows:
         """
         job_id, attempt = record.job_id, record.attempt
         make = make_video if isinstance(record, VideoRecord) else make_encoder
-        with SetWorkflowID(workflow_id(record)):
-            handle = DBOS.start_workflow(make, job_id, attempt)
-        # DBOS can fail before or after the work, in the records that it keeps of it.
-        future = getattr(handle, "future", None)
-        if future is None:
-            raise RuntimeError(f"workflow {workflow_id(record)} was started before")
-        future.add_done_callback(lambda done: self._on_end(job_id, attempt, done.exception()))
+        self.context.tracker.spans.begin(record)
+        try:
+            with SetWorkflowID(workflow_id(record)):
+                handle = DBOS.start_workflow(make, job_id, attempt)
+            # DBOS can fail before or after the work, in the records that it keeps of it.
+            future = getattr(handle, "future", None)
+            if future is None:
+                raise RuntimeError(f"workflow {workflow_id(record)} was started before")
+        except BaseException:
+            self.context.tracker.spans.end(job_id, attempt)
+            raise
+        future.add_done_callback(lambda done: self.ended(job_id, attempt, done.exception()))
 
-    def ended(self, job_id: str, attempt: int) -> None:
-        """Tell that the work of an attempt is over."""
-        self._on_end(job_id, attempt, None)
+    def ended(self, job_id: str, attempt: int, error: BaseException | None = None) -> None:
+        """Tell that the work of an attempt is over; the error is DBOS's, or None."""
+        self.context.tracker.spans.end(job_id, attempt)
+        self._on_end(job_id, attempt, error)
 
     @staticmethod
     def delete_ended(before: float) -> None:
@@ -199,7 +206,12 @@ def _run_phase(job_id: str, attempt: int, phase: Phase) -> bool:
     context = _workflows().context
     table = EncoderRecord
     ours = (table.job_id == job_id, table.attempt == attempt, table.status.in_(PENDING))
-    return _guarded(context, lambda: context.records.get(table, *ours), _RUN_PHASE[phase])
+
+    def work(context: JobContext, record: EncoderRecord) -> None:
+        with tracing.span(phase.value):
+            _RUN_PHASE[phase](context, record)
+
+    return _guarded(context, lambda: context.records.get(table, *ours), work)
 
 
 def _guarded(
@@ -214,9 +226,19 @@ def _guarded(
     """
     try:
         record = context.storage.run("the start of a job", read)
-        if record is None:
-            return False
-        REQUEST_ID.set(record.request_id)
+    except ServerStopping:
+        return False
+    if record is None:
+        return False
+    REQUEST_ID.set(record.request_id)
+    with context.tracker.spans.within(record):
+        return _done(context, record, work)
+
+
+def _done(
+    context: JobContext, record: AnyRecord, work: Callable[[JobContext, AnyRecord], None]
+) -> bool:
+    try:
         try:
             name = f"job {record.job_id}"
             context.storage.run(

@@ -14,6 +14,7 @@ from sqlalchemy import Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from encoders import EncoderRef
+from server import tracing
 from server.logs import REQUEST_ID
 from server.storage.schema import Base
 
@@ -82,6 +83,8 @@ class Job(Base):
     request_hash: Mapped[str]
     request_id: Mapped[str | None] = mapped_column(default=lambda: REQUEST_ID.get())
     """Id of the accepted request, for the log."""
+    request_trace: Mapped[dict[str, Any] | None] = mapped_column(default=tracing.request_trace)
+    """Place of the accepted request in its trace (`server.tracing`); None without tracing."""
 
 
 def _ref(

@@ -197,16 +197,19 @@ def test_workers_scale_by_the_jobs_that_the_server_counts(whole: list[Manifest])
         each["spec"]["scaleTargetRef"]["name"]: each["spec"]["triggers"][0]["metadata"]["query"]
         for each in scaled
     }
-    kinds = {}
+    queues = {}
     for target, query in queries.items():
-        [(namespace, service, kind)] = re.findall(
-            r"max by \(kind, status\)\s+\(palimpsest_jobs\{"
-            r'namespace="(.*?)",service="(.*?)",kind=~"(.*?)"\}\)',
+        found = re.findall(
+            r"max by \(queue\) \((palimpsest_queue_\w+)\{"
+            r'namespace="(.*?)",service="(.*?)",queue=~"(.*?)"\}\)',
             query,
         )
-        assert (namespace, service in services) == ("video", True)
-        kinds[target] = kind
-    assert kinds == {"demo-palimpsest-videos": "video", "demo-palimpsest-encoders": "encoder"}
+        metrics, namespaces, named, [queues[target], same] = zip(*found, strict=True)
+        assert metrics == ("palimpsest_queue_depth", "palimpsest_queue_running")
+        assert {*namespaces} == {"video"}
+        assert {*named} <= services
+        assert same == queues[target]
+    assert queues == {"demo-palimpsest-videos": "videos", "demo-palimpsest-encoders": "encoders"}
     [by_cpu] = of_kind(whole, "HorizontalPodAutoscaler")
     assert by_cpu["spec"]["scaleTargetRef"]["name"] == "demo-palimpsest-api"
     for each in of_kind(whole, "Deployment"):

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from deploy.dashboard import DASHBOARD, ROWS, dashboard
+from server.queue_metrics import SHARED
 from tests.deploy.queries import ALERTS, asked, grouped, queries, rules
 from tests.deploy.tools import promtool
 
@@ -38,12 +39,16 @@ def test_panels_are_apart_and_legends_name_labels_that_are_left() -> None:
                 assert shown <= (grouped(query) if is_summed else {"instance"}), panel.title
 
 
-def test_pending_jobs_are_never_summed_over_replicas() -> None:
-    found = [query for query in queries().values() if "palimpsest_jobs" in asked(query)]
-    assert len(found) >= 3
-    assert not [
-        query for query in found if not re.search(r"max by \([^)]*\) \(palimpsest_jobs\{", query)
-    ]
+def test_what_every_replica_reports_alike_is_never_summed_over_them() -> None:
+    found = {
+        (title, metric): query
+        for title, query in queries().items()
+        for metric in asked(query).keys() & SHARED
+    }
+    assert {metric for _, metric in found} >= SHARED - {"palimpsest_key_in_flight"}
+    for (title, metric), query in found.items():
+        alone = re.sub(rf"max by \([^)]*\) \({metric}\b", "", query)
+        assert metric not in asked(alone), title
 
 
 def test_every_alert_says_what_is_wrong_and_is_tested() -> None:

@@ -68,6 +68,7 @@ class GenerationTask:
         self._lease: Future[EncoderLease] | None = None
         self._state: GenerationState | None = None
         self._frames: Future[Frames | None] | None = None
+        self.ticket.timeline.begin("wait")
 
     @property
     def remaining(self) -> float:
@@ -83,11 +84,20 @@ class GenerationTask:
         return "alone" if self._frames is None or self._frames.done() else "waiting"
 
     def tick(self, runner: ModelRunner) -> bool:
+        timeline = self.ticket.timeline
         if self._lease is None:
+            timeline.end("wait")
+            if self._request.encoder is not None:
+                timeline.begin("load")
             self._lease = runner.hold(self._request)
+            # Not `self`, as `waking` says.
+            self._lease.add_done_callback(lambda _: timeline.end("load"))
             self._lease.add_done_callback(waking(self._wake))
         elif self._state is None:
+            timeline.begin("embed")
             self._state, self.ticket.decisions = runner.begin(self._request, self._lease)
+            timeline.end("embed")
+            timeline.begin("denoise")
             if not runner.backbone.is_native:
                 self.shape = self  # equal to no other: a stock pipeline shares no step
             runner.observer.waited(perf_counter() - self._submitted)
@@ -95,6 +105,7 @@ class GenerationTask:
         elif self._state.steps_done < self._state.steps:
             step_batch([self], runner)
         elif self._frames is None:
+            timeline.begin("decode")
             self._frames = runner.decode_beside(self.owner, self._state)
             self._frames.add_done_callback(waking(self._wake))
         else:
@@ -121,6 +132,8 @@ class GenerationTask:
 
     def report_step(self) -> None:
         """Tell the ticket that a step was taken. Decoding counts as one step more."""
+        if self.state.steps_done == self.state.steps:
+            self.ticket.timeline.end("denoise")
         self.ticket.advance(self.state.steps_done / (self.state.steps + 1))
 
 

@@ -11,6 +11,7 @@ from traceback import clear_frames
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from encoders import PalimpsestError
+from video.engine.timeline import Timeline
 
 if TYPE_CHECKING:
     from video.models.prompt_encoder import TextDecisions
@@ -57,6 +58,8 @@ class Ticket(Generic[T]):
         self._device_seconds = 0.0
         self.decisions: TextDecisions = ()
         """The encoders' decisions about the texts of a request, once it has begun."""
+        self.timeline = Timeline()
+        """The parts of a request so far; an iterator has none."""
         self._wake: Callable[[], None] = lambda: None
         self._listeners: list[Callable[[], None]] = []
 
@@ -140,6 +143,7 @@ class Ticket(Generic[T]):
     def complete(self, result: T) -> None:
         """Record the result."""
         self._state, self._progress, self._ended = "completed", 1.0, perf_counter()
+        self.timeline.end()
         self._future.set_result(result)
         self._notify()
 
@@ -153,6 +157,7 @@ class Ticket(Generic[T]):
             clear_frames(each.__traceback__)
         self._state = "cancelled" if isinstance(error, Cancelled) else "failed"
         self._ended = perf_counter()
+        self.timeline.end()
         self._future.set_exception(error)
         self._notify()
 

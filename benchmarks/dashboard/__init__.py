@@ -1,0 +1,1 @@
+"""The dashboard of `deploy/grafana`, drawn from a real Prometheus over a server under load."""
