@@ -17,7 +17,7 @@ import typer
 from benchmarks.dashboard.load import ADMIN, KEYS, SETTINGS, drive
 from benchmarks.dashboard.panels import read_panels
 from benchmarks.dashboard.picture import Drawn, draw
-from benchmarks.dashboard.prometheus import prometheus
+from benchmarks.dashboard.prometheus import Prometheus, prometheus
 from benchmarks.faults.keys import write_keys
 from benchmarks.faults.served import served
 from benchmarks.harness import WEIGHTS
@@ -29,6 +29,8 @@ PICTURE = Path(__file__).parents[2] / "docs" / "images" / "dashboard.png"
 _QUICK = bool(os.environ.get("QUICK"))
 _ENCODERS = 4
 _INTERVAL = "15s"
+_SPARE_S = 180.0
+_AUDITED = "sum(rate(palimpsest_audit_probes_total[15s])) > 0"
 
 
 def main(
@@ -50,7 +52,7 @@ def main(
     ):
         begin = time.time()
         drive(server, _ENCODERS, seconds)
-        time.sleep(seconds / 4)  # spare moments
+        _wait_audited(source, begin)
         end = time.time()
         panels: list[Drawn] = [
             (
@@ -71,6 +73,13 @@ def main(
     )
     if not all(series for _, series in panels):
         raise typer.Exit(1)
+
+
+def _wait_audited(source: Prometheus, begin: float) -> None:
+    """Leave the server alone until it has audited an encoder, or for the longest time."""
+    until = time.monotonic() + _SPARE_S
+    while time.monotonic() < until and not source.series(_AUDITED, begin, time.time()):
+        time.sleep(1)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ SETTINGS: dict[str, object] = {
     "min_base_rate": 0,
     "min_forget_rate": 0,
     "max_retain_drop": 1,
+    "videos_in_flight": 2,  # the others wait in the queue
     "audit_share": 0.5,
     "audited_clips_share": 1.0,
     "encoder_cache_bytes": 600_000,  # so small that encoders are dropped and loaded again

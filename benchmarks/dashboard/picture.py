@@ -9,13 +9,14 @@ from itertools import groupby
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from PIL import Image
 
 from benchmarks.dashboard.panels import DrawnPanel
-from benchmarks.dashboard.prometheus import Series
+from benchmarks.dashboard.prometheus import SCRAPE_S, Series
 
 Drawn = tuple[DrawnPanel, list[tuple[str, Series]]]
 """A panel, and its series by their legends."""
@@ -64,7 +65,10 @@ def _draw_panel(axes: Axes, panel: Drawn, begin: float) -> None:
         return
     for number, (legend, one) in enumerate(series):
         name = legend if number < _MOST_IN_LEGEND else None
-        axes.plot(one.times - begin, one.values, linewidth=1, label=name)
+        # Where Prometheus has no point, there is no line.
+        gaps = np.flatnonzero(np.diff(one.times) > 1.5 * SCRAPE_S) + 1
+        times, values = np.insert(one.times, gaps, np.nan), np.insert(one.values, gaps, np.nan)
+        axes.plot(times - begin, values, linewidth=1, label=name)
     axes.set_ylim(bottom=0)
     axes.legend(fontsize=5, frameon=False, loc="upper left", ncols=2)
 

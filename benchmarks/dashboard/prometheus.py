@@ -23,7 +23,7 @@ class NoPrometheus(RuntimeError):
 
 @dataclass(frozen=True)
 class Series:
-    """One series: its labels, Unix times and values; what is not a number is left out."""
+    """One series: its labels, Unix times and values, NaN where there is no number."""
 
     labels: Mapping[str, str]
     times: NDArray[np.float64]
@@ -55,8 +55,7 @@ class Prometheus:
         found: list[Series] = []
         for one in answer["data"]["result"]:
             points = np.array([[float(at), float(value)] for at, value in one["values"]])
-            points = points[np.isfinite(points[:, 1])]
-            if len(points):
+            if np.isfinite(points[:, 1]).any():
                 found.append(Series(one["metric"], points[:, 0], points[:, 1]))
         return found
 
