@@ -183,6 +183,7 @@ def test_leftovers_go_and_nothing_else_does(client: Client, data: Path) -> None:
             old(folder / ".overrides.safetensors-0123abcd"),
             old(data / "encoders/encoders/half/0123456789abcdef/overrides.safetensors"),
             old(data / "drafts/encoders/ended/card.json"),
+            old(data / f"drafts/encoders/encoder_{0:032}.1/card.json"),
             old(data / "drafts/encoders/ended/0123456789abcdef/overrides.safetensors"),
             old(data / "videos" / gone / "video.mp4"),
             old(data / "videos/.unfinished" / ("0" * 32) / "video.mp4"),
@@ -196,15 +197,21 @@ def test_leftovers_go_and_nothing_else_does(client: Client, data: Path) -> None:
         young.parent.mkdir()
         young.write_bytes(b"images")
         own = old(data / "making" / record.job_id / "images-1.npy")  # it has one concept
-        staged = old(data / "drafts/encoders/making/0123456789abcdef/overrides.safetensors")
-        old(data / "drafts/encoders/making/card.json", b"{")
+        making = ("making", f"{record.job_id}.1")  # by an earlier version, and by this one
+        staged = [
+            old(data / f"drafts/encoders/{name}/0123456789abcdef/overrides.safetensors")
+            for name in making
+        ]
+        for name in making:
+            old(data / f"drafts/encoders/{name}/card.json", b"{")
         sweep(client)
         assert [path for path in left if path.exists()] == []
         assert not (data / "videos" / gone).exists()
         assert young.exists()
         assert own.exists()
-        assert staged.exists()
+        assert all(path.exists() for path in staged)
         client.delete("/v1/encoders/making")
+        assert not staged[1].exists()
     assert client.runtime.loaded.store.load("stays").card == card
     assert client.get("/v1/encoders/stays/report/a.png").content == b"a"
     assert client.get(f"/v1/videos/{done}/content").status_code == 200
