@@ -97,7 +97,6 @@ def test_card_refuses(make_encoder: MakeEncoder, fields: dict[str, object]) -> N
         (b"[1]", "no JSON object"),
         (b"{}", "a field is missing"),
         (b'{"schema_version": 0}', "schema version is 0"),
-        (b'{"schema_version": true}', "schema version is True"),
         (b'{"schema_version": 1e99}', "schema version is 1e+99"),
     ],
 )

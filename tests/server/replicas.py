@@ -26,8 +26,6 @@ from server.storage.records import Job
 from server.storage.replica_rows import ReplicaRow
 from tests.server.help import ROOT, Client, free_port, settings_for, wait_ready
 
-_START_S = 60.0
-
 
 class Replica:
     """A replica's process, and a client of it.
@@ -59,7 +57,7 @@ class Replica:
     def wait_ready(self) -> None:
         """Wait until it takes requests."""
         try:
-            wait_ready(self.client, _START_S)
+            wait_ready(self.client)
         except AssertionError as error:
             raise AssertionError(self.log.read_text()[-4000:]) from error
 
