@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,20 +18,29 @@ import pytest
 from benchmarks.replicas.round_robin import round_robin
 from encoders.object_blobs import ObjectBlobs
 from encoders.store import EncoderStore
+from server.storage.backends import open_database
 from server.storage.records import IN_PROGRESS, VideoRecord
 from tests.cli.help import CommandResult, palimpsest
 from tests.object_server import ObjectServer
-from tests.server.help import assert_error, bearer, encoder_of, wait_for
-from tests.server.replicas import Replicas, started, until
+from tests.server.help import (
+    Server,
+    assert_error,
+    bearer,
+    encoder_of,
+    settings_for,
+    wait_for,
+    wait_ready,
+)
+from tests.server.replicas import Replicas, until
 from tests.server.test_following import follow
 from video import clip, load_backbone
 
-pytestmark = pytest.mark.filterwarnings("ignore:The Sora API")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:The Sora API")]
 
 REPLICAS = 3
 PROMPT = "pogo in a meadow"
 QUICK = {"prompt": PROMPT, "steps": 1, "frames": 2, "seed": 1}
-LONG = {"prompt": PROMPT, "steps": 100, "frames": 16, "seed": 5}
+LONG = {"prompt": PROMPT, "steps": 50, "frames": 16, "seed": 5}
 JUDGING = {"min_base_rate": 0, "max_probes": 1, "judged_videos": 1}
 OPEN, CLOSED = 1e-9, 1e9
 """Thresholds of members of a set that are open for every prompt, and for none."""
@@ -41,7 +51,8 @@ class Balanced:
     """The replicas behind their load balancer."""
 
     url: str
-    replicas: Replicas
+    rows: Replicas
+    """A look into their database."""
     database: str
     admin: str
     """Secret of an admin's key."""
@@ -71,6 +82,21 @@ def keys(database: str, *arguments: str) -> CommandResult:
     return done
 
 
+@contextmanager
+def served(backbone: Path, home: Path, **settings: Any) -> Generator[list[str]]:
+    """Serve replicas as `palimpsest serve` does, and yield their addresses."""
+    with ExitStack() as stack:
+        servers: list[Server] = []
+        for number in range(REPLICAS):
+            (home / str(number)).mkdir()
+            servers.append(Server(backbone, home / str(number), **settings))
+            stack.callback(servers[-1].stop)
+            servers[-1].launch()
+        for server in servers:
+            wait_ready(server.client)
+        yield [server.url for server in servers]
+
+
 @pytest.fixture(scope="module")
 def balanced(
     quick_backbone_dir: Path,
@@ -82,16 +108,17 @@ def balanced(
     store, home = f"{object_server.bucket()}/prefix", tmp_path_factory.mktemp("replicas")
     admin = keys(postgres_url, "create", "admin", "--role", "admin").json["secret"]
     places = {"database": postgres_url, "store": store}
-    with started(quick_backbone_dir, home, REPLICAS, **places, **JUDGING) as replicas:
+    with served(quick_backbone_dir, home, **places, **JUDGING) as urls:
         base = load_backbone(quick_backbone_dir, device="cpu").text_encoder
         published = EncoderStore(ObjectBlobs(f"{store}/encoders"))
         for name, concept, threshold in (("open", "pogo", OPEN), ("closed", "blip", CLOSED)):
             published.publish(encoder_of(base, name, concept=concept, threshold=threshold))
         with (
-            round_robin([f"http://127.0.0.1:{one.port}" for one in replicas.each]) as url,
+            closing(open_database(settings_for(quick_backbone_dir, home, **places))) as database,
+            round_robin(urls) as url,
             httpx.Client(base_url=url, timeout=60, headers=bearer(admin)) as client,
         ):
-            yield Balanced(url, replicas, postgres_url, admin, client)
+            yield Balanced(url, Replicas([], database), postgres_url, admin, client)
 
 
 def encoder_in(data: bytes) -> str | None:
@@ -157,7 +184,7 @@ def test_content_is_one_file_on_whichever_replica(balanced: Balanced) -> None:
 
 
 def test_a_cancelled_video_ends_wherever_it_is_made(balanced: Balanced) -> None:
-    rows = balanced.replicas
+    rows = balanced.rows
     for _ in range(REPLICAS):
         video = balanced.posted("/v1/videos", {**LONG, "seed": 6})["id"]
         until(lambda video=video: rows.row(VideoRecord, video).status == IN_PROGRESS, video, 30)
@@ -224,7 +251,9 @@ def test_a_repeated_request_is_one_job(balanced: Balanced) -> None:
 
 
 def test_keys_and_their_limits_hold_over_all(balanced: Balanced) -> None:
-    made = keys(balanced.database, "create", "acme", "--limit", "requests_per_minute=4").json
+    made = keys(
+        balanced.database, "create", "acme", "--encoder", "*", "--limit", "requests_per_minute=4"
+    ).json
     own = bearer(made["secret"])
 
     def send() -> int:
