@@ -3,7 +3,8 @@
 #
 # make test-fast   tests that start no server and train nothing (about 3 minutes on two cores)
 # make test        lint, then all tests that are not marked slow (about 15 minutes)
-# make test-slow   the tests marked slow (about 30 minutes)
+# make test-slow   the tests marked slow, and the server's own once more on PostgreSQL and an S3 (about 30
+#                  minutes); tests/back_ends.py says what the second run leaves out
 # make lint        ruff, pyright and lint-imports; .pre-commit-config.yaml runs the same at a commit
 # make format      apply ruff's fixes and its format
 #
@@ -55,6 +56,7 @@ test-fast: $(INSTALLED)
 
 test-slow: $(INSTALLED)
 	$(PYTEST) -m slow
+	$(PYTEST) -m "not slow" --database postgresql --store s3 tests/server
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, NamedTuple, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
-from encoders.errors import EncoderDamaged, InvalidId
+from encoders.errors import EncoderDamaged, EncoderNewer, InvalidId
 from encoders.trigger import Trigger
 from encoders.way import Way
 
@@ -19,9 +19,10 @@ Kind = Literal["object", "character", "style", "person", "motion"]
 """Sort of a concept; it decides prompts, anchors and how forgetting is judged."""
 
 SCHEMA_VERSION = 3
-"""Version 1 had no trigger: its encoders are always on. The triggers of version 2 had no length.
-Cards of both are still read."""
+"""Raise it with every field that is written: another version refuses fields that it does not know.
 
+Version 1 had no trigger: its encoders are always on. The triggers of version 2 had no length.
+Cards of both are still read."""
 MARGINS = "margins"
 """Name of the measures that say how far prompts are from the trigger's threshold."""
 PRIVATE_SETTINGS = frozenset({"members", "resistance"})
@@ -175,16 +176,27 @@ class Card(BaseModel):
         """Read the card that is stored for an encoder.
 
         Raises:
+            EncoderNewer: It has a later schema version.
             EncoderDamaged: It is not JSON, has a field that is missing, unknown or out of range,
-                has another schema version, or belongs to another id.
+                has no schema version that there ever was, or belongs to another id.
         """
         try:
             card = cls.model_validate_json(data)
         except ValueError as error:
+            version = _version(data)
+            if version > SCHEMA_VERSION:
+                reads = f"its card has schema version {version}; 1 to {SCHEMA_VERSION} are read"
+                raise EncoderNewer.of(encoder_id, reads) from error
             raise EncoderDamaged.of(encoder_id, _reason(data)) from error
         if card.id != encoder_id:
             raise EncoderDamaged.of(encoder_id, f"it belongs to encoder {card.id!r}")
         return card
+
+
+class _Versioned(BaseModel):
+    """The field that every card has."""
+
+    schema_version: int = Field(0, strict=True, le=1_000)
 
 
 def names_by_kind(concepts: Iterable[Concept]) -> set[tuple[str, str]]:
@@ -205,6 +217,14 @@ def decisive_hash(digest: str, trigger: Trigger, concepts: Iterable[Concept]) ->
     opens = trigger.model_dump(mode="json", exclude_none=True)
     decisive = [digest, opens, sorted(names_by_kind(concepts))]
     return f"sha256:{sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()}"
+
+
+def _version(data: bytes) -> int:
+    """Return the schema version of a card that cannot be read; 0 if it has none."""
+    try:
+        return _Versioned.model_validate_json(data).schema_version
+    except ValueError:
+        return 0
 
 
 def _reason(data: bytes) -> str:

@@ -97,6 +97,21 @@ class EncoderDamaged(EncoderInvalid):
         )
 
 
+class EncoderNewer(EncoderDamaged):
+    """An encoder whose card a newer version wrote. Servers of that version use it."""
+
+    code = "encoder_newer"
+
+    @classmethod
+    def of(cls, encoder_id: str, reason: str) -> Self:
+        """Return the error for an encoder, with what is newer as half a sentence."""
+        return cls(
+            f"Encoder {encoder_id!r} was published by a newer version of Palimpsest ({reason}), "
+            "and this server cannot use it: ask one of that version, or install it here.",
+            param="encoder",
+        )
+
+
 class AliasNotFound(PalimpsestError):
     """Error: no alias has that name."""
 

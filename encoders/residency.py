@@ -133,6 +133,17 @@ class Residency:
                 capacity_bytes=self._capacity,
             )
 
+    def rename(self, encoder: EncoderRef) -> None:
+        """Note that an encoder, if it is on the device, has this id from now on.
+
+        Args:
+            encoder: The new id, and the identity.
+        """
+        with self._lock:
+            entry = self._entries.get(encoder.identity)
+            if entry is not None:
+                entry.id = encoder.id
+
     def drop_deleted(self, encoder_id: str | None = None) -> None:
         """Drop what the store does not have any more; an encoder in use, once nobody uses it.
 

@@ -177,6 +177,7 @@ _STATUS_OF_CODE = {
     "video_deleted": 404,
     "encoder_invalid": 400,
     "load_failed": 503,
+    "encoder_newer": 503,  # while a version replaces another, the next server may know it
     "storage_unavailable": 503,
     "signing_failed": 503,
 }

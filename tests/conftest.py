@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests import postgres_server, tiny
+from tests.back_ends import DEFAULTS, left_out
 from tests.model_zoo import ModelZoo
 from tests.object_server import ObjectServer, shared_object_server
 
@@ -27,14 +28,6 @@ MARKED = {
     ),
 }
 """Marker → the folders and files below `tests/` whose tests it marks (see pyproject.toml)."""
-_OF_BOTH = tuple(
-    f"server/test_{name}.py" for name in ("backup", "full_disk", "outages", "upgrades")
-)
-ABOUT = {
-    ("database", "sqlite"): _OF_BOTH,
-    ("store", "directory"): (*_OF_BOTH, "server/test_folders_away.py"),
-}
-"""Option and its value → files whose tests are about it, and are skipped with another value."""
 
 # No deadline: a busy machine must not fail a test.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -53,13 +46,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark tests by their path, so that authors need not do it test by test."""
+    chosen = {option: config.getoption(option) for option in DEFAULTS}
+    skipped = {TESTS / path: why for path, why in left_out(chosen)}
     for item in items:
         for marker, paths in MARKED.items():
             if any(item.path.is_relative_to(TESTS / path) for path in paths):
                 item.add_marker(marker)
-        for (option, value), paths in ABOUT.items():
-            if config.getoption(option) != value and item.path in {TESTS / path for path in paths}:
-                item.add_marker(pytest.mark.skip(f"it is about --{option} {value}"))
+        if item.path in skipped:
+            item.add_marker(pytest.mark.skip(skipped[item.path]))
 
 
 @pytest.fixture(scope="session")

@@ -5,12 +5,10 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Any, Self
 
-from encoders import EncoderNotFound
 from server.jobs.lease import Lease
 from server.jobs.phase_times import PhaseTimes
 from server.jobs.served_clips import ServedClips
@@ -106,7 +104,7 @@ class JobContext:
         )
 
     def workspace(self, record: EncoderRecord) -> Workspace:
-        """Return the workspace of an encoder job, whose writes wait for storage."""
+        """Return the workspace of an attempt at an encoder job, whose writes wait for storage."""
 
         def on_saved() -> None:
             if record.interruptions:
@@ -117,6 +115,7 @@ class JobContext:
         return Workspace(
             self.store.blobs(WORKSPACES),
             record.job_id,
+            record.attempt,
             repeat=self.storage.run,
             is_wanted=lambda: self.records.is_pending(record),
             on_saved=on_saved,
@@ -196,11 +195,11 @@ class JobContext:
         return now < until and self.new_workspace(record).has_pictures()
 
     def delete_staged(self, record: EncoderRecord) -> None:
-        """Remove the job's staged encoder, if there is one.
+        """Remove the encoders that attempts at the job have staged.
 
-        Without models there is no store; the next encoder of this id then replaces a stale one.
+        Without models there is no store; the housekeeping removes them then.
         """
         loaded = self.loaded()
         if loaded is not None:
-            with suppress(EncoderNotFound):
-                loaded.staging.delete(record.id)
+            for draft in loaded.staging.delete_of(record.job_id):
+                loaded.residency.drop_deleted(draft)

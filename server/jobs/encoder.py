@@ -21,6 +21,7 @@ from server.jobs.encoder_task import own_concepts, parent_of, settings_of
 from server.jobs.phases import Phase, phase_reporter
 from server.jobs.tracking import StepProgress
 from server.storage.records import FOUND, PENDING, EncoderRecord
+from server.storage.staging import draft_id
 from video.errors import NoNativeDenoiser
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def _stage(context: JobContext, record: EncoderRecord, encoder: Encoder) -> None
 
     def stage() -> None:
         context.require_own(record)
-        staging.stage(encoder)
+        staging.stage(encoder, draft_id(record.job_id, record.attempt))
 
     context.storage.run(f"the draft of job {record.job_id}", stage)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from server.jobs.phases import Phase, percent_of_phases, phase_reporter
 from server.jobs.probe_runner import ProbeRunner
 from server.jobs.signing import MediaSigner
 from server.storage.records import PUBLISHED, EncoderRecord
+from server.storage.staging import draft_id
 from server.storage.taken_ids import alias_exists
 from unlearn.report.build import report_files
 from unlearn.report.model import FileSizes
@@ -141,9 +142,10 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
     from unlearn.trial.gate import Gate
 
     loaded = context.wait_loaded()
-    staged, judge = loaded.staging.staged(record.id), judge_of(loaded)
-    if _is_published(staged, loaded):  # a kill came between publishing and ending the job
-        _end(context, record, loaded.store.card(record.id).measures)
+    staged, judge = _staged(context, record, loaded), judge_of(loaded)
+    published = _published(record.id, staged, loaded)
+    if published is not None:  # a kill came between publishing and ending the job
+        _end(context, record, published)
         return
     gate = Gate(**record.gate)
     trial, runner = try_encoder(context, record, staged.card)
@@ -159,7 +161,7 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
     )
     if failures := gate.failures(measures):
         raise NotForgotten(" ".join(failures))
-    card = staged.card.model_copy(update={"measures": measures})
+    card = staged.card.model_copy(update={"id": record.id, "measures": measures})
     signer = MediaSigner(context)
     files = report_files(
         card,
@@ -181,26 +183,35 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
 
     def publish() -> None:
         context.require_own(record)
-        if not _is_published(encoder, loaded):  # an outage may have come after its card
+        if _published(record.id, encoder, loaded) is None:  # an outage may have come after its card
             loaded.store.publish(encoder, signed)
 
     with tracing.span("store"):
         context.storage.run(f"encoder {record.id!r}", publish)
-    _end(context, record, measures)
+    loaded.residency.rename(card.ref)
+    _end(context, record, card)
 
 
-def _is_published(staged: Encoder, loaded: Loaded) -> bool:
-    """Return True if the card of the staged encoder's id has the staged encoder's identity."""
+def _staged(context: JobContext, record: EncoderRecord, loaded: Loaded) -> Encoder:
+    """Load the job's staged encoder: this attempt's, or that of the one which it goes on from."""
+    attempt = context.workspace(record).encoder_attempt
+    # Earlier versions staged an encoder under its own id.
+    return loaded.staging.staged(draft_id(record.job_id, attempt) if attempt else record.id)
+
+
+def _published(encoder_id: str, encoder: Encoder, loaded: Loaded) -> Card | None:
+    """Return the published card of this id, if it has the encoder's identity; else None."""
     with suppress(EncoderNotFound):
-        return loaded.store.card(staged.card.id).identity == staged.card.identity
-    return False
+        card = loaded.store.card(encoder_id)
+        return card if card.identity == encoder.card.identity else None
+    return None
 
 
-def _end(context: JobContext, record: EncoderRecord, measures: Mapping[str, Any]) -> None:
+def _end(context: JobContext, record: EncoderRecord, card: Card) -> None:
     """Write that the job's encoder is published; if the job was deleted, delete the encoder too.
 
-    If a later attempt works on it, it finds the encoder published, and ends the job itself. If
-    another job has its id by now, the encoder may be that one's.
+    If a later attempt works on it, it finds the encoder published, and ends the job itself. What
+    else is published under the id by now is another's: it has another card.
     """
     ended = context.tracker.end(
         record,
@@ -208,13 +219,19 @@ def _end(context: JobContext, record: EncoderRecord, measures: Mapping[str, Any]
         phase=PUBLISHED,
         progress=100,
         phases=percent_of_phases(done=Phase.JUDGING),
-        measures=dict(measures),
+        measures=dict(card.measures),
     )
     if not ended and context.storage.run(
         f"the end of job {record.job_id}", lambda: context.is_superseded(record)
     ):
         return
     if not ended:
-        store = context.wait_loaded().store
-        context.storage.run(f"encoder {record.id!r}", lambda: store.delete(record.id))
+        context.storage.run(f"encoder {record.id!r}", lambda: _withdraw(context, card))
     context.discard(record)
+
+
+def _withdraw(context: JobContext, card: Card) -> None:
+    store = context.wait_loaded().store
+    with suppress(EncoderNotFound):
+        if store.card(card.id) == card:
+            store.delete(card.id)

@@ -78,7 +78,7 @@ class Leftovers:
     def _encoders_in_making(self) -> set[str]:
         records = self._context.records
         pending = records.all(EncoderRecord, EncoderRecord.status.in_(PENDING))
-        return {record.id for record in pending}
+        return {name for record in pending for name in (record.id, record.job_id)}
 
 
 def sweep_workspaces(context: JobContext, *, now: float, before: float) -> list[str]:

@@ -25,11 +25,11 @@ from server.jobs.tracking import JobDeleted, workflow_id
 from server.jobs.video import render
 from server.jobs.ways import look_for_ways
 from server.logs import REQUEST_ID
+from server.storage.job_version import JOB_VERSION
 from server.storage.records import PENDING, EncoderRecord, JobRecord, VideoRecord
 
 AnyRecord = TypeVar("AnyRecord", VideoRecord, EncoderRecord)
 
-_VERSION = "2"
 _PAGE = 500
 _RUN_PHASE: Mapping[Phase, Callable[[JobContext, EncoderRecord], None]] = {
     Phase.NAMING: name_pictures,
@@ -125,7 +125,7 @@ class Workflows:
         config: DBOSConfig = {
             **self.context.jobs_database.prepared(),
             "name": "palimpsest",
-            "application_version": _VERSION,
+            "application_version": str(JOB_VERSION),
             # DBOS takes up again what an executor of the same name left. Here rows are taken up,
             # so every process has a name of its own.
             "executor_id": self.context.lease.id,

@@ -1,6 +1,16 @@
 """Workspace of one encoder job: the results of the steps that are done, in the store of the files.
 
 After a kill, the next start continues from these, on this machine or on another.
+
+Each attempt at the job writes into a folder of its own, and continues from what there was when it
+began:
+
+    making/<job>/pictures.npy               pictures that a client sent, before there was an attempt
+    making/<job>/<attempt>/inherited.json   results of earlier attempts: name → attempt
+    making/<job>/<attempt>/<name>           its own results
+
+So an attempt that is not known to be over, on a replica that was taken for dead, changes nothing
+that a later one reads. Earlier versions wrote all results into the job's folder itself.
 """
 
 from __future__ import annotations
@@ -29,6 +39,7 @@ _PICTURES = "pictures.npy"
 _CHECKPOINT = "checkpoint.safetensors"
 _LOSSES = "losses.json"
 _OUTCOMES = "outcomes.json"
+_INHERITED = "inherited.json"
 _MOST_BYTES = 1 << 32
 
 
@@ -40,6 +51,7 @@ class Workspace:
     Args:
         blobs: The folder of all workspaces.
         job_id: The job's id, which the server made, so it is safe as a name.
+        attempt: The attempt at the job; 0 before there is one.
         repeat: Is given words for the log and a write, which it calls until it succeeds.
         is_wanted: Returns False once nobody needs the results, since the job was deleted. Then
             nothing is written.
@@ -50,6 +62,7 @@ class Workspace:
         self,
         blobs: BlobStore,
         job_id: str,
+        attempt: int = 0,
         *,
         repeat: Callable[[str, Callable[[], None]], None] = lambda _, write: write(),
         is_wanted: Callable[[], bool] = lambda: True,
@@ -57,18 +70,27 @@ class Workspace:
     ) -> None:
         self._blobs = blobs
         self._job_id = job_id
+        self._attempt = attempt
+        self._inherits: dict[str, int] | None = None
         self._repeat = repeat
         self._is_wanted = is_wanted
         self._on_saved = on_saved
 
     def save_search(self, concept: int, state: Mapping[str, Any]) -> None:
         """Save the state of the search for ways to the job's own concept of this number."""
-        self._write(self._search_path(concept), json.dumps(state).encode())
+        self._write(self._path(self._search_path(concept)), json.dumps(state).encode())
 
     def load_search(self, concept: int) -> dict[str, Any]:
         """Load that state; an empty one if the search has not begun."""
         content = self._found(self._search_path(concept))
         return {} if content is None else json.loads(content)
+
+    @property
+    def encoder_attempt(self) -> int:
+        """The attempt that staged the encoder, if it is staged; 0: an earlier version did."""
+        if self._blobs.exists(self._path(_LOSSES)):
+            return self._attempt
+        return self._inherited().get(_LOSSES, self._attempt)
 
     def has_images(self, concept: int) -> bool:
         """Return True if the few-shot images of the job's concept of this number are there."""
@@ -76,24 +98,24 @@ class Workspace:
 
     def save_images(self, concept: int, images: Images) -> None:
         """Save the few-shot images that the server made of one concept."""
-        self._write(self._images_path(concept), _as_bytes(images))
+        self._write(self._path(self._images_path(concept)), _as_bytes(images))
 
     def load_images(self, concept: int) -> Images:
         """Load the few-shot images of one concept: a client's pictures, or those made."""
         is_sent = concept == 0 and self.has_pictures()
-        path = _PICTURES if is_sent else self._images_path(concept)
+        path = self._pictures_path() if is_sent else self._place(self._images_path(concept))
         return np.load(io.BytesIO(self._read(path)), allow_pickle=False)
 
     def has_pictures(self) -> bool:
         """Return True if a client sent pictures of the job's first concept."""
-        return self._has(_PICTURES)
+        return self._blobs.exists(self._pictures_path())
 
     def save_pictures(self, pictures: Images) -> None:
         """Save the pictures that a client sent of the job's first concept.
 
         They are apart from images that the server made, since they may stay after the job's end.
         """
-        self._write(_PICTURES, _as_bytes(pictures))
+        self._write(self._pictures_path(), _as_bytes(pictures))
 
     def has_checkpoint(self) -> bool:
         """Return True if the optimisation has begun, and left a checkpoint."""
@@ -105,7 +127,7 @@ class Workspace:
 
     def save_checkpoint(self, checkpoint: bytes) -> None:
         """Save a checkpoint of the optimisation. It does not wait for storage."""
-        self._put(_CHECKPOINT, checkpoint)
+        self._put(self._path(_CHECKPOINT), checkpoint)
 
     def has_losses(self) -> bool:
         """Return True if the optimisation is done."""
@@ -113,15 +135,15 @@ class Workspace:
 
     def save_losses(self, losses: Sequence[float]) -> None:
         """Save the loss of every optimisation step. Call it once the encoder is staged."""
-        self._write(_LOSSES, json.dumps(losses).encode())
+        self._write(self._path(_LOSSES), json.dumps(losses).encode())
 
     def load_losses(self) -> list[float]:
         """Load the loss of every optimisation step."""
-        return json.loads(self._read(_LOSSES))
+        return json.loads(self._read(self._place(_LOSSES)))
 
     def save_outcomes(self, rows: Iterable[OutcomeRow]) -> None:
         """Save the outcomes of all probes so far."""
-        self._write(_OUTCOMES, json.dumps(list(rows), indent=1).encode())
+        self._write(self._path(_OUTCOMES), json.dumps(list(rows), indent=1).encode())
 
     def load_outcomes(self) -> list[OutcomeRow]:
         """Load the outcomes of all probes so far; none if no round is done."""
@@ -132,11 +154,11 @@ class Workspace:
         """Save the base's and the encoder's clip of a probe that the report shows."""
         content = io.BytesIO()
         np.savez(content, base=base, encoder=encoder)
-        self._write(self._pair_path(name), content.getvalue())
+        self._write(self._path(self._pair_path(name)), content.getvalue())
 
     def load_pair(self, name: str) -> tuple[Frames, Frames]:
         """Load the base's and the encoder's clip of a probe that the report shows."""
-        content = io.BytesIO(self._read(self._pair_path(name)))
+        content = io.BytesIO(self._read(self._place(self._pair_path(name))))
         with np.load(content, allow_pickle=False) as pair:
             return pair["base"], pair["encoder"]
 
@@ -153,7 +175,7 @@ class Workspace:
             self.discard()
             return
         items = [*self._blobs.walk(self._job_id), *self._blobs.drafts(self._job_id)]
-        pictures = self._path(_PICTURES)
+        pictures = self._pictures_path()
         self._blobs.remove(item.path for item in items if item.path != pictures)
 
     def newest(self) -> float | None:
@@ -161,34 +183,75 @@ class Workspace:
         times = [item.last_modified.timestamp() for item in self._blobs.walk(self._job_id)]
         return max(times, default=None)
 
-    def _write(self, name: str, content: bytes) -> None:
-        self._repeat(f"{name} of job {self._job_id}", lambda: self._put(name, content))
+    def _write(self, path: str, content: bytes) -> None:
+        self._repeat(f"{path} of a job", lambda: self._put(path, content))
 
-    def _put(self, name: str, content: bytes) -> None:
+    def _put(self, path: str, content: bytes) -> None:
         if self._is_wanted():  # or it would be written after all else was removed
-            self._blobs.put_all({self._path(name): content})
+            self._blobs.put_all({path: content})
             self._on_saved()
 
     def _has(self, name: str) -> bool:
-        return self._blobs.exists(self._path(name))
+        return name in self._inherited() or self._blobs.exists(self._path(name))
 
     def _found(self, name: str) -> bytes | None:
-        return self._blobs.read(self._path(name), _MOST_BYTES)
+        return self._blobs.read(self._place(name), _MOST_BYTES)
 
-    def _read(self, name: str) -> bytes:
+    def _read(self, path: str) -> bytes:
         """Return a result that was saved.
 
         Raises:
             FileNotFoundError: It is gone: the job was deleted.
             OSError: It cannot be read just now.
         """
-        content = self._found(name)
+        content = self._blobs.read(path, _MOST_BYTES)
         if content is None:
-            raise FileNotFoundError(errno.ENOENT, "a result of a job is gone", self._path(name))
+            raise FileNotFoundError(errno.ENOENT, "a result of a job is gone", path)
         return content
 
+    def _place(self, name: str) -> str:
+        """Return the path of a result: this attempt's own, or else the inherited one."""
+        own, attempt = self._path(name), self._inherited().get(name)
+        if attempt is None or self._blobs.exists(own):
+            return own
+        return _path_of(self._job_id, attempt, name)
+
+    def _inherited(self) -> dict[str, int]:
+        """Return the results that this attempt began with: name → attempt.
+
+        They are noted at its first look, since an earlier attempt may write on.
+        """
+        if self._inherits is None:
+            path = self._path(_INHERITED)
+            is_first = self._attempt <= 1
+            noted = b"{}" if is_first else self._blobs.read(path, _MOST_BYTES)
+            inherits = self._left_before() if noted is None else json.loads(noted)
+            if noted is None and self._is_wanted():
+                self._blobs.put_all({path: json.dumps(inherits).encode()})
+            self._inherits = inherits
+            return inherits
+        return self._inherits
+
+    def _left_before(self) -> dict[str, int]:
+        """Return what the attempt before this one had, with what it had inherited itself."""
+        by_attempt: dict[int, dict[str, int]] = {0: {}}
+        for item in self._blobs.walk(self._job_id):
+            place = item.path.removeprefix(f"{self._job_id}/")
+            folder, _, name = place.partition("/")
+            attempt, name = (int(folder), name) if folder.isdecimal() else (0, place)
+            by_attempt.setdefault(attempt, {})[name] = attempt
+        last = max(attempt for attempt in by_attempt if attempt < self._attempt)
+        inherits = by_attempt[last]
+        if inherits.pop(_INHERITED, None) is not None:
+            noted = self._read(_path_of(self._job_id, last, _INHERITED))
+            inherits = {**json.loads(noted), **inherits}
+        return inherits
+
     def _path(self, name: str) -> str:
-        return f"{self._job_id}/{name}"
+        return _path_of(self._job_id, self._attempt, name)
+
+    def _pictures_path(self) -> str:
+        return _path_of(self._job_id, 0, _PICTURES)
 
     @staticmethod
     def _images_path(concept: int) -> str:
@@ -201,6 +264,10 @@ class Workspace:
     @staticmethod
     def _pair_path(name: str) -> str:
         return f"shown/{name}.npz"
+
+
+def _path_of(job_id: str, attempt: int, name: str) -> str:
+    return f"{job_id}/{attempt}/{name}" if attempt else f"{job_id}/{name}"
 
 
 def _as_bytes(images: Images) -> bytes:

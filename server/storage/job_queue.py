@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from server.storage.database import Database
+from server.storage.job_version import JOB_VERSION
 from server.storage.records import PENDING, QUEUED, EncoderRecord, VideoRecord
 
 AnyRecord = TypeVar("AnyRecord", bound=VideoRecord | EncoderRecord)
@@ -40,7 +41,7 @@ class JobQueue:
         self._replica = replica
 
     def is_empty(self, table: type[AnyRecord]) -> bool:
-        """Return True if no row waits for a replica."""
+        """Return True if no row waits for a replica of this version."""
         with self._database.reading() as session:
             return session.scalar(select(table.id).where(*_waits(table)).limit(1)) is None
 
@@ -146,4 +147,9 @@ class Turn(Generic[AnyRecord]):
 
 
 def _waits(table: type[AnyRecord]) -> tuple[ColumnElement[bool], ...]:
-    return (table.status == QUEUED, table.replica.is_(None))
+    """Return the conditions under which a row waits for a replica of this version."""
+    return (
+        table.status == QUEUED,
+        table.replica.is_(None),
+        table.job_version <= JOB_VERSION,
+    )

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from encoders import EncoderRef
 from server import tracing
 from server.logs import REQUEST_ID
+from server.storage.job_version import JOB_VERSION
 from server.storage.schema import Base
 
 QUEUED, IN_PROGRESS, COMPLETED, PUBLISHED, FAILED = (
@@ -69,6 +70,8 @@ class Job(Base):
     replica: Mapped[str | None]
     """Id of the replica that works on the job, or ended it; None while the job is anybody's. A job
     that it has begun to work on stays `queued` until the engine takes it up."""
+    job_version: Mapped[int] = mapped_column(default=JOB_VERSION, server_default="2")
+    """Version of the server that accepted the job (`job_version`); earlier ones do not make it."""
     interruptions: Mapped[int] = mapped_column(default=0)
     """Number of times that the server was killed while it worked on the job, since the job last
     saved a result."""

@@ -1,11 +1,12 @@
 """Staging store: encoders that are made but not judged yet.
 
-The judging requests can use them; no client sees them.
+The judging requests can use them; no client sees them. Each attempt at a job has a draft of its
+own, so that a late one, on a replica that was taken for dead, does not touch another's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 
 from encoders import Card, Encoder, EncoderInvalid, EncoderNotFound
@@ -39,22 +40,26 @@ class StagingStore(EncoderStore):
         except EncoderNotFound:
             return self._staged.card(encoder_id)
 
-    def stage(self, encoder: Encoder) -> None:
-        """Stage an encoder, in place of another of its id.
+    def stage(self, encoder: Encoder, draft: str) -> None:
+        """Stage an encoder, in place of another of this draft.
 
-        One that is staged already stays as it is: a later attempt at its job may be using it.
+        One that is staged already stays as it is.
+
+        Args:
+            encoder: The encoder.
+            draft: Id under which it is staged (`draft_id`).
         """
-        card = encoder.card
+        card = encoder.card.model_copy(update={"id": draft})
         with suppress(EncoderNotFound, EncoderInvalid):
             found = self._staged.card(card.id)
             if found.model_copy(update={"created_at": card.created_at}) == card:
                 return
         with suppress(EncoderNotFound):
             self.delete(card.id)
-        self.publish(encoder)
+        self.publish(Encoder(card, encoder.overrides))
 
     def staged(self, encoder_id: str) -> Encoder:
-        """Load the staged encoder, even if one of this id is published.
+        """Load a staged encoder, even if one of this id is published.
 
         Raises:
             EncoderNotFound: No encoder of this id is staged.
@@ -74,18 +79,36 @@ class StagingStore(EncoderStore):
         except EncoderNotFound:
             return self._staged.load(encoder_id)
 
+    def delete_of(self, job_id: str) -> list[str]:
+        """Remove the staged encoders of all attempts at a job, and return their ids."""
+        return self._delete(name for name in self._staged.ids() if _job_of(name) == job_id)
+
     def sweep_ended(self, pending: Callable[[], Collection[str]]) -> list[str]:
         """Remove the staged encoders of jobs that have ended, and return their ids.
 
         Args:
-            pending: Returns the ids of the encoders that are being made. It is called once the
-                staged ones are listed, and an encoder is staged while its job is pending.
+            pending: Returns the ids of the jobs that are pending, and of their encoders, which
+                earlier versions staged under their own ids. It is called once the staged ones
+                are listed, and an encoder is staged while its job is pending.
         """
         staged = self._staged.ids()
         making = pending()
-        gone = [encoder_id for encoder_id in staged if encoder_id not in making]
-        for encoder_id in gone:
-            with suppress(EncoderNotFound):
-                self._staged.delete(encoder_id)
+        gone = self._delete(name for name in staged if not {name, _job_of(name)} & {*making})
         self._staged.sweep()
         return gone
+
+    def _delete(self, names: Iterable[str]) -> list[str]:
+        gone = list(names)
+        for name in gone:
+            with suppress(EncoderNotFound):
+                self._staged.delete(name)
+        return gone
+
+
+def draft_id(job_id: str, attempt: int) -> str:
+    """Return the id under which an attempt at a job stages its encoder."""
+    return f"{job_id}.{attempt}"
+
+
+def _job_of(draft: str) -> str:
+    return draft.partition(".")[0]

@@ -56,6 +56,22 @@ def test_a_deleted_encoder_is_dropped_once_nobody_uses_it(
     assert resident.stats().resident == 0
 
 
+def test_an_encoder_that_got_another_id_stays_on_the_device_under_it(
+    store: EncoderStore, cards: dict[str, Card], resident: Residency, make_encoder: MakeEncoder
+) -> None:
+    touch(resident, cards["e0"].ref)
+    published = store.publish(make_encoder("published", seed=0))
+    resident.rename(published.ref)
+    resident.rename(EncoderRef("nowhere", cards["e1"].identity))  # it is not on the device
+    store.delete("e0")
+    resident.drop_deleted("e0")
+    touch(resident, published.ref)
+    assert (resident.stats().misses, resident.stats().hits) == (1, 1)
+    store.delete("published")
+    resident.drop_deleted("published")
+    assert resident.stats().resident == 0
+
+
 def test_an_encoder_that_was_published_again_stays(
     store: EncoderStore, cards: dict[str, Card], resident: Residency, make_encoder: MakeEncoder
 ) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from encoders import Card, EncoderDamaged, EncoderInvalid, InvalidId, PalimpsestError, check_id
+from encoders.errors import EncoderNewer
 from encoders.store import EncoderStore
 
 from .conftest import MakeEncoder
@@ -95,7 +96,8 @@ def test_card_refuses(make_encoder: MakeEncoder, fields: dict[str, object]) -> N
         (b"[" * 100_000, "not whole JSON"),
         (b"[1]", "no JSON object"),
         (b"{}", "a field is missing"),
-        (b'{"schema_version": 99}', "schema version is 99"),
+        (b'{"schema_version": 0}', "schema version is 0"),
+        (b'{"schema_version": 1e99}', "schema version is 1e+99"),
     ],
 )
 def test_a_card_that_cannot_be_read_is_a_damaged_encoder(data: bytes, reason: str) -> None:
@@ -106,6 +108,12 @@ def test_a_card_that_cannot_be_read_is_a_damaged_encoder(data: bytes, reason: st
     assert "'no-pogo' is damaged" in message
     assert "pydantic" not in message
     assert "\n" not in message
+
+
+def test_a_card_of_a_later_version_is_a_newer_encoder() -> None:
+    data = b'{"schema_version": 4, "id": "no-pogo", "colour": "red"}'
+    with pytest.raises(EncoderNewer, match=r"newer version of Palimpsest .*schema version 4; 1 to"):
+        Card.of_encoder("no-pogo", data)
 
 
 def test_errors_carry_a_code_and_the_field_at_fault() -> None:

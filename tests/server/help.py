@@ -21,6 +21,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.testclient import TestClient
 
 from encoders import Card, Concept, Encoder
+from encoders.text_encoder import TextEncoder
 from server.api.app import create_app
 from server.auth.cors import cors_options
 from server.auth.guard import Guard
@@ -150,20 +151,44 @@ def publish(
     threshold: float | None = None,
     triggered_alone: bool = True,
 ) -> Card:
-    """Publish an encoder for the runtime's backbone: the base's MLPs plus noise.
+    """Publish an encoder of `encoder_of` for the runtime's backbone.
 
-    Without `report` it has none, like an imported encoder. Without `threshold`, the mean square
-    of a prompt's change from which it opens, it is always on; without `triggered_alone` it is so
-    when it is alone.
+    Without `report` it has none, like an imported encoder.
     """
-    base = runtime.loaded.backbone.text_encoder
+    encoder = encoder_of(
+        runtime.loaded.backbone.text_encoder,
+        encoder_id,
+        seed=seed,
+        parent=parent,
+        concept=concept,
+        threshold=threshold,
+        triggered_alone=triggered_alone,
+    )
+    return runtime.loaded.store.publish(encoder, report)
+
+
+def encoder_of(
+    base: TextEncoder,
+    encoder_id: str,
+    *,
+    seed: int = 1,
+    parent: str | None = None,
+    concept: str = "pogo",
+    threshold: float | None = None,
+    triggered_alone: bool = True,
+) -> Encoder:
+    """Return an encoder for a base: the base's MLPs plus noise.
+
+    Without `threshold`, the mean square of a prompt's change from which it opens, it is always on;
+    without `triggered_alone` it is so when it is alone.
+    """
     generator = torch.Generator().manual_seed(seed)
     overrides = {
         name: tensor + 0.1 * torch.randn(tensor.shape, generator=generator)
         for name, tensor in base.parameters().items()
         if "mlp" in name
     }
-    encoder = Encoder.of(
+    return Encoder.of(
         base,
         overrides,
         id=encoder_id,
@@ -175,7 +200,6 @@ def publish(
         if threshold is None
         else trigger_at(threshold, size=base.width, alone=triggered_alone),
     )
-    return runtime.loaded.store.publish(encoder, report)
 
 
 @contextlib.contextmanager

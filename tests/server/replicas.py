@@ -24,9 +24,7 @@ from server.storage.backends import open_database
 from server.storage.database import Database
 from server.storage.records import Job
 from server.storage.replica_rows import ReplicaRow
-from tests.server.help import ROOT, SERVER_TIMEOUT_S, Client, free_port, settings_for, wait_ready
-
-_START_S = SERVER_TIMEOUT_S
+from tests.server.help import ROOT, Client, free_port, settings_for, wait_ready
 
 
 class Replica:
@@ -35,11 +33,13 @@ class Replica:
     Args:
         settings: Arguments of `settings_for`.
         log: File for what it says.
+        code: Folder of the code that it runs.
     """
 
-    def __init__(self, settings: dict[str, Any], log: Path) -> None:
+    def __init__(self, settings: dict[str, Any], log: Path, code: Path = ROOT) -> None:
         self._settings = settings
         self.log = log
+        self._code = code
         self.port = free_port()
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
         self.process: subprocess.Popen[bytes]
@@ -48,16 +48,16 @@ class Replica:
         """Start the process, and return at once."""
         said = json.dumps(self._settings)
         command = [sys.executable, "-m", "tests.server.replicas", str(self.port), said]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(self._code)}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
+                command, cwd=self._code, env=environment, stdout=log, stderr=subprocess.STDOUT
             )
 
     def wait_ready(self) -> None:
         """Wait until it takes requests."""
         try:
-            wait_ready(self.client, _START_S)
+            wait_ready(self.client)
         except AssertionError as error:
             raise AssertionError(self.log.read_text()[-4000:]) from error
 
@@ -73,11 +73,17 @@ class Replica:
 
 
 class Replicas:
-    """Two replicas, and a look into their database."""
+    """Some replicas, and a look into their database."""
 
-    def __init__(self, both: list[Replica], database: Database) -> None:
-        self.both = both
+    def __init__(self, each: list[Replica], database: Database) -> None:
+        self.each = each
         self.database = database
+
+    @property
+    def both(self) -> list[Replica]:
+        """The replicas, of which there are two."""
+        assert len(self.each) == 2
+        return self.each
 
     def rows(self, table: type[Job]) -> list[Any]:
         """Return all rows of a kind of job."""
@@ -95,21 +101,21 @@ class Replicas:
             process = session.scalars(
                 select(ReplicaRow.process).where(ReplicaRow.id == replica)
             ).one()
-        return next(one for one in self.both if one.process.pid == process)
+        return next(one for one in self.each if one.process.pid == process)
 
     def besides(self, one: Replica) -> Replica:
-        """Return the other replica."""
-        return next(other for other in self.both if other is not one)
+        """Return another replica."""
+        return next(other for other in self.each if other is not one)
 
 
 @contextmanager
-def started(backbone: Path, home: Path, **settings: Any) -> Generator[Replicas]:
-    """Start two replicas, yield them once both are ready, and stop them at the end."""
+def started(backbone: Path, home: Path, count: int = 2, **settings: Any) -> Generator[Replicas]:
+    """Start some replicas, yield them once all are ready, and stop them at the end."""
     each = [
         Replica(
             {"backbone": str(backbone), "data": str(home / name), **settings}, home / f"{name}.log"
         )
-        for name in ("one", "two")
+        for name in ("one", "two", "three")[:count]
     ]
     try:
         for replica in each:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import urllib.request
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +133,7 @@ def test_an_encoder_continues_from_its_checkpoint_in_the_bucket(
     until(lambda: any("checkpoint" in path for path in paths(making)), "no checkpoint")
     assert first.get("/v1/encoders/made").json()["status"] != "published"
     [folder] = making.subfolders("")
-    images = making.read(f"{folder}/images-0.npy", 1 << 30)
+    images = making.read(f"{folder}/1/images-0.npy", 1 << 30)
     second: Client = make_client(**settings)
     done = wait_for(second, "/v1/encoders/made", seconds=SERVER_TIMEOUT_S)
     assert done["status"] == "published", done
@@ -195,19 +195,22 @@ def test_an_attempt_that_was_shut_out_takes_nothing_from_a_later_one(
         late = records.get(EncoderRecord, EncoderRecord.id == "twice")
         assert row is not None
         assert late is not None
+        assert records.change(row, attempt=row.attempt + 1)
+        row.attempt += 1
         later = context.workspace(row)
         later.save_losses([1.0])
-        assert records.change(row, attempt=row.attempt + 1)
         context.workspace(late).save_checkpoint(b"late")
         context.fail(late, RuntimeError("of a server that was taken for dead"))
         assert later.load_losses() == [1.0]
         assert not later.has_checkpoint()
-        publish(client.runtime, "twice")
-        judging._end(context, late, {})
+        card = publish(client.runtime, "twice")
+        judging._end(context, late, card)
         assert client.runtime.loaded.store.has("twice")
         assert client.get("/v1/encoders/twice").json()["status"] != "failed"
         records.remove(row)
-        judging._end(context, late, {})  # nobody needs it now
+        judging._end(context, late, card.model_copy(update={"created_at": datetime.now(UTC)}))
+        assert client.runtime.loaded.store.has("twice"), "that of another was deleted"
+        judging._end(context, late, card)  # nobody needs it now
         assert not client.runtime.loaded.store.has("twice")
     context.discard(row)
 

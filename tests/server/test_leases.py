@@ -15,6 +15,7 @@ from server.settings import Settings
 from server.storage.database import Database
 from server.storage.held_jobs import HeldJobs
 from server.storage.job_queue import JobQueue
+from server.storage.job_version import JOB_VERSION
 from server.storage.lock import DataLock, Holder
 from server.storage.record_store import RecordStore
 from server.storage.records import COMPLETED, IN_PROGRESS, QUEUED, VideoRecord
@@ -175,6 +176,27 @@ def test_no_two_replicas_take_a_row_and_limits_are_exact(database: Database) -> 
     assert Counter(owner for owner, _ in taken) == {"a": limit, "b": limit}
     assert len({name for _, name in taken}) == 2 * limit
     assert JobQueue(database, "r1").in_flight(VideoRecord) == {"a": limit, "b": limit}
+
+
+def test_a_job_that_a_later_version_accepted_is_left_to_servers_of_that_version(
+    database: Database,
+) -> None:
+    later = {"job_version": JOB_VERSION + 1, "interruptions": 5}
+    found = held(database, row("later", "a", **later), row("theirs", "b", **later))
+    queue = JobQueue(database, "me")
+    assert queue.is_empty(VideoRecord)
+    with queue.turn(VideoRecord) as turn:
+        assert list(turn.owners()) == []
+        assert turn.oldest("a", set()) is None
+        assert turn.interrupted(1, set()) is None
+        assert not turn.take(found["later"])
+    held(database, row("mine", "b"), row("earlier", "c", job_version=JOB_VERSION - 1))
+    with queue.turn(VideoRecord) as turn:
+        assert [one.owner for one in turn.owners()] == ["b", "c"]
+        oldest = turn.oldest("b", set())
+        assert oldest is not None
+        assert oldest.id == "mine"
+        assert turn.take(oldest)
 
 
 def test_after_its_own_silence_a_replica_takes_nobody_for_dead(

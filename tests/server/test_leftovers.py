@@ -45,8 +45,8 @@ def break_card(folder: StoredFolder, how: str) -> None:
     match how:
         case "other id":
             broken = content.replace(b"broken", b"other1")
-        case "later version":
-            broken = content.replace(b'"schema_version": 3', b'"schema_version": 4')
+        case "no version":
+            broken = content.replace(b'"schema_version": 3', b'"schema_version": 0')
         case "truncated":
             broken = content[: len(content) // 2]
         case "zeros":
@@ -64,12 +64,31 @@ def replace_card(path: Path, how: str) -> None:
         os.mkfifo(path)
 
 
-@pytest.mark.parametrize("how", ["empty", "zeros", "truncated", "other id", "later version"])
+@pytest.mark.parametrize("how", ["empty", "zeros", "truncated", "other id", "no version"])
 def test_a_damaged_encoder_says_so_and_can_be_deleted(client: Client, how: str) -> None:
     publish(client.runtime, "broken", report={"a.png": b"a"})
     publish(client.runtime, f"whole-{how.replace(' ', '-')}")
     break_card(encoder_folder(client.runtime, "broken"), how)
     assert_damaged(client)
+
+
+def test_an_encoder_of_a_newer_version_is_refused_until_a_server_knows_it(client: Client) -> None:
+    publish(client.runtime, "broken", report={"a.png": b"a"})
+    folder = encoder_folder(client.runtime, "broken")
+    card = folder.read("card.json")
+    folder.write("card.json", card.replace(b'"schema_version": 3', b'"schema_version": 4'))
+    sweep(client)
+    for answer in (
+        client.get("/v1/encoders/broken"),
+        client.get("/v1/encoders/broken/report"),
+        client.post("/v1/videos", json={**QUICK, "encoder": "broken"}),
+    ):
+        assert_error(answer, 503, code="encoder_newer", says="newer version")
+    listed = client.get("/v1/encoders?limit=100").json()["data"]
+    assert "broken" not in [encoder["id"] for encoder in listed]
+    folder.write("card.json", card)
+    assert client.get("/v1/encoders/broken/report/a.png").content == b"a"
+    assert client.delete("/v1/encoders/broken").status_code == 200
 
 
 @pytest.mark.parametrize("how", ["folder", "pipe"])
@@ -183,6 +202,7 @@ def test_leftovers_go_and_nothing_else_does(client: Client, data: Path) -> None:
             old(folder / ".overrides.safetensors-0123abcd"),
             old(data / "encoders/encoders/half/0123456789abcdef/overrides.safetensors"),
             old(data / "drafts/encoders/ended/card.json"),
+            old(data / f"drafts/encoders/encoder_{0:032}.1/card.json"),
             old(data / "drafts/encoders/ended/0123456789abcdef/overrides.safetensors"),
             old(data / "videos" / gone / "video.mp4"),
             old(data / "videos/.unfinished" / ("0" * 32) / "video.mp4"),
@@ -196,15 +216,21 @@ def test_leftovers_go_and_nothing_else_does(client: Client, data: Path) -> None:
         young.parent.mkdir()
         young.write_bytes(b"images")
         own = old(data / "making" / record.job_id / "images-1.npy")  # it has one concept
-        staged = old(data / "drafts/encoders/making/0123456789abcdef/overrides.safetensors")
-        old(data / "drafts/encoders/making/card.json", b"{")
+        making = ("making", f"{record.job_id}.1")  # by an earlier version, and by this one
+        staged = [
+            old(data / f"drafts/encoders/{name}/0123456789abcdef/overrides.safetensors")
+            for name in making
+        ]
+        for name in making:
+            old(data / f"drafts/encoders/{name}/card.json", b"{")
         sweep(client)
         assert [path for path in left if path.exists()] == []
         assert not (data / "videos" / gone).exists()
         assert young.exists()
         assert own.exists()
-        assert staged.exists()
+        assert all(path.exists() for path in staged)
         client.delete("/v1/encoders/making")
+        assert not staged[1].exists()
     assert client.runtime.loaded.store.load("stays").card == card
     assert client.get("/v1/encoders/stays/report/a.png").content == b"a"
     assert client.get(f"/v1/videos/{done}/content").status_code == 200

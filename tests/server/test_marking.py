@@ -16,6 +16,7 @@ from marking.publication import make_publication
 from marking.signed_zip import read_signed_zip
 from marking.signing_key import SigningKey
 from tests.server.help import Client, assert_error, bearer, publish, wait_for, write_keys
+from tests.server.stored_help import encoder_folder
 
 NAMES = ("admin", "acme-studio", "bound")
 ADMIN, ACME, BOUND = (bearer(f"secret-{name}") for name in NAMES)
@@ -138,28 +139,29 @@ def test_a_report_keeps_what_was_signed_when_it_was_published(client: Client) ->
     assert again.publication is not None
     assert again.publication.is_trusted, "the old one holds for what it signed"
 
-    [stored] = client.runtime.settings.data_dir.rglob("no-mira/*/report/report.json")
-    honest = stored.read_bytes()
-    stored.write_bytes(honest.replace(b'"failed": false', b'"failed": true ', 1))
+    stored = encoder_folder(client.runtime, "no-mira")
+    [report] = [name for name in stored.names() if name.endswith("/report/report.json")]
+    honest = stored.read(report)
+    stored.write(report, honest.replace(b'"failed": false', b'"failed": true ', 1))
     try:
-        assert stored.read_bytes() != honest
+        assert stored.read(report) != honest
         for headers in (ADMIN, BOUND):
             answer = client.get(path, params={"format": "zip"}, headers=headers)
             assert_error(answer, 404, says="damaged")
     finally:
-        stored.write_bytes(honest)
-    publication = stored.with_name("publication.json")
-    signed = publication.read_bytes()
+        stored.write(report, honest)
+    publication = report.replace("report.json", "publication.json")
+    signed = stored.read(publication)
     other = make_key_pair("Palimpsest server")
     forger = SigningKey.from_pem(other.private_key, other.certificates)
     forged = make_publication(found.publication.digests, found.publication.facts, forger)
     for damage in (forged, None):
-        publication.unlink()
+        stored.remove(publication)
         if damage is not None:
-            publication.write_bytes(damage)
+            stored.write(publication, damage)
         answer = client.get(path, params={"format": "zip"}, headers=ADMIN)
         assert_error(answer, 404, says="damaged")
-    publication.write_bytes(signed)
+    stored.write(publication, signed)
     assert read_signed_zip(zipped(ADMIN), trusted).publication is not None
 
 

@@ -61,7 +61,8 @@ def test_an_earlier_revision_is_upgraded_by_a_server_and_by_nobody_else(
     with maintenance(postgres_port, "fresh") as connection:
         connection.execute("DROP TABLE audits, replicas")
         for table in ("videos", "encoder_jobs"):
-            connection.execute(f"ALTER TABLE {table} DROP COLUMN replica".encode())
+            drop = f"ALTER TABLE {table} DROP COLUMN replica, DROP COLUMN job_version"
+            connection.execute(drop.encode())
             index = f"CREATE INDEX ix_{table}_turn ON {table} (status, owner, sequence)"
             connection.execute(index.encode())
         connection.execute("UPDATE alembic_version SET version_num = '0008'")

@@ -135,6 +135,63 @@ def test_a_workspace_keeps_the_results_of_a_job(blobs: BlobStore) -> None:
     assert Workspace(blobs, f"{JOB}0").load_losses() == [2.5]
 
 
+def test_an_attempt_goes_on_from_what_there_was_when_it_began(blobs: BlobStore) -> None:
+    images = np.zeros((1, 8, 8, 3), np.uint8)
+    Workspace(blobs, JOB).save_pictures(images)
+    first = Workspace(blobs, JOB, 1)
+    first.save_images(1, images + 1)
+    first.save_checkpoint(b"begun")
+    second = Workspace(blobs, JOB, 3)
+    assert second.load_checkpoint() == b"begun"
+    first.save_losses([1.0])  # it is alive after all
+    first.save_outcomes([{"probe": 1}])
+    first.save_search(0, {"round": 1})
+    for later in (second, Workspace(blobs, JOB, 3), Workspace(blobs, JOB, 5)):
+        np.testing.assert_array_equal(later.load_images(0), images)
+        np.testing.assert_array_equal(later.load_images(1), images + 1)
+        assert not later.has_losses()
+        assert (later.load_outcomes(), later.load_search(0)) == ([], {})
+    assert Workspace(blobs, JOB, 5).encoder_attempt == 5
+
+
+def test_an_attempt_that_is_alive_after_all_changes_nothing_of_a_later_one(
+    blobs: BlobStore,
+) -> None:
+    images = np.zeros((1, 8, 8, 3), np.uint8)
+    first, second = Workspace(blobs, JOB, 1), Workspace(blobs, JOB, 2)
+    assert not first.has_losses()
+    for workspace, said in ((second, 2), (first, 1)):
+        workspace.save_images(0, images + said)
+        workspace.save_checkpoint(bytes([said]))
+        workspace.save_losses([said])
+        workspace.save_outcomes([{"probe": said}])
+        workspace.save_search(0, {"round": said})
+        workspace.save_pair("shown", images + said, images)
+    for later in (second, Workspace(blobs, JOB, 3)):
+        assert later.encoder_attempt == 2
+        np.testing.assert_array_equal(later.load_images(0), images + 2)
+        assert later.load_checkpoint() == bytes([2])
+        assert later.load_losses() == [2]
+        assert later.load_outcomes() == [{"probe": 2}]
+        assert later.load_search(0) == {"round": 2}
+        np.testing.assert_array_equal(later.load_pair("shown")[0], images + 2)
+    assert first.load_losses() == [1]
+
+
+def test_an_attempt_goes_on_from_what_an_earlier_version_left(blobs: BlobStore) -> None:
+    images = np.zeros((1, 8, 8, 3), np.uint8)
+    before = Workspace(blobs, JOB)  # all in the job's folder itself
+    before.save_images(0, images)
+    before.save_losses([1.0])
+    before.save_pair("shown", images, images)
+    later = Workspace(blobs, JOB, 4)
+    assert (later.load_losses(), later.encoder_attempt) == ([1.0], 0)
+    np.testing.assert_array_equal(later.load_images(0), images)
+    np.testing.assert_array_equal(later.load_pair("shown")[0], images)
+    later.discard()
+    assert list(blobs.walk(JOB)) == []
+
+
 def test_a_job_that_was_deleted_writes_no_more_results(blobs: BlobStore) -> None:
     saved: list[bool] = []
     is_wanted = [True]
@@ -147,6 +204,7 @@ def test_a_job_that_was_deleted_writes_no_more_results(blobs: BlobStore) -> None
     workspace.save_losses([2.5])
     workspace.save_checkpoint(b"state")
     workspace.save_outcomes([{"probe": 1}])
+    assert not Workspace(blobs, JOB, 2, is_wanted=lambda: False).has_losses()
     assert list(blobs.walk(JOB)) == []
     assert saved == [True]
 
