@@ -11,6 +11,7 @@ from threading import Event
 from typing import Any, Self
 
 from encoders import EncoderNotFound
+from encoders.store import EncoderStore
 from server.jobs.lease import Lease
 from server.jobs.phase_times import PhaseTimes
 from server.jobs.served_clips import ServedClips
@@ -33,6 +34,7 @@ from server.storage.record_store import RecordStore
 from server.storage.records import EncoderRecord, JobRecord
 from server.storage.replica_table import ReplicaTable
 from server.storage.signing_keys import SigningKeys
+from server.storage.staging import StagingStore
 from server.storage.usage_table import UsageTable
 from server.storage.video_files import VideoFiles
 from server.storage.watermark_secret import WatermarkSecret
@@ -57,6 +59,10 @@ class JobContext:
     records: RecordStore
     aliases: AliasTable
     store: FileStore
+    encoders: EncoderStore
+    """Published encoders."""
+    staging: StagingStore
+    """Encoders that are made but not judged yet."""
     files: VideoFiles
     tracker: JobTracker
     storage: StorageWait
@@ -94,6 +100,8 @@ class JobContext:
             records=stored.records,
             aliases=stored.aliases,
             store=stored.store,
+            encoders=stored.encoders,
+            staging=stored.staging,
             files=stored.files,
             usage=stored.usage,
             deleted_videos=stored.deleted_videos,
@@ -196,11 +204,6 @@ class JobContext:
         return now < until and self.new_workspace(record).has_pictures()
 
     def delete_staged(self, record: EncoderRecord) -> None:
-        """Remove the job's staged encoder, if there is one.
-
-        Without models there is no store; the next encoder of this id then replaces a stale one.
-        """
-        loaded = self.loaded()
-        if loaded is not None:
-            with suppress(EncoderNotFound):
-                loaded.staging.delete(record.id)
+        """Remove the job's staged encoder, if there is one."""
+        with suppress(EncoderNotFound):
+            self.staging.delete(record.id)

@@ -18,6 +18,7 @@ from server.jobs.recovery import Recovery
 from server.jobs.storage_wait import ServerStopping
 from server.jobs.workflows import Workflows
 from server.outage import brief, is_outage
+from server.roles import TAKES
 from server.storage.held_jobs import HeldJobs
 from server.storage.job_queue import JobQueue
 from server.storage.records import EncoderRecord, JobRecord, VideoRecord
@@ -69,6 +70,8 @@ class Dispatcher:
         self._wake = Event()
         self._thread = Thread(target=self._run, name="palimpsest-dispatcher", daemon=True)
         self._suspects_until: float | None = None  # until the first video can be started
+        self._takes = TAKES[context.settings.role]
+        self._drain_until: float | None = None
 
     def start(self) -> None:
         """Begin with the rows that dead processes left."""
@@ -77,6 +80,29 @@ class Dispatcher:
     def wake(self) -> None:
         """Look for rows to start, now. Returns at once."""
         self._wake.set()
+
+    @property
+    def is_draining(self) -> bool:
+        """True once nothing more is started."""
+        return self._drain_until is not None
+
+    def drain(self, within_s: float) -> None:
+        """Start nothing more, give back what the engine has not begun, and in the end the rest.
+
+        Returns at once. A second call changes nothing.
+
+        Args:
+            within_s: Seconds that what is begun has to end.
+        """
+        if self._drain_until is None:
+            self._drain_until = time.monotonic() + within_s
+        self._wake.set()
+
+    def wait_drained(self) -> None:
+        """Wait until a drain is over: nothing is in flight, or its time is up."""
+        assert self._drain_until is not None
+        while len(self._in_flight) > 0 and time.monotonic() < self._drain_until:
+            time.sleep(0.02)
 
     def stop(self, timeout_s: float) -> None:
         """Start nothing more, and give back the jobs that do not end within `timeout_s` seconds.
@@ -111,15 +137,12 @@ class Dispatcher:
             try:
                 self._recovery.sweep()
                 self._workflows.open()
-                if self._context.loaded() is None:
+                if self._drain_until is not None:
+                    pause = self._drain(self._drain_until)
+                elif self._takes and self._context.loaded() is None:
                     pause = _LOADING_INTERVAL_S
                 elif self._context.lease.is_held:  # or another would take up at once what starts
-                    slots = self._context.settings.videos_in_flight
-                    self._start_suspects(slots)
-                    if not self._in_flight.has_one_alone():
-                        self._top_up(VideoRecord, slots)
-                    # One encoder at a time: each takes the device's spare time for a minute.
-                    self._top_up(EncoderRecord, 1)
+                    self._start_waiting()
                 troubled = False
             except ServerStopping:
                 return
@@ -130,6 +153,25 @@ class Dispatcher:
                     log.warning("storage cannot be used, so no job is started: %s", brief(error))
                 troubled = True
             self._wake.wait(pause)
+
+    def _start_waiting(self) -> None:
+        if "video" in self._takes:
+            slots = self._context.settings.videos_in_flight
+            self._start_suspects(slots)
+            if not self._in_flight.has_one_alone():
+                self._top_up(VideoRecord, slots)
+        if "encoder" in self._takes:
+            # One encoder at a time: each takes the device's spare time for a minute.
+            self._top_up(EncoderRecord, 1)
+
+    def _drain(self, until: float) -> float:
+        """Give back what is due; return the seconds until the next look."""
+        if len(self._in_flight) == 0:
+            return LOOK_INTERVAL_S
+        left_s = until - time.monotonic()
+        self._held.give_back(begun=left_s <= 0)
+        self._recovery.compare()  # ends the work on what was given back
+        return min(LOOK_INTERVAL_S, max(0.05, left_s))
 
     def _start_suspects(self, slots: int) -> None:
         """Start suspects after a start of the server: alone, the oldest first."""
