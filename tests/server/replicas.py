@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from server.storage.replica_rows import ReplicaRow
 from tests.server.help import ROOT, Client, free_port, settings_for, wait_ready
 
 _START_S = 60.0
+TWO: Mapping[str, Mapping[str, Any]] = {"one": {}, "two": {}}
 
 
 class Replica:
@@ -73,10 +74,11 @@ class Replica:
 
 
 class Replicas:
-    """Two replicas, and a look into their database."""
+    """Replicas, mostly two, and a look into their database."""
 
-    def __init__(self, both: list[Replica], database: Database) -> None:
-        self.both = both
+    def __init__(self, named: Mapping[str, Replica], database: Database) -> None:
+        self.named = named
+        self.both = list(named.values())
         self.database = database
 
     def rows(self, table: type[Job]) -> list[Any]:
@@ -103,26 +105,36 @@ class Replicas:
 
 
 @contextmanager
-def started(backbone: Path, home: Path, **settings: Any) -> Generator[Replicas]:
-    """Start two replicas, yield them once both are ready, and stop them at the end."""
-    each = [
-        Replica(
-            {"backbone": str(backbone), "data": str(home / name), **settings}, home / f"{name}.log"
+def started(
+    backbone: Path, home: Path, *, each: Mapping[str, Mapping[str, Any]] = TWO, **settings: Any
+) -> Generator[Replicas]:
+    """Start replicas, yield them once all are ready, and stop them at the end.
+
+    Args:
+        backbone: Their model.
+        home: A folder for their data and logs.
+        each: Name → settings of one.
+        settings: Those of all.
+    """
+    named = {
+        name: Replica(
+            {"backbone": str(backbone), "data": str(home / name), **settings, **own},
+            home / f"{name}.log",
         )
-        for name in ("one", "two")
-    ]
+        for name, own in each.items()
+    }
     try:
-        for replica in each:
+        for replica in named.values():
             replica.launch()
-        for replica in each:
+        for replica in named.values():
             replica.wait_ready()
         database = open_database(settings_for(backbone, home / "looker", **settings))
         try:
-            yield Replicas(each, database)
+            yield Replicas(named, database)
         finally:
             database.close()
     finally:
-        for replica in each:
+        for replica in named.values():
             replica.stop()
 
 
