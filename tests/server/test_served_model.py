@@ -72,7 +72,7 @@ def test_what_was_published_is_the_model_for_requests(backbone: Backbone, judge:
     for kind, names in judge.labels.items():
         assert all(vocabulary.knows(name, kind) for name in names)
     with pytest.raises(
-        NothingToJudge, match="does not know the character 'nobody'.* it knows pogo"
+        NothingToJudge, match=r"does not know the character 'nobody'.* it knows pogo"
     ):
         check_known([Concept(name="nobody", kind="character")], vocabulary)
 
