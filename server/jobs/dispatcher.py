@@ -9,18 +9,20 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from threading import Event, Thread
+from typing import Any
 
 from server.jobs.context import JobContext
 from server.jobs.in_flight import InFlight
+from server.jobs.placement import AHEAD, PATIENCE_S, Load, suited
 from server.jobs.recovery import Recovery
 from server.jobs.storage_wait import ServerStopping
 from server.jobs.workflows import Workflows
 from server.outage import brief, is_outage
 from server.roles import TAKES
 from server.storage.held_jobs import HeldJobs
-from server.storage.job_queue import JobQueue
+from server.storage.job_queue import JobQueue, Turn
 from server.storage.records import EncoderRecord, JobRecord, VideoRecord
 from server.storage.storage_errors import DatabaseUnusable
 
@@ -220,6 +222,9 @@ class Dispatcher:
         besides = self._in_flight.not_startable()
         with self._queue.turn(table) as turn:
             running, owners = turn.in_flight(), dict(turn.owners())
+            load = self._load(turn) if table is VideoRecord else None
+            if load is not None:
+                most = min(most, load.room(self._context.lease.workers))
             while len(taken) < most and owners and not self._context.stopping.is_set():
                 owner = min(
                     owners,
@@ -232,13 +237,39 @@ class Dispatcher:
                 if table is VideoRecord and running[owner] >= self._limit_of(owner):
                     del owners[owner]
                     continue
-                record = turn.oldest(owner, besides)
+                record = self._of_owner(turn, owner, besides, load)
                 if record is None:
                     del owners[owner]
                 elif turn.take(record):
                     running[owner] += 1
                     taken.append(record)
+                    if load is not None and isinstance(record, VideoRecord):
+                        load.took(record)
         return taken
+
+    def _load(self, turn: Turn[Any]) -> Load | None:
+        """Return the videos in flight and waiting; None if placement has nothing to decide."""
+        workers, settings = self._context.lease.workers, self._context.settings
+        if workers < 2:
+            return None
+        waiting, oldest = turn.waiting(settings.videos_in_flight * workers)
+        if oldest is not None and time.time() - oldest > PATIENCE_S:
+            return None
+        held, own = turn.held(), Counter[Hashable]()
+        for (replica, frames), count in held.items():
+            own[frames] += count if replica == self._context.lease.id else 0
+        others = {frames for replica, frames in held if replica != self._context.lease.id}
+        return Load(own, frozenset(others), held.total(), waiting)
+
+    def _of_owner(
+        self, turn: Turn[Any], owner: str, besides: set[str], load: Load | None
+    ) -> JobRecord | None:
+        """Return the row of an owner to take next, or None."""
+        most = self._context.settings.max_batch
+        if load is None or most == 1:
+            return turn.oldest(owner, besides)
+        waiting = turn.first_of(owner, besides, AHEAD)
+        return suited(waiting, load, most=most) if waiting else None
 
     def _start(self, record: JobRecord, *, alone_s: float = 0.0) -> None:
         """Start the workflow of a job that was taken. If it cannot be, a sweep queues the job."""

@@ -48,7 +48,7 @@ class Lease:
         self._replica = replica
         self.id: str = replica.id
         """Id of the replica."""
-        self._standing = Standing(leads=False, slots=replica.slots, audits=False)
+        self._standing = Standing(leads=False, slots=replica.slots, workers=0, audits=False)
         self.on_drain: Callable[[], None] = lambda: None
         """Is called when an operator has told this replica to take no more jobs."""
         self._since = self._renewed = -LEASE_S
@@ -74,6 +74,11 @@ class Lease:
     def slots(self) -> int:
         """Number of videos that all living replicas work on at a time."""
         return self._standing.slots
+
+    @property
+    def workers(self) -> int:
+        """Number of living replicas that take videos, this one perhaps among them."""
+        return self._standing.workers
 
     @property
     def knows_silence(self) -> bool:

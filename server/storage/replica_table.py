@@ -43,6 +43,8 @@ class Standing:
     """True for the one of all living replicas that does what one has to do for all."""
     slots: int
     """Videos that the living replicas work on at a time, all together."""
+    workers: int
+    """Living replicas that take videos, have their model, and are not draining."""
     audits: bool
     """True for the one of those that make encoders which audits them."""
     draining: bool = False
@@ -200,10 +202,17 @@ class ReplicaTable:
         first = select(ReplicaRow.id).where(alive).order_by(*order).limit(1)
         makes_encoders = ReplicaRow.role.in_(("all", "encoders"))
         slots = session.scalar(select(func.sum(ReplicaRow.slots)).where(alive))
+        workers = select(func.count()).where(
+            alive,
+            ReplicaRow.slots > 0,
+            ReplicaRow.model.is_not(None),
+            ReplicaRow.draining.is_(False),
+        )
         own = select(ReplicaRow.draining).where(ReplicaRow.id == replica_id)
         return Standing(
             leads=session.scalar(first) == replica_id,
             slots=int(slots or 0),
+            workers=session.scalar(workers) or 0,
             audits=session.scalar(first.where(makes_encoders)) == replica_id,
             draining=bool(session.scalar(own)),
         )

@@ -24,9 +24,16 @@ from server.storage.backends import open_database
 from server.storage.database import Database
 from server.storage.records import Job
 from server.storage.replica_rows import ReplicaRow
-from tests.server.help import ROOT, Client, free_port, settings_for, wait_ready
+from tests.server.help import (
+    ROOT,
+    SERVER_TIMEOUT_S,
+    Client,
+    free_port,
+    settings_for,
+    wait_ready,
+)
 
-_START_S = 60.0
+_START_S = SERVER_TIMEOUT_S
 TWO: Mapping[str, Mapping[str, Any]] = {"one": {}, "two": {}}
 
 
