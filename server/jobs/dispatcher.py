@@ -15,7 +15,7 @@ from typing import Any
 
 from server.jobs.context import JobContext
 from server.jobs.in_flight import InFlight
-from server.jobs.placement import AHEAD, PATIENCE_S, Load, suited
+from server.jobs.placement import AHEAD, Load, suited
 from server.jobs.recovery import Recovery
 from server.jobs.storage_wait import ServerStopping
 from server.jobs.workflows import Workflows
@@ -253,13 +253,12 @@ class Dispatcher:
         if workers < 2:
             return None
         waiting, oldest = turn.waiting(settings.videos_in_flight * workers)
-        if oldest is not None and time.time() - oldest > PATIENCE_S:
-            return None
+        oldest_s = 0.0 if oldest is None else time.time() - oldest
         held, own = turn.held(), Counter[Hashable]()
         for (replica, frames), count in held.items():
             own[frames] += count if replica == self._context.lease.id else 0
         others = {frames for replica, frames in held if replica != self._context.lease.id}
-        return Load(own, frozenset(others), held.total(), waiting)
+        return Load(own, frozenset(others), held.total(), waiting, oldest_s)
 
     def _of_owner(
         self, turn: Turn[Any], owner: str, besides: set[str], load: Load | None

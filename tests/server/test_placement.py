@@ -12,15 +12,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import mean
 
-import pytest
-
-from server.jobs.placement import AHEAD, PATIENCE_S, Load, suited
+from server.jobs.placement import AHEAD, GATHER_S, PATIENCE_S, Load, suited
 from video.engine.batching import BatchSizes
 from video.engine.scheduler import Phase, Scheduler
 
 SLOTS, AT_ONCE, MOST, STEPS = 32, 4, 32, 20
 REPLICAS = 4
 SHAPES = (8, 16, 24, 32)
+SEEDS = range(10, 15)
 
 
 @dataclass(eq=False)
@@ -65,14 +64,15 @@ def greedy(own: Device, every: Sequence[Device], waiting: list[Video], now: floa
 def placed(own: Device, every: Sequence[Device], waiting: list[Video], now: float) -> list[Video]:
     """Take what `server.jobs.dispatcher` takes."""
     most = min(AT_ONCE, SLOTS - len(own.scheduler))
-    if not waiting or now - waiting[0].arrived > PATIENCE_S:
-        return waiting[:most]
+    if not waiting:
+        return []
     others = {video.frames for one in every if one is not own for video in one.scheduler}
     load = Load(
         Counter(video.frames for video in own.scheduler),
         frozenset(others),
         sum(len(one.scheduler) for one in every),
         len(waiting),
+        now - waiting[0].arrived,
     )
     taken, left = list[Video](), list(waiting)
     for _ in range(min(most, load.room(len(every)), len(waiting))):
@@ -141,9 +141,9 @@ def arrivals(seed: int, count: int, interval_s: float, shapes: Sequence[int]) ->
 
 
 def compared(count: int, interval_s: float, shapes: Sequence[int]) -> tuple[Result, Result]:
-    """Return the means of three runs of `greedy` and of `placed`."""
+    """Return the means of a run for each seed of `greedy` and of `placed`."""
     found = [
-        [simulate(take, arrivals(seed, count, interval_s, shapes), seed) for seed in range(3)]
+        [simulate(take, arrivals(seed, count, interval_s, shapes), seed) for seed in SEEDS]
         for take in (greedy, placed)
     ]
     means = [
@@ -162,10 +162,30 @@ def compared(count: int, interval_s: float, shapes: Sequence[int]) -> tuple[Resu
     return means[0], means[1]
 
 
-CASES = {"few": (100, 1.0, SHAPES), "some": (200, 0.4, SHAPES), "many": (400, 0.15, SHAPES),
-         "burst": (24, 0.0, SHAPES), "big": (400, 0.0, SHAPES), "one": (24,0.0,(16,))}
+def test_idle_replicas_share_what_comes() -> None:
+    alone, shared = compared(100, 1.0, SHAPES)
+    assert shared.latency_s < 0.85 * alone.latency_s
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_x(case: str) -> None:
-    compared(*CASES[case])
+def test_where_many_wait_those_of_a_shape_gather() -> None:
+    alone, gathered = compared(200, 0.0, SHAPES)
+    assert gathered.device_s < alone.device_s
+    assert gathered.latency_s < 1.03 * alone.latency_s
+
+
+def load(own: dict[int, int], others: set[int], *, oldest_s: float = 0.0) -> Load:
+    return Load(Counter(own), frozenset(others), 10, 5, oldest_s)
+
+
+def test_a_replica_takes_its_part_until_others_take_too_long() -> None:
+    assert load({8: 2}, set()).room(3) == 3, "a third of 15, less the two that it has"
+    assert load({8: 9}, set()).room(3) == 0
+    assert load({8: 9}, set(), oldest_s=PATIENCE_S + 1).room(3) == 5
+
+
+def test_own_shapes_are_first_then_nobody_s_and_none_before_one_that_waits_long() -> None:
+    waiting = [Video(16, 0.0), Video(24, 0.0), Video(8, 0.0)]
+    assert suited(waiting, load({8: 2}, {16}), most=8).frames == 8
+    assert suited(waiting, load({8: 8}, {16}), most=8).frames == 24, "its batch is full"
+    assert suited(waiting[:1], load({}, {16}), most=8).frames == 16
+    assert suited(waiting, load({8: 2}, {16}, oldest_s=GATHER_S + 1), most=8).frames == 16
