@@ -13,7 +13,7 @@ import pytest
 
 from server.storage.records import IN_PROGRESS, EncoderRecord, VideoRecord
 from tests.object_server import ObjectServer
-from tests.server.help import wait_for
+from tests.server.help import SERVER_TIMEOUT_S, wait_for
 from tests.server.replicas import Replica, Replicas, started, until
 
 pytestmark = pytest.mark.slow
@@ -52,7 +52,7 @@ def posted(replica: Replica, path: str, body: dict[str, Any]) -> str:
 
 
 def listed(replica: Replica) -> dict[str, dict[str, Any]]:
-    """Return the living servers by their process's name in `ROLES`' order of roles."""
+    """Return the living servers, as an admin sees them, by id."""
     answer = replica.client.get("/v1/admin/replicas")
     assert answer.status_code == 200, answer.text
     return {one["id"]: one for one in answer.json()["data"] if one["alive"]}
@@ -88,14 +88,18 @@ def test_a_replica_that_is_told_to_drain_ends_its_video_and_takes_no_more(
 ) -> None:
     api = replicas.named["api"]
     begun = posted(api, "/v1/videos", LONG)
-    until(lambda: replicas.row(VideoRecord, begun).status == IN_PROGRESS, "it is not begun", 30)
+    until(
+        lambda: replicas.row(VideoRecord, begun).status == IN_PROGRESS,
+        "it is not begun",
+        SERVER_TIMEOUT_S,
+    )
     holder = replicas.row(VideoRecord, begun).replica
     drained = replicas.by_id(holder)
     answer = api.client.post(f"/v1/admin/replicas/{holder}/drain")
     assert answer.status_code == 200, answer.text
     assert answer.json()["draining"]
     assert begun in answer.json()["videos"]
-    until(lambda: drained.client.get("/health").status_code == 503, "it is ready", 2)
+    until(lambda: drained.client.get("/health").status_code == 503, "it is ready", SERVER_TIMEOUT_S)
     assert drained.client.get("/health").json()["error"]["code"] == "draining"
     later = [posted(api, "/v1/videos", {**QUICK, "seed": n}) for n in range(20, 26)]
     for name in (*later, begun):
@@ -125,7 +129,9 @@ def test_a_stopped_replica_hands_back_what_has_not_begun_and_ends_the_rest(
         names = [posted(api, "/v1/videos", {**LONG, "seed": n}) for n in range(3)]
         rows = [replicas.row(VideoRecord, name) for name in names]
         until(
-            lambda: replicas.row(VideoRecord, names[0]).status == IN_PROGRESS, "it is not begun", 30
+            lambda: replicas.row(VideoRecord, names[0]).status == IN_PROGRESS,
+            "it is not begun",
+            SERVER_TIMEOUT_S,
         )
         first = replicas.row(VideoRecord, names[0]).replica
     finally:
@@ -147,16 +153,28 @@ def test_without_workers_the_api_takes_jobs_and_gives_dead_ones_back(replicas: R
     api = replicas.named["api"]
     workers = [one for name, one in replicas.named.items() if name != "api"]
     begun = posted(api, "/v1/videos", LONG)
-    until(lambda: replicas.row(VideoRecord, begun).status == IN_PROGRESS, "it is not begun", 30)
+    until(
+        lambda: replicas.row(VideoRecord, begun).status == IN_PROGRESS,
+        "it is not begun",
+        SERVER_TIMEOUT_S,
+    )
     for one in workers:
         one.process.kill()
         one.process.wait()
     killed = time.monotonic()
-    until(lambda: replicas.row(VideoRecord, begun).replica is None, "nobody took it up", 30)
+    until(
+        lambda: replicas.row(VideoRecord, begun).replica is None,
+        "nobody took it up",
+        SERVER_TIMEOUT_S,
+    )
     print(f"queued again {time.monotonic() - killed:.1f} s after the kills")
     row = replicas.row(VideoRecord, begun)
     assert (row.status, row.attempt, row.interruptions) == ("queued", 2, 1)
-    until(lambda: [one["leads"] for one in listed(api).values()] == [True], "nobody leads", 10)
+    until(
+        lambda: [one["leads"] for one in listed(api).values()] == [True],
+        "nobody leads",
+        SERVER_TIMEOUT_S,
+    )
     waiting = posted(api, "/v1/videos", QUICK)
     replicas.named["videos-1"].launch()
     for name in (begun, waiting):
