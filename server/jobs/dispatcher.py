@@ -15,7 +15,7 @@ from typing import Any
 
 from server.jobs.context import JobContext
 from server.jobs.in_flight import InFlight
-from server.jobs.placement import AHEAD, Load, suited
+from server.jobs.placement import AHEAD, VideoLoad, suited
 from server.jobs.recovery import Recovery
 from server.jobs.storage_wait import ServerStopping
 from server.jobs.workflows import Workflows
@@ -247,7 +247,7 @@ class Dispatcher:
                         load.took(record)
         return taken
 
-    def _load(self, turn: Turn[Any]) -> Load | None:
+    def _load(self, turn: Turn[Any]) -> VideoLoad | None:
         """Return the videos in flight and waiting; None if placement has nothing to decide."""
         workers, settings = self._context.lease.workers, self._context.settings
         if workers < 2:
@@ -258,10 +258,10 @@ class Dispatcher:
         for (replica, frames), count in held.items():
             own[frames] += count if replica == self._context.lease.id else 0
         others = {frames for replica, frames in held if replica != self._context.lease.id}
-        return Load(own, frozenset(others), held.total(), waiting, oldest_s)
+        return VideoLoad(own, frozenset(others), held.total(), waiting, oldest_s)
 
     def _of_owner(
-        self, turn: Turn[Any], owner: str, besides: set[str], load: Load | None
+        self, turn: Turn[Any], owner: str, besides: set[str], load: VideoLoad | None
     ) -> JobRecord | None:
         """Return the row of an owner to take next, or None."""
         most = self._context.settings.max_batch

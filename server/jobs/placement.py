@@ -35,7 +35,7 @@ Video = TypeVar("Video", bound=Waiting)
 
 
 @dataclass(frozen=True)
-class Load:
+class VideoLoad:
     """Videos in flight and waiting, from the view of one replica."""
 
     own: Counter[Hashable]
@@ -60,7 +60,7 @@ class Load:
         return max(0, part - sum(self.own.values()))
 
 
-def suited(waiting: Sequence[Video], load: Load, *, most: int) -> Video:
+def suited(waiting: Sequence[Video], load: VideoLoad, *, most: int) -> Video:
     """Return the video that a replica takes next: of those that suit equally, the first.
 
     Nothing is preferred to one that has waited for `GATHER_S`.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import mean
 
-from server.jobs.placement import AHEAD, GATHER_S, PATIENCE_S, Load, suited
+from server.jobs.placement import AHEAD, GATHER_S, PATIENCE_S, VideoLoad, suited
 from video.engine.batching import BatchSizes
 from video.engine.scheduler import Phase, Scheduler
 
@@ -67,7 +67,7 @@ def placed(own: Device, every: Sequence[Device], waiting: list[Video], now: floa
     if not waiting:
         return []
     others = {video.frames for one in every if one is not own for video in one.scheduler}
-    load = Load(
+    load = VideoLoad(
         Counter(video.frames for video in own.scheduler),
         frozenset(others),
         sum(len(one.scheduler) for one in every),
@@ -173,8 +173,8 @@ def test_where_many_wait_those_of_a_shape_gather() -> None:
     assert gathered.latency_s < 1.03 * alone.latency_s
 
 
-def load(own: dict[int, int], others: set[int], *, oldest_s: float = 0.0) -> Load:
-    return Load(Counter(own), frozenset(others), 10, 5, oldest_s)
+def load(own: dict[int, int], others: set[int], *, oldest_s: float = 0.0) -> VideoLoad:
+    return VideoLoad(Counter(own), frozenset(others), 10, 5, oldest_s)
 
 
 def test_a_replica_takes_its_part_until_others_take_too_long() -> None:
