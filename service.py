@@ -27,6 +27,7 @@ from server.http.install import connections_arrived, install
 from server.http.turns import Turns
 from server.lazy_app import LazyApp
 from server.parent_watchdog import announce_parent, announced_parent, die_with_parent
+from server.roles import check_role
 from server.settings import Settings
 from server.start_checks import check_address, check_data_dir, one_line, say_waiting
 from server.storage.backends import keys_of
@@ -70,6 +71,7 @@ class Palimpsest:
         bind_address.check(settings, is_keyed=keys.is_keyed)
         host, port = listening_address(settings)
         with one_line():
+            check_role(settings)
             check_data_dir(settings.data_dir, on_wait=say_waiting)
             check_store(settings.store)
             check_address(host, port)

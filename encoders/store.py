@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
-from encoders import layout, overrides_file
+from encoders import layout
 from encoders.blob_store import BlobStore, NotABlob, TooLarge
 from encoders.card import Card, check_id, is_id
 from encoders.card_cache import CardCache
@@ -81,6 +81,8 @@ class EncoderStore:
             layout.report_path(card, name): content for name, content in (report or {}).items()
         }
         if not card.members:
+            from encoders import overrides_file  # torch: whoever reads cards alone does without
+
             data = overrides_file.data_of(encoder)
             if len(data) > self._max_overrides_bytes:
                 raise self._too_large(card.id, len(data))
@@ -199,6 +201,8 @@ class EncoderStore:
         if data is None:
             self.card(encoder_id)  # EncoderNotFound if it was deleted in the meantime
             raise EncoderInvalid(f"The overrides of encoder {encoder_id!r} are missing.")
+        from encoders import overrides_file
+
         return overrides_file.encoder_of(card, data)
 
     def delete(self, encoder_id: str, *, force: bool = False) -> None:

@@ -43,6 +43,15 @@ class Stopping(NotReady):
         super().__init__(message, headers={"Retry-After": "5"})
 
 
+class Draining(NotReady):
+    """The server takes no more jobs, on an operator's word; it goes on answering reads."""
+
+    code = "draining"
+
+    def __init__(self) -> None:
+        super().__init__("The server was told to drain, and takes no more work.")
+
+
 class Drain:
     """The drain of one worker.
 

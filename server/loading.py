@@ -11,7 +11,6 @@ from encoders.residency import Residency
 from encoders.store import EncoderStore
 from server.loaded import Loaded
 from server.settings import Settings
-from server.storage.file_store import FileStore
 from server.storage.staging import StagingStore
 from unlearn.judges.load import load_judge
 from video import Engine, load_backbone
@@ -25,13 +24,16 @@ from video.models.precision import best_device, best_dtype
 log = logging.getLogger(__name__)
 
 
-def load(settings: Settings, observer: Observer, files: FileStore) -> Loaded:
+def load(
+    settings: Settings, observer: Observer, store: EncoderStore, staging: StagingStore
+) -> Loaded:
     """Load the models, start the engine, and return once it takes requests.
 
     Args:
         settings: The server's.
         observer: Is told what the engine does.
-        files: The store with the encoders; it was prepared.
+        store: The published encoders.
+        staging: Those that are made, and the published ones.
 
     Raises:
         Exception: The models cannot be loaded: no such directory, no such device, out of memory.
@@ -43,8 +45,6 @@ def load(settings: Settings, observer: Observer, files: FileStore) -> Loaded:
     if settings.dtype != "auto":
         dtype = getattr(torch, settings.dtype)
     log.info("loading %s for %s", settings.backbone, _said(settings.device, device, dtype))
-    store = EncoderStore(files.blobs("encoders"))
-    staging = StagingStore(store, files.blobs("drafts"))
 
     def backbone() -> Backbone:
         return load_backbone(

@@ -156,6 +156,7 @@ class StateCollector(Collector):
         records: The jobs.
         loaded: Returns the models, or None if they are not ready.
         in_flight: Returns the number of jobs of a kind that are worked on, by key.
+        is_ready: Returns True while the server takes requests.
     """
 
     def __init__(
@@ -163,10 +164,12 @@ class StateCollector(Collector):
         records: RecordStore,
         loaded: Callable[[], Loaded | None],
         in_flight: Callable[[type[VideoRecord] | type[EncoderRecord]], Mapping[str, int]],
+        is_ready: Callable[[], bool],
     ) -> None:
         self._records = records
         self._loaded = loaded
         self._in_flight = in_flight
+        self._is_ready = is_ready
 
     def collect(self) -> Iterable[Metric]:
         """Yield the current values."""
@@ -189,8 +192,8 @@ class StateCollector(Collector):
                 flying.add_metric([owner, kind], count)
         yield from (jobs, by_key, flying)
         loaded = self._loaded()
-        ready = float(loaded is not None)
-        yield GaugeMetricFamily("palimpsest_ready", "1 once models are loaded", ready)
+        ready = float(self._is_ready())
+        yield GaugeMetricFamily("palimpsest_ready", "1 while requests are taken", ready)
         if loaded is not None:
             stats = loaded.residency.stats()
             for name, text, value in (

@@ -14,22 +14,24 @@ from threading import Event, Lock, Thread
 from fastapi import Request
 
 from encoders import PalimpsestError
+from encoders.store import EncoderStore
 from server.auth.key_policy import KeyPolicy
 from server.auth.live_keys import LiveKeys
-from server.errors import NotReady
-from server.jobs.context import JobContext, ServerStopping
+from server.jobs.context import JobContext
 from server.jobs.jobs import Jobs
 from server.jobs.lease import Lease, replica_of
 from server.jobs.storage_wait import StorageWait
 from server.jobs.tracking import JobTracker
 from server.loaded import Loaded
 from server.metrics import Metrics, StateCollector
+from server.model_source import ModelSource
+from server.roles import check_role
+from server.served_model import ServedModel
 from server.settings import Settings
 from server.storage import owned_names, private_files
 from server.storage.alias_table import AliasTable
 from server.storage.data_directory import DataDirectory
 from server.storage.database import Database
-from server.storage.file_store import FileStore
 from server.storage.followers import Followers
 from server.storage.lock import DataInUse, DataLock, Holder
 from server.storage.record_store import RecordStore
@@ -42,7 +44,7 @@ log = logging.getLogger(__name__)
 
 _REOPEN_INTERVAL_S = 3.0
 """Time between two attempts to open storage that could not be used."""
-_LOAD_JOIN_S, _OPEN_JOIN_S = 1.0, 6.0
+_OPEN_JOIN_S = 6.0
 
 
 class Runtime:
@@ -52,8 +54,6 @@ class Runtime:
         self.settings = settings
         self.key_policy = KeyPolicy(keys, settings)
         self.metrics = Metrics()
-        self.load_error: Exception | None = None
-        """The error with which loading the models failed."""
         self._open_error: Exception | None = None
         self.stopping = Event()
         self.followers = Followers(
@@ -61,7 +61,8 @@ class Runtime:
             most=settings.max_event_streams,
             most_per_key=settings.max_event_streams_per_key,
         )
-        self._loaded: Loaded | None = None
+        self._source = ModelSource(settings, self.metrics.engine, self.stopping)
+        self._jobs_stopping = Event()  # set later than `stopping` if jobs may end first
         self._lock, self._is_locked = DataLock(settings.data_dir), False
         self.holder = Holder.here()  # each start of a process is a replica of its own
         self._storage: DataDirectory | None = None
@@ -69,7 +70,6 @@ class Runtime:
         self._open_thread = Thread(target=self._keep_opening, name="palimpsest-open", daemon=True)
         self._stop_lock = Lock()
         self._work_stopped = False
-        self._load_thread: Thread | None = None
 
     def start(self) -> None:
         """Lock the data directory, open the databases, load the models, take up unfinished jobs.
@@ -79,7 +79,9 @@ class Runtime:
 
         Raises:
             DataInUse, ForeignDirectory: The data directory is another server's, or none's.
+            RoleRefused: The settings do not allow the server's role.
         """
+        check_role(self.settings)
         with suppress(OSError):  # it may be away just now
             owned_names.check_own(self.settings.data_dir)
         self._umask = os.umask(private_files.UMASK)
@@ -89,16 +91,24 @@ class Runtime:
             self._open_thread.start()
 
     def end_waits(self) -> None:
-        """Begin to stop: end event streams and waiting requests, and say that the server stops."""
+        """Begin to stop: end event streams and waiting requests, and say that the server stops.
+
+        Jobs that others can take up are drained; a single server's end after the step under way.
+        """
         self.stopping.set()
         self._lock.mark_stopping()
+        if self._jobs is not None and self.database.is_shared:
+            self._jobs.drain()
+        else:
+            self._jobs_stopping.set()
         if self._storage is not None:
             self._storage.records.notifier.close()
 
     def stop_work(self) -> None:
-        """Stop computing after the step under way. The next start continues the pending jobs.
+        """Stop computing after the step under way, or once drained.
 
-        Records and files can still be read. A second call does nothing.
+        The next start continues the pending jobs, or another server does. Records and files can
+        still be read. A second call does nothing.
         """
         with self._stop_lock:
             if self._work_stopped:
@@ -106,11 +116,10 @@ class Runtime:
             self.end_waits()
             if self._open_thread.ident is not None:
                 self._open_thread.join(_OPEN_JOIN_S)
-            # Loading a model can take minutes; then its thread ends with the process.
-            if self._load_thread is not None:
-                self._load_thread.join(_LOAD_JOIN_S)
-            if self._loaded is not None:
-                self._loaded.engine.stop()
+            if self._jobs is not None:
+                self._jobs.wait_drained()
+            self._jobs_stopping.set()
+            self._source.stop()
             if self._jobs is not None:
                 self._jobs.stop()
             self._work_stopped = True
@@ -162,10 +171,20 @@ class Runtime:
         return self._jobs
 
     @property
+    def encoders(self) -> EncoderStore:
+        """The published encoders; raises NotReady like `storage`."""
+        return self.storage.encoders
+
+    @property
     def ready(self) -> bool:
-        """True while the models and the storage can be used, and nobody has told it to stop."""
-        is_loaded = self._jobs is not None and self.loaded_or_none() is not None
-        return is_loaded and self.storage_error is None and not self.stopping.is_set()
+        """True while requests and jobs are taken, and nobody has told it to stop or to drain."""
+        is_taking = self._jobs is not None and not (self.draining or self.stopping.is_set())
+        return is_taking and self._source.is_ready and self.storage_error is None
+
+    @property
+    def draining(self) -> bool:
+        """True once it takes no more jobs, on an operator's word or since it stops."""
+        return self._jobs is not None and self._jobs.is_draining
 
     @property
     def storage_error(self) -> Exception | None:
@@ -174,41 +193,38 @@ class Runtime:
         return self._open_error if opened is None else opened.error
 
     @property
+    def load_error(self) -> Exception | None:
+        """The error with which loading the model failed."""
+        return self._source.error
+
+    @property
+    def computes(self) -> bool:
+        """False if the server takes requests only: it has no model, and `loaded` is never there."""
+        return self._source.computes
+
+    @property
+    def model(self) -> ServedModel:
+        """The model, as far as taking requests needs it.
+
+        Raises:
+            NotReady: It is not loaded, or no server has published it yet.
+        """
+        if self._source.computes:
+            return ServedModel.of(self.loaded.backbone, self.loaded.judge)
+        if self._storage is None:
+            raise refusal(self.storage_error)
+        return self._source.required_published()
+
+    @property
     def loaded(self) -> Loaded:
         """The models and what goes with them.
 
         Raises:
             NotReady: They are still loading, could not be loaded, or the engine has stopped.
         """
-        loaded = self.loaded_or_none()
-        if loaded is not None:
-            return loaded
-        if self._loaded is not None and self.stopping.is_set():
-            return self._loaded  # reads are answered to the end, and take no step
-        if self._storage is None:
+        if self._source.last is None and (self._storage is None or self.storage_error is not None):
             raise refusal(self.storage_error)
-        if self.load_error is not None:
-            raise NotReady(f"The model could not be loaded: {self.load_error}")
-        if self._loaded is not None:
-            raise NotReady(f"The engine has stopped: {self._loaded.engine.error}")
-        raise NotReady("The model is still loading.", headers={"Retry-After": "2"})
-
-    def loaded_or_none(self) -> Loaded | None:
-        """Return the models, or None if they are not ready."""
-        return self._loaded if self._loaded is not None and self._loaded.engine.ready else None
-
-    def wait_loaded(self) -> Loaded:
-        """Wait for the models, for as long as it takes.
-
-        If they cannot be loaded, accepted jobs wait for the restart that repairs this.
-
-        Raises:
-            ServerStopping: The server stops first.
-        """
-        while self._loaded is None:
-            if self.stopping.wait(0.1):
-                raise ServerStopping
-        return self._loaded
+        return self._source.required()
 
     def _keep_opening(self) -> None:
         """Open the storage as soon as it can be used, and start what works on it."""
@@ -217,11 +233,7 @@ class Runtime:
                 return
 
     def _open(self) -> bool:
-        """Open the storage and start what works on it; return False if it cannot be used now.
-
-        Raises:
-            DataInUse: Another server uses the data directory.
-        """
+        """Open the storage and start what works on it; return False if it cannot be used now."""
         try:
             with explained(self.settings.data_dir):
                 self.settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -229,11 +241,7 @@ class Runtime:
                     self._lock.take(self.holder, cancelled=self.stopping)
                     self._is_locked = True
             storage = DataDirectory(self.settings)
-            if self._load_thread is None:
-                self._load_thread = Thread(
-                    target=self._load, args=(storage.store,), name="palimpsest-load", daemon=True
-                )
-                self._load_thread.start()
+            self._source.load(storage)
             try:
                 self.key_policy.guard(storage.database)
                 self._start_jobs(storage)
@@ -252,7 +260,7 @@ class Runtime:
         return True
 
     def _start_jobs(self, storage: DataDirectory) -> None:
-        wait = StorageWait(self.stopping, self.settings.data_dir, storage.store.is_there)
+        wait = StorageWait(self._jobs_stopping, self.settings.data_dir, storage.store.is_there)
         lease = Lease(storage.replicas, replica_of(self.settings, self.holder.replica))
         lease.take(self._lock.before)
         self.key_policy.slots = lambda: lease.slots
@@ -262,9 +270,9 @@ class Runtime:
             tracker=JobTracker(storage.records, self.metrics, wait),
             storage=wait,
             lease=lease,
-            stopping=self.stopping,
-            loaded=self.loaded_or_none,
-            wait_loaded=self.wait_loaded,
+            stopping=self._jobs_stopping,
+            loaded=self._source.ready,
+            wait_loaded=self._source.wait,
             metrics=self.metrics,
             limits_of=self.key_policy.of_owner,
         )
@@ -278,21 +286,10 @@ class Runtime:
             raise
         self._jobs, self._storage = jobs, storage
         storage.start_looks()
-        state = StateCollector(storage.records, self.loaded_or_none, jobs.in_flight)
+        self._source.open(storage, lease)
+        ready = self._source.ready
+        state = StateCollector(storage.records, ready, jobs.in_flight, lambda: self.ready)
         self.metrics.registry.register(state)
-
-    def _load(self, files: FileStore) -> None:
-        # The import takes seconds too, so it belongs to this thread.
-        try:
-            from server.loading import load
-
-            self._loaded = load(self.settings, self.metrics.engine, files)
-            if self.stopping.is_set():
-                self._loaded.engine.stop()
-        except Exception as error:
-            trace = None if isinstance(error, PalimpsestError) else error  # it buries what to do
-            log.error("the model could not be loaded: %s", error, exc_info=trace)
-            self.load_error = error
 
 
 def runtime_of(request: Request) -> Runtime:

@@ -10,6 +10,7 @@ from pydantic import Field, IPvAnyAddress, NonNegativeInt, PositiveInt, SecretSt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from server.postgres_address import PostgresAddress
+from server.roles import Role
 from server.setting_types import (
     DatabaseUrl,
     Location,
@@ -66,6 +67,10 @@ class Settings(BaseSettings):
     store: StoreUrl = ""
     """URL of a bucket for all files, such as `s3://bucket/prefix`, which several servers can share.
     Empty: the data directory. The credentials are in the store's usual variables."""
+    role: Role = "all"
+    """"all": the server takes requests and does all jobs. Of several servers on one PostgreSQL and
+    one bucket, each can be "api", which computes nothing; "videos" or "encoders", which take only
+    jobs of that kind."""
     store_redirect: bool = False
     """Let `/v1/videos/{id}/content` redirect to a signed URL of the store, where it has them. Who
     knows the URL can read the file for a few minutes, without a key."""

@@ -50,7 +50,7 @@ def _point(runtime: Runtime, caller: Caller, name: str, encoder: str) -> None:
             param="encoder",
         )
     with explained(runtime, caller, encoder):
-        runtime.aliases.point(name, encoder, runtime.loaded.store)
+        runtime.aliases.point(name, encoder, runtime.encoders)
 
 
 @router.get("", summary="List aliases")

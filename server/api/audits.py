@@ -16,7 +16,6 @@ from server.api.visibility import visibility_of
 from server.auth.guard import caller_of
 from server.errors import Conflict, Forbidden
 from server.gates import server_gate
-from server.jobs.judging import judge_of
 from server.runtime import Runtime, runtime_of
 from server.storage.audit_rows import UNAUDITED
 from server.storage.records import PUBLISHED
@@ -42,7 +41,7 @@ def get_audit(request: Request, encoder: VisibleEncoder) -> AuditSupplement:
             f"Encoder {encoder.id} is {encoder.status}, and only published ones are audited.",
             code="encoder_not_ready",
         )
-    store, key = runtime.loaded.store, runtime.storage.signing_keys.active()
+    store, key = runtime.encoders, runtime.storage.signing_keys.active()
     facts = _facts(runtime, store.card(encoder.id))
     return AuditSupplement(
         id=encoder.id,
@@ -62,7 +61,7 @@ def _facts(runtime: Runtime, card: Card) -> AuditFacts:
             "encoder_id": card.id,
             "encoder_identity": card.identity,
             "concepts": card.concepts,
-            "judge": str(judge_of(runtime.loaded).identity),
+            "judge": str(runtime.model.require_judge().identity),
             "min_forget_rate": gate.min_forget_rate,
             "max_retain_drop": gate.max_retain_drop,
             "forgotten_by_concept": row.measures.get("concepts", {}) if row is not None else {},

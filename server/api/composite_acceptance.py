@@ -15,7 +15,6 @@ from server.api.unfinished import explained
 from server.auth.access import require_admin
 from server.auth.keys import Caller
 from server.gates import requested_gate
-from server.jobs.judging import judge_of
 from server.storage.records import COMPOSES, EncoderRecord, stored_refs
 from unlearn.trial.probes import check_known
 
@@ -44,7 +43,7 @@ def accept_composite(
         return earlier
     encoder_id, lost = free_id(request, runtime)
     card = composite_card(encoder_id, [_card(runtime, caller, name) for name in request.compose])
-    check_known(card.concepts, judge_of(runtime.loaded))
+    check_known(card.concepts, runtime.model.require_judge())
     record = EncoderRecord(
         id=encoder_id,
         job_id=f"encoder_{uuid.uuid4().hex}",
@@ -73,7 +72,7 @@ def _card(runtime: Runtime, caller: Caller, name: str) -> Card:
         EncoderInvalid: it was made for another base.
         MemberUnusable: it is a composite with a member that was deleted or replaced.
     """
-    store, backbone = runtime.loaded.store, runtime.loaded.backbone
+    store, base = runtime.encoders, runtime.model.base
     try:
         with explained(runtime, caller, name):
             card = store.card(runtime.aliases.resolve(name, store))
@@ -81,10 +80,10 @@ def _card(runtime: Runtime, caller: Caller, name: str) -> Card:
     except PalimpsestError as error:
         error.param = "compose"
         raise
-    if card.base != backbone.text_encoder.fingerprint:
+    if card.base != base:
         raise EncoderInvalid(
             f"Encoder {card.id!r} was made for another text encoder ({card.base}); this server's "
-            f"is {backbone.text_encoder.fingerprint}.",
+            f"is {base}.",
             param="compose",
         )
     return card

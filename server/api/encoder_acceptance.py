@@ -25,7 +25,6 @@ from server.auth.access import require_admin
 from server.auth.keys import Caller
 from server.errors import InvalidRequest
 from server.gates import requested_gate
-from server.jobs.judging import judge_of
 from server.jobs.workspace import Workspace
 from server.outage import is_outage
 from server.settings import Settings
@@ -35,10 +34,10 @@ from unlearn.settings import UnlearnSettings
 from unlearn.trial.probes import check_known
 
 if TYPE_CHECKING:
-    from server.loaded import Loaded
+    from encoders.store import EncoderStore
     from server.runtime import Runtime
+    from server.served_model import ServedModel
     from server.storage.alias_table import AliasTable
-    from video.models.backbone import Backbone
 
 
 def accept(
@@ -65,14 +64,14 @@ def accept(
     earlier = runtime.records.repeated(EncoderRecord, caller.id, key, digest)
     if earlier is not None:
         return earlier
-    loaded = runtime.loaded
+    model = runtime.model
     wanted = request.wanted()
     with explained(runtime, caller, request.parent):
-        parent = parent_of(request, loaded, runtime.aliases)
-    settings = checked_settings(request, loaded, runtime.settings)
-    check_concepts(wanted, loaded.backbone)
+        parent = parent_of(request, runtime.encoders, runtime.aliases)
+    settings = checked_settings(request, model, runtime.settings)
+    check_concepts(wanted, model)
     concepts = (*(parent.concepts if parent else ()), *wanted)
-    check_known(concepts, judge_of(loaded))
+    check_known(concepts, model.require_judge())
     encoder_id, lost = free_id(request, runtime)
     record = EncoderRecord(
         id=encoder_id,
@@ -96,9 +95,9 @@ def accept(
     if files:
         if wanted:
             check_images_allowed(settings, wanted)
-        loaded.backbone.denoiser(is_video=False)  # a stock pipeline's cannot be called
+        model.require_denoiser()
         try:
-            _save_images(workspace, files, loaded.backbone, runtime.settings)
+            _save_images(workspace, files, model, runtime.settings)
         except Exception:
             workspace.discard()
             raise
@@ -117,7 +116,7 @@ def accept(
     return accepted
 
 
-def parent_of(request: EncoderRequest, loaded: Loaded, aliases: AliasTable) -> Card | None:
+def parent_of(request: EncoderRequest, store: EncoderStore, aliases: AliasTable) -> Card | None:
     """Return the card of the parent encoder; None if the request names none.
 
     Raises:
@@ -127,7 +126,7 @@ def parent_of(request: EncoderRequest, loaded: Loaded, aliases: AliasTable) -> C
     if request.parent is None:
         return None
     try:
-        card = loaded.store.card(aliases.resolve(request.parent, loaded.store))
+        card = store.card(aliases.resolve(request.parent, store))
     except PalimpsestError as error:
         error.param = "parent"
         raise
@@ -146,7 +145,7 @@ def parent_of(request: EncoderRequest, loaded: Loaded, aliases: AliasTable) -> C
 
 
 def checked_settings(
-    request: EncoderRequest, loaded: Loaded, settings: Settings
+    request: EncoderRequest, model: ServedModel, settings: Settings
 ) -> UnlearnSettings:
     """Return the settings of the run, with every default filled in.
 
@@ -156,9 +155,9 @@ def checked_settings(
     """
     try:
         asked = UnlearnSettings.from_json(request.settings.root)
-        chosen = asked.suited(loaded.backbone.text_encoder.shapes).resolved()
+        chosen = asked.suited(model.parameters).resolved()
         if chosen.method_spec.learns_from_images:
-            loaded.backbone.denoiser(is_video=False)
+            model.require_denoiser()
     except PalimpsestError as error:
         error.param = f"settings.{error.param}" if error.param else "settings"
         raise
@@ -201,17 +200,17 @@ def check_ways_enabled(settings: Settings) -> None:
         )
 
 
-def check_concepts(concepts: Sequence[Concept], backbone: Backbone) -> None:
+def check_concepts(concepts: Sequence[Concept], model: ServedModel) -> None:
     """Raise InvalidRequest for a concept that is named twice, or whose names are too long.
 
     A name or synonym may fill half of the model's prompts, so that sentences around it still fit.
     """
-    most = backbone.capabilities.prompt_tokens // 2
+    most = model.capabilities.prompt_tokens // 2
     for concept in concepts:
         if sum((concept.name, concept.kind) == (c.name, c.kind) for c in concepts) > 1:
             raise InvalidRequest(f"{concept.name!r} is named twice.", param="concepts")
         for name in (concept.name, *concept.synonyms):
-            tokens = backbone.prompt_tokens(name)
+            tokens = model.prompt_tokens(name)
             if tokens > most:
                 raise InvalidRequest(
                     f"{name!r} is {tokens} tokens long; a concept's name or synonym may fill half "
@@ -241,13 +240,13 @@ def check_images_allowed(settings: UnlearnSettings, concepts: Sequence[Concept])
 
 
 def _save_images(
-    workspace: Workspace, files: Sequence[bytes], backbone: Backbone, settings: Settings
+    workspace: Workspace, files: Sequence[bytes], model: ServedModel, settings: Settings
 ) -> None:
     """Decode the images at the model's own size, and save them in the job's workspace."""
     pictures = images.decode(
         list(files),
-        width=backbone.capabilities.native_width,
-        height=backbone.capabilities.native_height,
+        width=model.capabilities.native_width,
+        height=model.capabilities.native_height,
         max_pixels=settings.max_image_pixels,
     )
     workspace.save_pictures(pictures)
@@ -274,7 +273,7 @@ def free_id(request: EncoderRequest, runtime: Runtime) -> tuple[str, EncoderReco
         EncoderRecord, EncoderRecord.id == encoder_id, EncoderRecord.status == PUBLISHED
     )
     with suppress(EncoderNotFound):
-        runtime.loaded.store.card(encoder_id)
+        runtime.encoders.card(encoder_id)
         raise EncoderExists(
             f"There is an encoder {encoder_id!r} already: choose another id, or delete it first.",
             param="id",

@@ -16,7 +16,7 @@ from server.storage.audit_table import identities
 from server.storage.records import COMPOSES, PENDING, PUBLISHED, EncoderRecord
 
 if TYPE_CHECKING:
-    from video.models.backbone import Backbone
+    from server.served_model import ServedModel
 
 
 def encoder_object(
@@ -98,7 +98,7 @@ def encoder_object(
 def is_usable(
     card: Card,
     published: Callable[[str], Card],
-    backbone: Backbone,
+    model: ServedModel,
     refused: Collection[str],
 ) -> bool:
     """Return True if neither the cards nor an audit keep a published encoder from being used.
@@ -106,7 +106,7 @@ def is_usable(
     Args:
         card: the encoder's.
         published: returns the card of a published encoder, or raises EncoderNotFound.
-        backbone: the model that would use it.
+        model: the model that would use it.
         refused: identities of the encoders that must not be used (`AuditTable.refused`).
     """
     if not identities(card).isdisjoint(refused):
@@ -115,7 +115,7 @@ def is_usable(
         check_members(card, published)
     except (MemberUnusable, EncoderInvalid):  # gone, or its card is damaged
         return False
-    return card.base == backbone.text_encoder.fingerprint
+    return card.base == model.base
 
 
 def in_listing(cards: Sequence[Card]) -> Callable[[str], Card]:

@@ -86,7 +86,7 @@ def list_encoders(
     A damaged encoder is left out, and named in the server's log.
     """
     runtime, caller = runtime_of(request), caller_of(request)
-    cards = runtime.loaded.store.cards()
+    cards = runtime.encoders.cards()
     found = _visible_encoders(runtime, caller, cards)
     if order == "desc":
         found.reverse()
@@ -116,7 +116,7 @@ def visible_encoder(request: Request, encoder_id: str) -> EncoderObject:
         )
         if making is not None and making.judges is None:
             return visibility_of(runtime, caller).encoder(encoder_object(making, None))
-    store = runtime.loaded.store
+    store = runtime.encoders
     if may_use(caller, encoder_id, runtime.aliases):
         visibility = visibility_of(runtime, caller)
         record = runtime.records.get(EncoderRecord, EncoderRecord.id == encoder_id)
@@ -183,7 +183,7 @@ async def delete_encoder(request: Request, encoder_id: str, force: bool = False)
 
 
 def _delete(runtime: Runtime, caller: Caller, encoder_id: str, force: bool) -> None:
-    store = runtime.loaded.store
+    store = runtime.encoders
     if not may_use(caller, encoder_id, runtime.aliases):
         raise EncoderNotFound(f"There is no encoder {encoder_id[:80]!r}.", param="encoder_id")
     record = runtime.records.get(EncoderRecord, EncoderRecord.id == encoder_id)
@@ -201,7 +201,7 @@ def _delete(runtime: Runtime, caller: Caller, encoder_id: str, force: bool) -> N
 
 
 def _object_of(runtime: Runtime, caller: Caller, record: EncoderRecord) -> EncoderObject:
-    store, audits = runtime.loaded.store, runtime.storage.audits
+    store, audits = runtime.encoders, runtime.storage.audits
     card = store.card(record.id) if record.status == PUBLISHED else None
     found = _object(runtime, record, card, store.card, audits.get)
     return visibility_of(runtime, caller).encoder(found)
@@ -217,7 +217,7 @@ def _object(
     if card is None:
         return encoder_object(record, None)
     refused = runtime.storage.audits.refused()
-    usable = is_usable(card, published, runtime.loaded.backbone, refused)
+    usable = is_usable(card, published, runtime.model, refused)
     return encoder_object(record, card, usable=usable, audit=audit_of(card.identity))
 
 

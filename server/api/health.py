@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from server.auth.access import require_admin
 from server.auth.guard import caller_of
-from server.drain import Stopping
+from server.drain import Draining, Stopping
 from server.errors import NotReady
 from server.runtime import runtime_of
 from server.storage_refusals import health_refusal
@@ -29,7 +29,10 @@ class Health(BaseModel):
 
 @router.get("/health", summary="Ready, or why not")
 async def health(request: Request) -> Health:
-    """Answer 503 unless the server takes work: code `loading`, `load_failed` or `stopping`."""
+    """Answer 503 unless the server takes work.
+
+    The code is `loading`, `load_failed`, `no_model`, `draining` or `stopping`.
+    """
     # On the event loop, which it does not hold: a probe must not wait for a thread.
     runtime = runtime_of(request)
     if runtime.stopping.is_set():
@@ -40,6 +43,10 @@ async def health(request: Request) -> Health:
     if runtime.load_error is not None:
         # No key is needed here, and the error may hold paths: it is in the log only.
         raise NotReady("The model could not be loaded; see the server's log.", code="load_failed")
+    if runtime.draining:
+        raise Draining
+    if not runtime.computes:
+        _ = runtime.model  # or the reason why there is none yet
     if not runtime.ready:
         raise NotReady("The model is still loading.", code="loading")
     return Health()

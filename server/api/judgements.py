@@ -27,7 +27,6 @@ from server.auth.guard import caller_of
 from server.auth.keys import Caller
 from server.errors import Conflict, Unprocessable
 from server.gates import requested_gate
-from server.jobs.judging import judge_of
 from server.runtime import Runtime, runtime_of
 from server.storage.records import JUDGES, PENDING, EncoderRecord
 
@@ -72,11 +71,11 @@ def _accept(
     """
     from unlearn.trial.probes import check_known
 
-    loaded = runtime.loaded
+    store, model = runtime.encoders, runtime.model
     record = runtime.records.get(EncoderRecord, EncoderRecord.id == encoder_id)
     card, missing = None, None
     try:
-        card = loaded.store.card(encoder_id)
+        card = store.card(encoder_id)
     except EncoderNotFound as error:
         missing = error
     digest = request_hash(request, [card.identity.encode()] if card is not None else [])
@@ -100,14 +99,13 @@ def _accept(
             f"Encoder {encoder_id!r} is judged already, and an encoder is judged once.",
             param="encoder_id",
         )
-    base = loaded.backbone.text_encoder.fingerprint
-    if card.base != base:
+    if card.base != model.base:
         raise EncoderInvalid(
             f"Encoder {card.id!r} was made for another text encoder ({card.base}); this server's "
-            f"is {base}.",
+            f"is {model.base}.",
             param="encoder_id",
         )
-    check_known(card.concepts, judge_of(loaded))
+    check_known(card.concepts, model.require_judge())
     judgement = EncoderRecord(
         id=card.id,
         job_id=f"encoder_{uuid.uuid4().hex}",

@@ -33,9 +33,9 @@ def get_model(request: Request, model_id: str) -> Model:
 def _models(request: Request) -> list[Model]:
     caller = caller_of(request)
     runtime = runtime_of(request)
-    loaded = runtime.loaded
-    root = loaded.backbone.name
-    most = loaded.backbone.capabilities.prompt_tokens
+    model = runtime.model
+    root = model.name
+    most = model.capabilities.prompt_tokens
     models: list[Model] = []
     if is_listed(caller, BASE):
         models.append(
@@ -49,12 +49,12 @@ def _models(request: Request) -> list[Model]:
                 max_prompt_tokens=most,
             )
         )
-    cards = loaded.store.cards()
+    cards = runtime.encoders.cards()
     published, refused = in_listing(cards), runtime.storage.audits.refused()
     made = {
         card.id: card
         for card in visible_cards(caller, cards, runtime.aliases)
-        if card.base == loaded.backbone.text_encoder.fingerprint
+        if card.base == model.base
     }
     names = {encoder_id: encoder_id for encoder_id in made}
     for alias, target in runtime.aliases.all().items():
@@ -67,7 +67,7 @@ def _models(request: Request) -> list[Model]:
             root=root,
             parent=root,
             encoder=target,
-            usable=is_usable(made[target], published, loaded.backbone, refused),
+            usable=is_usable(made[target], published, model, refused),
             max_prompt_tokens=most,
         )
         for name, target in names.items()

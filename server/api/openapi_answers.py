@@ -20,7 +20,10 @@ _ERRORS = {
 }
 _WAITING = {"create_video_and_wait", "generate"}
 _CREATING = {"create_video", "create_encoder", "judge_encoder", *_WAITING}
-_CHANGING = {"delete_video", "delete_encoder", "put_alias", "delete_alias", "erase_tenant"}
+_CHANGING = {
+    *("delete_video", "delete_encoder", "put_alias", "delete_alias", "erase_tenant"),
+    "drain_replica",
+}
 _CONFLICTS = {*_CREATING, "put_alias", "get_video_content", "get_report", "get_report_file"}
 _POLLED = {"create_video", "get_video", "create_encoder", "judge_encoder", "get_encoder"}
 _KEPT = {"get_video_content", "get_report", "get_report_file"}

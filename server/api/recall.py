@@ -52,7 +52,7 @@ def recall_encoder(
     require_admin(caller_of(request))
     runtime = runtime_of(request)
     uses = LedgerUses(runtime.database)
-    reach = _Reach(encoder, uses.of_encoder(encoder), runtime.loaded.store.cards())
+    reach = _Reach(encoder, uses.of_encoder(encoder), runtime.encoders.cards())
     if not reach.is_known:
         raise _unknown(runtime, encoder)
     rows = runtime.aliases.rows()

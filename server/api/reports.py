@@ -80,7 +80,7 @@ def _view(request: Request, encoder: VisibleEncoder) -> _View:
         EncoderRecord, EncoderRecord.id == encoder.id, EncoderRecord.status == PUBLISHED
     )
     publication = None if record is None else record.publication
-    view = ReportView(runtime.loaded.store, encoder.id, scope, signing_key, publication)
+    view = ReportView(runtime.encoders, encoder.id, scope, signing_key, publication)
     return _View(encoder.id, encoder.digest or "", scope, view)
 
 

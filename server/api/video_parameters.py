@@ -13,8 +13,8 @@ from server.errors import InvalidRequest
 from server.settings import Settings
 
 if TYPE_CHECKING:
+    from server.served_model import ServedModel
     from video.capabilities import Capabilities
-    from video.models.backbone import Backbone
 
 _DEFAULT_SIDE = 512
 
@@ -42,7 +42,7 @@ class VideoParameters:
     """Pixels of the delivered video."""
 
 
-def parameters_of(request: VideoRequest, backbone: Backbone, settings: Settings) -> VideoParameters:
+def parameters_of(request: VideoRequest, model: ServedModel, settings: Settings) -> VideoParameters:
     """Return the parameters of the video to make.
 
     A seed is drawn if the request has none.
@@ -51,9 +51,9 @@ def parameters_of(request: VideoRequest, backbone: Backbone, settings: Settings)
         InvalidRequest: the model or this server cannot make such a video; the message says what
             can be made.
     """
-    capabilities = backbone.capabilities
-    prompt = _fitting("prompt", request.prompt, request, backbone, settings)
-    negative = _fitting("negative_prompt", request.negative_prompt, request, backbone, settings)
+    capabilities = model.capabilities
+    prompt = _fitting("prompt", request.prompt, request, model, settings)
+    negative = _fitting("negative_prompt", request.negative_prompt, request, model, settings)
     fps = request.fps or capabilities.fps_default
     steps = _steps(request, capabilities, settings)
     frames = _frames(request, fps, capabilities, settings)
@@ -73,7 +73,7 @@ def parameters_of(request: VideoRequest, backbone: Backbone, settings: Settings)
 
 
 def _fitting(
-    param: str, text: str, request: VideoRequest, backbone: Backbone, settings: Settings
+    param: str, text: str, request: VideoRequest, model: ServedModel, settings: Settings
 ) -> str:
     """Return the text if the model reads all of it; its beginning if the request allows the cut.
 
@@ -85,10 +85,10 @@ def _fitting(
             f"{param} has {len(text)} characters; at most {settings.max_prompt_chars} are taken.",
             param=param,
         )
-    tokens, most = backbone.prompt_tokens(text), backbone.capabilities.prompt_tokens
+    tokens, most = model.prompt_tokens(text), model.capabilities.prompt_tokens
     if tokens <= most:
         return text
-    kept = _cut(text, backbone)
+    kept = _cut(text, model)
     if request.truncate:
         return kept
     raise InvalidRequest(
@@ -107,14 +107,14 @@ def _end_of(text: str) -> str:
     return "…" + (text[-40:].partition(" ")[2] or text[-40:])
 
 
-def _cut(text: str, backbone: Backbone) -> str:
+def _cut(text: str, model: ServedModel) -> str:
     """Return the longest beginning of whole words that the model reads; of letters, if none is."""
-    most = backbone.capabilities.prompt_tokens
+    most = model.capabilities.prompt_tokens
     ends = [match.end() for match in re.finditer(r"\S+", text)]
     for places in (ends, range(len(text) + 1)):
         # More text is never fewer tokens, but for a token or two at a word's end.
-        count = bisect_right(places, most, key=lambda end: backbone.prompt_tokens(text[:end]))
-        while count > 0 and backbone.prompt_tokens(text[: places[count - 1]]) > most:
+        count = bisect_right(places, most, key=lambda end: model.prompt_tokens(text[:end]))
+        while count > 0 and model.prompt_tokens(text[: places[count - 1]]) > most:
             count -= 1
         if count > 0 and text[: places[count - 1]].strip():
             return text[: places[count - 1]]

@@ -66,8 +66,8 @@ def accept(runtime: Runtime, caller: Caller, request: VideoRequest, key: str | N
     earlier = runtime.records.repeated(VideoRecord, caller.id, key, digest)
     if earlier is not None:
         return earlier
-    store, backbone = runtime.loaded.store, runtime.loaded.backbone
-    parameters = parameters_of(request, backbone, runtime.settings)
+    store, model = runtime.encoders, runtime.model
+    parameters = parameters_of(request, model, runtime.settings)
     most_seconds = runtime.settings.max_video_lifetime_seconds
     if request.expires_after is not None and request.expires_after > most_seconds:
         raise InvalidRequest(
@@ -75,13 +75,13 @@ def accept(runtime: Runtime, caller: Caller, request: VideoRequest, key: str | N
             "most.",
             param="expires_after",
         )
-    named, param = encoders_named(backbone.name, request.model, request.encoder, request.encoders)
+    named, param = encoders_named(model.name, request.model, request.encoder, request.encoders)
     with explained(runtime, caller, *(named or [caller.default_encoder])):
         encoder = choose(
             caller,
             store,
             runtime.aliases,
-            backbone,
+            model,
             named,
             param=param,
             ad_hoc_sets=runtime.settings.ad_hoc_sets,
@@ -95,7 +95,7 @@ def accept(runtime: Runtime, caller: Caller, request: VideoRequest, key: str | N
             owner=caller.id,
             idempotency_key=key,
             request_hash=digest,
-            model=f"{backbone.name}:{encoder.id}" if encoder else backbone.name,
+            model=f"{model.name}:{encoder.id}" if encoder else model.name,
             encoder_id=encoder.id if encoder else None,
             encoder_identity=encoder.identity if encoder else None,
             encoder_members=stored_refs(encoder.members) if encoder and encoder.members else None,

@@ -29,7 +29,7 @@ from server.auth.access import require_admin
 from server.auth.guard import caller_of, check_key
 from server.auth.keys import Caller
 from server.drain import Stopping
-from server.errors import QueueFull, QuotaExceeded
+from server.errors import ApiError, QueueFull, QuotaExceeded
 from server.jobs.judging import judge_of
 from server.jobs.way_search import EngineSearch
 from server.outage import is_outage
@@ -51,6 +51,13 @@ _LOOK_INTERVAL_S = 0.05
 _KEY_INTERVAL_S = 1.0
 """Time between two checks that the key may still be used."""
 _CLIENT_CLOSED_REQUEST = 499
+
+
+class OtherRole(ApiError):
+    """The server's role has no part in this."""
+
+    status = 501
+    code = "other_role"
 
 
 class _Ended(Exception):
@@ -113,6 +120,12 @@ async def find_ways(request: Request) -> FoundWays | Response:
     text_lists(fields, "synonyms")
     concept = check(WaysRequest, fields).wanted()
     runtime = runtime_of(request)
+    if not runtime.computes:
+        raise OtherRole(
+            "This server computes nothing (PALIMPSEST_ROLE=api), and a search for ways is made by "
+            "the server that is asked: ask one with the role all, videos or encoders. A job that "
+            "makes an encoder looks for ways itself."
+        )
     check_ways_enabled(runtime.settings)
     await run_in_threadpool(_check, runtime, concept)
     searches: WaySearches = request.app.state.way_searches
@@ -125,8 +138,8 @@ async def find_ways(request: Request) -> FoundWays | Response:
 
 
 def _check(runtime: Runtime, concept: Concept) -> None:
-    check_concepts([concept], runtime.loaded.backbone)
-    check_known([concept], judge_of(runtime.loaded))
+    check_concepts([concept], runtime.model)
+    check_known([concept], runtime.model.require_judge())
 
 
 async def _answer(

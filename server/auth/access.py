@@ -26,8 +26,8 @@ from server.errors import Forbidden, InvalidRequest, NotFound
 if TYPE_CHECKING:
     from encoders import Card
     from encoders.store import EncoderStore
+    from server.served_model import ServedModel
     from server.storage.alias_table import AliasTable
-    from video.models.backbone import Backbone
 
 
 def require_admin(caller: Caller) -> None:
@@ -66,7 +66,7 @@ def choose(
     caller: Caller,
     store: EncoderStore,
     aliases: AliasTable,
-    backbone: Backbone,
+    model: ServedModel,
     asked: Sequence[str] | None,
     *,
     param: str,
@@ -78,7 +78,7 @@ def choose(
         caller: the sender of the request; its default encoder is used if none is named.
         store: the published encoders.
         aliases: the names that stand for them.
-        backbone: the model that will use the encoder.
+        model: the model that will use the encoder.
         asked: the names of the request, ids, aliases or "base" (`encoders_named`).
         param: the request's field that has them.
         ad_hoc_sets: True if a request may put a set together (`PALIMPSEST_AD_HOC_SETS`).
@@ -106,7 +106,7 @@ def choose(
     check_allowed(caller, names, aliases, param=param)
     if names == [BASE]:
         return None
-    cards = _usable_cards(names, store, aliases, backbone, param=param)
+    cards = _usable_cards(names, store, aliases, model, param=param)
     if len(cards) == 1:
         return cards[0].ref
     _check_stays_on(caller, cards, aliases, param=param)
@@ -196,7 +196,7 @@ def _usable_cards(
     names: Sequence[str],
     store: EncoderStore,
     aliases: AliasTable,
-    backbone: Backbone,
+    model: ServedModel,
     *,
     param: str,
 ) -> list[Card]:
@@ -209,10 +209,10 @@ def _usable_cards(
         error.param = param
         raise
     for card in cards.values():
-        if card.base != backbone.text_encoder.fingerprint:
+        if card.base != model.base:
             raise EncoderInvalid(
                 f"Encoder {card.id!r} was made for another text encoder ({card.base}); this "
-                f"server's is {backbone.text_encoder.fingerprint}.",
+                f"server's is {model.base}.",
                 param=param,
             )
     return list(cards.values())

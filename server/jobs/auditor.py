@@ -82,7 +82,7 @@ class Auditor:
             look_at(context, loaded, clip)
             return 0.0
         # One replica for all: two would make the same probes, and write over each other's counts.
-        turn = self._turn(loaded) if share and context.lease.leads else None
+        turn = self._turn(loaded) if share and context.lease.audits else None
         if turn is None:
             return _LOOK_INTERVAL_S
         card, plan = turn

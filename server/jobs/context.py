@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import Any, Self
 
+from encoders.store import EncoderStore
 from server.jobs.lease import Lease
 from server.jobs.phase_times import PhaseTimes
 from server.jobs.served_clips import ServedClips
@@ -31,6 +32,7 @@ from server.storage.record_store import RecordStore
 from server.storage.records import EncoderRecord, JobRecord
 from server.storage.replica_table import ReplicaTable
 from server.storage.signing_keys import SigningKeys
+from server.storage.staging import StagingStore
 from server.storage.usage_table import UsageTable
 from server.storage.video_files import VideoFiles
 from server.storage.watermark_secret import WatermarkSecret
@@ -55,6 +57,10 @@ class JobContext:
     records: RecordStore
     aliases: AliasTable
     store: FileStore
+    encoders: EncoderStore
+    """Published encoders."""
+    staging: StagingStore
+    """Encoders that are made but not judged yet."""
     files: VideoFiles
     tracker: JobTracker
     storage: StorageWait
@@ -92,6 +98,8 @@ class JobContext:
             records=stored.records,
             aliases=stored.aliases,
             store=stored.store,
+            encoders=stored.encoders,
+            staging=stored.staging,
             files=stored.files,
             usage=stored.usage,
             deleted_videos=stored.deleted_videos,
@@ -195,11 +203,8 @@ class JobContext:
         return now < until and self.new_workspace(record).has_pictures()
 
     def delete_staged(self, record: EncoderRecord) -> None:
-        """Remove the encoders that attempts at the job have staged.
-
-        Without models there is no store; the housekeeping removes them then.
-        """
+        """Remove the encoders that attempts at the job have staged."""
         loaded = self.loaded()
-        if loaded is not None:
-            for draft in loaded.staging.delete_of(record.job_id):
+        for draft in self.staging.delete_of(record.job_id):
+            if loaded is not None:
                 loaded.residency.drop_deleted(draft)

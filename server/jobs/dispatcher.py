@@ -9,17 +9,20 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from threading import Event, Thread
+from typing import Any
 
 from server.jobs.context import JobContext
 from server.jobs.in_flight import InFlight
+from server.jobs.placement import AHEAD, VideoLoad, suited
 from server.jobs.recovery import Recovery
 from server.jobs.storage_wait import ServerStopping
 from server.jobs.workflows import Workflows
 from server.outage import brief, is_outage
+from server.roles import TAKES
 from server.storage.held_jobs import HeldJobs
-from server.storage.job_queue import JobQueue
+from server.storage.job_queue import JobQueue, Turn
 from server.storage.records import EncoderRecord, JobRecord, VideoRecord
 from server.storage.storage_errors import DatabaseUnusable
 
@@ -69,6 +72,8 @@ class Dispatcher:
         self._wake = Event()
         self._thread = Thread(target=self._run, name="palimpsest-dispatcher", daemon=True)
         self._suspects_until: float | None = None  # until the first video can be started
+        self._takes = TAKES[context.settings.role]
+        self._drain_until: float | None = None
 
     def start(self) -> None:
         """Begin with the rows that dead processes left."""
@@ -77,6 +82,29 @@ class Dispatcher:
     def wake(self) -> None:
         """Look for rows to start, now. Returns at once."""
         self._wake.set()
+
+    @property
+    def is_draining(self) -> bool:
+        """True once nothing more is started."""
+        return self._drain_until is not None
+
+    def drain(self, within_s: float) -> None:
+        """Start nothing more, give back what the engine has not begun, and in the end the rest.
+
+        Returns at once. A second call changes nothing.
+
+        Args:
+            within_s: Seconds that what is begun has to end.
+        """
+        if self._drain_until is None:
+            self._drain_until = time.monotonic() + within_s
+        self._wake.set()
+
+    def wait_drained(self) -> None:
+        """Wait until a drain is over: nothing is in flight, or its time is up."""
+        assert self._drain_until is not None
+        while len(self._in_flight) > 0 and time.monotonic() < self._drain_until:
+            time.sleep(0.02)
 
     def stop(self, timeout_s: float) -> None:
         """Start nothing more, and give back the jobs that do not end within `timeout_s` seconds.
@@ -115,15 +143,12 @@ class Dispatcher:
             try:
                 self._recovery.sweep()
                 self._workflows.open()
-                if self._context.loaded() is None:
+                if self._drain_until is not None:
+                    pause = self._drain(self._drain_until)
+                elif self._takes and self._context.loaded() is None:
                     pause = _LOADING_INTERVAL_S
                 elif self._context.lease.is_held:  # or another would take up at once what starts
-                    slots = self._context.settings.videos_in_flight
-                    self._start_suspects(slots)
-                    if not self._in_flight.has_one_alone():
-                        self._top_up(VideoRecord, slots)
-                    # One encoder at a time: each takes the device's spare time for a minute.
-                    self._top_up(EncoderRecord, 1)
+                    self._start_waiting()
                 troubled = False
             except ServerStopping:
                 return
@@ -134,6 +159,25 @@ class Dispatcher:
                     log.warning("storage cannot be used, so no job is started: %s", brief(error))
                 troubled = True
             self._wake.wait(pause)
+
+    def _start_waiting(self) -> None:
+        if "video" in self._takes:
+            slots = self._context.settings.videos_in_flight
+            self._start_suspects(slots)
+            if not self._in_flight.has_one_alone():
+                self._top_up(VideoRecord, slots)
+        if "encoder" in self._takes:
+            # One encoder at a time: each takes the device's spare time for a minute.
+            self._top_up(EncoderRecord, 1)
+
+    def _drain(self, until: float) -> float:
+        """Give back what is due; return the seconds until the next look."""
+        if len(self._in_flight) == 0:
+            return LOOK_INTERVAL_S
+        left_s = until - time.monotonic()
+        self._held.give_back(begun=left_s <= 0)
+        self._recovery.compare()  # ends the work on what was given back
+        return min(LOOK_INTERVAL_S, max(0.05, left_s))
 
     def _start_suspects(self, slots: int) -> None:
         """Start suspects after a start of the server: alone, the oldest first."""
@@ -182,6 +226,9 @@ class Dispatcher:
         besides = self._in_flight.not_startable()
         with self._queue.turn(table) as turn:
             running, owners = turn.in_flight(), dict(turn.owners())
+            load = self._load(turn) if table is VideoRecord else None
+            if load is not None:
+                most = min(most, load.room(self._context.lease.workers))
             while len(taken) < most and owners and not self._context.stopping.is_set():
                 owner = min(
                     owners,
@@ -194,13 +241,38 @@ class Dispatcher:
                 if table is VideoRecord and running[owner] >= self._limit_of(owner):
                     del owners[owner]
                     continue
-                record = turn.oldest(owner, besides)
+                record = self._of_owner(turn, owner, besides, load)
                 if record is None:
                     del owners[owner]
                 elif turn.take(record):
                     running[owner] += 1
                     taken.append(record)
+                    if load is not None and isinstance(record, VideoRecord):
+                        load.took(record)
         return taken
+
+    def _load(self, turn: Turn[Any]) -> VideoLoad | None:
+        """Return the videos in flight and waiting; None if placement has nothing to decide."""
+        workers, settings = self._context.lease.workers, self._context.settings
+        if workers < 2:
+            return None
+        waiting, oldest = turn.waiting(settings.videos_in_flight * workers)
+        oldest_s = 0.0 if oldest is None else time.time() - oldest
+        held, own = turn.held(), Counter[Hashable]()
+        for (replica, frames), count in held.items():
+            own[frames] += count if replica == self._context.lease.id else 0
+        others = {frames for replica, frames in held if replica != self._context.lease.id}
+        return VideoLoad(own, frozenset(others), held.total(), waiting, oldest_s)
+
+    def _of_owner(
+        self, turn: Turn[Any], owner: str, besides: set[str], load: VideoLoad | None
+    ) -> JobRecord | None:
+        """Return the row of an owner to take next, or None."""
+        most = self._context.settings.max_batch
+        if load is None or most == 1:
+            return turn.oldest(owner, besides)
+        waiting = turn.first_of(owner, besides, AHEAD)
+        return suited(waiting, load, most=most) if waiting else None
 
     def _start(self, record: JobRecord, *, alone_s: float = 0.0) -> None:
         """Start the workflow of a job that was taken. If it cannot be, a sweep queues the job."""

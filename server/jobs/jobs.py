@@ -63,6 +63,7 @@ class Jobs:
                 raise
             log.warning("leftovers stay for now: %s", brief(error))
         self._hear()
+        self.context.lease.on_drain = self._drain_told
         self.context.lease.start()
         self._dispatcher.start()
         self._deleted_encoders.start()
@@ -70,6 +71,30 @@ class Jobs:
         self._abandoned.start()
         self._auditor.start()
         self.context.metrics.registry.register(QueueCollector(self._database, self.running))
+
+    @property
+    def is_draining(self) -> bool:
+        """True once no more jobs are taken."""
+        return self._dispatcher.is_draining
+
+    def drain(self) -> None:
+        """Take no more jobs, give back those that have not begun, and the rest a while later.
+
+        A video begins anew then, wherever it is taken; an encoder goes on from its last checkpoint.
+        Returns at once.
+        """
+        settings = self.context.settings
+        time_s = settings.drain_seconds + settings.stop_seconds - STOP_TIMEOUT_S
+        self._dispatcher.drain(max(0.0, time_s))
+
+    def wait_drained(self) -> None:
+        """Wait until a drain that has begun is over, if one has."""
+        if self._dispatcher.is_draining:
+            try:
+                self.context.lease.drain()
+            except Exception as error:  # only the list of replicas lacks it
+                log.warning("the drain is not told: %s", brief(error))
+            self._dispatcher.wait_drained()
 
     def stop(self) -> None:
         """Stop within about 5 seconds. `JobContext.stopping` must be set, and the engine stopped.
@@ -101,11 +126,16 @@ class Jobs:
                 raise
             log.warning("the deletion of encoder %r is not told: %s", encoder_id, brief(error))
 
+    def _drain_told(self) -> None:
+        log.info("told to drain: no more jobs are taken")
+        self.drain()
+
     def _hear(self) -> None:
         """Follow the notices of all servers on the database, this one's among them."""
         context, on = self.context, self._database.notices.on
         on(Topic.QUEUED, lambda _: self.wake())
         on(Topic.ATTEMPT, context.tracker.doubt)
+        on(Topic.REPLICA, lambda _: context.lease.renew_soon())
         on(Topic.ENCODER, self._deleted_encoders.add)
         on(Topic.TENANT, lambda _: context.served_clips.clear())
 

@@ -13,6 +13,7 @@ from server.jobs.context import JobContext
 from server.jobs.phases import Phase, percent_of_phases, phase_reporter
 from server.jobs.probe_runner import ProbeRunner
 from server.jobs.signing import MediaSigner
+from server.served_model import NoJudge
 from server.storage.records import PUBLISHED, EncoderRecord
 from server.storage.staging import draft_id
 from server.storage.taken_ids import alias_exists
@@ -32,12 +33,6 @@ class NotForgotten(PalimpsestError):
     code = "gate_failed"
 
 
-class NoJudge(PalimpsestError):
-    """Error: the model has no judge, so forgetting cannot be measured."""
-
-    code = "no_judge"
-
-
 def judge_of(loaded: Loaded) -> Judge:
     """Return the judge.
 
@@ -45,10 +40,7 @@ def judge_of(loaded: Loaded) -> Judge:
         NoJudge: The model has none, and the settings name none.
     """
     if loaded.judge is None:
-        raise NoJudge(
-            "This model came without a judge, so whether it forgets cannot be measured; the "
-            "server's PALIMPSEST_JUDGE names one."
-        )
+        raise NoJudge
     return loaded.judge
 
 

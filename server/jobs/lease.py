@@ -12,14 +12,23 @@ import logging
 import os
 import socket
 import time
+from collections.abc import Callable
 from threading import Event, Thread
 
 from encoders.version import VERSION
 from server.outage import brief, is_outage
 from server.parent_watchdog import announced_url
+from server.roles import TAKES
 from server.settings import Settings
+from server.storage.model_table import ModelTable
 from server.storage.replica_rows import ReplicaRow
-from server.storage.replica_table import LEASE_S, ReplicaTable, Standing, UsedByAnother
+from server.storage.replica_table import (
+    LEASE_S,
+    OtherModel,
+    ReplicaTable,
+    Standing,
+    UsedByAnother,
+)
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +48,11 @@ class Lease:
         self._replica = replica
         self.id: str = replica.id
         """Id of the replica."""
-        self._standing = Standing(leads=False, slots=replica.slots)
+        self._standing = Standing(leads=False, slots=replica.slots, workers=0, audits=False)
+        self.on_drain: Callable[[], None] = lambda: None
+        """Is called when an operator has told this replica to take no more jobs."""
         self._since = self._renewed = -LEASE_S
-        self._ended = Event()
+        self._ended, self._due = Event(), Event()
         self._thread = Thread(target=self._beat, name="palimpsest-lease", daemon=True)
 
     @property
@@ -55,9 +66,19 @@ class Lease:
         return self.is_held and self._standing.leads
 
     @property
+    def audits(self) -> bool:
+        """True if this replica, of those that make encoders, audits them."""
+        return self.is_held and self._standing.audits
+
+    @property
     def slots(self) -> int:
         """Number of videos that all living replicas work on at a time."""
         return self._standing.slots
+
+    @property
+    def workers(self) -> int:
+        """Number of living replicas that take videos, this one perhaps among them."""
+        return self._standing.workers
 
     @property
     def knows_silence(self) -> bool:
@@ -84,13 +105,41 @@ class Lease:
         self._renewed = asked  # a heartbeat counts from when it was asked for, not from the answer
 
     def start(self) -> None:
-        """Renew the lease from now on."""
-        if self._table.is_shared:
-            self._thread.start()
+        """Renew the lease from now on, where it can end, and follow what operators say of it."""
+        self._thread.start()
+
+    def renew_soon(self) -> None:
+        """Renew it now, and so learn of a change. Returns at once."""
+        self._due.set()
+
+    def publish(self, models: ModelTable, model: str, document: str) -> None:
+        """Publish the model that this replica has, and keep to it.
+
+        Args:
+            models: The table.
+            model: The model's identity.
+            document: What servers without it read.
+
+        Raises:
+            OtherModel: A living replica has another one.
+            Exception: The database cannot be used.
+        """
+        models.publish(self.id, model, document)
+        self._replica.model = model
+
+    def drain(self) -> None:
+        """Say in the list of replicas that this one takes no more jobs.
+
+        Raises:
+            Exception: The database cannot be used.
+        """
+        self._replica.draining = True
+        self._table.drain(self.id)
 
     def end(self) -> None:
         """Let others take at once what this replica has not given back."""
         self._ended.set()
+        self._due.set()
         if self._thread.ident is not None:
             self._thread.join(HEARTBEAT_S)
         try:
@@ -99,11 +148,16 @@ class Lease:
             log.warning("the lease ends by itself: %s", brief(error))
 
     def _beat(self) -> None:
-        while not self._ended.wait(HEARTBEAT_S):
+        interval = HEARTBEAT_S if self._table.is_shared else None
+        while True:
+            self._due.wait(interval)
+            self._due.clear()
+            if self._ended.is_set():
+                return
             refused = self._table.refused
             try:
                 self._renew()
-            except UsedByAnother as error:
+            except (UsedByAnother, OtherModel) as error:
                 if refused is None:
                     log.error("%s", error)
             except Exception as error:
@@ -120,6 +174,9 @@ class Lease:
             log.warning("not seen for %.1f s, so others may have taken up its jobs", silent)
         else:
             self._standing, self._renewed = standing, asked
+            if standing.draining and not self._replica.draining:
+                self._replica.draining = True
+                self.on_drain()
 
 
 def replica_of(settings: Settings, replica_id: str) -> ReplicaRow:
@@ -133,5 +190,8 @@ def replica_of(settings: Settings, replica_id: str) -> ReplicaRow:
         process=os.getpid(),
         version=VERSION,
         store=settings.store.rstrip("/"),
-        slots=settings.videos_in_flight,
+        slots=settings.videos_in_flight if "video" in TAKES[settings.role] else 0,
+        role=settings.role,
+        model=None,
+        draining=False,
     )

@@ -8,15 +8,11 @@ than the server gives (`server.storage.owned_names`) is not its own, and stays.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 from encoders.atomic_files import is_older, remove_tree
 from server.jobs.context import JobContext
 from server.storage.owned_names import WORKSPACES, leftover_drafts
 from server.storage.records import PENDING, PUBLISHED, EncoderRecord, VideoRecord
-
-if TYPE_CHECKING:
-    from server.loaded import Loaded
 
 log = logging.getLogger(__name__)
 
@@ -48,21 +44,16 @@ class Leftovers:
         _noted("temporary files", [path.name for path in gone])
 
     def sweep(self, now: float) -> None:
-        """Sweep what is due of what all replicas share.
-
-        The stores only once the models, and so the stores, are loaded.
-        """
+        """Sweep what is due of what all replicas share."""
         if now >= self._next:
             self._next = now + INTERVAL_S
             self._sweep_files(now)
-        loaded = self._context.loaded()
-        if loaded is None:
-            return
+        context = self._context
         if now >= self._next_stores:
             self._next_stores = now + INTERVAL_S
-            _noted("encoders", loaded.store.sweep())
-            _noted("staged encoders", loaded.staging.sweep_ended(self._encoders_in_making))
-        free_ids_of_lost_encoders(self._context, loaded)
+            _noted("encoders", context.encoders.sweep())
+            _noted("staged encoders", context.staging.sweep_ended(self._encoders_in_making))
+        free_ids_of_lost_encoders(context)
 
     def _sweep_files(self, now: float) -> None:
         context, records = self._context, self._context.records
@@ -116,7 +107,7 @@ def sweep_workspaces(context: JobContext, *, now: float, before: float) -> list[
     return [name for name, is_gone in zip(names, removed, strict=True) if is_gone]
 
 
-def free_ids_of_lost_encoders(context: JobContext, loaded: Loaded) -> None:
+def free_ids_of_lost_encoders(context: JobContext) -> None:
     """Remove the records of published encoders that are not in the store any more.
 
     The card is created before the record says `published`, so the encoder was removed since, by
@@ -126,7 +117,7 @@ def free_ids_of_lost_encoders(context: JobContext, loaded: Loaded) -> None:
         OSError: The whole store is away, which says nothing about one encoder.
     """
     published = context.records.all(EncoderRecord, EncoderRecord.status == PUBLISHED)
-    stored = set(loaded.store.ids()) if published else set[str]()
+    stored = set(context.encoders.ids()) if published else set[str]()
     for record in published:
         if record.id not in stored:
             log.warning("encoder %s is not in the store any more: its record goes", record.id)

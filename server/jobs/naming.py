@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from encoders import Concept
 from server.jobs.context import JobContext
 from server.jobs.encoder_task import own_concepts, parent_of
 from server.jobs.judging import judge_of
 from server.jobs.phases import Phase, phase_reporter
 from server.storage.records import FOUND, EncoderRecord
+from unlearn.trial.probes import check_known
 
 SCORING = 0.7
 """Share of the phase's time that scoring takes; drawing what was found takes the rest."""
@@ -15,10 +17,15 @@ SCORING = 0.7
 def name_pictures(context: JobContext, record: EncoderRecord) -> None:
     """Find the concept that the job's pictures show, and write it into its record.
 
+    Concepts that have a name are checked: a request may have been taken where there is no judge.
+
     Raises:
         NotDrawn: The model does not draw what they show.
+        NothingToJudge: The judge does not know a concept.
     """
     if not record.names_pictures:
+        concepts = [Concept.model_validate(concept) for concept in record.concepts]
+        check_known(concepts, judge_of(context.wait_loaded()))
         return
     from unlearn.pictures.naming import STILLS, confirmed, requests_for, suspects
     from unlearn.pictures.scores import score_steps

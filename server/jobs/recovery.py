@@ -50,12 +50,19 @@ class Recovery:
             return
         lease = self._context.lease
         if lease.is_held:
-            self._compare(VideoRecord)
-            self._compare(EncoderRecord)
+            self.compare()
             for table in (VideoRecord, EncoderRecord):
                 for record in self._held.lost(table, by_silence=lease.knows_silence):
                     self._take_over(record)
         self._swept = time.monotonic()
+
+    def compare(self) -> None:
+        """Queue what this replica has and does not work on; end work on what it has not.
+
+        Call it where no job is started meanwhile.
+        """
+        self._compare(VideoRecord)
+        self._compare(EncoderRecord)
 
     def _compare(self, table: type[VideoRecord] | type[EncoderRecord]) -> None:
         """Queue what this replica has and does not work on; end work on what it has not."""

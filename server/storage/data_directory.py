@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from encoders.store import EncoderStore
 from server.settings import Settings
 from server.storage.alias_files import import_alias_files
 from server.storage.alias_table import AliasTable
@@ -11,11 +12,13 @@ from server.storage.database import Database
 from server.storage.database_id import database_id
 from server.storage.deleted_video_table import DeletedVideoTable
 from server.storage.jobs_database import JobsDatabase
+from server.storage.model_table import ModelTable
 from server.storage.open_file_store import open_file_store
 from server.storage.private_files import tighten
 from server.storage.record_store import RecordStore
 from server.storage.replica_table import ReplicaTable
 from server.storage.signing_keys import SigningKeys
+from server.storage.staging import StagingStore
 from server.storage.storage_errors import explained
 from server.storage.usage_table import UsageTable
 from server.storage.video_files import VideoFiles
@@ -43,6 +46,7 @@ class DataDirectory:
         try:
             with explained(folder), self.database.explained():
                 self.replicas = ReplicaTable(self.database)
+                self.models = ModelTable(self.database, self.replicas)
                 self.records = RecordStore(
                     self.database,
                     records_deleted_videos=settings.deleted_record_retention_seconds > 0,
@@ -55,6 +59,10 @@ class DataDirectory:
                 self.signing_keys.prepare()
                 self.watermark_secret = WatermarkSecret(self.database)
                 self.store.prepare(lambda: database_id(self.database))
+                self.encoders = EncoderStore(self.store.blobs("encoders"))
+                """Published encoders."""
+                self.staging = StagingStore(self.encoders, self.store.blobs("drafts"))
+                """Encoders that are made but not judged yet, behind the published ones."""
                 import_alias_files(folder / "encoders", self.aliases)
                 self.writes = Writes(lambda: self.database.is_locked)
                 self.files = VideoFiles(

@@ -107,6 +107,33 @@ class Turn(Generic[AnyRecord]):
         job_id = EncoderRecord.job_id if table is EncoderRecord else table.id
         return self._first(table.owner == owner, job_id.not_in(besides))
 
+    def first_of(self, owner: str, besides: Collection[str], most: int) -> Sequence[AnyRecord]:
+        """Return the oldest queued rows of an owner, up to `most`, as `oldest` returns one."""
+        table = self._table
+        where = (*_waits(table), table.owner == owner, table.id.not_in(besides))
+        rows = select(table).where(*where).order_by(table.sequence).limit(most)
+        found = self._session.scalars(rows).all()
+        for record in found:
+            self._session.expunge(record)  # as in `_first`
+        return found
+
+    def held(self) -> Counter[tuple[str, int]]:
+        """Return the number of videos that replicas work on, by replica and number of frames."""
+        held = (VideoRecord.status.in_(PENDING), VideoRecord.replica.is_not(None))
+        groups = (VideoRecord.replica, VideoRecord.frames)
+        rows = select(*groups, func.count()).where(*held).group_by(*groups)
+        return Counter(
+            {(name or "", frames): count for name, frames, count in self._session.execute(rows)}
+        )
+
+    def waiting(self, most: int) -> tuple[int, int | None]:
+        """Return the number of queued rows, `most` at most, and when the oldest was accepted."""
+        table = self._table
+        some = select(table.created_at).where(*_waits(table)).limit(most).subquery()
+        count = self._session.scalar(select(func.count()).select_from(some)) or 0
+        oldest = select(table.created_at).where(*_waits(table)).order_by(table.sequence).limit(1)
+        return count, self._session.scalar(oldest)
+
     def interrupted(self, times: int, besides: Collection[str]) -> AnyRecord | None:
         """Return the oldest queued row that was interrupted so often, or more, or None.
 

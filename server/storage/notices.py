@@ -33,6 +33,10 @@ class Topic(StrEnum):
     """A published encoder was deleted: its id."""
     KEYS = "keys"
     """A key was made, changed or revoked: its id."""
+    REPLICA = "replica"
+    """A replica was told to drain: its id."""
+    MODEL = "model"
+    """Workers have published a model: its identity."""
     TENANT = "tenant"
     """All that is stored about a tenant was erased: its id."""
 

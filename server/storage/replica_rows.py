@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sqlalchemy import text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from server.storage.schema import Base
@@ -26,3 +27,9 @@ class ReplicaRow(Base):
     """URL of the store of its files; "" is a directory, which no other replica reads."""
     slots: Mapped[int]
     """Videos that it works on at a time."""
+    role: Mapped[str] = mapped_column(server_default=text("'all'"))
+    """What it does: a value of the setting `role`. Servers before 0011 did all."""
+    model: Mapped[str | None]
+    """Identity of the model that it has; None until it is loaded, and for a server without one."""
+    draining: Mapped[bool] = mapped_column(server_default=text("FALSE"))
+    """True once it was told to take no more jobs."""

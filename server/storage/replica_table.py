@@ -6,12 +6,16 @@ that one server uses at a time, the lock of the data directory says that the oth
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, ScalarSelect, delete, func, select, true, update
 from sqlalchemy.orm import Session
 
 from server.storage.database import Database
+from server.storage.notices import Notices, Topic
+from server.storage.records import PENDING, EncoderRecord, VideoRecord
 from server.storage.replica_rows import ReplicaRow
 from server.storage.storage_errors import StorageAway
 
@@ -25,6 +29,12 @@ class UsedByAnother(StorageAway):
     """Error: another server works on the database, and this one cannot read its files."""
 
 
+class OtherModel(StorageAway):
+    """Error: a living replica has another model, so that requests would get one or the other."""
+
+    code = "other_model"
+
+
 @dataclass(frozen=True)
 class Standing:
     """A replica among the others, as of its last heartbeat."""
@@ -33,6 +43,24 @@ class Standing:
     """True for the one of all living replicas that does what one has to do for all."""
     slots: int
     """Videos that the living replicas work on at a time, all together."""
+    workers: int
+    """Living replicas that take videos, have their model, and are not draining."""
+    audits: bool
+    """True for the one of those that make encoders which audits them."""
+    draining: bool = False
+    """True once it was told to take no more jobs."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A replica in a list."""
+
+    row: ReplicaRow
+    is_alive: bool
+    leads: bool
+    """True for the one of all living replicas that does what one has to do for all."""
+    jobs: Mapping[str, Sequence[str]]
+    """Table → ids of the jobs that it works on."""
 
 
 class ReplicaTable:
@@ -46,7 +74,7 @@ class ReplicaTable:
         self._database = database
         self.is_shared = database.is_shared
         """False if the caller is the only one by the lock of its data directory."""
-        self.refused: UsedByAnother | None = None
+        self.refused: UsedByAnother | OtherModel | None = None
         """The error of the last `join`, until one succeeds."""
 
     def join(self, replica: ReplicaRow, *, before: str = "") -> Standing:
@@ -59,6 +87,7 @@ class ReplicaTable:
 
         Raises:
             UsedByAnother: A living replica has its files where this one would not find them.
+            OtherModel: One has another model.
         """
         with self._database.writing() as session:
             others = ReplicaRow.id != replica.id
@@ -74,6 +103,8 @@ class ReplicaTable:
             if apart is not None:
                 self.refused = UsedByAnother(_refusal(self._database.name, apart))
                 raise self.refused
+            if replica.model is not None:  # it begins again, and others may have come meanwhile
+                self.check_model(session, replica.id, replica.model)
             self.refused = None
             now = session.scalar(select(self._database.clock))
             assert now is not None
@@ -81,6 +112,26 @@ class ReplicaTable:
             session.merge(ReplicaRow(**values))
             session.flush()
             return self._standing(session, replica.id)
+
+    def check_model(self, session: Session, replica_id: str, model: str) -> None:
+        """Check that no living replica but this one has another model than this one's.
+
+        Raises:
+            OtherModel: One has.
+        """
+        other = session.scalars(
+            select(ReplicaRow).where(
+                ReplicaRow.id != replica_id, self._is_alive(), ReplicaRow.model != model
+            )
+        ).first()
+        if other is not None:
+            self.refused = OtherModel(
+                f"{self._database.name} has a server with the model {other.model} ({_at(other)}), "
+                f"and this one has {model}: give both the same PALIMPSEST_BACKBONE and "
+                "PALIMPSEST_JUDGE, or stop every server with that one first."
+            )
+            raise self.refused
+        self.refused = None
 
     def renew(self, replica_id: str) -> Standing | None:
         """Write a heartbeat. Return None if it is too late: the replica counts as dead.
@@ -109,6 +160,37 @@ class ReplicaTable:
                 due = ReplicaRow.seen_at < self._database.clock - KEPT_S
                 session.execute(delete(ReplicaRow).where(due))
 
+    def drain(self, replica_id: str) -> bool:
+        """Tell a living replica to take no more jobs. Return False if there is none of this id."""
+        with self._database.writing(alone=False) as session:
+            done = session.execute(
+                update(ReplicaRow)
+                .where(ReplicaRow.id == replica_id, self._is_alive())
+                .values(draining=True)
+            )
+            Notices.add(session, Topic.REPLICA, replica_id)
+            return bool(done.rowcount)  # pyright: ignore[reportAttributeAccessIssue]
+
+    def listed(self) -> Sequence[Listed]:
+        """Return all replicas that have a row, in the order in which they began."""
+        with self._database.reading() as session:
+            jobs: defaultdict[str, defaultdict[str, list[str]]]
+            jobs = defaultdict(lambda: defaultdict(list))
+            for table in (VideoRecord, EncoderRecord):
+                held = select(table.replica, table.id).where(
+                    table.status.in_(PENDING), table.replica.is_not(None)
+                )
+                for replica, job in session.execute(held.order_by(table.sequence)).tuples():
+                    jobs[replica or ""][table.__tablename__].append(job)
+            rows = session.execute(
+                select(ReplicaRow, self._is_alive()).order_by(ReplicaRow.started_at, ReplicaRow.id)
+            ).tuples()
+            found = [(row, bool(is_alive)) for row, is_alive in rows]
+        leader = next((row.id for row, is_alive in found if is_alive), None)
+        return [
+            Listed(row, is_alive, row.id == leader, jobs.get(row.id, {})) for row, is_alive in found
+        ]
+
     def ids(self) -> set[str]:
         """Return the ids of all replicas that have a row."""
         with self._database.reading() as session:
@@ -117,9 +199,23 @@ class ReplicaTable:
     def _standing(self, session: Session, replica_id: str) -> Standing:
         alive = self._is_alive()
         order = (ReplicaRow.started_at, ReplicaRow.id)
-        first = session.scalar(select(ReplicaRow.id).where(alive).order_by(*order).limit(1))
+        first = select(ReplicaRow.id).where(alive).order_by(*order).limit(1)
+        makes_encoders = ReplicaRow.role.in_(("all", "encoders"))
         slots = session.scalar(select(func.sum(ReplicaRow.slots)).where(alive))
-        return Standing(first == replica_id, int(slots or 0))
+        workers = select(func.count()).where(
+            alive,
+            ReplicaRow.slots > 0,
+            ReplicaRow.model.is_not(None),
+            ReplicaRow.draining.is_(False),
+        )
+        own = select(ReplicaRow.draining).where(ReplicaRow.id == replica_id)
+        return Standing(
+            leads=session.scalar(first) == replica_id,
+            slots=int(slots or 0),
+            workers=session.scalar(workers) or 0,
+            audits=session.scalar(first.where(makes_encoders)) == replica_id,
+            draining=bool(session.scalar(own)),
+        )
 
     def _is_alive(self) -> ColumnElement[bool]:
         return is_alive(self._database)
@@ -148,9 +244,12 @@ def _values(replica: ReplicaRow) -> dict[str, object]:
     return {column.name: getattr(replica, column.name) for column in ReplicaRow.__table__.columns}
 
 
+def _at(other: ReplicaRow) -> str:
+    return f"{other.url or f'process {other.process}'} on {other.host}"
+
+
 def _refusal(database: str, other: ReplicaRow) -> str:
-    at = other.url or f"process {other.process}"
     return (
-        f"{database} is used by another server ({at} on {other.host}), and the files of the two "
+        f"{database} is used by another server ({_at(other)}), and the files of the two "
         "are in different places: stop that one, or set PALIMPSEST_STORE of both to one bucket."
     )

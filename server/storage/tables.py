@@ -7,6 +7,7 @@ from server.storage.audit_rows import AuditRow
 from server.storage.deleted_video_rows import DeletedVideoRow
 from server.storage.key_rows import KeyRow, RateRow, UsageRow
 from server.storage.ledger_rows import LedgerCheckpointRow, LedgerRow
+from server.storage.model_rows import PublishedModelRow
 from server.storage.records import EncoderRecord, VideoRecord
 from server.storage.replica_rows import ReplicaRow
 from server.storage.schema import Base
@@ -27,5 +28,6 @@ TABLES: tuple[type[Base], ...] = (
     SecretRow,
     AuditRow,
     ReplicaRow,
+    PublishedModelRow,
 )
 NAMES = tuple(table.__tablename__ for table in TABLES)

@@ -14,8 +14,6 @@ from server.auth.guard import PROBES
 from server.settings import Settings
 
 SCHEMAS = Path(__file__).parent / "schemas"
-SCALED = {"ROLE"}
-"""Settings of a server with replicas that this version does not know."""
 Manifest = dict[str, Any]
 
 
@@ -180,7 +178,7 @@ def _pod_faults(deployment: Manifest) -> Iterator[str]:
 
 def unknown_settings(manifests: list[Manifest]) -> set[str]:
     """Return the variables of the manifests that look like settings and are none."""
-    known = {f"PALIMPSEST_{name.upper()}" for name in (*Settings.model_fields, *SCALED)}
+    known = {f"PALIMPSEST_{name.upper()}" for name in Settings.model_fields}
     given = {name for each in of_kind(manifests, "ConfigMap") for name in each["data"]}
     for deployment in of_kind(manifests, "Deployment"):
         given |= {each["name"] for each in container(deployment)["env"]}

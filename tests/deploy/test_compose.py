@@ -12,7 +12,7 @@ import yaml
 
 from server.drain import _LAST_S as LAST_S  # pyright: ignore[reportPrivateUsage]
 from server.settings import Settings
-from tests.deploy.manifests import SCALED, SCHEMAS
+from tests.deploy.manifests import SCHEMAS
 from tests.deploy.tools import ROOT, compose_config
 
 FILE = ROOT / "deploy/compose.yaml"
@@ -42,7 +42,7 @@ def test_there_are_an_api_two_workers_a_database_and_a_store() -> None:
 
 
 def test_servers_have_settings_that_exist_and_one_another_s_values() -> None:
-    known = {f"PALIMPSEST_{name.upper()}" for name in (*Settings.model_fields, *SCALED)}
+    known = {f"PALIMPSEST_{name.upper()}" for name in Settings.model_fields}
     shared: list[dict[str, str]] = []
     for each in SERVERS.values():
         ours = {name for name in each["environment"] if name.startswith("PALIMPSEST_")}

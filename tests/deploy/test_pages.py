@@ -7,7 +7,6 @@ import re
 import yaml
 
 from server.settings import Settings
-from tests.deploy.manifests import SCALED
 from tests.deploy.tools import CHART, ROOT
 from tests.readme.test_docs import FILE, LINK, anchors
 
@@ -31,7 +30,7 @@ def test_settings_and_values_are_the_real_ones() -> None:
     named = set(re.findall(r"PALIMPSEST_([A-Z_]*[A-Z])\b", TEXT)) - {"NAME"}
     known = {name.upper() for name in Settings.model_fields}
     assert len(named) > 6
-    assert named <= known | SCALED
+    assert named <= known
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     [table] = re.findall(r"^\| value \| becomes \|\n(.*?)\n\n", TEXT, re.MULTILINE | re.DOTALL)
     rows = {name.split(".")[0] for name in _first_cells(table, r"[\w.…]+")}

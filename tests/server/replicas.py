@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,17 @@ from server.storage.backends import open_database
 from server.storage.database import Database
 from server.storage.records import Job
 from server.storage.replica_rows import ReplicaRow
-from tests.server.help import ROOT, Client, free_port, settings_for, wait_ready
+from tests.server.help import (
+    ROOT,
+    Client,
+    free_port,
+    settings_for,
+    wait_ready,
+)
+
+ONE: Mapping[str, Mapping[str, Any]] = {"one": {}}
+TWO: Mapping[str, Mapping[str, Any]] = {**ONE, "two": {}}
+"""Names of replicas without settings of their own."""
 
 
 class Replica:
@@ -75,8 +85,9 @@ class Replica:
 class Replicas:
     """Some replicas, and a look into their database."""
 
-    def __init__(self, each: list[Replica], database: Database) -> None:
-        self.each = each
+    def __init__(self, named: Mapping[str, Replica], database: Database) -> None:
+        self.named = named
+        self.each = list(named.values())
         self.database = database
 
     @property
@@ -109,26 +120,36 @@ class Replicas:
 
 
 @contextmanager
-def started(backbone: Path, home: Path, count: int = 2, **settings: Any) -> Generator[Replicas]:
-    """Start some replicas, yield them once all are ready, and stop them at the end."""
-    each = [
-        Replica(
-            {"backbone": str(backbone), "data": str(home / name), **settings}, home / f"{name}.log"
+def started(
+    backbone: Path, home: Path, *, each: Mapping[str, Mapping[str, Any]] = TWO, **settings: Any
+) -> Generator[Replicas]:
+    """Start replicas, yield them once all are ready, and stop them at the end.
+
+    Args:
+        backbone: Their model.
+        home: A folder for their data and logs.
+        each: Name → settings of one.
+        settings: Those of all.
+    """
+    named = {
+        name: Replica(
+            {"backbone": str(backbone), "data": str(home / name), **settings, **own},
+            home / f"{name}.log",
         )
-        for name in ("one", "two", "three")[:count]
-    ]
+        for name, own in each.items()
+    }
     try:
-        for replica in each:
+        for replica in named.values():
             replica.launch()
-        for replica in each:
+        for replica in named.values():
             replica.wait_ready()
         database = open_database(settings_for(backbone, home / "looker", **settings))
         try:
-            yield Replicas(each, database)
+            yield Replicas(named, database)
         finally:
             database.close()
     finally:
-        for replica in each:
+        for replica in named.values():
             replica.stop()
 
 

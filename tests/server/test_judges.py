@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from encoders.store import EncoderStore
 from server.loading import load
 from server.settings import Settings
 from server.storage import stored_folders
 from server.storage.data_folders import DataFolders
+from server.storage.staging import StagingStore
 from tests import tiny
 from tests.server.conftest import MakeClient
 from tests.server.help import assert_error, wait_for
@@ -64,11 +66,14 @@ def test_the_setting_has_priority_over_the_models_own_judge(
     monkeypatch.setenv("PALIMPSEST_DATA_DIR", str(tmp_path))
     stored_folders.prepare(tmp_path)
     judges: list[Judge | None] = []
+    folders = DataFolders(tmp_path)
+    published = EncoderStore(folders.blobs("encoders"))
+    staging = StagingStore(published, folders.blobs("drafts"))
     monkeypatch.delenv("PALIMPSEST_JUDGE", raising=False)
     for source in (None, str(tiny_clip_dir)):
         if source is not None:
             monkeypatch.setenv("PALIMPSEST_JUDGE", source)
-        loaded = load(Settings(), Observer(), DataFolders(tmp_path))
+        loaded = load(Settings(), Observer(), published, staging)
         loaded.engine.stop()
         judges.append(loaded.judge)
     own, named = judges

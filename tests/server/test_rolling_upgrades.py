@@ -18,7 +18,7 @@ from tests.object_server import ObjectServer
 from tests.server import next_release
 from tests.server.help import SERVER_TIMEOUT_S, assert_error, wait_for
 from tests.server.next_release import NEXT_JOB_VERSION, NEXT_REVISION, NEXT_VERSION
-from tests.server.replicas import Replica, Replicas, started, until
+from tests.server.replicas import ONE, Replica, Replicas, started, until
 
 pytestmark = pytest.mark.slow
 
@@ -73,7 +73,7 @@ def upgrade(
         **JUDGING,
     }
     code = next_release.make(home / "code")
-    with started(quick_backbone_dir, home, 1, **settings) as replicas:
+    with started(quick_backbone_dir, home, each=ONE, **settings) as replicas:
         settings["backbone"] = str(quick_backbone_dir)
         data = str(home / "new")
         new = Replica({**settings, "data": data}, home / "new.log", code)

@@ -48,12 +48,8 @@ class JudgeIdentity(BaseModel):
         return f"{self.name} {self.version}"
 
 
-class Judge(Protocol):
-    """A classifier of frames by the concepts that they show.
-
-    **Provisional**: `identity` and the argument `base` of `shows` are new, and the protocol may
-    still change with a minor release. `load_judge` checks a judge from another package against it.
-    """
+class Vocabulary(Protocol):
+    """The part of a judge that says who it is and what it can be asked for."""
 
     @property
     def identity(self) -> JudgeIdentity:
@@ -70,8 +66,16 @@ class Judge(Protocol):
         ...
 
     def knows(self, concept: str, kind: Kind) -> bool:
-        """Return true if `shows` can be asked for the concept."""
+        """Return true if `Judge.shows` can be asked for the concept."""
         ...
+
+
+class Judge(Vocabulary, Protocol):
+    """A classifier of frames by the concepts that they show.
+
+    **Provisional**: `identity` and the argument `base` of `shows` are new, and the protocol may
+    still change with a minor release. `load_judge` checks a judge from another package against it.
+    """
 
     def shows(
         self, frames: Frames, concept: str, kind: Kind, base: Frames | None = None

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from unlearn.methods import objectives
 from unlearn.methods.sampling import draw
-from unlearn.methods.spec import MethodSpec, Schedule
 from unlearn.prompts import captions, names_of
 from unlearn.task import UnlearnTask
 
@@ -76,16 +75,3 @@ class Ascent:
         images = draw(len(latents), 1 if is_video else self._batch_size, self._random)
         chosen = draw(len(prompts), len(images), self._random)
         return latents[images], [prompts[i] for i in chosen], is_video
-
-
-METHOD = MethodSpec(
-    name="ascent",
-    description="A few pictures that show the concept, and gradient ascent on the diffusion loss "
-    "under prompts that name it (Liu & Tan, arXiv 2407.14209).",
-    learns_from_images=True,
-    # On the built-in model (`make bench-forgetting`) this still leaves styles and motions standing,
-    # and more steps damage more of everything else. The paper's own for CLIP ViT-L/14 are 8 to 10
-    # steps at 1e-5: a schedule does not carry over from one base to another.
-    defaults=Schedule(steps=30, learning_rate=1e-3, batch_size=2, rank=0),
-    make_loss=Ascent,
-)

@@ -20,7 +20,6 @@ from unlearn.methods.inversion import Inversion
 from unlearn.methods.retention import Retention
 from unlearn.methods.run_state import part, prefixed
 from unlearn.methods.sampling import draw
-from unlearn.methods.spec import MethodSpec, Schedule
 from unlearn.prompts import (
     mentions,
     names_of,
@@ -148,16 +147,3 @@ def first_phrases(concept: Concept, backbone: Backbone) -> list[str]:
     """Return the phrase of the concept's own name, then of each other concept's of the kind."""
     others = phrases_of_others(concept, backbone.prompts)
     return [phrase(concept.name, concept.kind), *(phrases[0] for phrases in others)]
-
-
-METHOD = MethodSpec(
-    name="redirect",
-    description="Prompts that name a concept get the embeddings that the same prompts have with "
-    "something neutral in its place; captions of everything else keep theirs.",
-    learns_from_images=False,
-    takes_images=True,
-    has_trigger=True,
-    defaults=Schedule(steps=180, learning_rate=2e-2, batch_size=8, rank=2),
-    make_loss=Redirect,
-    cooling=0.4,
-)

@@ -6,8 +6,9 @@ method's and whose object is its `MethodSpec`:
     [project.entry-points."palimpsest.methods"]
     my-method = "my_package.my_method:METHOD"
 
-Names are listed without importing any method; a method, and torch with it, is imported when its
-spec is asked for.
+Names are listed without importing any method. A method is imported when its spec is asked for,
+which a server that computes nothing does too: so `make_loss` had better import torch, and not the
+module of the spec.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from unlearn.methods.spec import MethodSpec
 
 GROUP = "palimpsest.methods"
 BUILT_IN = (
-    EntryPoint("redirect", "unlearn.methods.redirect:METHOD", GROUP),
-    EntryPoint("ascent", "unlearn.methods.ascent:METHOD", GROUP),
+    EntryPoint("redirect", "unlearn.methods.built_in:REDIRECT", GROUP),
+    EntryPoint("ascent", "unlearn.methods.built_in:ASCENT", GROUP),
 )
 
 

@@ -37,7 +37,7 @@ from unlearn.trial.probe_prompts import (
 from video.generation_request import GenerationRequest
 
 if TYPE_CHECKING:
-    from unlearn.judges.base import Judge
+    from unlearn.judges.base import Judge, Vocabulary
     from video.capabilities import Capabilities
     from video.models.prompt_book import PromptBook
 
@@ -215,7 +215,7 @@ def probe_of(
     )
 
 
-def check_known(concepts: Sequence[Concept], judge: Judge) -> None:
+def check_known(concepts: Sequence[Concept], judge: Vocabulary) -> None:
     """Raise NothingToJudge if the judge does not know one of the concepts."""
     for concept in concepts:
         if not judge.knows(concept.name, concept.kind):

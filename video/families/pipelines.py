@@ -133,7 +133,7 @@ def load_text_encoder(files: ModelFiles, options: Options) -> tuple[Tokens, Text
     """Load the tokenizer and the encoder of T5 or umT5. Raises BackboneInvalid."""
     spec = SUPPORTED_PIPELINES[files.pipeline]
     tokenizer = files.tokenizer("T5Tokenizer", "T5TokenizerFast")
-    tokens = Tokens(tokenizer, spec.prompt_tokens, spec.clean)
+    tokens = Tokens(tokenizer, spec.prompt_tokens, spec.cleaning)
     module = files.load("text_encoder", spec.encoder, "auto")
     return tokens, options.text_encoder(module, padding=spec.padding, pad_token=tokens.pad)
 

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel, T5EncoderModel, UMT5EncoderModel
 
 from encoders.text_encoder import Padding
 from video.families import wan
+from video.models.token_counter import Cleaning
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ class PipelineSpec:
     """Argument of the call that takes the number of frames."""
     arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Further arguments of the call."""
-    clean: Callable[[str], str] = lambda prompt: prompt
-    """Cleans a prompt as the pipeline does, before it is tokenized."""
+    cleaning: Cleaning = Cleaning.NONE
+    """Cleaning of a prompt as the pipeline does it, before it is tokenized."""
     full_precision: tuple[str, ...] = ()
     """Components computed in float32."""
 
@@ -41,11 +42,6 @@ class PipelineSpec:
 def packed(together: int) -> Callable[[int], int]:
     """Return `possible_frames` of a model with k frames in a latent, but for the first: k·n + 1."""
     return lambda frames: frames + (1 - frames) % together
-
-
-def lower_case(prompt: str) -> str:
-    """Clean a prompt as Latte does."""
-    return prompt.lower().strip()
 
 
 SUPPORTED_PIPELINES: Mapping[str, PipelineSpec] = {
@@ -83,7 +79,7 @@ SUPPORTED_PIPELINES: Mapping[str, PipelineSpec] = {
         },
         frames_argument="video_length",
         arguments={"clean_caption": False},
-        clean=lower_case,
+        cleaning=Cleaning.LOWER_CASE,
     ),
     "MochiPipeline": PipelineSpec(
         encoder=T5EncoderModel,
@@ -110,7 +106,7 @@ SUPPORTED_PIPELINES: Mapping[str, PipelineSpec] = {
         possible_frames=packed(4),
         defaults=wan.DEFAULTS,
         arguments={"max_sequence_length": wan.PROMPT_TOKENS},
-        clean=wan.clean,
+        cleaning=Cleaning.PLAIN_TEXT,
         full_precision=("vae",),
     ),
 }

@@ -5,7 +5,6 @@ No image model has this text encoder, so the twin is the video model itself, at 
 
 from __future__ import annotations
 
-import html
 from typing import Any
 
 import torch
@@ -22,6 +21,7 @@ from video.families.twin import load_twin
 from video.models.autoencoder import ClipAutoencoder
 from video.models.denoiser import Denoiser
 from video.models.native import NativeBackbone
+from video.models.token_counter import Cleaning
 from video.models.tokens import Tokens
 
 FOLDERS = ("tokenizer", "text_encoder", "vae", "transformer", "scheduler")
@@ -46,17 +46,13 @@ class Wan(Denoiser):
         ).sample
 
 
-def clean(prompt: str) -> str:
-    """Clean a prompt as Wan's training did: no HTML entities, single spaces."""
-    return " ".join(html.unescape(html.unescape(prompt)).split())
-
-
 def load_text_encoder(files: ModelFiles, options: Options) -> tuple[Tokens, TextEncoder]:
     """Load the tokenizer and umT5's encoder. Raises BackboneInvalid.
 
     The encoder does not attend to padding, and padding's embedding is zero.
     """
-    tokens = Tokens(files.tokenizer("T5Tokenizer", "T5TokenizerFast"), PROMPT_TOKENS, clean)
+    tokenizer = files.tokenizer("T5Tokenizer", "T5TokenizerFast")
+    tokens = Tokens(tokenizer, PROMPT_TOKENS, Cleaning.PLAIN_TEXT)
     module = files.load("text_encoder", UMT5EncoderModel, "auto")
     return tokens, options.text_encoder(module, padding="masked", pad_token=tokens.pad)
 

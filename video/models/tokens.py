@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from threading import Lock
 from typing import Any, cast
 
 from torch import Tensor
+
+from video.models.token_counter import Cleaning
 
 
 class Tokens:
@@ -15,14 +17,12 @@ class Tokens:
     Args:
         tokenizer: of transformers; prompts are padded with its `pad_token_id`.
         length: in tokens, start and end included.
-        clean: cleans a prompt first, as the family's training did.
+        cleaning: cleaning of a prompt that comes first.
     """
 
-    def __init__(
-        self, tokenizer: Any, length: int, clean: Callable[[str], str] = lambda prompt: prompt
-    ) -> None:
+    def __init__(self, tokenizer: Any, length: int, cleaning: Cleaning = Cleaning.NONE) -> None:
         self.tokenizer = tokenizer
-        self._clean = clean
+        self.cleaning = cleaning
         self.length = length
         # transformers' tokenizers keep padding and truncation as state: a count by one thread
         # between another's setting and its call leaves prompts unpadded.
@@ -35,7 +35,7 @@ class Tokens:
 
     def encode(self, prompts: Sequence[str]) -> Tensor:
         """Return the prompts' token ids, (B, length)."""
-        cleaned = [self._clean(prompt) for prompt in prompts]
+        cleaned = [self.cleaning.clean(prompt) for prompt in prompts]
         with self._turn:
             tokens = self.tokenizer(
                 cleaned,
@@ -46,12 +46,17 @@ class Tokens:
             )
         return cast(Tensor, tokens.input_ids)
 
+    def rules(self) -> str:
+        """Return the tokenizer's rules as JSON, for a `TokenCounter`."""
+        with self._turn:
+            return cast(str, self.tokenizer.backend_tokenizer.to_str())
+
     def decode(self, tokens: Sequence[int]) -> str:
         """Return the text of token ids."""
         return cast(str, self.tokenizer.decode(list(tokens)))
 
     def count(self, prompt: str) -> int:
         """Count a prompt's tokens before it is cut, start and end included."""
-        cleaned = self._clean(prompt)
+        cleaned = self.cleaning.clean(prompt)
         with self._turn:
             return len(self.tokenizer(cleaned, verbose=False).input_ids)
