@@ -47,8 +47,7 @@ class EncoderStore:
     Args:
         location: A directory (created if absent), a URL such as `s3://bucket/prefix`, or blobs.
         max_overrides_bytes: Largest overrides file that is written or read.
-        is_marked: True for a directory with a marker (`encoders.folder_marker`). While it is away,
-            every method raises OSError, and no encoder is taken for absent.
+        is_marked: True for a directory with a marker. While it is away, methods raise OSError.
     """
 
     def __init__(
