@@ -27,7 +27,7 @@ from server.http.install import connections_arrived, install
 from server.http.turns import Turns
 from server.lazy_app import LazyApp
 from server.parent_watchdog import announce_parent, announced_parent, die_with_parent
-from server.roles import check_role
+from server.role_check import check_role
 from server.settings import Settings
 from server.start_checks import check_address, check_data_dir, one_line, say_waiting
 from server.storage.backends import keys_of

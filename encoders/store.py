@@ -1,9 +1,8 @@
 """The store of published encoders: a directory, or S3, through one interface.
 
-An encoder is immutable. Its card is the last blob to be created and the first to be removed, and it
-is created conditionally: of two publishers one wins, and a publisher that is killed leaves nothing
-visible. All other blobs have the digest in their path, so that what a loser or a killed publisher
-left cannot collide with the winner's (see `encoders.layout`).
+An encoder is immutable. Its card is the last blob to be created, conditionally, and the first to be
+removed: one publisher wins, and a killed one leaves nothing visible. Other blobs have the digest in
+their path, and so never collide with the winner's (`encoders.layout`).
 """
 
 from __future__ import annotations
@@ -11,6 +10,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from encoders import layout
@@ -37,6 +38,7 @@ _MAX_CARD_BYTES = 1 << 20
 _MAX_REPORT_BYTES = 1 << 28
 
 _logger = logging.getLogger(__name__)
+_overrides_file = partial(import_module, "encoders.overrides_file")  # torch: not for cards alone
 
 
 class EncoderStore:
@@ -45,8 +47,7 @@ class EncoderStore:
     Args:
         location: A directory (created if absent), a URL such as `s3://bucket/prefix`, or blobs.
         max_overrides_bytes: Largest overrides file that is written or read.
-        is_marked: True for a directory with a marker (`encoders.folder_marker`). While it is away,
-            every method raises OSError, and no encoder is taken for absent.
+        is_marked: True for a directory with a marker. While it is away, methods raise OSError.
     """
 
     def __init__(
@@ -81,9 +82,7 @@ class EncoderStore:
             layout.report_path(card, name): content for name, content in (report or {}).items()
         }
         if not card.members:
-            from encoders import overrides_file  # torch: whoever reads cards alone does without
-
-            data = overrides_file.data_of(encoder)
+            data = _overrides_file().data_of(encoder)
             if len(data) > self._max_overrides_bytes:
                 raise self._too_large(card.id, len(data))
             files[layout.overrides_path(card)] = data
@@ -201,9 +200,7 @@ class EncoderStore:
         if data is None:
             self.card(encoder_id)  # EncoderNotFound if it was deleted in the meantime
             raise EncoderInvalid(f"The overrides of encoder {encoder_id!r} are missing.")
-        from encoders import overrides_file
-
-        return overrides_file.encoder_of(card, data)
+        return _overrides_file().encoder_of(card, data)
 
     def delete(self, encoder_id: str, *, force: bool = False) -> None:
         """Remove an encoder, damaged ones too: first its card, then its other blobs.

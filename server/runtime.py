@@ -25,7 +25,7 @@ from server.jobs.tracking import JobTracker
 from server.loaded import Loaded
 from server.metrics import Metrics, StateCollector
 from server.model_source import ModelSource
-from server.roles import check_role
+from server.role_check import check_role
 from server.served_model import ServedModel
 from server.settings import Settings
 from server.storage import owned_names, private_files

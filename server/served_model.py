@@ -87,7 +87,7 @@ class ServedModel:
 
 
 class PublishedJudge(BaseModel):
-    """What a judge knows, without the judge."""
+    """Vocabulary of a judge, without the judge."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -28,7 +28,7 @@ class ReplicaRow(Base):
     slots: Mapped[int]
     """Videos that it works on at a time."""
     role: Mapped[str] = mapped_column(server_default=text("'all'"))
-    """What it does: a value of the setting `role`. Servers before 0011 did all."""
+    """Role: a value of the setting of this name. Servers before 0011 did all."""
     model: Mapped[str | None]
     """Identity of the model that it has; None until it is loaded, and for a server without one."""
     draining: Mapped[bool] = mapped_column(server_default=text("FALSE"))

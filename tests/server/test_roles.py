@@ -16,10 +16,10 @@ from tests.object_server import ObjectServer
 from tests.server.help import SERVER_TIMEOUT_S, wait_for
 from tests.server.replicas import Replica, Replicas, started, until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 QUICK = {"prompt": "pogo in a meadow", "steps": 1, "frames": 1}
-LONG = {"prompt": "pogo in a meadow", "steps": 100, "frames": 16, "seed": 5}
+LONG = {"prompt": "pogo in a meadow", "steps": 40, "frames": 16, "seed": 5}
 ENCODER = {"concept": "pogo", "kind": "character", "settings": {"steps": 5}}
 JUDGING = {"min_base_rate": 0, "max_probes": 1, "judged_videos": 1}
 ROLES = {
@@ -39,7 +39,7 @@ def replicas(
     object_server: ObjectServer,
 ) -> Generator[Replicas]:
     places = {"database": postgres_url, "store": object_server.bucket()}
-    settings = {"videos_in_flight": 2, "drain_seconds": 0, "stop_seconds": 60, **JUDGING}
+    settings = {"videos_in_flight": 2, "drain_seconds": 0, "stop_seconds": 600, **JUDGING}
     home = tmp_path_factory.mktemp("roles")
     with started(quick_backbone_dir, home, each=ROLES, **places, **settings) as replicas:
         yield replicas
@@ -138,7 +138,7 @@ def test_a_stopped_replica_hands_back_what_has_not_begun_and_ends_the_rest(
         for one in both[1:]:
             os.kill(one.process.pid, signal.SIGCONT)
     both[0].process.terminate()
-    both[0].process.wait(60)
+    both[0].process.wait(SERVER_TIMEOUT_S)
     rows = [replicas.row(VideoRecord, name) for name in names]
     assert (rows[0].status, rows[0].replica, rows[0].attempt) == ("completed", first, 1)
     assert {row.interruptions for row in rows} == {0}

@@ -7,7 +7,7 @@ from collections.abc import Generator
 import pytest
 
 from server.jobs.lease import replica_of
-from server.roles import RoleRefused, check_role
+from server.role_check import RoleRefused, check_role
 from server.settings import Settings
 from server.storage.database import Database
 from server.storage.model_table import ModelTable

@@ -1,4 +1,4 @@
-"""What requests need of a model says the same without the model."""
+"""The published model says of requests the same as the model itself."""
 
 from __future__ import annotations
 
