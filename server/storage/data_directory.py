@@ -42,6 +42,8 @@ class DataDirectory:
         self.database = _opened(self.jobs, settings)
         try:
             with explained(folder), self.database.explained():
+                # First: another's is refused before anything is written to the database.
+                self.store.prepare(lambda: database_id(self.database))
                 self.replicas = ReplicaTable(self.database)
                 self.records = RecordStore(
                     self.database,
@@ -54,7 +56,6 @@ class DataDirectory:
                 self.signing_keys = SigningKeys(self.database, settings)
                 self.signing_keys.prepare()
                 self.watermark_secret = WatermarkSecret(self.database)
-                self.store.prepare(lambda: database_id(self.database))
                 import_alias_files(folder / "encoders", self.aliases)
                 self.writes = Writes(lambda: self.database.is_locked)
                 self.files = VideoFiles(
