@@ -73,12 +73,6 @@ def migrate(
     from server.copying.server_source import stopped_server
 
     settings = _target(to_database, to_store, to_data_dir)
-    if data_dir.resolve() == settings.data_dir.resolve() and not (
-        settings.postgres and settings.store
-    ):
-        raise typer.BadParameter(
-            "It is the directory of --from: name another.", param_hint="--to-…"
-        )
     with private(), stopped_server(data_dir) as source, _progress("moving") as tell:
         copied = fill(source, settings, tell)
     _tell(copied, f"{data_dir} is copied to {_place(settings)}, and stays as it is.", as_json)
@@ -135,7 +129,11 @@ def restore(
 def _target(database: str | None, store: str | None, data_dir: Path | None) -> Settings:
     warn_of_unknown_variables()
     given = {"database": database, "store": store, "data_dir": data_dir}
-    settings = read_settings(**{name: value for name, value in given.items() if value is not None})
+    try:
+        settings = read_settings(**{n: value for n, value in given.items() if value is not None})
+    except typer.BadParameter as error:
+        error.param_hint = f"--to-{str(error.param_hint).removeprefix('--')}"
+        raise
     address = settings.postgres
     if database and address is not None and "password" in address.options:
         raise typer.BadParameter(
