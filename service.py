@@ -10,8 +10,10 @@ from __future__ import annotations
 import os
 
 import bentoml
+from bentoml import server_context
 from starlette.middleware.cors import CORSMiddleware
 
+from server import devices
 from server.address import listening_address, url_of
 from server.auth import bind_address
 from server.auth.app_first import AppFirst
@@ -35,7 +37,12 @@ from server.storage.private_files import UMASK
 from server.supervision import Supervisor
 
 with one_line():
-    settings = Settings()
+    settings = devices.resolved(Settings())
+    if settings.devices:
+        os.environ["PALIMPSEST_DEVICES"] = ",".join(settings.devices)  # the workers' too
+    if len(settings.devices) > 1 and server_context.worker_index is not None:
+        claim = devices.Claim(settings)
+        settings = claim.settings
     keys = LiveKeys(settings.keys_file, keys_of(settings))
 app = LazyApp(settings, keys)
 if announced_parent() is not None:  # a worker: the parent serves nothing, and starts sooner
@@ -51,7 +58,7 @@ keep_counters_in_memory()
 
 @bentoml.service(
     name="palimpsest",
-    workers=1,
+    workers=max(len(settings.devices), 1),
     metrics={"enabled": False},
     logging={"access": {"enabled": False}},  # the guard logs more (server.logs)
     tracing={"excluded_urls": ".*"},  # its spans, which go nowhere, are a tenth of a request's time
@@ -70,6 +77,7 @@ class Palimpsest:
         bind_address.check(settings, is_keyed=keys.is_keyed)
         host, port = listening_address(settings)
         with one_line():
+            devices.check(settings)
             check_data_dir(settings.data_dir, on_wait=say_waiting)
             check_store(settings.store)
             check_address(host, port)

@@ -176,7 +176,7 @@ def _may_come_first(path: Path) -> bool:
         return path.is_file()
     if not path.is_dir():
         return False
-    if path.name == "bentoml":
+    if path.name in ("bentoml", "devices"):
         return True
     if path.name not in (*MARKED_FOLDERS, BASE_CLIPS):
         return False

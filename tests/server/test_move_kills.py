@@ -86,7 +86,7 @@ def test_rows_that_changed_are_noticed(copied_server: CopiedServer, tmp_path: Pa
     database.close()
     with (
         stopped_server(copied_server.data) as source,
-        pytest.raises(CopyRefused, match="'videos' .* is not the source's: it has 2 rows"),
+        pytest.raises(CopyRefused, match=r"'videos' .* is not the source's: it has 2 rows"),
     ):
         fill(source, new, silent)
     with pytest.raises(ForeignDirectory):
