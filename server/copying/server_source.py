@@ -93,6 +93,11 @@ def stopped_server(data_dir: Path) -> Generator[ServerSource]:
     lock.take()
     try:
         with opened_server(settings) as source:
+            if not open_file_store(settings).is_there():
+                raise CopyRefused(
+                    f"{data_dir} has no folders of files, or they are away: mount them. If the "
+                    "files are in a bucket, use `palimpsest admin backup` and `restore`."
+                )
             yield source
     finally:
         lock.release()

@@ -1,17 +1,14 @@
-"""A copy that kills itself: `python -m tests.server.killed_copy <point> <from> <settings>`.
+"""A copy that kills its own process at a point.
 
-The point is the name of a step and the number of the call that does not come any more. `from` is a
-data directory or a backup, `settings` are those of the new server as JSON.
+A point is the name of a step, and the number of the call that does not come any more.
 """
 
 from __future__ import annotations
 
 import functools
-import json
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +22,6 @@ from server.settings import Settings
 from server.storage.bucket import Bucket
 from server.storage.data_folders import DataFolders
 
-ROOT = Path(__file__).resolve().parents[2]  # that of `help` comes with torch
 POINTS = ("begun:1", "file:1", "file:4", "rows:1", "rows:9", "compared:12", "committed:1")
 """Points in the order in which a copy comes to them."""
 _STEPS: dict[str, list[tuple[Any, str]]] = {
@@ -39,20 +35,13 @@ _STEPS: dict[str, list[tuple[Any, str]]] = {
 
 def run_killed(point: str, source: Path, settings: dict[str, Any]) -> None:
     """Copy in a process of its own, which is killed at a point."""
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "tests.server.killed_copy",
-            point,
-            str(source),
-            json.dumps(settings),
-        ],
-        cwd=ROOT,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == -signal.SIGKILL, f"{point} was not reached"
+    processes = multiprocessing.get_context("forkserver")  # it imports this module once
+    processes.set_forkserver_preload([__name__])
+    arguments = (point, source, settings, dict(os.environ))
+    process = processes.Process(target=_copy, args=arguments)
+    process.start()
+    process.join(120)
+    assert process.exitcode == -signal.SIGKILL, f"{point} was not reached"
 
 
 def _die_at(place: Any, name: str, number: int) -> None:
@@ -70,14 +59,11 @@ def _die_at(place: Any, name: str, number: int) -> None:
     setattr(place, name, counted)
 
 
-def _main(point: str, source: Path, settings: dict[str, Any]) -> None:
+def _copy(point: str, source: Path, settings: dict[str, Any], environment: dict[str, str]) -> None:
+    os.environ.update(environment)
     step, _, number = point.partition(":")
     for place, name in _STEPS[step]:
         _die_at(place, name, int(number))
     opened = stopped_server if source.is_dir() else opened_backup
     with opened(source) as found:
         fill(found, Settings.model_validate(settings), lambda *_: None)
-
-
-if __name__ == "__main__":
-    _main(sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3]))

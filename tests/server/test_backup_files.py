@@ -18,6 +18,7 @@ from server.copying.server_source import opened_server
 from server.storage.private_files import private
 from tests.server.copied_server import SETTINGS, CopiedServer, silent, stored
 from tests.server.help import settings_for
+from tests.server.killed_copy import run_killed
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +114,7 @@ def test_a_backup_is_restored_into_postgresql_and_a_bucket(
     backup: Path, copied_server: CopiedServer, places: dict[str, str], tmp_path: Path
 ) -> None:
     new = settings_for(copied_server.backbone, tmp_path / "new", **{**SETTINGS, **places})
+    run_killed("file:7", backup, {"data_dir": tmp_path / "new", **places})
     with opened_backup(backup) as source:
         source.check(lambda done, total: None)
         fill(source, new, silent)

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from sqlalchemy import text
+
+from benchmarks.faults.earlier_data import SCHEMAS, restore
+from encoders import PalimpsestError
 from server.copying.backup import opened_backup
 from server.copying.copying import back_up, fill
 from server.copying.server_source import opened_server, stopped_server
+from server.settings import Settings
+from server.storage.data_directory import DataDirectory
+from server.storage.sqlite_database import SqliteDatabase
 from tests.server.copied_server import (
     HEADERS,
     KEY,
@@ -34,6 +42,38 @@ def check_copy(client: Client, source: CopiedServer) -> None:
         assert wait_for(client, f"/v1/{path}", key=KEY)["status"] == status
     listed = client.get("/v1/videos", headers=bearer(KEY)).json()["data"]
     assert [video["id"] for video in listed] == [source.waiting, source.video]
+
+
+def refused(data: Path) -> str:
+    """Return why a data directory is no source."""
+    with pytest.raises(PalimpsestError) as raised, stopped_server(data):
+        pass
+    return str(raised.value)
+
+
+def test_what_cannot_be_moved_is_said(tmp_path: Path) -> None:
+    assert "has no records.sqlite" in refused(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "earlier").mkdir()
+    earlier = restore(SCHEMAS[-1], tmp_path / "earlier")
+    assert "earlier version of Palimpsest: start the server once, which upgrades" in refused(
+        earlier
+    )
+    (tmp_path / "new").mkdir()
+    new = SqliteDatabase(tmp_path / "new" / "records.sqlite")
+    with new.writing() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    new.close()
+    assert "a newer version of Palimpsest" in refused(tmp_path / "new")
+    (tmp_path / "bucket").mkdir()
+    SqliteDatabase(tmp_path / "bucket" / "records.sqlite").close()
+    assert "If the files are in a bucket" in refused(tmp_path / "bucket")
+    data = tmp_path / "cut"
+    DataDirectory(Settings.model_validate({"data_dir": data, "database": "", "store": ""})).close()
+    with stopped_server(data) as stopped, stopped.rows() as found:
+        assert stopped.files(found.attempts()).sizes() == {}
+    (data / "videos").rename(tmp_path / "unmounted")
+    assert "or they are away" in refused(data)
 
 
 def test_there_and_back(
