@@ -77,8 +77,8 @@ class Palimpsest:
         bind_address.check(settings, is_keyed=keys.is_keyed)
         host, port = listening_address(settings)
         with one_line():
-            devices.check(settings)
             check_data_dir(settings.data_dir, on_wait=say_waiting)
+            devices.check(settings)
             check_store(settings.store)
             check_address(host, port)
         announce_parent(url_of(host, port))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 from filelock import FileLock, Timeout
 
@@ -16,6 +15,7 @@ FOLDER = "devices"
 """Folder of the data directory with a data directory for each process: it holds only a lock."""
 _COUNT = "import torch; print(torch.cuda.device_count())"
 _COUNT_TIMEOUT_S = 300
+_GRACE_S = 2.0
 
 
 class DevicesRefused(PalimpsestError):
@@ -61,12 +61,21 @@ def check(settings: Settings) -> None:
     Raises:
         DevicesRefused: They could not.
     """
-    if len(settings.devices) > 1 and (settings.postgres is None or not settings.store):
+    if len(settings.devices) < 2:
+        return
+    if settings.postgres is None or not settings.store:
         raise DevicesRefused(
             "Several devices need a database and a store that all their processes see: set "
             "PALIMPSEST_DATABASE to a PostgreSQL and PALIMPSEST_STORE to a bucket, or name one "
             "device."
         )
+    for number in range(len(settings.devices)):
+        try:
+            # Its process may have been killed, or told to stop, a moment before.
+            with _lock(settings, number).acquire(timeout=_GRACE_S):
+                pass
+        except Timeout:
+            raise _in_use(settings) from None
 
 
 class Claim:
@@ -81,23 +90,28 @@ class Claim:
     """
 
     def __init__(self, settings: Settings) -> None:
-        folder = settings.data_dir / FOLDER
-        folder.mkdir(parents=True, exist_ok=True)
         for number, device in enumerate(settings.devices):
-            # Not the lock of the data directory, which is taken later and by another part.
-            lock = FileLock(folder / f"{number}.lock", mode=0o600, fallback_to_soft=False)
+            lock = _lock(settings, number)
             try:
                 lock.acquire(timeout=0)
             except Timeout:
                 continue
             self._lock = lock  # for as long as this object lives
-            self.settings = _of_device(settings, device, folder / str(number))
+            own = {"device": device, "data_dir": settings.data_dir / FOLDER / str(number)}
+            self.settings = settings.model_copy(update=own)
             return
-        raise DevicesRefused(
-            f"Every device in {folder} is used by another process: stop the other server, or set "
-            "PALIMPSEST_DATA_DIR to another directory."
-        )
+        raise _in_use(settings)
 
 
-def _of_device(settings: Settings, device: str, data_dir: Path) -> Settings:
-    return settings.model_copy(update={"device": device, "data_dir": data_dir})
+def _lock(settings: Settings, number: int) -> FileLock:
+    # Not the lock of the device's data directory, which is taken later and by another part.
+    folder = settings.data_dir / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / f"{number}.lock", mode=0o600, fallback_to_soft=False)
+
+
+def _in_use(settings: Settings) -> DevicesRefused:
+    return DevicesRefused(
+        f"A device in {settings.data_dir / FOLDER} is used by another process: stop the other "
+        "server, or set PALIMPSEST_DATA_DIR to another directory."
+    )

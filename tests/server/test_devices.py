@@ -19,7 +19,7 @@ from server.storage.replica_rows import ReplicaRow
 from tests.server.help import Server, running, wait_for
 from tests.server.test_kills import until
 
-VIDEO = {"prompt": "pogo in a meadow", "steps": 60, "frames": 4, "seed": 1}
+VIDEO = {"prompt": "pogo in a meadow", "steps": 40, "frames": 4, "seed": 1}
 
 
 def settings_of(tmp_path: Path, names: str, **values: str) -> Settings:
@@ -40,12 +40,14 @@ def test_two_devices_are_two_replicas_behind_one_port(
             rows = session.scalars(select(VideoRecord).where(VideoRecord.id.in_(videos)))
             return {row.replica for row in rows}
 
-    with running(quick_backbone_dir, tmp_path, devices="cpu,cpu", **places) as server:
+    settings = {"devices": "cpu,cpu", "videos_in_flight": 1, **places}
+    with running(quick_backbone_dir, tmp_path, **settings) as server:
+        server.client.headers["Connection"] = "close"  # so that any of them has each request
         until(lambda: len(replicas()) == 2, "there are not two replicas")
         assert len(server.workers()) == 2
         folder = tmp_path / "data" / "devices"
         assert sorted(path.name for path in folder.iterdir()) == ["0", "0.lock", "1", "1.lock"]
-        videos = [server.client.post("/v1/videos", json=VIDEO).json()["id"] for _ in range(4)]
+        videos = [server.client.post("/v1/videos", json=VIDEO).json()["id"] for _ in range(6)]
         until(lambda: len(workers_of(videos) - {None}) == 2, "one of them took all")
         killed = server.workers()[0]
         killed.kill()
@@ -62,7 +64,7 @@ def test_two_devices_are_two_replicas_behind_one_port(
         assert time.monotonic() - began < 15
     with database.reading() as session:
         rows = list(session.scalars(select(VideoRecord)))
-    assert [row.status for row in rows] == ["completed"] * 4
+    assert [row.status for row in rows] == ["completed"] * 6
     database.close()
 
 
@@ -89,8 +91,11 @@ def test_each_process_has_another_device(tmp_path: Path) -> None:
     first, second = Claim(settings), Claim(settings)
     assert [one.settings.device for one in (first, second)] == ["cuda:0", "cuda:1"]
     assert first.settings.data_dir == tmp_path / "devices" / "0"
-    with pytest.raises(DevicesRefused, match=r"Every device in .* is used by another process"):
+    with pytest.raises(DevicesRefused, match=r"A device in .* is used by another process"):
         Claim(settings)
+    shared = {"database": "postgresql://host/name", "store": "s3://bucket"}
+    with pytest.raises(DevicesRefused, match="stop the other server"):
+        devices.check(settings_of(tmp_path, "0,1", **shared))
     del first
     assert Claim(settings).settings.device == "cuda:0"
 
