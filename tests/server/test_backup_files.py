@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import tarfile
 from pathlib import Path
 
 import pytest
 
+from encoders.store import EncoderStore
 from server.copying.backup import opened_backup
 from server.copying.copied_files import is_copied
 from server.copying.copying import back_up, fill
@@ -121,3 +123,28 @@ def test_a_backup_is_restored_into_postgresql_and_a_bucket(
     old = settings_for(copied_server.backbone, copied_server.data, **SETTINGS)
     assert stored(new) == stored(old)
     assert not (tmp_path / "new").exists()
+
+
+def test_what_is_deleted_during_a_backup_is_left_out_and_no_half_is_in_it(
+    copied_server: CopiedServer, tmp_path: Path
+) -> None:
+    data = shutil.copytree(copied_server.data, tmp_path / "data")
+    encoders = data / "encoders" / "encoders"
+    told: list[str] = []
+
+    def tell(phase: str, done: int, total: int) -> None:
+        if phase.startswith("file ") and not told:
+            shutil.rmtree(encoders / "no-blip")  # as a server that runs meanwhile
+            shutil.copytree(encoders / "no-pogo", encoders / "later")
+        told.append(phase)
+
+    with opened_server(settings_for(copied_server.backbone, data, **SETTINGS)) as source:
+        copied = back_up(source, tmp_path / "today.tar", tell)
+    assert "encoders/encoders/no-blip/card.json" in copied.left_out
+    new = settings_for(copied_server.backbone, tmp_path / "new", **SETTINGS)
+    with opened_backup(tmp_path / "today.tar") as backup:
+        backup.check(lambda done, total: None)
+        assert len(fill(backup, new, silent).left_out) == 0
+    store = EncoderStore(tmp_path / "new" / "encoders")
+    assert store.ids() == ["both", "no-pogo"]
+    assert store.load("no-pogo").card.id == "no-pogo"

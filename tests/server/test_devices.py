@@ -19,13 +19,14 @@ from server.storage.replica_rows import ReplicaRow
 from tests.server.help import Server, running, wait_for
 from tests.server.test_kills import until
 
-VIDEO = {"prompt": "pogo in a meadow", "steps": 40, "frames": 4, "seed": 1}
+VIDEO = {"prompt": "pogo in a meadow", "steps": 20, "frames": 4, "seed": 1}
 
 
 def settings_of(tmp_path: Path, names: str, **values: str) -> Settings:
     return Settings.model_validate({"data_dir": tmp_path, "devices": names, **values})
 
 
+@pytest.mark.slow
 def test_two_devices_are_two_replicas_behind_one_port(
     quick_backbone_dir: Path, places: dict[str, str], tmp_path: Path
 ) -> None:

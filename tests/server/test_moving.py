@@ -69,6 +69,7 @@ def test_what_cannot_be_moved_is_said(tmp_path: Path) -> None:
     SqliteDatabase(tmp_path / "bucket" / "records.sqlite").close()
     assert "If the files are in a bucket" in refused(tmp_path / "bucket")
     data = tmp_path / "cut"
+    data.mkdir()
     DataDirectory(Settings.model_validate({"data_dir": data, "database": "", "store": ""})).close()
     with stopped_server(data) as stopped, stopped.rows() as found:
         assert stopped.files(found.attempts()).sizes() == {}
