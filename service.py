@@ -41,7 +41,7 @@ with one_line():
     if settings.devices:
         os.environ["PALIMPSEST_DEVICES"] = ",".join(settings.devices)  # the workers' too
     if len(settings.devices) > 1 and server_context.worker_index is not None:
-        claim = devices.Claim(settings)
+        claim = devices.DeviceClaim(settings)
         settings = claim.settings
     keys = LiveKeys(settings.keys_file, keys_of(settings))
 app = LazyApp(settings, keys)

@@ -78,7 +78,7 @@ def check(settings: Settings) -> None:
             raise _in_use(settings) from None
 
 
-class Claim:
+class DeviceClaim:
     """The claim of one process to one of the devices. The system ends it with the process.
 
     Args:

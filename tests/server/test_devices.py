@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from server import devices
-from server.devices import Claim, DevicesRefused
+from server.devices import DeviceClaim, DevicesRefused
 from server.settings import Settings
 from server.storage.backends import open_database
 from server.storage.records import VideoRecord
@@ -89,16 +89,16 @@ def test_the_server_that_is_refused_is_one_line(quick_backbone_dir: Path, tmp_pa
 
 def test_each_process_has_another_device(tmp_path: Path) -> None:
     settings = settings_of(tmp_path, "0,1")
-    first, second = Claim(settings), Claim(settings)
+    first, second = DeviceClaim(settings), DeviceClaim(settings)
     assert [one.settings.device for one in (first, second)] == ["cuda:0", "cuda:1"]
     assert first.settings.data_dir == tmp_path / "devices" / "0"
     with pytest.raises(DevicesRefused, match=r"A device in .* is used by another process"):
-        Claim(settings)
+        DeviceClaim(settings)
     shared = {"database": "postgresql://host/name", "store": "s3://bucket"}
     with pytest.raises(DevicesRefused, match="stop the other server"):
         devices.check(settings_of(tmp_path, "0,1", **shared))
     del first
-    assert Claim(settings).settings.device == "cuda:0"
+    assert DeviceClaim(settings).settings.device == "cuda:0"
 
 
 def test_one_device_is_a_server_like_any_other(tmp_path: Path) -> None:
