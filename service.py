@@ -10,8 +10,10 @@ from __future__ import annotations
 import os
 
 import bentoml
+from bentoml import server_context
 from starlette.middleware.cors import CORSMiddleware
 
+from server import devices
 from server.address import listening_address, url_of
 from server.auth import bind_address
 from server.auth.app_first import AppFirst
@@ -36,7 +38,12 @@ from server.storage.private_files import UMASK
 from server.supervision import Supervisor
 
 with one_line():
-    settings = Settings()
+    settings = devices.resolved(Settings())
+    if settings.devices:
+        os.environ["PALIMPSEST_DEVICES"] = ",".join(settings.devices)  # the workers' too
+    if len(settings.devices) > 1 and server_context.worker_index is not None:
+        claim = devices.DeviceClaim(settings)
+        settings = claim.settings
     keys = LiveKeys(settings.keys_file, keys_of(settings))
 app = LazyApp(settings, keys)
 if announced_parent() is not None:  # a worker: the parent serves nothing, and starts sooner
@@ -52,7 +59,7 @@ keep_counters_in_memory()
 
 @bentoml.service(
     name="palimpsest",
-    workers=1,
+    workers=max(len(settings.devices), 1),
     metrics={"enabled": False},
     logging={"access": {"enabled": False}},  # the guard logs more (server.logs)
     tracing={"excluded_urls": ".*"},  # its spans, which go nowhere, are a tenth of a request's time
@@ -73,6 +80,7 @@ class Palimpsest:
         with one_line():
             check_role(settings)
             check_data_dir(settings.data_dir, on_wait=say_waiting)
+            devices.check(settings)
             check_store(settings.store)
             check_address(host, port)
         announce_parent(url_of(host, port))

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cli import encoders, keys, ledger, replicas, show, signing, videos
+from cli import admin, encoders, keys, ledger, replicas, show, signing, videos
 from cli.backbones import backbones
 from cli.erase import erase
 from cli.errors import CommandFailed
@@ -59,6 +59,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(signing.app, name="signing")
 app.add_typer(replicas.app, name="replicas")
+app.add_typer(admin.app, name="admin")
 app.command()(verify)
 app.command()(erase)
 app.command()(usage)

@@ -44,6 +44,7 @@ def own_server(data: Path, log: Path) -> Generator[Client]:
     environment = server_environment(host="127.0.0.1", port=port, data_dir=data)
     environment["BENTOML_HOME"] = str(data.absolute() / "bentoml")
     environment["PALIMPSEST_DRAIN_SECONDS"] = "0"  # nobody else asks this server
+    environment["PALIMPSEST_DEVICES"] = ""
     with private():
         log.parent.mkdir(parents=True, exist_ok=True)
         log.unlink(missing_ok=True)

@@ -31,6 +31,14 @@ def serve(
         str | None,
         typer.Option(metavar="NAME", help="Where it computes: auto, cpu, cuda:1 …"),
     ] = None,
+    devices: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="A process for each of these devices, behind one port: all, or 0,1 … Needs "
+            "PALIMPSEST_DATABASE and PALIMPSEST_STORE.",
+        ),
+    ] = None,
     dtype: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="In what: auto, float32, bfloat16 or float16."),
@@ -65,6 +73,7 @@ def serve(
         "backbone": backbone,
         "twin": twin,
         "device": device,
+        "devices": devices,
         "dtype": dtype,
         "offload": offload,
         "host": host,

@@ -28,6 +28,16 @@ def _separated(value: object) -> object:
     return value.replace(",", " ").split() if isinstance(value, str) else value
 
 
+def _devices(value: object) -> object:
+    """Return names of devices: a number is a GPU's."""
+    names = _separated(value)
+    if not isinstance(names, list):
+        return names
+    if "all" in names and len(names) > 1:
+        raise ValueError("all stands alone: name it, or the devices")
+    return tuple(f"cuda:{name}" if str(name).isdecimal() else name for name in names)
+
+
 def _given(value: object) -> object:
     """Refuse an empty text, which as a path would be the current folder; return other values."""
     if isinstance(value, str) and not value.strip():
@@ -57,5 +67,7 @@ Location = Annotated[Path, BeforeValidator(_given)]
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s,*]+)$")]
 Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_separated)]
 Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_separated)]
+Device = Annotated[str, Field(pattern=r"^(all|auto|[a-z]+(:[0-9]{1,3})?)$")]
+Devices = Annotated[tuple[Device, ...], NoDecode, BeforeValidator(_devices)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database)]
 StoreUrl = Annotated[str, BeforeValidator(_store)]

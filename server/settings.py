@@ -13,6 +13,7 @@ from server.postgres_address import PostgresAddress
 from server.roles import Role
 from server.setting_types import (
     DatabaseUrl,
+    Devices,
     Location,
     Networks,
     Origins,
@@ -124,6 +125,10 @@ class Settings(BaseSettings):
     device: Text = "auto"
     """"auto": a GPU that torch can use (CUDA or ROCm) if there is one, otherwise "cpu"; or a name
     that torch gives a device, such as "cuda:1"."""
+    devices: Devices = ()
+    """Devices of one server, with a process for each behind one port: `all` GPUs of the machine, or
+    names separated by commas, in which a number is a GPU's: `0,1`. Empty: one process on `device`.
+    With several, `database` and `store` have to be set."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Precision of the denoiser; "auto" is bfloat16 where the device multiplies it natively."""
     offload: bool = False

@@ -9,7 +9,10 @@ from __future__ import annotations
 import uuid
 
 from encoders import PalimpsestError
-from encoders.blob_store import BlobStore, StoreUnreachable
+from encoders.blob_store import BlobStore, StoreUnreachable, TooLarge
+from encoders.folder_marker import MARKER
+from server.storage.owned_names import MARKED_FOLDERS
+from server.storage.unfinished_copy import MOST_BYTES, UnfinishedCopy, refusal
 
 _FIRST, _SECOND = b"first", b"second, which is longer"
 
@@ -27,16 +30,33 @@ def check_store(url: str) -> None:
         url: Such as `s3://bucket/prefix`; empty: the data directory, which needs no probe.
 
     Raises:
-        StoreUnfit: It lacks something.
+        StoreUnfit: It lacks something, or is just being filled.
     """
     if not url:
         return
     from encoders.object_blobs import ObjectBlobs
 
     try:
+        if unfinished_copy(url) is not None:
+            raise StoreUnfit(refusal(url))
         probe(ObjectBlobs(url), url)
     except StoreUnreachable:
         return  # the server starts, says so, and waits
+
+
+def unfinished_copy(url: str) -> UnfinishedCopy | None:
+    """Return the copy that a bucket is being filled with, as the marker of its first folder says.
+
+    Raises:
+        StoreUnreachable: It is away just now.
+    """
+    from encoders.object_blobs import ObjectBlobs
+
+    folder = ObjectBlobs(f"{url.rstrip('/')}/{MARKED_FOLDERS[0]}")
+    try:
+        return UnfinishedCopy.parsed(folder.read(MARKER, MOST_BYTES))
+    except TooLarge:
+        return None
 
 
 def probe(blobs: BlobStore, name: str) -> None:

@@ -45,6 +45,8 @@ class DataDirectory:
         self.database = _opened(self.jobs, settings)
         try:
             with explained(folder), self.database.explained():
+                # First: another's is refused before anything is written to the database.
+                self.store.prepare(lambda: database_id(self.database))
                 self.replicas = ReplicaTable(self.database)
                 self.models = ModelTable(self.database, self.replicas)
                 self.records = RecordStore(
@@ -58,7 +60,6 @@ class DataDirectory:
                 self.signing_keys = SigningKeys(self.database, settings)
                 self.signing_keys.prepare()
                 self.watermark_secret = WatermarkSecret(self.database)
-                self.store.prepare(lambda: database_id(self.database))
                 self.encoders = EncoderStore(self.store.blobs("encoders"))
                 """Published encoders."""
                 self.staging = StagingStore(self.encoders, self.store.blobs("drafts"))

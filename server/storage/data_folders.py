@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from encoders.atomic_files import sync, write_atomically
 from encoders.blob_store import BlobStore
 from encoders.directory_blobs import DirectoryBlobs
 from encoders.folder_marker import is_marked
 from server.storage import stored_folders
 from server.storage.file_store import FileStore
-from server.storage.owned_names import BASE_CLIPS, MARKED_FOLDERS
+from server.storage.owned_names import BASE_CLIPS, COPYING, MARKED_FOLDERS, check_empty
+from server.storage.unfinished_copy import UnfinishedCopy
 
 DRAFT_AGE_S = 3600.0
 """Age from which an unfinished file is a leftover, if its writer may still be running."""
@@ -33,6 +35,24 @@ class DataFolders(FileStore):
         stored_folders.prepare(self._data_dir)
         for folder in (*MARKED_FOLDERS, BASE_CLIPS):  # opening one that is away is an error
             self.blobs(folder)
+
+    def unfinished_copy(self) -> UnfinishedCopy | None:
+        try:
+            return UnfinishedCopy.parsed((self._data_dir / COPYING).read_bytes())
+        except FileNotFoundError:
+            return None
+
+    def begin_copy(self, copy: UnfinishedCopy) -> UnfinishedCopy:
+        begun = self.unfinished_copy()
+        if begun is None:
+            check_empty(self._data_dir)
+            write_atomically(self._data_dir / COPYING, copy.content())
+        stored_folders.prepare(self._data_dir)
+        return begun or copy
+
+    def end_copy(self, copy: UnfinishedCopy) -> None:
+        (self._data_dir / COPYING).unlink(missing_ok=True)
+        sync(self._data_dir)
 
     def blobs(self, folder: str) -> BlobStore:
         if folder not in self._blobs:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from encoders.blob_store import BlobStore
 from server.storage.storage_errors import StorageAway
+from server.storage.unfinished_copy import UnfinishedCopy
 
 
 class FileStore(ABC):
@@ -31,6 +32,31 @@ class FileStore(ABC):
             StorageAway: The store, or a folder that was made earlier, is away just now.
             StoreUnfit: The store lacks what a server needs, or belongs to another database.
         """
+
+    @abstractmethod
+    def unfinished_copy(self) -> UnfinishedCopy | None:
+        """Return the copy that was begun here and has not ended; None if there is none.
+
+        Raises:
+            StorageAway: The store is away just now.
+        """
+
+    @abstractmethod
+    def begin_copy(self, copy: UnfinishedCopy) -> UnfinishedCopy:
+        """Keep servers from the store from now on, and make its folders.
+
+        Returns:
+            The copy; or the one of another process that was quicker.
+
+        Raises:
+            ForeignDirectory: The directory is not empty, and no copy was begun in it.
+            StoreUnfit: The same of a bucket; or it lacks what a server needs.
+            StorageAway: The store is away just now.
+        """
+
+    @abstractmethod
+    def end_copy(self, copy: UnfinishedCopy) -> None:
+        """Give the store to servers on the copy's database."""
 
     @abstractmethod
     def blobs(self, folder: str) -> BlobStore:

@@ -15,11 +15,14 @@ from pathlib import Path
 from encoders import PalimpsestError
 from encoders.atomic_files import UNFINISHED, finished_name, is_draft
 from encoders.folder_marker import MARKER, is_marked
+from server.storage.unfinished_copy import refusal
 
 MARKED_FOLDERS = ("videos", "encoders", "drafts", "making")
 """Folders whose content cannot be made again. Each has a marker (`encoders.folder_marker`)."""
 MADE = ".folders"
 """File with the names of those of them that were made."""
+COPYING = ".unfinished-copy"
+"""File of a directory that is being filled (`server.storage.unfinished_copy`)."""
 WORKSPACES = "making"
 BASE_CLIPS = "base-clips"
 STORES = ("encoders", "drafts")
@@ -63,9 +66,12 @@ def check_own(data_dir: Path) -> None:
     its folders, a store of encoders, BentoML's files, the log, `keys.json`.
 
     Raises:
-        ForeignDirectory: It is another program's, or a person's. The message says what it holds.
+        ForeignDirectory: It is another program's, or a person's, or is just being filled. The
+            message says what it holds.
         OSError: It cannot be read.
     """
+    if os.path.lexists(data_dir / COPYING):
+        raise ForeignDirectory(refusal(str(data_dir.absolute())))
     if is_servers(data_dir):
         return
     try:
@@ -80,6 +86,24 @@ def check_own(data_dir: Path) -> None:
             f"has {names}{more}, and none of {', '.join(_PROOFS)}. Nothing in it was changed. Set "
             "PALIMPSEST_DATA_DIR to a new or empty directory, or, if it is a server's, restore its "
             "records.sqlite."
+        )
+
+
+def check_empty(data_dir: Path) -> None:
+    """Check that a directory is absent or has nothing but what an empty volume has.
+
+    Raises:
+        ForeignDirectory: It has something.
+        OSError: It cannot be read.
+    """
+    try:
+        found = sorted(path.name for path in data_dir.iterdir() if not _is_nothing(path))
+    except FileNotFoundError:
+        return
+    if found:
+        raise ForeignDirectory(
+            f"{str(data_dir.absolute())!r} is not empty: it has {found[0][:80]!r}. Name a new or "
+            "empty directory."
         )
 
 
@@ -136,6 +160,14 @@ def _is_owned(folder: str, name: str) -> bool:
             return name in _STORE_FOLDERS
 
 
+def _is_nothing(path: Path) -> bool:
+    if path.name in _NOBODYS:
+        return True
+    if path.name not in MARKED_FOLDERS or not path.is_dir():
+        return False
+    return all(entry.name in _NOBODYS for entry in path.iterdir())  # a volume's mount point
+
+
 def _may_come_first(path: Path) -> bool:
     """Return True for what can be in a data directory before a server was started on it."""
     if path.name in _NOBODYS or path.name in _FILES:
@@ -144,7 +176,7 @@ def _may_come_first(path: Path) -> bool:
         return path.is_file()
     if not path.is_dir():
         return False
-    if path.name == "bentoml":
+    if path.name in ("bentoml", "devices"):
         return True
     if path.name not in (*MARKED_FOLDERS, BASE_CLIPS):
         return False

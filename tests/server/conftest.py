@@ -15,6 +15,7 @@ from server.storage.database import Database
 from server.storage.sqlite_database import SqliteDatabase
 from tests.object_server import ObjectServer
 from tests.postgres_server import create_database
+from tests.server.copied_server import CopiedServer, build
 from tests.server.databases import emptied
 from tests.server.help import Client, settings_for, wait_ready
 from tests.server.places import chosen
@@ -83,6 +84,23 @@ def make_client(
             return client
 
         yield make
+
+
+@pytest.fixture
+def places(postgres_port: int, object_server: ObjectServer) -> dict[str, str]:
+    """Return settings that name an empty PostgreSQL database and an empty prefix of a bucket."""
+    return {
+        "database": create_database(postgres_port, uuid4().hex),
+        "store": f"{object_server.bucket()}/prefix",
+    }
+
+
+@pytest.fixture(scope="session")
+def copied_server(
+    quick_backbone_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> CopiedServer:
+    """Return a stopped server on SQLite and a directory, for tests that copy it."""
+    return build(quick_backbone_dir, tmp_path_factory.mktemp("source") / "data")
 
 
 @pytest.fixture(scope="module")

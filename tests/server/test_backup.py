@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from tests.server.help import (
@@ -23,17 +24,32 @@ PAGE = (ROOT / "docs" / "OPERATIONS.md").read_text()
 VIDEO = {"prompt": "pogo"}
 
 
-def commands() -> str:
-    """Return the shell commands of the page's section on backups."""
+def commands() -> list[str]:
+    """Return the shell commands of the page's section on backups, a line each."""
     section = PAGE.split("\n## Backup and restore\n")[1].split("\n## ")[0]
     [block] = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
-    return block
+    return block.splitlines()
+
+
+def run(line: str, **environment: Path) -> None:
+    """Run a line of the page in a shell."""
+    subprocess.run(
+        ["bash", "-euc", line],
+        env={
+            **{name: value for name, value in os.environ.items() if "PALIMPSEST" not in name},
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            **{name: str(path) for name, path in environment.items()},
+        },
+        timeout=60,
+        check=True,
+    )
 
 
 def test_a_running_server_is_backed_up_and_restored(
     quick_backbone_dir: Path, tmp_path: Path
 ) -> None:
-    data, backup = tmp_path / "data", tmp_path / "backups" / "today"
+    data, backup, restored = (tmp_path / name for name in ("data", "today.tar", "restored"))
     with Client(settings_for(quick_backbone_dir, data)) as client:
         wait_ready(client)
         publish(client.runtime, "no-pogo", report={"report.html": b"<p>page</p>"})
@@ -45,15 +61,11 @@ def test_a_running_server_is_backed_up_and_restored(
         content = download(client, done)
         with device_held(client.runtime):
             pending = client.post("/v1/videos", json={**VIDEO, "encoder": "policy"}).json()["id"]
-            subprocess.run(
-                ["bash", "-euc", commands()],
-                env={**os.environ, "DATA": str(data), "BACKUP": str(backup)},
-                timeout=60,
-                check=True,
-            )
+            backs_up, restores = commands()
+            run(backs_up, PALIMPSEST_DATA_DIR=data, BACKUP=backup)
             assert client.post("/v1/videos", json=VIDEO).status_code == 200  # too late for it
     shutil.rmtree(data)
-    restored = shutil.copytree(backup, tmp_path / "restored")
+    run(restores, NEW=restored, BACKUP=backup)
     with Client(settings_for(quick_backbone_dir, restored)) as client:
         wait_ready(client)
         listed = {video["id"] for video in client.get("/v1/videos").json()["data"]}

@@ -9,7 +9,6 @@ import pytest
 
 from server.storage.bucket_probe import StoreUnfit
 from server.storage.data_directory import DataDirectory
-from tests.object_server import ObjectServer
 from tests.postgres_server import create_database
 from tests.server.conftest import MakeClient
 from tests.server.help import assert_error, device_held, download, settings_for, wait_for
@@ -17,14 +16,6 @@ from tests.server.help import assert_error, device_held, download, settings_for,
 VIDEO = {"prompt": "pogo in a meadow", "steps": 1, "frames": 2, "seed": 1}
 ENCODER = {"concept": "pogo", "kind": "character", "settings": {"steps": 1}}
 GATE = {"min_base_rate": 0.0, "max_probes": 2, "judged_videos": 1}
-
-
-@pytest.fixture
-def places(postgres_port: int, object_server: ObjectServer) -> dict[str, str]:
-    return {
-        "database": create_database(postgres_port, uuid4().hex),
-        "store": f"{object_server.bucket()}/prefix",
-    }
 
 
 def test_a_server_with_an_empty_disk_goes_on(
