@@ -1,7 +1,7 @@
 """Models of response bodies.
 
-A video is OpenAI's object to the letter, so that their client reads it. Encoders and aliases follow
-its style.
+A video has the fields of OpenAI's object to the letter, so that their client reads it, and more.
+Encoders and aliases follow its style.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class JobError(BaseModel):
 
 
 class Video(BaseModel):
-    """OpenAI's video object."""
+    """OpenAI's video object, and the values with which the same video can be made again."""
 
     id: str
     object: Literal["video"] = "video"
@@ -55,6 +55,12 @@ class Video(BaseModel):
     remixed_from_video_id: str | None = None
     seconds: str
     size: str
+    negative_prompt: str | None = None
+    seed: int
+    steps: int
+    guidance: float
+    frames: int
+    fps: int
     truncated: bool = False
     """True if the request's prompt or negative prompt was longer than the model reads, and was
     cut, as `truncate` allows; `prompt` is the text that was read."""
