@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 router = APIRouter(prefix="/v1", tags=["models"])
 
-_EXAMPLES_OF_A_KIND = 3
+_EXAMPLES_OF_A_KIND = 2
 _MOST_WORDS = 200
 
 

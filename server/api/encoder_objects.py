@@ -91,6 +91,7 @@ def encoder_object(
             "completed_at": made.completed_at if made is not None else created,
             "error": job_error(judging) if judging is not None else None,
             "claim": record.claim if record is not None else None,
+            "signed": record is not None and record.publication is not None,
         }
     )
 

@@ -169,6 +169,8 @@ class EncoderObject(BaseModel):
     measures: dict[str, JsonValue]
     judged: bool
     """True if it was measured what it forgets; an imported encoder may not have been judged."""
+    signed: bool = False
+    """True if the server signed what it published: the card, and the report with its files."""
     audit: EncoderAudit | None = None
     """Result of the continuous audit; null for an encoder that was not looked at yet."""
     created_at: int

@@ -1,0 +1,1 @@
+import { html } from "./view.js"; export const ForgetView = () => html`<p>…</p>`;
