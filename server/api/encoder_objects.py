@@ -45,6 +45,7 @@ def encoder_object(
                 "usable": False,
                 "phases": {**percent_of_phases(), **record.phases},
                 "estimated_seconds_left": record.seconds_left if record.status in PENDING else None,
+                "training": record.training,
                 "concepts": record.concepts,
                 "members": record.settings.get(COMPOSES, []),
                 "parent": record.parent,

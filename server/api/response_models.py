@@ -121,6 +121,20 @@ class DeletedVideo(BaseModel):
     deleted_at: int
 
 
+class TrainingObject(BaseModel):
+    """The optimisation of an encoder, as far as it is."""
+
+    step: int
+    steps: int | None
+    """Steps of the whole run; fewer if its budget of seconds is used up. Null before the first."""
+    losses: list[float]
+    """The loss of every `every`-th step, from the first."""
+    every: int
+    previews: list[int]
+    """Steps of which there is a still (`/v1/encoders/{encoder_id}/previews/{step}`), all of the
+    same prompt and seed; 0 is the base's. None for a key that may not use the base."""
+
+
 class EncoderObject(BaseModel):
     """An encoder: being made, failed, or published and ready to use."""
 
@@ -147,6 +161,8 @@ class EncoderObject(BaseModel):
     estimated_seconds_left: int | None = None
     """Estimate of the time to the job's end, from the times measured so far; null if nothing can be
     said yet, or the job has ended."""
+    training: TrainingObject | None = None
+    """The optimisation of one that is being made, or could not be; null before it has begun."""
     concepts: list[Concept]
     """All concepts it forgets, including its parent's or its members'; the one that pictures show
     once it is named. Each may have `ways`, phrases that draw it without naming it. Those that are
