@@ -5,7 +5,7 @@ import { ReportButtons } from "./report.js";
 import { drop, isPending } from "./stream.js";
 import { hand, refresh } from "./studio.js";
 import { texts } from "./texts.js";
-import { Action, Confirm, Dialog, Field, Progress } from "./ui.js";
+import { Action, Confirm, Dialog, NameField, Progress } from "./ui.js";
 import { classes, html, useState } from "./view.js";
 
 export function EncoderCard({ encoder, all, aliases, isAdmin, selected, onSelect }) {
@@ -159,10 +159,12 @@ function PointAlias({ encoder, onClose }) {
     onClose();
   };
   return html`<${Dialog} title=${texts.alias(encoder.id)} onClose=${onClose}>
-    <${Field} label=${texts.encoders.aliasName} help=${texts.policies.nameHelp}>
-      ${(field) =>
-        html`<input ...${field} value=${name} onInput=${(event) => setName(event.target.value.trim())} />`}
-    <//>
+    <${NameField}
+      label=${texts.encoders.aliasName}
+      help=${texts.policies.nameHelp}
+      value=${name}
+      onInput=${setName}
+    />
     <${Action} kind="main" disabled=${!name} run=${run}>${texts.encoders.aliasSet}<//>
   <//>`;
 }

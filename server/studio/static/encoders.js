@@ -5,7 +5,7 @@ import { useStore } from "./store.js";
 import { follow, jobs } from "./stream.js";
 import { hand, refresh, studio } from "./studio.js";
 import { texts } from "./texts.js";
-import { Action, Dialog, Field } from "./ui.js";
+import { Action, Dialog, Field, NameField } from "./ui.js";
 import { html, useState } from "./view.js";
 
 const MOST_COMPARED = 4;
@@ -32,15 +32,7 @@ export function EncodersView() {
     <h1>${texts.encoders.title}</h1>
     <p class="lead">${all.length ? texts.encoders.lead : texts.encoders.none}</p>
     <div class="row tools">
-      <${Field} label=${texts.encoders.filter}>
-        ${(field) =>
-          html`<input
-            ...${field}
-            type="search"
-            value=${wanted}
-            onInput=${(event) => setWanted(event.target.value)}
-          />`}
-      <//>
+      <${Field} label=${texts.encoders.filter} type="search" value=${wanted} onInput=${setWanted} />
       ${isAdmin && html`<a class="button" href="#/forget">${texts.encoders.make}</a>`}
       <span class="grow"></span>
       <button disabled=${!chosen.length} onClick=${() => hand("try", { chosen: compared })}>
@@ -94,10 +86,7 @@ function Compose({ names, onClose }) {
   };
   return html`<${Dialog} title=${texts.encoders.composeTitle(names.join(", "))} onClose=${onClose}>
     <p>${texts.encoders.composeHelp}</p>
-    <${Field} label=${texts.encoders.composeId}>
-      ${(field) =>
-        html`<input ...${field} value=${id} onInput=${(event) => setId(event.target.value.trim())} />`}
-    <//>
+    <${NameField} label=${texts.encoders.composeId} value=${id} onInput=${setId} />
     <${Action} kind="main" disabled=${!id} run=${run}>${texts.encoders.composeNow}<//>
   <//>`;
 }

@@ -3,7 +3,7 @@ import { post } from "./api.js";
 import { synonymsOf } from "./forget.js";
 import { percent } from "./format.js";
 import { texts } from "./texts.js";
-import { Action, Drop, Field, Notice } from "./ui.js";
+import { Action, Drop, Field, NameField, Notice } from "./ui.js";
 import { html, useEffect, useState } from "./view.js";
 
 const FIELDS = ["concept", "kind", "synonyms", "id", "images"];
@@ -11,29 +11,30 @@ const FIELDS = ["concept", "kind", "synonyms", "id", "images"];
 export function ForgetForm({ form, abilities, error, onChange, onStart }) {
   const t = texts.forget;
   const of = (param) => (error?.param === param ? error.message : null);
-  const set = (name) => (event) => onChange({ [name]: event.target.value });
+  const set = (name) => (value) => onChange({ [name]: value });
   const known = abilities.concepts[form.kind] ?? {};
   const choose = (concept, kind) =>
     onChange({ concept, kind, synonyms: abilities.concepts[kind][concept].join(", ") });
   return html`<div class="form">
     <div class="pair-of-fields">
-      <${Field} label=${t.concept} help=${t.conceptHelp} error=${of("concept")}>
-        ${(field) =>
-          html`<input
-            ...${field}
-            class="large"
-            list="concepts"
-            autocomplete="off"
-            value=${form.concept}
-            onInput=${set("concept")}
-          />`}
-      <//>
-      <${Field} label=${t.kind} error=${of("kind")}>
-        ${(field) =>
-          html`<select ...${field} class="large" value=${form.kind} onChange=${set("kind")}>
-            ${Object.entries(t.kinds).map(([kind, name]) => html`<option value=${kind}>${name}</option>`)}
-          </select>`}
-      <//>
+      <${Field}
+        label=${t.concept}
+        help=${t.conceptHelp}
+        error=${of("concept")}
+        class="large"
+        list="concepts"
+        autocomplete="off"
+        value=${form.concept}
+        onInput=${set("concept")}
+      />
+      <${Field}
+        label=${t.kind}
+        error=${of("kind")}
+        class="large"
+        options=${Object.entries(t.kinds)}
+        value=${form.kind}
+        onInput=${set("kind")}
+      />
       <datalist id="concepts">${Object.keys(known).map((name) => html`<option>${name}</option>`)}</datalist>
     </div>
     <div class="chips" role="group" aria-label=${t.known}>
@@ -42,23 +43,25 @@ export function ForgetForm({ form, abilities, error, onChange, onStart }) {
           html`<button type="button" class="chip" onClick=${() => choose(name, form.kind)}>${name}</button>`,
       )}
     </div>
-    <${Field} label=${t.synonyms} help=${t.synonymsHelp} error=${of("synonyms")} wide>
-      ${(field) => html`<input ...${field} value=${form.synonyms} onInput=${set("synonyms")} />`}
-    <//>
+    <${Field}
+      label=${t.synonyms}
+      help=${t.synonymsHelp}
+      error=${of("synonyms")}
+      wide
+      value=${form.synonyms}
+      onInput=${set("synonyms")}
+    />
     ${form.concept.trim() && html`<${Ways} form=${form} onChange=${onChange} />`}
     <${Images} form=${form} most=${abilities.max_images} error=${of("images")} onChange=${onChange} />
     <${Strictness} form=${form} abilities=${abilities} error=${error} onChange=${onChange} />
-    <${Field} label=${t.id} help=${t.idHelp} error=${of("id")}>
-      ${(field) =>
-        html`<input
-          ...${field}
-          autocapitalize="none"
-          spellcheck="false"
-          value=${form.id}
-          placeholder=${form.concept && `no-${form.concept.trim().toLowerCase().replace(/\W+/g, "-")}`}
-          onInput=${set("id")}
-        />`}
-    <//>
+    <${NameField}
+      label=${t.id}
+      help=${t.idHelp}
+      error=${of("id")}
+      value=${form.id}
+      placeholder=${form.concept && `no-${form.concept.trim().toLowerCase().replace(/\W+/g, "-")}`}
+      onInput=${set("id")}
+    />
     <${Notice} error=${error && !FIELDS.includes(error.param) ? error : null} />
     <div class="row">
       <${Action} kind="main" disabled=${!form.concept.trim() && !form.images.length} run=${onStart}>
@@ -149,8 +152,6 @@ function Strictness({ form, abilities, error, onChange }) {
   const tier = form.tier || abilities.default_tier;
   const own = abilities.tiers[tier] ?? {};
   const choose = (name) => onChange({ tier: name, gate: {} });
-  const setNumber = (name, value) =>
-    onChange({ tier, gate: { ...form.gate, [name]: Number.isNaN(value) ? null : value } });
   return html`<fieldset>
     <legend>${t.strict}</legend>
     <div class="tiers">
@@ -170,18 +171,16 @@ function Strictness({ form, abilities, error, onChange }) {
       <div class="grid">
         ${Object.entries(t.measures).map(
           ([name, label]) =>
-            html`<${Field} label=${label} error=${error?.param === `gate.${name}` ? error.message : null}>
-              ${(field) =>
-                html`<input
-                  ...${field}
-                  type="number"
-                  min="0"
-                  step=${name === "max_probes" ? 1 : 0.01}
-                  placeholder=${own[name] ?? ""}
-                  value=${form.gate[name] ?? ""}
-                  onInput=${(event) => setNumber(name, event.target.valueAsNumber)}
-                />`}
-            <//>`,
+            html`<${Field}
+              label=${label}
+              error=${error?.param === `gate.${name}` ? error.message : null}
+              type="number"
+              min="0"
+              step=${name === "max_probes" ? 1 : 0.01}
+              placeholder=${own[name] ?? ""}
+              value=${form.gate[name] ?? ""}
+              onInput=${(value) => onChange({ tier, gate: { ...form.gate, [name]: value } })}
+            />`,
         )}
       </div>
     </details>

@@ -36,31 +36,23 @@ export function GalleryView() {
     setListed((before) => before.filter((one) => one.id !== id));
   };
   const choice = (name, label, none, options) =>
-    html`<${Field} label=${label}>
-      ${(field) =>
-        html`<select
-          ...${field}
-          value=${wanted[name]}
-          onChange=${(event) => setWanted({ ...wanted, [name]: event.target.value })}
-        >
-          <option value="">${none}</option>
-          ${options.map(([value, said]) => html`<option value=${value}>${said}</option>`)}
-        </select>`}
-    <//>`;
+    html`<${Field}
+      label=${label}
+      options=${[["", none], ...options]}
+      value=${wanted[name]}
+      onInput=${(value) => setWanted({ ...wanted, [name]: value })}
+    />`;
   return html`<section>
     <h1>${t.title}</h1>
     <p class="lead">${listed && (videos.length ? t.lead(count(videos.length)) : t.none)}</p>
     <${Notice} error=${error} />
     <div class="row tools">
-      <${Field} label=${t.search}>
-        ${(field) =>
-          html`<input
-            ...${field}
-            type="search"
-            value=${wanted.text}
-            onInput=${(event) => setWanted({ ...wanted, text: event.target.value })}
-          />`}
-      <//>
+      <${Field}
+        label=${t.search}
+        type="search"
+        value=${wanted.text}
+        onInput=${(text) => setWanted({ ...wanted, text })}
+      />
       ${choice("model", t.model, t.allModels, models.map((model) => [model, encoderOf(model)]))}
       ${choice("status", t.state, t.allStates, STATES.map((state) => [state, texts.status[state]]))}
     </div>

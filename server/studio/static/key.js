@@ -37,17 +37,14 @@ export function KeyView() {
     <p class="lead">${texts.key.lead}</p>
     <${Notice} error=${refusal} />
     <form onSubmit=${submit}>
-      <${Field} label=${texts.key.label}>
-        ${(field) =>
-          html`<input
-            ...${field}
-            type="password"
-            autocomplete="off"
-            required
-            value=${typed}
-            onInput=${(event) => setTyped(event.target.value)}
-          />`}
-      <//>
+      <${Field}
+        label=${texts.key.label}
+        type="password"
+        autocomplete="off"
+        required
+        value=${typed}
+        onInput=${setTyped}
+      />
       <button class="main">${texts.key.use}</button>
     </form>
   </section>`;

@@ -5,7 +5,7 @@ import { Store, useStore } from "./store.js";
 import { jobs } from "./stream.js";
 import { refresh, studio } from "./studio.js";
 import { texts } from "./texts.js";
-import { Action, Confirm, Field, Notice } from "./ui.js";
+import { Action, Confirm, NameField, Notice } from "./ui.js";
 import { html, useState } from "./view.js";
 
 /** Policy → the set that is being judged for it; and what became of the last ones. */
@@ -143,15 +143,7 @@ function Edit({ policy, encoders, onClose }) {
   return html`<div class="card edit">
     <h2>${policy.id || t.new}</h2>
     ${!policy.id &&
-    html`<${Field} label=${t.name} help=${t.nameHelp}>
-      ${(field) =>
-        html`<input
-          ...${field}
-          autocapitalize="none"
-          value=${name}
-          onInput=${(event) => setName(event.target.value.trim())}
-        />`}
-    <//>`}
+    html`<${NameField} label=${t.name} help=${t.nameHelp} value=${name} onInput=${setName} />`}
     <fieldset>
       <legend>${t.set}</legend>
       <div class="chips">

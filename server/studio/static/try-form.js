@@ -10,7 +10,6 @@ const NUMBERS = ["steps", "guidance", "frames", "fps"];
 
 export function TryForm({ form, chosen, most, abilities, models, error, onChange, onMake }) {
   const of = (param) => (error?.param === param ? error.message : null);
-  const set = (name) => (event) => onChange({ [name]: event.target.value });
   const setMore = (name, value) => onChange({ more: { ...form.more, [name]: value } });
   const submit = (event) => {
     const sends = event.key === "Enter" && (event.ctrlKey || event.metaKey);
@@ -18,17 +17,17 @@ export function TryForm({ form, chosen, most, abilities, models, error, onChange
   };
   return html`<div class="form" onKeyDown=${submit}>
     <div class="prompting">
-      <${Field} label=${texts.try.prompt} error=${of("prompt")} wide>
-        ${(field) =>
-          html`<textarea
-            ...${field}
-            class="prompt"
-            rows="2"
-            maxlength=${abilities.max_prompt_chars}
-            value=${form.prompt}
-            onInput=${set("prompt")}
-          ></textarea>`}
-      <//>
+      <${Field}
+        label=${texts.try.prompt}
+        error=${of("prompt")}
+        wide
+        area
+        class="prompt"
+        rows="2"
+        maxlength=${abilities.max_prompt_chars}
+        value=${form.prompt}
+        onInput=${(prompt) => onChange({ prompt })}
+      />
       <${Tokens} prompt=${form.prompt} />
       <div class="chips" role="group" aria-label=${texts.try.examples}>
         ${abilities.examples.map(
@@ -49,17 +48,15 @@ export function TryForm({ form, chosen, most, abilities, models, error, onChange
       />
     </fieldset>
     <div class="row">
-      <${Field} label=${texts.try.seed} error=${of("seed")}>
-        ${(field) =>
-          html`<input
-            ...${field}
-            class="seed"
-            type="number"
-            min="0"
-            value=${form.seed}
-            onInput=${(event) => onChange({ seed: event.target.valueAsNumber || 0 })}
-          />`}
-      <//>
+      <${Field}
+        label=${texts.try.seed}
+        error=${of("seed")}
+        class="seed"
+        type="number"
+        min="0"
+        value=${form.seed}
+        onInput=${(seed) => onChange({ seed: seed ?? 0 })}
+      />
       <button
         type="button"
         class="plain dice"
@@ -80,38 +77,33 @@ export function TryForm({ form, chosen, most, abilities, models, error, onChange
       <div class="grid">
         ${NUMBERS.map(
           (name) =>
-            html`<${Field} label=${texts.try[name]} help=${texts.try.bounds(abilities[name])} error=${of(name)}>
-              ${(field) =>
-                html`<input
-                  ...${field}
-                  type="number"
-                  min=${abilities[name].least}
-                  max=${abilities[name].most}
-                  step=${name === "guidance" ? "0.5" : "1"}
-                  placeholder=${abilities[name].default}
-                  value=${form.more[name] ?? ""}
-                  onInput=${(event) => setMore(name, Number.isNaN(event.target.valueAsNumber) ? null : event.target.valueAsNumber)}
-                />`}
-            <//>`,
+            html`<${Field}
+              label=${texts.try[name]}
+              help=${texts.try.bounds(abilities[name])}
+              error=${of(name)}
+              type="number"
+              min=${abilities[name].least}
+              max=${abilities[name].most}
+              step=${name === "guidance" ? "0.5" : "1"}
+              placeholder=${abilities[name].default}
+              value=${form.more[name] ?? ""}
+              onInput=${(value) => setMore(name, value)}
+            />`,
         )}
-        <${Field} label=${texts.try.size} error=${of("size")}>
-          ${(field) =>
-            html`<select
-              ...${field}
-              value=${form.more.size ?? abilities.default_size}
-              onChange=${(event) => setMore("size", event.target.value)}
-            >
-              ${abilities.sizes.map((size) => html`<option>${size}</option>`)}
-            </select>`}
-        <//>
-        <${Field} label=${texts.try.negative} error=${of("negative_prompt")} wide>
-          ${(field) =>
-            html`<input
-              ...${field}
-              value=${form.more.negative_prompt ?? ""}
-              onInput=${(event) => setMore("negative_prompt", event.target.value)}
-            />`}
-        <//>
+        <${Field}
+          label=${texts.try.size}
+          error=${of("size")}
+          options=${abilities.sizes.map((size) => [size, size])}
+          value=${form.more.size ?? abilities.default_size}
+          onInput=${(size) => setMore("size", size)}
+        />
+        <${Field}
+          label=${texts.try.negative}
+          error=${of("negative_prompt")}
+          wide
+          value=${form.more.negative_prompt ?? ""}
+          onInput=${(text) => setMore("negative_prompt", text)}
+        />
       </div>
     </details>
   </div>`;

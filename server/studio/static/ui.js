@@ -21,16 +21,33 @@ export function Notice({ error, kind = "bad", children, onClose }) {
   </div>`;
 }
 
-/** A field with its label, help and, if the API found fault with it, the error. */
-export function Field({ label, help, error, children, wide }) {
+/**
+ * A field with its label, help and, if the API found fault with it, the error.
+ *
+ * It is a select with `options` (pairs of value and text), a text area with `area`, else an input.
+ * `onInput` gets the value: of a number field a number, or null while there is none.
+ */
+export function Field({ label, help, error, wide, options, area, value, onInput, ...rest }) {
   const id = useId();
-  const described = help || error ? `${id}-help` : undefined;
+  const input = ({ target }) => {
+    if (target.type !== "number") return onInput(target.value);
+    return onInput(Number.isNaN(target.valueAsNumber) ? null : target.valueAsNumber);
+  };
+  const given = { ...rest, id, value, onInput: input, "aria-invalid": error ? "true" : undefined };
+  if (help || error) given["aria-describedby"] = `${id}-help`;
+  const choices = options?.map(([one, text]) => html`<option value=${one}>${text}</option>`);
   return html`<div class=${classes("field", wide && "wide", error && "wrong")}>
     <label for=${id}>${label}</label>
-    ${children({ id, "aria-describedby": described, "aria-invalid": error ? "true" : undefined })}
-    ${(help || error) && html`<p class="note" id=${described}>${error ?? help}</p>`}
+    ${options
+      ? html`<select ...${given}>${choices}</select>`
+      : html`<${area ? "textarea" : "input"} ...${given} />`}
+    ${(help || error) && html`<p class="note" id=${`${id}-help`}>${error ?? help}</p>`}
   </div>`;
 }
+
+/** A field for the name of something new. */
+export const NameField = (props) =>
+  html`<${Field} autocomplete="off" autocapitalize="none" spellcheck="false" ...${props} />`;
 
 /** A button that is busy while the promise of its action is pending, and shows its error. */
 export function Action({ run, children, kind, disabled, label }) {
@@ -101,17 +118,7 @@ export function Confirm({ title, why, ask, word, action, run, onClose }) {
   const [typed, setTyped] = useState("");
   return html`<${Dialog} title=${title} onClose=${onClose}>
     <p>${why}</p>
-    <${Field} label=${ask}>
-      ${(field) =>
-        html`<input
-          ...${field}
-          autocomplete="off"
-          autocapitalize="none"
-          spellcheck="false"
-          value=${typed}
-          onInput=${(event) => setTyped(event.target.value.trim())}
-        />`}
-    <//>
+    <${NameField} label=${ask} value=${typed} onInput=${(text) => setTyped(text.trim())} />
     <${Action} kind="danger" disabled=${typed !== word} run=${() => run().then(onClose)}>
       ${action}
     <//>
