@@ -25,9 +25,9 @@ async def index(request: Request) -> Response:
 
 
 @router.get(page.FILES_PATH + "{version}/{name:path}")
-async def studio_file(version: str, name: str) -> Response:
+async def studio_file(request: Request, version: str, name: str) -> Response:
     """Return a file that the studio's page loads."""
-    found = page.file(version, name)
+    found = page.file(request, version, name)
     if found is None:
         raise NotFound(f"The studio has no file {name[:80]!r}.")
     return found

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -22,7 +23,12 @@ class StudioFiles:
 
     contents: Mapping[str, bytes]
 
-    @property
+    @cached_property
+    def compressed(self) -> Mapping[str, bytes]:
+        """The files as gzip, for clients that take it."""
+        return {name: gzip.compress(content, 9, mtime=0) for name, content in self.contents.items()}
+
+    @cached_property
     def version(self) -> str:
         """Hash over all files: modules of two versions are never mixed in one page."""
         whole = sha256()

@@ -49,7 +49,7 @@ def answer_of(scope: Scope) -> Response | None:
         return page(HTTPConnection(scope))
     if path.startswith(FILES_PATH):
         version, _, name = path.removeprefix(FILES_PATH).partition("/")
-        return file(version, name)
+        return file(HTTPConnection(scope), version, name)
     return None
 
 
@@ -67,7 +67,7 @@ def page(connection: HTTPConnection) -> Response:
     return Response(html, headers=headers, media_type="text/html")
 
 
-def file(version: str, name: str) -> Response | None:
+def file(connection: HTTPConnection, version: str, name: str) -> Response | None:
     """Return a file of the page; None if there is none of this name.
 
     During an upgrade behind a load balancer a page may ask a server of another version. It gets
@@ -79,11 +79,10 @@ def file(version: str, name: str) -> Response | None:
         return None
     is_own = version == files.version
     kept = f"public, max-age={_YEAR_S}, immutable" if is_own else "no-store"
-    return Response(
-        content,
-        headers={**_SAFE, "Cache-Control": kept},
-        media_type=MEDIA_TYPES[PurePosixPath(name).suffix],
-    )
+    headers = {**_SAFE, "Cache-Control": kept, "Vary": "Accept-Encoding"}
+    if "gzip" in connection.headers.get("accept-encoding", ""):
+        content, headers["Content-Encoding"] = files.compressed[name], "gzip"
+    return Response(content, headers=headers, media_type=MEDIA_TYPES[PurePosixPath(name).suffix])
 
 
 @lru_cache

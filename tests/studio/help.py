@@ -15,7 +15,6 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from server.settings import STARTER_WEIGHTS
 from tests.prepared.make import STORE
 from tests.server.help import SERVER_TIMEOUT_S, Server, running
 
@@ -55,7 +54,7 @@ def browser() -> Generator[Browser]:
 @contextmanager
 def studio_server(home: Path, **settings: Any) -> Generator[Server]:
     """Start a server over the built-in model that has the prepared encoders."""
-    with running(STARTER_WEIGHTS, home, **settings) as server:
+    with running(Path("starter"), home, **settings) as server:
         shutil.copytree(STORE / "encoders", home / "data" / "encoders" / "encoders")
         yield server
 
@@ -84,7 +83,7 @@ def opened(
     page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
     page.goto(f"{url}/#/{view}")
     if key is not None:
-        page.get_by_label("Key").fill(key)
+        page.get_by_label("Key", exact=True).fill(key)
         page.get_by_role("button", name="Use it").click()
     expect(page.locator("main h1, main .notice").first).to_be_visible(timeout=PATIENCE_MS)
     yield page
@@ -109,7 +108,7 @@ def overflow(page: Page) -> list[str]:
     """Return the elements that stick out of the window to the right."""
     return page.evaluate(
         """() => [...document.querySelectorAll("main *, header *")]
-            .filter((one) => !one.closest(".scroll, pre, dialog:not([open])"))
+            .filter((one) => !one.closest(".scroll, pre, dialog:not([open]), option"))
             .filter((one) => one.getBoundingClientRect().right > innerWidth + 1)
             .map((one) => one.outerHTML.slice(0, 120))"""
     )

@@ -27,6 +27,7 @@ from tests.server.test_site import client_of
 
 FOLDER = Path(studio_module.__file__).parent / "static"
 OURS_BYTES, VENDORED_BYTES = 100_000, 40_000
+"""Sizes as they are sent to a browser, which takes gzip."""
 IMPORT = re.compile(r'(?:from|import)\s*"([^"]+)"')
 
 
@@ -35,11 +36,21 @@ def is_vendored(name: str) -> bool:
 
 
 def test_the_files_are_small() -> None:
-    sizes = {name: len(content) for name, content in studio_files().contents.items()}
+    sizes = {name: len(content) for name, content in studio_files().compressed.items()}
     assert len(sizes) > 20
     ours = sum(size for name, size in sizes.items() if not is_vendored(name))
     assert ours <= OURS_BYTES
     assert sum(size for name, size in sizes.items() if is_vendored(name)) <= VENDORED_BYTES
+
+
+def test_a_file_is_compressed_for_those_that_take_it(client: Client) -> None:
+    path = f"/studio/{studio_files().version}/texts.js"
+    plain = client.get(path, headers={"accept-encoding": "identity"})
+    packed = client.get(path)
+    assert plain.content == packed.content == studio_files().contents["texts.js"]
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["content-encoding"] == "gzip"
+    assert int(packed.headers["content-length"]) < len(plain.content) / 2
 
 
 def test_every_import_names_a_file_that_is_there() -> None:

@@ -74,7 +74,7 @@ def test_a_video_is_made_again_downloaded_verified_and_deleted(
         expect(page.locator(".verify")).to_contain_text("a key of this server", timeout=PATIENCE_MS)
         page.locator(".item .open").click()
         page.get_by_role("button", name="Make again with …").click()
-        expect(page.get_by_label("Prompt")).to_have_value("a star number 123")
+        expect(page.get_by_label("Prompt", exact=True)).to_have_value("a star number 123")
         page.get_by_role("link", name="Gallery").click()
         page.get_by_label("Find in prompts").fill("number 123")
         page.locator(".item .open").click()

@@ -35,7 +35,7 @@ def test_a_wrong_key_is_refused_and_a_right_one_stays_in_the_tab(
 ) -> None:
     with opened(browser, keyed.url, key="wrong") as page:
         expect(page.get_by_role("alert")).to_contain_text("key")
-        page.get_by_label("Key").fill(BOSS)
+        page.get_by_label("Key", exact=True).fill(BOSS)
         page.get_by_role("button", name="Use it").click()
         expect(page.get_by_role("link", name="Key: boss")).to_be_visible()
         page.reload()

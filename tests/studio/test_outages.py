@@ -44,7 +44,7 @@ def test_the_page_goes_on_when_the_server_is_killed_and_comes_back(
     browser: Browser, tmp_path: Path
 ) -> None:
     with studio_server(tmp_path) as server, opened(browser, server.url) as page:
-        page.get_by_label("Prompt").fill("a star by the sea")
+        page.get_by_label("Prompt", exact=True).fill("a star by the sea")
         choose(page, "base")
         page.get_by_text("Steps, size and the rest").click()
         page.get_by_label("Steps", exact=True).fill("100")
@@ -58,7 +58,7 @@ def test_the_page_goes_on_when_the_server_is_killed_and_comes_back(
         server.start()
         wait_for_clips(page, 1)
         expect(page.get_by_text("The connection to the server is lost")).to_have_count(0)
-        assert page.get_by_label("Prompt").input_value() == "a star by the sea"
+        assert page.get_by_label("Prompt", exact=True).input_value() == "a star by the sea"
 
 
 @contextmanager

@@ -15,9 +15,9 @@ VIEWS = ("try", "forget", "encoders", "policies", "gallery", "load", "key")
 
 def test_base_and_encoder_are_compared_in_step(browser: Browser, server: Server) -> None:
     with opened(browser, server.url) as page:
-        page.get_by_label("Prompt").fill("pogo the robot at sunset")
+        page.get_by_label("Prompt", exact=True).fill("pogo the robot at sunset")
         choose(page, "base", "no-pogo")
-        page.get_by_label("Seed").fill("7")
+        page.get_by_label("Seed", exact=True).fill("7")
         page.get_by_role("button", name="Make 2 clips").click()
         wait_for_clips(page, 2)
         made = server.client.get("/v1/videos").json()["data"][:2]
@@ -45,6 +45,7 @@ def test_a_clip_that_is_cancelled_is_gone_on_the_server(browser: Browser, server
         page.get_by_text("Steps, size and the rest").click()
         page.get_by_label("Steps", exact=True).fill("100")
         page.get_by_role("button", name="Make the clip").click()
+        expect(page.locator(".clip progress")).to_be_visible(timeout=PATIENCE_MS)
         before = server.client.get("/v1/videos").json()["data"]
         page.get_by_role("button", name="Cancel no-star").click()
         expect(page.locator(".clip")).to_have_count(0, timeout=PATIENCE_MS)
@@ -54,9 +55,9 @@ def test_a_clip_that_is_cancelled_is_gone_on_the_server(browser: Browser, server
 
 def test_what_the_model_cannot_read_is_said_while_typing(browser: Browser, server: Server) -> None:
     with opened(browser, server.url) as page:
-        page.get_by_label("Prompt").fill("pogo in a helicopter")
+        page.get_by_label("Prompt", exact=True).fill("pogo in a helicopter")
         expect(page.locator(".tokens")).to_contain_text("“helicopter”")
-        page.get_by_label("Prompt").fill("a helicopter " * 10)
+        page.get_by_label("Prompt", exact=True).fill("a helicopter " * 10)
         expect(page.locator(".tokens")).to_contain_text("Too long")
 
 
@@ -66,19 +67,19 @@ def test_errors_say_what_to_do_and_name_the_field(browser: Browser, server: Serv
         page.get_by_text("Steps, size and the rest").click()
         page.get_by_label("Steps", exact=True).fill("5000")
         page.get_by_role("button", name="Make the clip").click()
-        expect(page.get_by_text("steps is 5000; this model takes 1 to 100")).to_be_visible()
+        expect(page.get_by_text("steps is 5000; this model takes 1 to 100.")).to_be_visible()
 
 
 def test_requests_can_be_copied(browser: Browser, server: Server) -> None:
     with opened(browser, server.url) as page:
         choose(page, "no-pogo")
-        page.get_by_label("Seed").fill("3")
+        page.get_by_label("Seed", exact=True).fill("3")
         page.get_by_text("Copy as …").click()
         text = page.locator("details.copy pre")
         expect(text).to_contain_text(f"curl {server.url}/v1/videos")
-        page.get_by_label("openai").check()
+        page.get_by_role("radio", name="openai").check()
         expect(text).to_contain_text(f'OpenAI(base_url="{server.url}/v1"')
-        page.get_by_label("palimpsest").check()
+        page.get_by_role("radio", name="palimpsest").check()
         expect(text).to_contain_text("--encoder no-pogo --seed 3")
 
 

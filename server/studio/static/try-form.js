@@ -7,6 +7,7 @@ import { classes, html, useEffect, useState } from "./view.js";
 
 const TYPING_MS = 200;
 const NUMBERS = ["steps", "guidance", "frames", "fps"];
+const FOLDED = [...NUMBERS, "size", "negative_prompt"];
 
 export function TryForm({ form, chosen, most, abilities, models, error, onChange, onMake }) {
   const of = (param) => (error?.param === param ? error.message : null);
@@ -71,8 +72,8 @@ export function TryForm({ form, chosen, most, abilities, models, error, onChange
         ${chosen.length ? texts.try.make(chosen.length) : texts.try.choose}
       <//>
     </div>
-    <${Notice} error=${error && !["prompt", "seed"].includes(error.param) ? error : null} />
-    <details>
+    <${Notice} error=${["prompt", "seed", ...FOLDED].includes(error?.param) ? null : error} />
+    <details open=${FOLDED.includes(error?.param) || undefined}>
       <summary>${texts.try.more}</summary>
       <div class="grid">
         ${NUMBERS.map(
