@@ -54,8 +54,11 @@ export function Making({ encoder, onAgain }) {
 }
 
 function Phases({ encoder }) {
+  // Pictures are named only where nobody has named what they show.
+  const isNamed = encoder.phase !== "naming";
+  const phases = Object.entries(texts.making.phases).filter(([one]) => one !== "naming" || !isNamed);
   return html`<ol class="phases">
-    ${Object.entries(texts.making.phases).map(([phase, name]) => {
+    ${phases.map(([phase, name]) => {
       const share = encoder.phases[phase] ?? 0;
       const isNow = encoder.phase === phase;
       return html`<li class=${classes(isNow && "now", share === 100 && "done")} aria-current=${isNow ? "step" : undefined}>

@@ -55,9 +55,9 @@ async function run(tries = 0) {
     for await (const event of eventsOf(answer.body)) take(event);
   } catch (error) {
     if (own.signal.aborted) return;
-    const refused = error instanceof ApiError && !error.passes && error.status !== 429;
-    if (refused) return;
-    jobs.set({ connected: false });
+    const isFull = error.status === 429; // another of the key's pages may end its stream
+    if (error instanceof ApiError && !error.passes && !isFull) return;
+    jobs.set({ connected: isFull });
   }
   if (own.signal.aborted) return;
   // It has ended: the rest of the jobs, or the server, which may be starting again.
