@@ -48,6 +48,7 @@ def test_the_page_goes_on_when_the_server_is_killed_and_comes_back(
         choose(page, "base")
         page.get_by_text("Steps, size and the rest").click()
         page.get_by_label("Steps", exact=True).fill("100")
+        page.get_by_label("Frames", exact=True).fill("4")
         page.get_by_role("button", name="Make the clip").click()
         expect(page.locator(".clip progress")).to_be_visible()
         for process in (server.parent, *server.parent.children(recursive=True)):
