@@ -33,6 +33,15 @@ class ResidencyStats:
     capacity_bytes: int
 
 
+@dataclass(frozen=True)
+class Resident:
+    """An encoder on the device."""
+
+    id: str
+    bytes: int
+    in_use: bool
+
+
 @dataclass
 class _Entry:
     """One encoder on the device, or being loaded (`loaded` is not set yet)."""
@@ -143,6 +152,12 @@ class Residency:
             entry = self._entries.get(encoder.identity)
             if entry is not None:
                 entry.id = encoder.id
+
+    def residents(self, most: int) -> list[Resident]:
+        """Return the encoders on the device, the most recently used first."""
+        with self._lock:
+            there = [one for one in reversed(self._entries.values()) if one.member is not None]
+            return [Resident(one.id, one.size, one.pins > 0) for one in there[:most]]
 
     def drop_deleted(self, encoder_id: str | None = None) -> None:
         """Drop what the store does not have any more; an encoder in use, once nobody uses it.

@@ -26,6 +26,7 @@ from server.errors import NotReady, error_response
 from server.garbage import collect_nothing_of_the_start
 from server.parent_watchdog import announced_parent
 from server.settings import Settings
+from server.studio.page import answer_of
 from server.supervision import end_with_parent
 
 if TYPE_CHECKING:
@@ -71,7 +72,12 @@ class LazyApp(Starlette):
             return
         if self._app is None and scope["method"] == "GET" and scope["path"].startswith("/v1/"):
             await self._wait_for_app()
-        answer = error_response(self._away()) if self._app is None else self._app
+        if self._app is not None:
+            answer = self._app
+        elif (studio := answer_of(scope)) is not None:
+            answer = studio  # a page is painted before anything is loaded
+        else:
+            answer = error_response(self._away())
         await answer(scope, receive, send)
 
     @property

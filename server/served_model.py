@@ -54,6 +54,10 @@ class ServedModel:
     not_stepped: str | None
     """The reason why its denoiser cannot be learned from; None if it can."""
     judge: Vocabulary | None
+    concepts: Mapping[Kind, Mapping[str, Sequence[str]]]
+    """Kind → concept that the model's book has → synonyms."""
+    examples: Sequence[str]
+    """Prompts to begin with."""
     prompt_tokens: Callable[[str], int]
     """Counts a prompt's tokens, start and end included."""
 
@@ -67,6 +71,8 @@ class ServedModel:
             parameters=backbone.text_encoder.shapes.keys(),
             not_stepped=_reason(backbone),
             judge=judge,
+            concepts=backbone.prompts.concepts,
+            examples=backbone.prompts.examples(),
             prompt_tokens=backbone.prompt_tokens,
         )
 
@@ -123,6 +129,8 @@ class PublishedModel(BaseModel):
     parameters: tuple[str, ...]
     not_stepped: str | None
     judge: PublishedJudge | None
+    concepts: Mapping[Kind, Mapping[str, Sequence[str]]]
+    examples: tuple[str, ...]
     tokenizer: str
     """Its rules, as JSON."""
     cleaning: Cleaning
@@ -138,6 +146,8 @@ class PublishedModel(BaseModel):
             parameters=tuple(model.parameters),
             not_stepped=model.not_stepped,
             judge=None if judge is None else PublishedJudge.of(judge),
+            concepts=model.concepts,
+            examples=tuple(model.examples),
             tokenizer=tokens.rules(),
             cleaning=tokens.cleaning,
         )
@@ -171,6 +181,8 @@ class PublishedModel(BaseModel):
             parameters=self.parameters,
             not_stepped=self.not_stepped,
             judge=self.judge,
+            concepts=self.concepts,
+            examples=self.examples,
             prompt_tokens=TokenCounter(self.tokenizer, self.cleaning).count,
         )
 

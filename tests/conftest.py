@@ -17,7 +17,14 @@ from tests.object_server import ObjectServer, shared_object_server
 TESTS = Path(__file__).parent
 MARKED = {
     "slow": ("server/test_forgetting.py",),
-    "server": ("server", "cli", "examples", "readme", "packaging/test_bento.py"),
+    "server": (
+        "server",
+        "cli",
+        "examples",
+        "readme",
+        "packaging/test_bento.py",
+        *(f"studio/test_{name}.py" for name in ("views", "keys", "making", "outages", "gallery")),
+    ),
     "training": (
         "benchmarks",
         "starter/test_training.py",

@@ -45,6 +45,7 @@ def encoder_object(
                 "usable": False,
                 "phases": {**percent_of_phases(), **record.phases},
                 "estimated_seconds_left": record.seconds_left if record.status in PENDING else None,
+                "training": record.training,
                 "concepts": record.concepts,
                 "members": record.settings.get(COMPOSES, []),
                 "parent": record.parent,
@@ -91,6 +92,7 @@ def encoder_object(
             "completed_at": made.completed_at if made is not None else created,
             "error": job_error(judging) if judging is not None else None,
             "claim": record.claim if record is not None else None,
+            "signed": record is not None and record.publication is not None,
         }
     )
 

@@ -23,7 +23,6 @@ from server.storage.records import PENDING
 RECONNECT_MS = 5000
 """Time after which a follower should connect again when the server stops: it may be restarting."""
 
-Followed = TypeVar("Followed", Video, EncoderObject)
 Answer = TypeVar("Answer")
 
 
@@ -44,7 +43,7 @@ def place_of(request: Request) -> AbstractContextManager[None]:
 
 
 async def events(
-    request: Request, job_id: str, look: Callable[[], Followed]
+    request: Request, job_id: str, look: Callable[[], Video | EncoderObject]
 ) -> AsyncIterator[ServerSentEvent]:
     """Yield a job's states, now and after changes, as events named by the job's status.
 

@@ -36,6 +36,8 @@ WAYS_EXAMPLES = {
     "Ways to a person": {"concept": "mira", "kind": "person", "synonyms": ["our neighbour mira"]}
 }
 
+PROMPT_EXAMPLES = {"A prompt": {"prompt": "pogo and a helicopter in a meadow"}}
+
 JUDGE_EXAMPLES = {"With the server's gate": {}, "In a hurry": {"gate": {"tier": "quick"}}}
 
 ALIAS_EXAMPLES = {"Point to an encoder": {"encoder": "no-pogo"}}

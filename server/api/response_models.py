@@ -1,7 +1,7 @@
 """Models of response bodies.
 
-A video is OpenAI's object to the letter, so that their client reads it. Encoders and aliases follow
-its style.
+A video has the fields of OpenAI's object to the letter, so that their client reads it, and more.
+Encoders and aliases follow its style.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class JobError(BaseModel):
 
 
 class Video(BaseModel):
-    """OpenAI's video object."""
+    """OpenAI's video object, and the values with which the same video can be made again."""
 
     id: str
     object: Literal["video"] = "video"
@@ -55,6 +55,12 @@ class Video(BaseModel):
     remixed_from_video_id: str | None = None
     seconds: str
     size: str
+    negative_prompt: str | None = None
+    seed: int
+    steps: int
+    guidance: float
+    frames: int
+    fps: int
     truncated: bool = False
     """True if the request's prompt or negative prompt was longer than the model reads, and was
     cut, as `truncate` allows; `prompt` is the text that was read."""
@@ -115,6 +121,20 @@ class DeletedVideo(BaseModel):
     deleted_at: int
 
 
+class TrainingObject(BaseModel):
+    """The optimisation of an encoder, as far as it is."""
+
+    step: int
+    steps: int | None
+    """Steps of the whole run; fewer if its budget of seconds is used up. Null before the first."""
+    losses: list[float]
+    """The loss of every `every`-th step, from the first."""
+    every: int
+    previews: list[int]
+    """Steps of which there is a still (`/v1/encoders/{encoder_id}/previews/{step}`), all of the
+    same prompt and seed; 0 is the base's. None for a key that may not use the base."""
+
+
 class EncoderObject(BaseModel):
     """An encoder: being made, failed, or published and ready to use."""
 
@@ -141,6 +161,8 @@ class EncoderObject(BaseModel):
     estimated_seconds_left: int | None = None
     """Estimate of the time to the job's end, from the times measured so far; null if nothing can be
     said yet, or the job has ended."""
+    training: TrainingObject | None = None
+    """The optimisation of one that is being made, or could not be; null before it has begun."""
     concepts: list[Concept]
     """All concepts it forgets, including its parent's or its members'; the one that pictures show
     once it is named. Each may have `ways`, phrases that draw it without naming it. Those that are
@@ -163,6 +185,8 @@ class EncoderObject(BaseModel):
     measures: dict[str, JsonValue]
     judged: bool
     """True if it was measured what it forgets; an imported encoder may not have been judged."""
+    signed: bool = False
+    """True if the server signed what it published: the card, and the report with its files."""
     audit: EncoderAudit | None = None
     """Result of the continuous audit; null for an encoder that was not looked at yet."""
     created_at: int

@@ -88,7 +88,7 @@ def _fitting(
     tokens, most = model.prompt_tokens(text), model.capabilities.prompt_tokens
     if tokens <= most:
         return text
-    kept = _cut(text, model)
+    kept = kept_of(text, model)
     if request.truncate:
         return kept
     raise InvalidRequest(
@@ -107,7 +107,7 @@ def _end_of(text: str) -> str:
     return "…" + (text[-40:].partition(" ")[2] or text[-40:])
 
 
-def _cut(text: str, model: ServedModel) -> str:
+def kept_of(text: str, model: ServedModel) -> str:
     """Return the longest beginning of whole words that the model reads; of letters, if none is."""
     most = model.capabilities.prompt_tokens
     ends = [match.end() for match in re.finditer(r"\S+", text)]
@@ -163,13 +163,27 @@ def _frames_in(request: VideoRequest, seconds: float, fps: int) -> int:
     return frames
 
 
+def default_size(capabilities: Capabilities) -> tuple[int, int]:
+    """Return width and height of a video whose request names none, in pixels."""
+    width, height = capabilities.native_width, capabilities.native_height
+    times = max(1, _DEFAULT_SIDE // max(width, height))
+    return width * times, height * times
+
+
+def deliverable_sizes(capabilities: Capabilities, settings: Settings) -> list[str]:
+    """Return the whole multiples of the model's own size that can be delivered."""
+    width, height = capabilities.native_width, capabilities.native_height
+    most = max(1, settings.max_side // max(width, height))
+    sizes = [(width * times, height * times) for times in range(1, most + 1)]
+    return [f"{w}x{h}" for w, h in sizes if w % 2 == 0 and h % 2 == 0] or [f"{width}x{height}"]
+
+
 def _size(request: VideoRequest, capabilities: Capabilities, settings: Settings) -> tuple[int, int]:
     """Return the delivered width and height: the model's aspect ratio, at an even size."""
     native_width, native_height = capabilities.native_width, capabilities.native_height
     size = request.pixels()
     if size is None:
-        times = max(1, _DEFAULT_SIDE // max(native_width, native_height))
-        return native_width * times, native_height * times
+        return default_size(capabilities)
     width, height = size
     fits = (
         width * native_height == height * native_width

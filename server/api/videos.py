@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -118,6 +119,12 @@ def video_object(record: VideoRecord, visibility: Visibility) -> Video:
             "completed_at": record.completed_at,
             "expires_at": record.expires_at,
             "prompt": record.prompt or None,  # None: it was not to be kept any longer
+            "negative_prompt": record.negative_prompt or None,
+            "seed": record.seed,
+            "steps": record.steps,
+            "guidance": record.guidance,
+            "frames": record.frames,
+            "fps": record.fps,
             "seconds": f"{record.frames / record.fps:g}",
             "size": f"{record.width}x{record.height}",
             "truncated": bool(record.is_cut),
@@ -198,6 +205,11 @@ def own_video(request: Request, video_id: str) -> VideoRecord:
     return record
 
 
+def visible_video(request: Request, video_id: str) -> Video:
+    """Return the caller's video with this id as the caller sees it, or raise NotFound."""
+    return video_object(own_video(request, video_id), _visibility(request))
+
+
 OwnVideo = Annotated[VideoRecord, Depends(own_video)]
 
 
@@ -247,11 +259,7 @@ async def follow_video(request: Request, record: OwnVideo) -> AsyncIterator[Serv
     if request.method == "HEAD":
         return  # the headers are the answer
     video = record.id
-
-    def look() -> Video:
-        return video_object(own_video(request, video), _visibility(request))
-
-    async for event in events(request, video, look):
+    async for event in events(request, video, partial(visible_video, request, video)):
         yield event
 
 

@@ -77,6 +77,8 @@ class Visibility:
         members = [member.id for member in encoder.members]
         changes = {
             "trigger": None,
+            "training": encoder.training
+            and encoder.training.model_copy(update={} if self.sees_base else {"previews": []}),
             "audit": encoder.audit and encoder.audit.state_only(),
             "measures": {k: v for k, v in encoder.measures.items() if k != MARGINS},
             "concepts": [concept.without_open_ways() for concept in encoder.concepts],

@@ -38,8 +38,8 @@ PUBLIC_PATHS = frozenset(
     {"/", "/livez", "/readyz", "/healthz", "/health", "/docs", "/openapi.json"}
 )
 """Paths that need no key: probes, and pages that are the same for every caller."""
-PUBLIC_PREFIX = "/static_content/"
-"""BentoML's copy of Swagger UI, which `/docs` uses."""
+PUBLIC_PREFIXES = ("/static_content/", "/studio/")
+"""BentoML's copy of Swagger UI, which `/docs` uses, and the files of the studio's page."""
 
 TAKES_IMAGES = frozenset({("POST", "/v1/encoders")})
 """Routes whose forms may be large, for an admin's key."""
@@ -158,7 +158,7 @@ class Guard:
 
 
 def _is_public(path: str) -> bool:
-    return path in PUBLIC_PATHS or path.startswith(PUBLIC_PREFIX)
+    return path in PUBLIC_PATHS or path.startswith(PUBLIC_PREFIXES)
 
 
 class _Response:

@@ -152,7 +152,7 @@ class JobContext:
         """
         ended = self.tracker.fail(record, error)
         if ended and isinstance(record, EncoderRecord):
-            self.discard(record)
+            self.discard(record, with_failure=False)
 
     def is_superseded(self, record: EncoderRecord) -> bool:
         """Return True if what there is of the encoder is not this attempt's.
@@ -170,7 +170,9 @@ class JobContext:
         if not self.records.is_pending(record):
             raise JobDeleted
 
-    def discard(self, record: EncoderRecord, *, with_pictures: bool = False) -> None:
+    def discard(
+        self, record: EncoderRecord, *, with_pictures: bool = False, with_failure: bool = True
+    ) -> None:
         """Remove what an encoder job left: its workspace and its staged encoder.
 
         The housekeeping removes what cannot be removed just now.
@@ -179,13 +181,13 @@ class JobContext:
             record: The job.
             with_pictures: True to remove the pictures that a client sent too, as when the job is
                 deleted. Those of a job that has ended stay for `picture_retention_seconds`.
+            with_failure: True to remove what speaks against the encoder too. It stays for as long
+                as the row of a job that failed.
         """
         try:
             workspace = self.new_workspace(record)
-            if with_pictures or not self.settings.picture_retention_seconds:
-                workspace.discard()
-            else:
-                workspace.discard_all_but_pictures()
+            keeps = bool(self.settings.picture_retention_seconds) and not with_pictures
+            workspace.discard_all_but(pictures=keeps, failure=not with_failure)
             self.delete_staged(record)
         except Exception as error:
             if not is_outage(error):

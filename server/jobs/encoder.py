@@ -20,6 +20,7 @@ from server.jobs.context import JobContext
 from server.jobs.encoder_task import own_concepts, parent_of, settings_of
 from server.jobs.phases import Phase, phase_reporter
 from server.jobs.tracking import StepProgress
+from server.jobs.training import Training
 from server.storage.records import FOUND, PENDING, EncoderRecord
 from server.storage.staging import draft_id
 from video.errors import NoNativeDenoiser
@@ -102,9 +103,17 @@ def optimise(context: JobContext, record: EncoderRecord) -> None:
         checkpoint = workspace.load_checkpoint()
         run = unlearn(task, loaded.backbone, checkpoint)
         progress, checkpoints = StepProgress(), Checkpoints(workspace, run.checkpoint)
+        training = Training(run, task.concepts, workspace, record.training)
+        report = phase_reporter(
+            context.records,
+            context.phase_times,
+            record,
+            Phase.OPTIMISING,
+            lambda: {"training": training.told()},
+        )
         progress.share = share_done(checkpoint)
 
-        def on_progress(step: UnlearnProgress) -> None:
+        def on_step(step: UnlearnProgress) -> None:
             progress.advance(step.share)
             checkpoints.after_step(now=context.stopping.is_set())
 
@@ -112,11 +121,12 @@ def optimise(context: JobContext, record: EncoderRecord) -> None:
             return report(progress.share or None if share is None else share)
 
         tracing.annotate(**{"palimpsest.steps": settings.schedule().steps})
-        ticket = loaded.engine.submit_iterator(lambda _: run, on_progress)
+        ticket = loaded.engine.submit_iterator(lambda backbone: training.turns(backbone, on_step))
         try:
             context.tracker.follow(record.job_id, [ticket], report_from, progress)
         finally:
             checkpoints.close()
+            training.close()
         _stage(context, record, _with_origin(run.encoder, record))
         workspace.save_losses(run.losses)
     report(1.0)

@@ -17,7 +17,7 @@ from server.served_model import NoJudge
 from server.storage.records import PUBLISHED, EncoderRecord
 from server.storage.staging import draft_id
 from server.storage.taken_ids import alias_exists
-from unlearn.report.build import report_files
+from unlearn.report.build import failure_files, report_files
 from unlearn.report.model import FileSizes
 
 if TYPE_CHECKING:
@@ -152,6 +152,10 @@ def judge_and_publish(context: JobContext, record: EncoderRecord) -> None:
         lambda: context.records.change(record, measures=measures),
     )
     if failures := gate.failures(measures):
+        fps = loaded.backbone.capabilities.fps_default
+        tried = staged.card.model_copy(update={"measures": measures})
+        files = failure_files(tried, trial.outcomes, runner.pair, fps)
+        context.workspace(record).save_failure(files)
         raise NotForgotten(" ".join(failures))
     card = staged.card.model_copy(update={"id": record.id, "measures": measures})
     signer = MediaSigner(context)

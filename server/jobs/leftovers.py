@@ -12,7 +12,7 @@ import logging
 from encoders.atomic_files import is_older, remove_tree
 from server.jobs.context import JobContext
 from server.storage.owned_names import WORKSPACES, leftover_drafts
-from server.storage.records import PENDING, PUBLISHED, EncoderRecord, VideoRecord
+from server.storage.records import FAILED, PENDING, PUBLISHED, EncoderRecord, VideoRecord
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,8 @@ def sweep_workspaces(context: JobContext, *, now: float, before: float) -> list[
     """Remove the workspaces of jobs that ended or were deleted, and return their names.
 
     A job that ends or is deleted while the server is down cannot discard its own. Pictures that a
-    client sent stay for `picture_retention_seconds` after the job's end.
+    client sent stay for `picture_retention_seconds` after the job's end, and what speaks against an
+    encoder that failed for as long as its row.
 
     Args:
         context: The server's.
@@ -97,9 +98,10 @@ def sweep_workspaces(context: JobContext, *, now: float, before: float) -> list[
                 return False
         elif job.status in PENDING:
             return False
-        elif context.has_kept_pictures(job, now):
-            workspace.discard_all_but_pictures()
-            return False
+        else:
+            kept, has_failed = context.has_kept_pictures(job, now), job.status == FAILED
+            workspace.discard_all_but(pictures=kept, failure=has_failed)
+            return not (kept or workspace.newest() is not None)
         workspace.discard()
         return True
 

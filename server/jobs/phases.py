@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
+from typing import Any
 
 from server.jobs.phase_times import PhaseTimes
 from server.storage.record_store import RecordStore
@@ -31,11 +32,22 @@ def percent_of_phases(done: Phase | None = None) -> dict[str, int]:
 
 
 def phase_reporter(
-    records: RecordStore, times: PhaseTimes, record: EncoderRecord, phase: Phase
+    records: RecordStore,
+    times: PhaseTimes,
+    record: EncoderRecord,
+    phase: Phase,
+    more: Callable[[], Mapping[str, Any]] = dict,
 ) -> Report:
     """Return a function that writes the progress of `phase` into the job's row.
 
     The job's progress is the share of its expected time that has passed, and never falls.
+
+    Args:
+        records: The rows of jobs.
+        times: Times of the phases.
+        record: The job.
+        phase: The phase that is reported.
+        more: Returns values of other columns to write with each report.
     """
     earlier = list(Phase)[: list(Phase).index(phase)]
     timing = times.begin(record, phase)
@@ -56,6 +68,7 @@ def phase_reporter(
             phases=phases,
             progress=progress,
             seconds_left=timing.seconds_left(),
+            **more(),
         )
 
     return report

@@ -40,6 +40,7 @@ _CHECKPOINT = "checkpoint.safetensors"
 _LOSSES = "losses.json"
 _OUTCOMES = "outcomes.json"
 _INHERITED = "inherited.json"
+_FAILURE = "failure"
 _MOST_BYTES = 1 << 32
 
 
@@ -162,21 +163,47 @@ class Workspace:
         with np.load(content, allow_pickle=False) as pair:
             return pair["base"], pair["encoder"]
 
+    def save_preview(self, step: int, picture: bytes) -> None:
+        """Save the still that the encoder drew after a step. It does not wait for storage."""
+        self._put(self._path(self._preview_path(step)), picture)
+
+    def load_preview(self, step: int) -> bytes | None:
+        """Return the still that the encoder drew after a step, or None."""
+        return self._found(self._preview_path(step))
+
+    def save_failure(self, files: Mapping[str, bytes]) -> None:
+        """Save what speaks against the encoder. It stays for as long as the failed job's row."""
+        for name, content in files.items():
+            self._write(self._path(f"{_FAILURE}/{name}"), content)
+
+    def load_failure(self, name: str) -> bytes | None:
+        """Return a file of what speaks against the encoder, or None."""
+        return self._found(f"{_FAILURE}/{name}")
+
     def discard(self) -> None:
         """Remove everything, if there is anything."""
         self._blobs.remove_folder(self._job_id)
 
-    def discard_all_but_pictures(self) -> None:
-        """Remove everything but the pictures that a client sent.
+    def discard_all_but(self, *, pictures: bool, failure: bool) -> None:
+        """Remove everything but what is to be kept of a job that has ended.
 
         It writes nothing, so it cannot bring back what is removed at the same time.
+
+        Args:
+            pictures: True to keep the pictures that a client sent.
+            failure: True to keep what speaks against the encoder.
         """
-        if not self.has_pictures():
+        items = [*self._blobs.walk(self._job_id), *self._blobs.drafts(self._job_id)]
+        kept = [
+            item.path
+            for item in items
+            if (pictures and item.path == self._pictures_path())
+            or (failure and f"/{_FAILURE}/" in item.path)
+        ]
+        if not kept:
             self.discard()
             return
-        items = [*self._blobs.walk(self._job_id), *self._blobs.drafts(self._job_id)]
-        pictures = self._pictures_path()
-        self._blobs.remove(item.path for item in items if item.path != pictures)
+        self._blobs.remove(item.path for item in items if item.path not in kept)
 
     def newest(self) -> float | None:
         """Return the Unix time of the last write; None if there is nothing."""
@@ -260,6 +287,10 @@ class Workspace:
     @staticmethod
     def _search_path(concept: int) -> str:
         return f"ways-{concept}.json"
+
+    @staticmethod
+    def _preview_path(step: int) -> str:
+        return f"previews/{step}.webp"
 
     @staticmethod
     def _pair_path(name: str) -> str:

@@ -23,6 +23,7 @@ from server.storage.notices import Topic
 from server.storage.notifier import JobNotifier
 from server.storage.records import (
     ANY_REQUEST,
+    FAILED,
     PENDING,
     Job,
     JobRecord,
@@ -155,6 +156,12 @@ class RecordStore:
         """Return every row for which the conditions hold, in order of acceptance."""
         with self._database.reading() as session:
             return session.scalars(select(table).where(*where).order_by(table.sequence)).all()
+
+    def last_failed(self, table: type[AnyJob], limit: int) -> Sequence[AnyJob]:
+        """Return the jobs of all owners that failed last, newest first."""
+        rows = select(table).where(table.status == FAILED)
+        with self._database.reading() as session:
+            return session.scalars(rows.order_by(table.completed_at.desc()).limit(limit)).all()
 
     def total(self, column: InstrumentedAttribute[int | None]) -> int:
         """Return the sum of a column; 0 if there are no rows."""

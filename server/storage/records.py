@@ -178,6 +178,8 @@ class EncoderRecord(Job):
     """Percent of each phase."""
     seconds_left: Mapped[int | None]
     """Estimate of the time to the job's end."""
+    training: Mapped[dict[str, Any] | None] = mapped_column(default=None)
+    """The optimisation so far (`server.jobs.training`); None before it has begun."""
     measures: Mapped[dict[str, Any]] = mapped_column(default=dict)
     publication: Mapped[str | None]
     """SHA-256 of the signed statement of the published encoder (`marking.publication`)."""

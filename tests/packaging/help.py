@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("server", "unlearn", "video", "marking", "encoders")
-KINDS = (".py", ".html", ".css", ".js", "py.typed")
+KINDS = (".py", ".html", ".css", ".js", ".txt", "py.typed")
 
 
 def tracked_files() -> list[str]:

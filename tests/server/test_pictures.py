@@ -191,5 +191,5 @@ def test_a_pending_job_of_an_earlier_version_finds_its_pictures(tmp_path: Path) 
     np.testing.assert_array_equal(workspace.load_images(0), images + 2)
     assert not workspace.has_images(1)
     workspace.discard()
-    workspace.discard_all_but_pictures()
+    workspace.discard_all_but(pictures=True, failure=False)
     assert list(tmp_path.iterdir()) == []

@@ -126,7 +126,7 @@ def test_a_workspace_keeps_the_results_of_a_job(blobs: BlobStore) -> None:
     assert again.load_search(0) == {"round": 2}
     np.testing.assert_array_equal(again.load_pair("shown")[1], images + 2)
     assert abs((again.newest() or 0.0) - time.time()) < 60
-    again.discard_all_but_pictures()
+    again.discard_all_but(pictures=True, failure=False)
     assert [item.path for item in blobs.walk(JOB)] == [f"{JOB}/pictures.npy"]
     again.discard()
     assert list(blobs.walk(JOB)) == []

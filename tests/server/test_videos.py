@@ -29,6 +29,12 @@ VIDEO_FIELDS = {
     "remixed_from_video_id",
     "seconds",
     "size",
+    "negative_prompt",
+    "seed",
+    "steps",
+    "guidance",
+    "frames",
+    "fps",
     "error",
 }
 QUICK = {"prompt": "pogo in a meadow", "steps": 2, "frames": 4, "seed": 1}

@@ -83,6 +83,7 @@ class Unlearning(Iterator[UnlearnProgress]):
         self._state: _State | None = None
         self._run_hash = run_hash(task, backbone)
         self._total = settings.schedule().steps * len(task.concepts)
+        self._base = backbone.text_encoder.parameters()
         trainable(task, backbone)  # refuse now, not at the first step
         for concept, images in zip(task.concepts, task.images, strict=False):
             if len(images):
@@ -103,6 +104,17 @@ class Unlearning(Iterator[UnlearnProgress]):
         if self._encoder is None:
             raise RuntimeError("the encoder is not made yet: iterate to the end first")
         return self._encoder
+
+    @torch.no_grad()
+    def overrides(self) -> dict[str, Tensor] | None:
+        """Return the encoder's overrides as they are between two steps, for a look at it.
+
+        None before the first step and after the last.
+        """
+        if self._state is None:
+            return None
+        stacked = low_rank.stack(self._base, self.task.parent_overrides, self._state.trained)
+        return {name: tensor.detach().clone() for name, tensor in stacked.items()}
 
     def checkpoint(self) -> bytes | None:
         """Return the state between two steps, from which `unlearn` can go on.

@@ -18,9 +18,11 @@ from encoders.version import VERSION
 from marking.clip_statement import ClipStatement
 from unlearn.report.caveats import caveats
 from unlearn.report.model import (
+    FAILURE_JSON,
     PAGE_VERSION,
     REPORT_HTML,
     REPORT_JSON,
+    Failure,
     FileSizes,
     Pair,
     Report,
@@ -46,6 +48,8 @@ Sign: TypeAlias = "Callable[[str, bytes, ClipStatement], bytes]"
 
 CLIPS_SHOWN, STILLS_SHOWN = 4, 8
 """The most pairs that are shown of each group: those to be forgotten, those to be kept."""
+FAILURES_SHOWN = 6
+"""The most pairs that are kept of an encoder that did not pass."""
 
 _LIBRARIES = ("torch", "diffusers", "transformers")
 
@@ -164,6 +168,37 @@ def report_files(
     )
     files[REPORT_JSON] = report.model_dump_json(indent=2).encode()
     files[REPORT_HTML] = render_page(report, inline).encode()
+    return files
+
+
+def failure_files(
+    card: Card, outcomes: Sequence[Outcome], clips: Clips, fps: int
+) -> dict[str, bytes]:
+    """Make the files that show why an encoder did not pass: pairs that count against it.
+
+    If none does, as where the base does not draw the concept either, the first pairs are shown.
+
+    Args:
+        card: the encoder's card, with its measures.
+        outcomes: the outcomes of all probes that were judged, in that order.
+        clips: as for `report_files`.
+        fps: of the clips.
+
+    Returns:
+        File name → content; `FAILURE_JSON` says which pair each is of.
+    """
+    shown = shown_of(outcomes)
+    against = [outcome for outcome in shown if failed(outcome)] or shown
+    files: dict[str, bytes] = {}
+    pairs: list[Pair] = []
+    for outcome, names in _names(against[:FAILURES_SHOWN]).items():
+        for name, frames, maker in zip(names, clips(outcome.probe), (None, card), strict=True):
+            is_still = outcome.probe.base.frames is None
+            files[name] = (
+                _png(frames) if is_still else _mp4(frames, outcome.probe, maker, card.base, fps)
+            )
+        pairs.append(_pair(outcome, card, *names))
+    files[FAILURE_JSON] = Failure(pairs=pairs).model_dump_json().encode()
     return files
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from encoders.text_encoder import TextEncoder
 
 REPORT_JSON, REPORT_HTML = "report.json", "report.html"
+FAILURE_JSON = "failure.json"
 PAGE_VERSION = 3
 """The form of the page. A stored page of an earlier one is made again when it is read."""
 
@@ -82,6 +83,13 @@ class Pair(_Part):
     """The report's file with the base's picture; None if the report does not show it."""
     encoder_file: str | None
     """The report's file with the encoder's picture; None if the report does not show the pair."""
+
+
+class Failure(_Part):
+    """Pairs that speak against an encoder that did not pass."""
+
+    pairs: list[Pair]
+    """Those with a file for each half."""
 
 
 class Report(_Part):

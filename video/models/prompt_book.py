@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any, cast, get_args
 from encoders import Kind
 from video.errors import BackboneInvalid
 from video.models import default_prompts
+
+_EXAMPLES_OF_A_KIND = 2
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,18 @@ class PromptBook:
     def synonyms(self, concept: str, kind: Kind) -> tuple[str, ...]:
         """Return other phrases for a concept; none if the book does not have it."""
         return self.concepts.get(kind, {}).get(concept, ())
+
+    def examples(self) -> list[str]:
+        """Return short captions, a few for each kind of concept."""
+        found: list[str] = []
+        for names in self.concepts.values():
+            for name in list(names)[:_EXAMPLES_OF_A_KIND]:
+                named = re.compile(rf"\b{re.escape(name)}\b")
+                captions = [caption for caption in self.retain if named.search(caption)]
+                # The third shortest: the shortest is often the bare name.
+                captions = sorted(captions, key=lambda caption: (len(caption), caption))[:3]
+                found += captions[-1:]
+        return list(dict.fromkeys(found))
 
 
 def read_prompts(directory: Path) -> PromptBook:

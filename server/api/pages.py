@@ -1,4 +1,4 @@
-"""Pages: the landing page `/`, Swagger UI at `/docs`, and the document `/openapi.json`.
+"""Pages: the studio at `/`, Swagger UI at `/docs`, and the document `/openapi.json`.
 
 None loads anything from other hosts.
 """
@@ -9,23 +9,28 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse
-from jinja2 import Environment, PackageLoader
+from fastapi.responses import HTMLResponse, Response
 
-from server.auth.sub_path import base_url_of, prefix_of
+from server.auth.sub_path import prefix_of
+from server.errors import NotFound
+from server.studio import page
 
 router = APIRouter(include_in_schema=False)
 
-_templates = Environment(
-    loader=PackageLoader("server.api"), autoescape=True, keep_trailing_newline=True
-)
-
 
 @router.get("/", response_class=HTMLResponse)
-def index(request: Request) -> HTMLResponse:
-    """Return the landing page, with examples that have this server's address."""
-    template = _templates.get_template("landing_page.html")
-    return HTMLResponse(template.render(host=base_url_of(request), prefix=prefix_of(request)))
+async def index(request: Request) -> Response:
+    """Return the studio's page."""
+    return page.page(request)
+
+
+@router.get(page.FILES_PATH + "{version}/{name:path}")
+async def studio_file(request: Request, version: str, name: str) -> Response:
+    """Return a file that the studio's page loads."""
+    found = page.file(request, version, name)
+    if found is None:
+        raise NotFound(f"The studio has no file {name[:80]!r}.")
+    return found
 
 
 @router.get("/openapi.json")

@@ -1,0 +1,1 @@
+"""The studio: a page in the server, at `/`, that shows what the API does. It uses the API only."""

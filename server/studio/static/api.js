@@ -1,0 +1,85 @@
+// Client of the HTTP API. Paths are relative to the page, which may lie below a path of a proxy.
+import { texts } from "./texts.js";
+
+const KEY = "palimpsest.key";
+
+/** An answer of 400 or more, or none at all (`code` "unreachable"). */
+export class ApiError extends Error {
+  constructor(message, { status = 0, code = "unreachable", param = null, after = 0 } = {}) {
+    super(message);
+    Object.assign(this, { status, code, param, after });
+  }
+
+  /** True if the same request may succeed soon. */
+  get passes() {
+    return this.status === 0 || this.status === 503 || this.status === 502 || this.status === 504;
+  }
+}
+
+export const key = {
+  get: () => sessionStorage.getItem(KEY) ?? "",
+  set: (secret) => sessionStorage.setItem(KEY, secret),
+  forget: () => sessionStorage.removeItem(KEY),
+};
+
+let onRefused = () => {};
+/** Have a function called when a key is missing, or is refused. */
+export const whenRefused = (listener) => (onRefused = listener);
+
+/** Return the address of a path of the API as a program would call it. */
+export const address = (path) => new URL(path, document.baseURI).href;
+
+/** Send a request, and return the answer. Throw ApiError if it is an error. */
+export async function request(method, path, { body, query, signal, quiet } = {}) {
+  const url = new URL(path, document.baseURI);
+  for (const [name, value] of Object.entries(query ?? {})) {
+    for (const one of [value].flat()) if (one != null) url.searchParams.append(name, one);
+  }
+  const headers = {};
+  if (key.get()) headers.Authorization = `Bearer ${key.get()}`;
+  if (body !== undefined && !(body instanceof FormData)) {
+    headers["Content-Type"] = "application/json";
+    body = JSON.stringify(body);
+  }
+  let answer;
+  try {
+    answer = await fetch(url, { method, headers, body, signal, credentials: "omit" });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError(texts.errors.unreachable);
+  }
+  if (answer.ok) return answer;
+  const said = await answer.json().catch(() => null);
+  const { message, code, param } = said?.error ?? {};
+  const error = new ApiError(message ?? texts.errors.status(answer.status), {
+    status: answer.status,
+    code: code ?? "error",
+    param: param ?? null,
+    after: Number(answer.headers.get("retry-after") ?? 0),
+  });
+  if (error.status === 401 && !quiet) onRefused(error);
+  throw error;
+}
+
+const json = async (...args) => (await request(...args)).json();
+
+export const get = (path, query, options) => json("GET", path, { query, ...options });
+export const post = (path, body, options) => json("POST", path, { body, ...options });
+export const put = (path, body) => json("PUT", path, { body });
+export const remove = (path, query) => json("DELETE", path, { query });
+
+/** Return all pages of a list, as one. */
+export async function all(path, most = 1000) {
+  const found = [];
+  for (let after; found.length < most; ) {
+    const page = await get(path, { limit: 100, after });
+    found.push(...page.data);
+    if (!page.has_more) break;
+    after = page.last_id;
+  }
+  return found;
+}
+
+/** Fetch a file with the key, and return it as a blob. */
+export const blob = async (path, query, signal) =>
+  (await request("GET", path, { query, signal })).blob();

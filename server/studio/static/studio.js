@@ -1,0 +1,85 @@
+// What all views share: the server's abilities, its encoders and aliases, and the key.
+import { all, get, key, whenRefused } from "./api.js";
+import { dropFiles } from "./media.js";
+import { Store } from "./store.js";
+import { dropAll, follow, jobs } from "./stream.js";
+
+const RETRY_MS = 1000;
+
+/** `state` is "starting", "key" (one is needed), "ready" or "away". */
+export const studio = new Store({
+  state: "starting",
+  refusal: null,
+  abilities: null,
+  models: [],
+  encoders: [],
+  aliases: [],
+  handed: null, // what one view hands to the next: values for its form
+});
+
+/** Load what the views need; try again for as long as the server is starting or away. */
+export async function load() {
+  try {
+    const abilities = await get("v1/capabilities");
+    await refresh();
+    studio.set({ state: "ready", refusal: null, abilities });
+  } catch (error) {
+    if (error.status === 401) return;
+    studio.set({ state: error.passes ? "away" : "refused", refusal: error });
+    setTimeout(load, RETRY_MS);
+  }
+}
+
+/** Read the lists of encoders, models and aliases again. */
+export async function refresh() {
+  const [models, encoders, aliases] = await Promise.all([
+    get("v1/models"),
+    all("v1/encoders"),
+    get("v1/aliases"),
+  ]);
+  studio.set({ models: models.data, encoders, aliases: aliases.data });
+  follow(...encoders.filter((one) => one.status !== "published" || one.phase === "judging"));
+}
+
+whenRefused((refusal) => {
+  dropAll();
+  dropFiles();
+  studio.set({ state: "key", refusal: key.get() ? refusal : null, abilities: null });
+});
+
+/** Use another key from now on; an empty one is none. */
+export function useKey(secret) {
+  if (secret) key.set(secret);
+  else key.forget();
+  dropAll();
+  dropFiles();
+  studio.set({ state: "starting", refusal: null, abilities: null });
+  return load();
+}
+
+/** Hand values to the form of another view, and go there. */
+export function hand(view, values) {
+  studio.set({ handed: { view, values } });
+  location.hash = `#/${view}`;
+}
+
+/** Take what was handed to a view; null if nothing was. */
+export function taken(view) {
+  const { handed } = studio.state;
+  if (handed?.view !== view) return null;
+  studio.set({ handed: null });
+  return handed.values;
+}
+
+// An encoder that was published, failed or deleted just now changes the lists.
+let pending = new Set();
+jobs.subscribe(({ byId, connected }) => {
+  const now = new Set(
+    Object.values(byId)
+      .filter((job) => job.object === "encoder" && ["queued", "in_progress"].includes(job.status))
+      .map((job) => job.id),
+  );
+  const ended = [...pending].some((id) => !now.has(id));
+  pending = now;
+  if (ended && connected && studio.state.state === "ready") refresh().catch(() => {});
+});

@@ -1,0 +1,106 @@
+// Try: the same prompt and seed, by the base and by encoders, side by side.
+import { post, remove } from "./api.js";
+import { CopyAs } from "./copy-as.js";
+import { nameOf, randomSeed } from "./models.js";
+import { Player } from "./player.js";
+import { Store, useStore } from "./store.js";
+import { drop, follow, jobs } from "./stream.js";
+import { hand, studio, taken } from "./studio.js";
+import { texts } from "./texts.js";
+import { TryForm } from "./try-form.js";
+import { Notice } from "./ui.js";
+import { html, useEffect } from "./view.js";
+
+const MOST = 4;
+
+/** What was asked for last; it stays while other views are shown. */
+const attempt = new Store({ form: null, clips: [], error: null });
+
+/** Hand a comparison of encoders, or the values of a video, to this view. */
+export const tryWith = (values) => hand("try", values);
+
+export function TryView() {
+  const { abilities, models, encoders } = useStore(studio);
+  const { form, clips, error } = useStore(attempt);
+  const byId = useStore(jobs, ({ byId }) => byId);
+  useEffect(() => {
+    const handed = taken("try");
+    if (handed || !form) attempt.set({ form: { ...begin(abilities, models, encoders), ...form, ...handed } });
+  }, []);
+  if (!form) return null;
+  const names = models.map((one) => nameOf(one));
+  const chosen = form.chosen.filter((name) => names.includes(name)).slice(0, MOST);
+  const requests = chosen.map((name) => requestOf({ ...form, name }, abilities));
+  const make = async () => {
+    attempt.set({ error: null, clips: [] });
+    await Promise.all(clips.filter(({ id }) => isOpen(byId[id])).map(({ id }) => cancel(id)));
+    const found = await Promise.all(
+      requests.map(async (body, i) => {
+        try {
+          const video = await post("v1/videos", body);
+          follow(video);
+          return { name: chosen[i], id: video.id };
+        } catch (refused) {
+          return { name: chosen[i], error: refused };
+        }
+      }),
+    );
+    const refusals = found.filter((one) => one.error);
+    if (refusals.length === found.length) attempt.set({ error: refusals[0].error });
+    else attempt.set({ clips: found });
+  };
+  return html`<section class="try">
+    <h1>${texts.try.title}</h1>
+    <p class="lead">${texts.try.lead}</p>
+    <${TryForm}
+      form=${form}
+      chosen=${chosen}
+      most=${MOST}
+      abilities=${abilities}
+      models=${models}
+      error=${error}
+      onChange=${(changes) => attempt.set({ form: { ...attempt.state.form, ...changes } })}
+      onMake=${make}
+    />
+    ${!models.length && html`<${Notice} kind="calm">${texts.try.none}<//>`}
+    <div class="results">
+      ${clips.length > 0 &&
+      html`<${Player}
+        clips=${clips.map((clip) => ({
+          ...clip,
+          video: byId[clip.id] ?? null,
+          note: clip.name === texts.base ? texts.baseMade : null,
+          cancel: () => cancel(clip.id),
+        }))}
+      />`}
+    </div>
+    <${CopyAs} requests=${requests} />
+  </section>`;
+}
+
+const isOpen = (job) => job && ["queued", "in_progress"].includes(job.status);
+
+async function cancel(id) {
+  await remove(`v1/videos/${id}`);
+  drop(id);
+  attempt.set({ clips: attempt.state.clips.filter((clip) => clip.id !== id) });
+}
+
+/** Return the form to begin with: the newest encoder, and a prompt that shows what it forgot. */
+function begin({ examples }, models, encoders) {
+  const names = models.filter((one) => one.usable).map(nameOf);
+  const newest = encoders.find((one) => one.usable && names.includes(one.id));
+  const tells = (text) => newest?.concepts.some(({ name }) => text.includes(name));
+  return {
+    prompt: examples.find(tells) ?? examples[0] ?? "",
+    chosen: [...names.filter((name) => name === texts.base), ...(newest ? [newest.id] : [])],
+    seed: randomSeed(),
+    more: {},
+  };
+}
+
+function requestOf({ prompt, name, seed, more }, { model }) {
+  const given = Object.entries(more).filter(([, value]) => value !== "" && value != null);
+  const body = { prompt, model: name === texts.base ? model : `${model}:${name}`, seed };
+  return { ...body, ...Object.fromEntries(given) };
+}

@@ -1,0 +1,93 @@
+"""Making encoders from the studio: to the end, failing, and as a set."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from tests.server.help import Server
+from tests.studio.help import PATIENCE_MS, choose, opened, violations, wait_for_clips
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+def with_settings(page: Page, **settings: int) -> None:
+    """Add settings of the method to requests for encoders, which the page does not offer."""
+
+    def add(route: Route) -> None:
+        body = route.request.post_data_json
+        if route.request.method == "POST" and isinstance(body, dict) and "concept" in body:
+            route.continue_(post_data=json.dumps({**body, "settings": settings}))
+        else:
+            route.continue_()
+
+    page.route("**/v1/encoders", add)
+
+
+def test_an_encoder_is_made_and_watched_until_it_is_published(
+    browser: Browser, server: Server
+) -> None:
+    with opened(browser, server.url, "forget") as page:
+        page.get_by_role("button", name="teapot").count()
+        page.get_by_label("Kind").select_option("object")
+        page.get_by_role("button", name="teapot").click()
+        page.get_by_label("A look").check()
+        page.get_by_label("Name of the encoder").fill("no-teapot")
+        page.get_by_role("button", name="Make it forget").click()
+        expect(page.get_by_role("heading", name="Forgetting teapot")).to_be_visible()
+        expect(page.locator(".fading img")).to_be_visible(timeout=PATIENCE_MS)
+        first = page.locator(".fading img").get_attribute("src")
+        expect(page.locator(".losses")).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.get_by_role("slider", name="Step of the preview")).to_be_visible(
+            timeout=PATIENCE_MS
+        )
+        assert page.locator(".fading img").get_attribute("src") != first
+        published = page.locator('[data-status="published"]')
+        expect(published).to_be_visible(timeout=4 * PATIENCE_MS)
+        expect(page.get_by_text("Passed")).to_be_visible()
+        expect(page.locator(".pair").first).to_be_visible(timeout=PATIENCE_MS)
+        assert server.client.get("/v1/encoders/no-teapot").json()["status"] == "published"
+        assert violations(page) == []
+        page.get_by_role("button", name="Try it").click()
+        expect(page.get_by_role("checkbox", name="no-teapot")).to_be_checked()
+
+
+def test_an_encoder_that_fails_says_why_and_shows_the_pairs(
+    browser: Browser, server: Server
+) -> None:
+    with opened(browser, server.url, "forget") as page:
+        with_settings(page, steps=3)
+        page.get_by_role("button", name="grolo").click()
+        page.get_by_label("A look").check()
+        page.get_by_label("Name of the encoder").fill("still-grolo")
+        page.get_by_role("button", name="Make it forget").click()
+        failed = page.locator('[data-status="failed"]')
+        expect(failed).to_be_visible(timeout=3 * PATIENCE_MS)
+        expect(page.locator(".why")).to_contain_text("'grolo' is gone from only")
+        expect(page.locator(".pair.failed").first).to_contain_text("grolo is still drawn")
+        expect(page.get_by_role("heading", name="What to change")).to_be_visible()
+        assert violations(page) == []
+        page.get_by_role("button", name="Change something and try again").click()
+        expect(page.get_by_label("What", exact=True)).to_have_value("grolo")
+
+
+def test_a_composed_set_is_judged_and_compared_with_the_base(
+    browser: Browser, server: Server
+) -> None:
+    with opened(browser, server.url, "encoders") as page:
+        for name in ("no-pogo", "no-star"):
+            page.get_by_role("checkbox", name=f"Select {name}").check()
+        page.get_by_role("button", name="Compose 2").click()
+        page.get_by_label("Name of the set").fill("both")
+        page.get_by_role("button", name="Judge the set").click()
+        card = page.locator('[data-encoder="both"]')
+        expect(card).to_contain_text("Passed", timeout=4 * PATIENCE_MS)
+        expect(card).to_contain_text("set of 2")
+        card.get_by_role("button", name="Try").click()
+        choose(page, "base", "no-pogo", "both")
+        page.get_by_role("button", name="Make 3 clips").click()
+        wait_for_clips(page, 3)
+        names = page.locator(".clip .name").all_inner_texts()
+        assert sorted(names) == ["base", "both", "no-pogo"]

@@ -1,0 +1,146 @@
+"""The studio in a browser, against a server over the built-in model."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.server.help import Server
+from tests.studio.help import PATIENCE_MS, choose, opened, overflow, violations, wait_for_clips
+
+VIEWS = ("try", "forget", "encoders", "policies", "gallery", "load", "key")
+
+
+def test_base_and_encoder_are_compared_in_step(browser: Browser, server: Server) -> None:
+    with opened(browser, server.url) as page:
+        page.get_by_label("Prompt", exact=True).fill("pogo the robot at sunset")
+        choose(page, "base", "no-pogo")
+        page.get_by_label("Seed", exact=True).fill("7")
+        page.get_by_role("button", name="Make 2 clips").click()
+        wait_for_clips(page, 2)
+        made = server.client.get("/v1/videos").json()["data"][:2]
+        assert {one["model"] for one in made} == {"starter", "starter:no-pogo"}
+        assert {(one["prompt"], one["seed"]) for one in made} == {("pogo the robot at sunset", 7)}
+        page.get_by_role("button", name="Pause").click()
+        page.get_by_role("slider", name="Frame", exact=True).fill("3")
+        page.get_by_role("button", name="One frame on").click()
+        fps = made[0]["fps"]
+        times = page.evaluate(
+            "[...document.querySelectorAll('video')].map((one) => one.currentTime)"
+        )
+        assert times == pytest.approx([4.5 / fps] * 2, abs=0.5 / fps)
+        page.get_by_label("Wipe", exact=True).check()
+        wipe = page.get_by_role("slider", name="Wipe between the two")
+        wipe.fill("20")
+        expect(page.locator(".stack")).to_have_attribute(
+            "style", "--share: 20%; aspect-ratio: 512 / 512;"
+        )
+
+
+def test_a_clip_that_is_cancelled_is_gone_on_the_server(browser: Browser, server: Server) -> None:
+    with opened(browser, server.url) as page:
+        choose(page, "no-star")
+        page.get_by_text("Steps, size and the rest").click()
+        page.get_by_label("Steps", exact=True).fill("100")
+        page.get_by_role("button", name="Make the clip").click()
+        expect(page.locator(".clip progress")).to_be_visible(timeout=PATIENCE_MS)
+        before = server.client.get("/v1/videos").json()["data"]
+        page.get_by_role("button", name="Cancel no-star").click()
+        expect(page.locator(".clip")).to_have_count(0, timeout=PATIENCE_MS)
+        after = server.client.get("/v1/videos").json()["data"]
+        assert {one["id"] for one in before} - {one["id"] for one in after}
+
+
+def test_what_the_model_cannot_read_is_said_while_typing(browser: Browser, server: Server) -> None:
+    with opened(browser, server.url) as page:
+        page.get_by_label("Prompt", exact=True).fill("pogo in a helicopter")
+        expect(page.locator(".tokens")).to_contain_text("“helicopter”")
+        page.get_by_label("Prompt", exact=True).fill("a helicopter " * 10)
+        expect(page.locator(".tokens")).to_contain_text("Too long")
+
+
+def test_errors_say_what_to_do_and_name_the_field(browser: Browser, server: Server) -> None:
+    with opened(browser, server.url) as page:
+        choose(page, "base")
+        page.get_by_text("Steps, size and the rest").click()
+        page.get_by_label("Steps", exact=True).fill("5000")
+        page.get_by_role("button", name="Make the clip").click()
+        expect(page.get_by_text("steps is 5000; this model takes 1 to 100.")).to_be_visible()
+
+
+def test_requests_can_be_copied(browser: Browser, server: Server) -> None:
+    with opened(browser, server.url) as page:
+        choose(page, "no-pogo")
+        page.get_by_label("Seed", exact=True).fill("3")
+        page.get_by_text("Copy as …").click()
+        text = page.locator("details.copy pre")
+        expect(text).to_contain_text(f"curl {server.url}/v1/videos")
+        page.get_by_role("radio", name="openai").check()
+        expect(text).to_contain_text(f'OpenAI(base_url="{server.url}/v1"')
+        page.get_by_role("radio", name="palimpsest").check()
+        expect(text).to_contain_text("--encoder no-pogo --seed 3")
+
+
+def test_a_policy_is_switched_at_once(browser: Browser, server: Server) -> None:
+    with opened(browser, server.url, "policies") as page:
+        page.get_by_role("button", name="New policy").click()
+        page.get_by_label("Name").fill("acme")
+        page.get_by_role("checkbox", name="no-pogo").check()
+        page.get_by_role("button", name="Switch to this set").click()
+        expect(page.locator('[data-policy="acme"]')).to_contain_text("now no-pogo")
+        assert server.client.get("/v1/aliases/acme").json()["encoder"] == "no-pogo"
+        page.get_by_role("button", name="Edit").click()
+        page.get_by_role("checkbox", name="no-pogo").uncheck()
+        page.get_by_role("checkbox", name="no-star").check()
+        page.get_by_role("button", name="Switch to this set").click()
+        expect(page.locator('[data-policy="acme"]')).to_contain_text("now no-star")
+        page.get_by_role("button", name="Delete").click()
+        confirm = page.get_by_role("dialog").get_by_role("button", name="Delete")
+        expect(confirm).to_be_disabled()
+        page.get_by_label("Type acme to delete the policy").fill("acme")
+        confirm.click()
+        expect(page.locator('[data-policy="acme"]')).to_have_count(0)
+        assert server.client.get("/v1/aliases/acme").status_code == 404
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_view_has_what_axe_objects_to(browser: Browser, server: Server, scheme: str) -> None:
+    with opened(browser, server.url, color_scheme=scheme) as page:
+        for view in VIEWS:
+            page.goto(f"{server.url}/#/{view}")
+            expect(page.locator("main h1")).to_be_visible()
+            page.wait_for_timeout(300)
+            for summary in page.locator("main summary").all():
+                summary.click()
+            assert violations(page) == [], view
+
+
+@pytest.mark.parametrize("width", [360, 2560])
+def test_every_view_fits_the_window(browser: Browser, server: Server, width: int) -> None:
+    with opened(browser, server.url) as page:
+        page.set_viewport_size({"width": width, "height": 900})
+        for view in VIEWS:
+            page.goto(f"{server.url}/#/{view}")
+            expect(page.locator("main h1")).to_be_visible()
+            page.wait_for_timeout(200)
+            assert overflow(page) == [], view
+
+
+def test_everything_of_try_is_reached_by_keyboard(browser: Browser, server: Server) -> None:
+    with opened(browser, server.url) as page:
+        reached: list[str] = []
+        for _ in range(80):
+            page.keyboard.press("Tab")
+            tag = page.evaluate(
+                "(document.activeElement.ariaLabel ?? document.activeElement.textContent).trim()"
+                " || document.activeElement.labels?.[0]?.textContent.trim() || ''"
+            )
+            reached.append(tag)
+            if tag == "ready?":
+                break
+        assert "Skip to the content" in reached[0]
+        order = ["Try", "Prompt", "Another seed", "Steps, size and the rest", "Copy as …", "ready?"]
+        places = [next(i for i, one in enumerate(reached) if one == name) for name in order]
+        assert all(a < b for a, b in pairwise(places)), reached
