@@ -15,7 +15,7 @@ _LABEL = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
 
 @dataclass(frozen=True)
-class Target:
+class PanelQuery:
     """One query of a panel."""
 
     expression: str
@@ -33,7 +33,7 @@ class DrawnPanel:
     row: str
     title: str
     unit: str
-    targets: tuple[Target, ...]
+    targets: tuple[PanelQuery, ...]
 
 
 def read_panels(interval: str, file: Path = DASHBOARD) -> list[DrawnPanel]:
@@ -64,7 +64,7 @@ def _panel(row: str, panel: Mapping[str, Any], interval: str) -> DrawnPanel:
         )
 
     targets = tuple(
-        Target(filled(target["expr"]), target["legendFormat"]) for target in panel["targets"]
+        PanelQuery(filled(target["expr"]), target["legendFormat"]) for target in panel["targets"]
     )
     title, unit = panel.get("title", ""), panel["fieldConfig"]["defaults"].get("unit", "")
     if not (title and unit and targets):

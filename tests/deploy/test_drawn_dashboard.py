@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from prometheus_client import generate_latest
 
-from benchmarks.dashboard.panels import Target, read_panels
+from benchmarks.dashboard.panels import PanelQuery, read_panels
 from benchmarks.dashboard.picture import draw, shown
 from benchmarks.dashboard.prometheus import Series, prometheus
 from deploy.dashboard import ROWS
@@ -34,7 +34,7 @@ def test_every_panel_is_read_with_its_row_unit_and_queries() -> None:
 
 
 def test_a_legend_names_a_series_by_its_labels() -> None:
-    target = Target("x", "{{kind}} {{status}} now")
+    target = PanelQuery("x", "{{kind}} {{status}} now")
     assert target.name({"kind": "video", "status": "queued", "other": "x"}) == "video queued now"
     assert target.name({"kind": "video"}) == "video now"
 
