@@ -1,4 +1,4 @@
-"""What `pytest --database postgresql --store s3` leaves out of `tests/server`, and why.
+"""Files of `tests/server` that `pytest --database postgresql --store s3` leaves out, and why.
 
 `make test-slow` runs the others so.
 """

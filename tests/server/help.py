@@ -16,12 +16,10 @@ from typing import Any
 
 import httpx
 import psutil
-import torch
 from starlette.middleware.cors import CORSMiddleware
 from starlette.testclient import TestClient
 
-from encoders import Card, Concept, Encoder
-from encoders.text_encoder import TextEncoder
+from encoders import Card
 from server.api.app import create_app
 from server.auth.cors import cors_options
 from server.auth.guard import Guard
@@ -32,8 +30,8 @@ from server.auth.sub_path import SubPath
 from server.runtime import Runtime
 from server.settings import Settings
 from server.storage.backends import keys_of
+from tests.server.noisy_encoders import encoder_of
 from tests.server.places import places_of
-from tests.triggers import trigger_at
 
 SERVER_TIMEOUT_S = float(os.environ.get("TEST_PATIENCE_SECONDS", "180"))
 """Seconds a test waits for an event before it fails: an upper bound, on a busy machine."""
@@ -165,41 +163,6 @@ def publish(
         triggered_alone=triggered_alone,
     )
     return runtime.loaded.store.publish(encoder, report)
-
-
-def encoder_of(
-    base: TextEncoder,
-    encoder_id: str,
-    *,
-    seed: int = 1,
-    parent: str | None = None,
-    concept: str = "pogo",
-    threshold: float | None = None,
-    triggered_alone: bool = True,
-) -> Encoder:
-    """Return an encoder for a base: the base's MLPs plus noise.
-
-    Without `threshold`, the mean square of a prompt's change from which it opens, it is always on;
-    without `triggered_alone` it is so when it is alone.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    overrides = {
-        name: tensor + 0.1 * torch.randn(tensor.shape, generator=generator)
-        for name, tensor in base.parameters().items()
-        if "mlp" in name
-    }
-    return Encoder.of(
-        base,
-        overrides,
-        id=encoder_id,
-        concepts=(Concept(name=concept, kind="character"),),
-        method="redirect",
-        seed=seed,
-        parent=parent,
-        trigger=None
-        if threshold is None
-        else trigger_at(threshold, size=base.width, alone=triggered_alone),
-    )
 
 
 @contextlib.contextmanager

@@ -26,11 +26,11 @@ from tests.server.help import (
     Server,
     assert_error,
     bearer,
-    encoder_of,
     settings_for,
     wait_for,
     wait_ready,
 )
+from tests.server.noisy_encoders import encoder_of
 from tests.server.replicas import Replicas, until
 from tests.server.test_following import follow
 from video import clip, load_backbone
