@@ -44,7 +44,7 @@ class BoundCustomer:
         self.answers: Counter[str] = Counter()
         """Answers to what it may not have, by status."""
         self.wrong: list[str] = []
-        """What it got and may not have."""
+        """Answers that gave it more than its key may have."""
         self._others = others
         self._over = Event()
         self._thread = Thread(target=self._run, daemon=True)

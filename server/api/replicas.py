@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
-from pydantic import BaseModel
 
 from server.api.limits import COUNTED, write
+from server.api.replica_models import Replica
 from server.api.response_models import Page
 from server.auth.access import require_admin
 from server.auth.guard import caller_of
 from server.errors import NotFound
-from server.roles import Role
 from server.runtime import Runtime, runtime_of
 from server.storage.records import EncoderRecord, VideoRecord
 from server.storage.replica_table import Listed
@@ -20,31 +19,6 @@ from server.storage.replica_table import Listed
 router = APIRouter(prefix="/v1/admin/replicas", tags=["operation"])
 
 ReplicaId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
-
-
-class Replica(BaseModel):
-    """A server that works on the database, or did so a short time ago."""
-
-    id: str
-    role: Role
-    alive: bool
-    """False once it was not seen for the time of a lease: others take up its jobs."""
-    draining: bool
-    """True once it takes no more jobs."""
-    leads: bool
-    """True for the one that sweeps, expires and makes room for all."""
-    host: str
-    url: str | None
-    version: str
-    model: str | None
-    """The model that it has; null until it is loaded, and for the role `api`."""
-    started_at: int
-    seen_at: int
-    """Unix seconds of its last heartbeat."""
-    videos: list[str]
-    """Ids of the videos that it works on."""
-    encoders: list[str]
-    """Ids of the encoders that it makes or judges."""
 
 
 @router.get("", summary="List the servers on the database (an admin's key)")

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from encoders import CardMember, Concept
 from marking.claim import Claim
 from server.api.audit_models import EncoderAudit
+from server.api.replica_models import Replica
 from server.api.usage_models import Usage
 from server.jobs.phases import Phase
 
@@ -223,7 +224,7 @@ class Model(BaseModel):
     cut with `truncate`. Rare words can be several tokens each."""
 
 
-Item = TypeVar("Item", Video, DeletedVideo, EncoderObject, Alias, Model, Usage)
+Item = TypeVar("Item", Video, DeletedVideo, EncoderObject, Alias, Model, Usage, Replica)
 
 
 class Page(BaseModel, Generic[Item]):

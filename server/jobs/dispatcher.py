@@ -248,7 +248,7 @@ class Dispatcher:
                     running[owner] += 1
                     taken.append(record)
                     if load is not None and isinstance(record, VideoRecord):
-                        load.took(record)
+                        load.took(record.frames)
         return taken
 
     def _load(self, turn: Turn[Any]) -> VideoLoad | None:

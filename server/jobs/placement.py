@@ -48,9 +48,9 @@ class VideoLoad:
     oldest_s: float
     """Seconds for which the oldest one has waited."""
 
-    def took(self, video: Waiting) -> None:
-        """Count a video that the replica has taken since."""
-        self.own[video.frames] += 1
+    def took(self, frames: int) -> None:
+        """Count a video of so many frames that the replica has taken since."""
+        self.own[frames] += 1
 
     def room(self, workers: int) -> int:
         """Return how many more videos the replica may take, as one of so many that take some."""

@@ -77,7 +77,7 @@ def placed(own: Device, every: Sequence[Device], waiting: list[Video], now: floa
     taken, left = list[Video](), list(waiting)
     for _ in range(min(most, load.room(len(every)), len(waiting))):
         video = suited(left[:AHEAD], load, most=MOST)
-        load.took(video)
+        load.took(video.frames)
         left.remove(video)
         taken.append(video)
     return taken
