@@ -15,7 +15,6 @@ that a later one reads. Earlier versions wrote all results into the job's folder
 
 from __future__ import annotations
 
-import errno
 import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoders.blob_store import BlobStore
+from server.jobs.attempts import MOST_BYTES, Inheritance, path_of, read
 
 if TYPE_CHECKING:
     from video.frames import Frames
@@ -39,9 +39,7 @@ _PICTURES = "pictures.npy"
 _CHECKPOINT = "checkpoint.safetensors"
 _LOSSES = "losses.json"
 _OUTCOMES = "outcomes.json"
-_INHERITED = "inherited.json"
 _FAILURE = "failure"
-_MOST_BYTES = 1 << 32
 
 
 class Workspace:
@@ -72,7 +70,7 @@ class Workspace:
         self._blobs = blobs
         self._job_id = job_id
         self._attempt = attempt
-        self._inherits: dict[str, int] | None = None
+        self._inheritance = Inheritance(blobs, job_id, attempt, is_wanted)
         self._repeat = repeat
         self._is_wanted = is_wanted
         self._on_saved = on_saved
@@ -91,7 +89,7 @@ class Workspace:
         """The attempt that staged the encoder, if it is staged; 0: an earlier version did."""
         if self._blobs.exists(self._path(_LOSSES)):
             return self._attempt
-        return self._inherited().get(_LOSSES, self._attempt)
+        return self._inheritance.attempts().get(_LOSSES, self._attempt)
 
     def has_images(self, concept: int) -> bool:
         """Return True if the few-shot images of the job's concept of this number are there."""
@@ -105,7 +103,7 @@ class Workspace:
         """Load the few-shot images of one concept: a client's pictures, or those made."""
         is_sent = concept == 0 and self.has_pictures()
         path = self._pictures_path() if is_sent else self._place(self._images_path(concept))
-        return np.load(io.BytesIO(self._read(path)), allow_pickle=False)
+        return np.load(io.BytesIO(read(self._blobs, path)), allow_pickle=False)
 
     def has_pictures(self) -> bool:
         """Return True if a client sent pictures of the job's first concept."""
@@ -140,7 +138,7 @@ class Workspace:
 
     def load_losses(self) -> list[float]:
         """Load the loss of every optimisation step."""
-        return json.loads(self._read(self._place(_LOSSES)))
+        return json.loads(read(self._blobs, self._place(_LOSSES)))
 
     def save_outcomes(self, rows: Iterable[OutcomeRow]) -> None:
         """Save the outcomes of all probes so far."""
@@ -159,7 +157,7 @@ class Workspace:
 
     def load_pair(self, name: str) -> tuple[Frames, Frames]:
         """Load the base's and the encoder's clip of a probe that the report shows."""
-        content = io.BytesIO(self._read(self._place(self._pair_path(name))))
+        content = io.BytesIO(read(self._blobs, self._place(self._pair_path(name))))
         with np.load(content, allow_pickle=False) as pair:
             return pair["base"], pair["encoder"]
 
@@ -219,66 +217,23 @@ class Workspace:
             self._on_saved()
 
     def _has(self, name: str) -> bool:
-        return name in self._inherited() or self._blobs.exists(self._path(name))
+        return name in self._inheritance.attempts() or self._blobs.exists(self._path(name))
 
     def _found(self, name: str) -> bytes | None:
-        return self._blobs.read(self._place(name), _MOST_BYTES)
-
-    def _read(self, path: str) -> bytes:
-        """Return a result that was saved.
-
-        Raises:
-            FileNotFoundError: It is gone: the job was deleted.
-            OSError: It cannot be read just now.
-        """
-        content = self._blobs.read(path, _MOST_BYTES)
-        if content is None:
-            raise FileNotFoundError(errno.ENOENT, "a result of a job is gone", path)
-        return content
+        return self._blobs.read(self._place(name), MOST_BYTES)
 
     def _place(self, name: str) -> str:
         """Return the path of a result: this attempt's own, or else the inherited one."""
-        own, attempt = self._path(name), self._inherited().get(name)
+        own, attempt = self._path(name), self._inheritance.attempts().get(name)
         if attempt is None or self._blobs.exists(own):
             return own
-        return _path_of(self._job_id, attempt, name)
-
-    def _inherited(self) -> dict[str, int]:
-        """Return the results that this attempt began with: name → attempt.
-
-        They are noted at its first look, since an earlier attempt may write on.
-        """
-        if self._inherits is None:
-            path = self._path(_INHERITED)
-            is_first = self._attempt <= 1
-            noted = b"{}" if is_first else self._blobs.read(path, _MOST_BYTES)
-            inherits = self._left_before() if noted is None else json.loads(noted)
-            if noted is None and self._is_wanted():
-                self._blobs.put_all({path: json.dumps(inherits).encode()})
-            self._inherits = inherits
-            return inherits
-        return self._inherits
-
-    def _left_before(self) -> dict[str, int]:
-        """Return what the attempt before this one had, with what it had inherited itself."""
-        by_attempt: dict[int, dict[str, int]] = {0: {}}
-        for item in self._blobs.walk(self._job_id):
-            place = item.path.removeprefix(f"{self._job_id}/")
-            folder, _, name = place.partition("/")
-            attempt, name = (int(folder), name) if folder.isdecimal() else (0, place)
-            by_attempt.setdefault(attempt, {})[name] = attempt
-        last = max(attempt for attempt in by_attempt if attempt < self._attempt)
-        inherits = by_attempt[last]
-        if inherits.pop(_INHERITED, None) is not None:
-            noted = self._read(_path_of(self._job_id, last, _INHERITED))
-            inherits = {**json.loads(noted), **inherits}
-        return inherits
+        return path_of(self._job_id, attempt, name)
 
     def _path(self, name: str) -> str:
-        return _path_of(self._job_id, self._attempt, name)
+        return path_of(self._job_id, self._attempt, name)
 
     def _pictures_path(self) -> str:
-        return _path_of(self._job_id, 0, _PICTURES)
+        return path_of(self._job_id, 0, _PICTURES)
 
     @staticmethod
     def _images_path(concept: int) -> str:
@@ -295,10 +250,6 @@ class Workspace:
     @staticmethod
     def _pair_path(name: str) -> str:
         return f"shown/{name}.npz"
-
-
-def _path_of(job_id: str, attempt: int, name: str) -> str:
-    return f"{job_id}/{attempt}/{name}" if attempt else f"{job_id}/{name}"
 
 
 def _as_bytes(images: Images) -> bytes:
