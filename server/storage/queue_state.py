@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import case, func, literal, select
+from sqlalchemy import case, func, select
 
 from server.storage.database import Database
 from server.storage.records import PENDING, EncoderRecord, VideoRecord
@@ -17,7 +17,6 @@ TABLES: Mapping[str, type[VideoRecord] | type[EncoderRecord]] = {
     "encoders": EncoderRecord,
 }
 """Table of each queue."""
-_ROLE: Any = getattr(ReplicaRow, "role", literal("all"))
 
 
 class QueueState(NamedTuple):
@@ -46,7 +45,7 @@ def queue_state(database: Database, table: type[VideoRecord] | type[EncoderRecor
 
 def replicas_by_role(database: Database) -> dict[str, int]:
     """Return the number of living replicas by their role."""
-    rows = select(_ROLE.label("role"), func.count()).select_from(ReplicaRow)
-    rows = rows.where(is_alive(database)).group_by("role")
+    alive = is_alive(database)
+    rows = select(ReplicaRow.role, func.count()).where(alive).group_by(ReplicaRow.role)
     with database.reading() as session:
         return dict(session.execute(rows).tuples().all())
