@@ -20,6 +20,7 @@ def test_base_and_encoder_are_compared_in_step(browser: Browser, server: Server)
         page.get_by_label("Seed", exact=True).fill("7")
         page.get_by_role("button", name="Make 2 clips").click()
         wait_for_clips(page, 2)
+        assert violations(page) == []
         made = server.client.get("/v1/videos").json()["data"][:2]
         assert {one["model"] for one in made} == {"starter", "starter:no-pogo"}
         assert {(one["prompt"], one["seed"]) for one in made} == {("pogo the robot at sunset", 7)}

@@ -88,7 +88,6 @@ function Clip({ video, name, clock }) {
     muted
     playsinline
     disablepictureinpicture
-    role="img"
     aria-label=${texts.player.clip(name, video.prompt ?? "")}
   ></video>`;
 }

@@ -52,7 +52,7 @@ function Half({ label, path }) {
   return html`<div>
     <span class="note">${label}</span>
     ${path.endsWith(".mp4")
-      ? html`<video src=${source} muted autoplay loop playsinline role="img" aria-label=${label}></video>`
+      ? html`<video src=${source} muted autoplay loop playsinline aria-label=${label}></video>`
       : html`<img src=${source} alt=${label} />`}
   </div>`;
 }
