@@ -3,8 +3,8 @@
 #
 # make test-fast   tests that start no server and train nothing (about 3 minutes on two cores)
 # make test        lint, then all tests that are not marked slow (about 15 minutes)
-# make test-slow   the tests marked slow, and the server's own once more on PostgreSQL and an S3 (about 30
-#                  minutes); tests/back_ends.py says what the second run leaves out
+# make test-slow   the tests marked slow (about 30 minutes)
+# make test-back-ends   the server's own tests once more, on PostgreSQL and an S3 (about 15 minutes)
 # make lint        ruff, pyright and lint-imports; .pre-commit-config.yaml runs the same at a commit
 # make format      apply ruff's fixes and its format
 #
@@ -40,7 +40,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --dur
 export BENTOML_DO_NOT_TRACK := True
 export BENTOML_HOME ?= $(CURDIR)/data/bentoml
 
-.PHONY: demo serve test test-fast test-slow lint format bench-starter bench-forgetting bench-serving bench-faults bench-marking bench-memory bench-true-sizes bench-operations bench-gpu bench-replicas bench-dashboard siblings deploy-check image-check clean
+.PHONY: demo serve test test-fast test-slow test-back-ends lint format bench-starter bench-forgetting bench-serving bench-faults bench-marking bench-memory bench-true-sizes bench-operations bench-gpu bench-replicas bench-dashboard siblings deploy-check image-check clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m demo
@@ -56,6 +56,9 @@ test-fast: $(INSTALLED)
 
 test-slow: $(INSTALLED)
 	$(PYTEST) -m slow
+
+# tests/back_ends.py says what it leaves out.
+test-back-ends: $(INSTALLED)
 	$(PYTEST) -m "not slow" --database postgresql --store s3 tests/server
 
 lint: $(INSTALLED)

@@ -1,6 +1,6 @@
 """Files of `tests/server` that `pytest --database postgresql --store s3` leaves out, and why.
 
-`make test-slow` runs the others so.
+`make test-back-ends` runs the others so.
 """
 
 from __future__ import annotations
