@@ -6,6 +6,7 @@ import signal
 import time
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 from sqlalchemy import select
@@ -24,6 +25,18 @@ VIDEO = {"prompt": "pogo in a meadow", "steps": 20, "frames": 4, "seed": 1}
 
 def settings_of(tmp_path: Path, names: str, **values: str) -> Settings:
     return Settings.model_validate({"data_dir": tmp_path, "devices": names, **values})
+
+
+def _accepted(client: httpx.Client) -> str:
+    """Return the id of a video that is accepted, once the worker that is asked has its model."""
+    answers: list[httpx.Response] = []
+
+    def is_accepted() -> bool:
+        answers.append(client.post("/v1/videos", json=VIDEO))
+        return answers[-1].is_success
+
+    until(is_accepted, "the video was not accepted")
+    return answers[-1].json()["id"]
 
 
 @pytest.mark.slow
@@ -48,7 +61,7 @@ def test_two_devices_are_two_replicas_behind_one_port(
         assert len(server.workers()) == 2
         folder = tmp_path / "data" / "devices"
         assert sorted(path.name for path in folder.iterdir()) == ["0", "0.lock", "1", "1.lock"]
-        videos = [server.client.post("/v1/videos", json=VIDEO).json()["id"] for _ in range(6)]
+        videos = [_accepted(server.client) for _ in range(6)]
         until(lambda: len(workers_of(videos) - {None}) == 2, "one of them took all")
         killed = server.workers()[0]
         killed.kill()

@@ -118,7 +118,7 @@ def balanced(
             round_robin(urls) as url,
             httpx.Client(base_url=url, timeout=60, headers=bearer(admin)) as client,
         ):
-            yield Balanced(url, Replicas([], database), postgres_url, admin, client)
+            yield Balanced(url, Replicas({}, database), postgres_url, admin, client)
 
 
 def encoder_in(data: bytes) -> str | None:
