@@ -59,7 +59,7 @@ def test_pages_load_nothing_from_elsewhere(client: Client) -> None:
         links = re.findall(r"""(?:src|href)\s*=\s*["']([^"']+)""", text)
         assert links, path
         for link in links:
-            assert link.startswith(("/", "data:")), link
+            assert link.startswith(("/", "data:", "#")), link
     assert client.get("/openapi.json").json()["info"]["title"] == "Palimpsest"
 
 

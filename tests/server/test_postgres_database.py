@@ -59,12 +59,13 @@ def test_an_earlier_revision_is_upgraded_by_a_server_and_by_nobody_else(
 ) -> None:
     open_database(settings_of(fresh)).close()
     with maintenance(postgres_port, "fresh") as connection:
-        connection.execute("DROP TABLE audits, replicas")
+        connection.execute("DROP TABLE audits, replicas, published_model")
         for table in ("videos", "encoder_jobs"):
             drop = f"ALTER TABLE {table} DROP COLUMN replica, DROP COLUMN job_version"
-            connection.execute(drop.encode())
+            connection.execute(f"{drop}, DROP COLUMN request_trace".encode())
             index = f"CREATE INDEX ix_{table}_turn ON {table} (status, owner, sequence)"
             connection.execute(index.encode())
+        connection.execute("ALTER TABLE encoder_jobs DROP COLUMN training")
         connection.execute("UPDATE alembic_version SET version_num = '0008'")
     with pytest.raises(DatabaseUnusable, match="earlier version of Palimpsest: start the server"):
         open_database(settings_of(fresh), may_upgrade=False)
