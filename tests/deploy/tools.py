@@ -107,9 +107,12 @@ def kubernetes_faults(manifests: list[Manifest], folder: Path, version: str) -> 
 
 
 def compose_config(file: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Have podman-compose read a compose file, with its variables put in, and print it."""
+    """Have podman-compose read a compose file, with its variables put in, and print it.
+
+    A dry run asks for no podman.
+    """
     return subprocess.run(
-        [_python(), "-m", "podman_compose", "--file", file, "config"],
+        [_python(), "-m", "podman_compose", "--dry-run", "--file", file, "config"],
         env={"PATH": os.environ["PATH"], **variables},
         capture_output=True,
         text=True,
