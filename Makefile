@@ -4,6 +4,7 @@
 # make test-fast   tests that start no server and train nothing (about 3 minutes on two cores)
 # make test        lint, then all tests that are not marked slow (about 15 minutes)
 # make test-slow   the tests marked slow (about 30 minutes)
+# make test-studio the studio in a browser, slow tests (about 10 minutes); needs Debian's chromium
 # make test-back-ends   the server's own tests once more, on PostgreSQL and an S3 (about 15 minutes)
 # make lint        ruff, pyright and lint-imports; .pre-commit-config.yaml runs the same at a commit
 # make format      apply ruff's fixes and its format
@@ -40,7 +41,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --dur
 export BENTOML_DO_NOT_TRACK := True
 export BENTOML_HOME ?= $(CURDIR)/data/bentoml
 
-.PHONY: demo serve test test-fast test-slow test-back-ends lint format bench-starter bench-forgetting bench-serving bench-faults bench-marking bench-memory bench-true-sizes bench-operations bench-gpu bench-replicas bench-dashboard siblings deploy-check image-check clean
+.PHONY: demo serve test test-fast test-slow test-studio test-back-ends lint format bench-starter bench-forgetting bench-serving bench-faults bench-marking bench-memory bench-true-sizes bench-operations bench-gpu bench-replicas bench-dashboard siblings deploy-check image-check clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m demo
@@ -55,7 +56,11 @@ test-fast: $(INSTALLED)
 	$(PYTEST) -m "not slow and not server and not training"
 
 test-slow: $(INSTALLED)
-	$(PYTEST) -m slow
+	$(PYTEST) -m slow --ignore tests/studio
+
+# In a browser, against a server that makes encoders: alone, since it waits for what is drawn in time.
+test-studio: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow tests/studio
 
 # tests/back_ends.py says what it leaves out.
 test-back-ends: $(INSTALLED)

@@ -182,4 +182,7 @@ def test_no_route_hands_out_media_that_these_tests_do_not_know(client: Client) -
         ("/generate", "post"),
         ("/v1/encoders/{encoder_id}/report", "get"),
         ("/v1/encoders/{encoder_id}/report/{file}", "get"),
+        # Not marked (docs/MARKING.md).
+        ("/v1/encoders/{encoder_id}/previews/{step}", "get"),
+        ("/v1/encoders/{encoder_id}/failure/{file}", "get"),
     }

@@ -75,6 +75,8 @@ def looks(client: Client) -> Iterator[tuple[str, str, Any]]:
         "name": "its-alias",
         "video_id": "video_1",
         "tenant": "bound",
+        "step": 1,
+        "replica_id": "0" * 32,
     }
     routes = client.unguarded.state.routes
     assert len(routes) > 25
