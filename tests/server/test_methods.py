@@ -17,6 +17,15 @@ from tests.server.help import Client, assert_error, bearer, publish, settings_fo
 
 VERBS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
+NOT_THERE = {
+    "/studio/{version}/{name:path}",
+    "/v1/encoders/{encoder_id}/failure",
+    "/v1/encoders/{encoder_id}/failure/{file}",
+    "/v1/encoders/{encoder_id}/previews/{step}",
+    "/v1/events",
+}
+"""Paths that have nothing at the names of `url_of`."""
+
 
 def routes() -> list[APIRoute]:
     """Return the leaves of the app's routes."""
@@ -26,7 +35,9 @@ def routes() -> list[APIRoute]:
 def url_of(path: str, video_id: str) -> str:
     """Return a path whose parameters name things that exist."""
     names = {"encoder_id": "no-pogo", "name": "current", "video_id": video_id, "file": "x.mp4"}
-    url = path.format(**names, encoder="no-pogo", model_id="tiny:no-pogo", tenant="acme")
+    names |= {"encoder": "no-pogo", "model_id": "tiny:no-pogo", "tenant": "acme"}
+    names |= {"step": "1", "replica_id": "0" * 32, "version": "1"}
+    url = path.replace(":path", "").format(**names)
     return f"{url}?key=local&concept=pogo" if path.endswith("/forgetting") else url
 
 
@@ -56,7 +67,8 @@ def test_head_answers_as_get_does_without_a_body(client: Client, video_id: str) 
     for path in paths:
         url = url_of(path, video_id)
         got, head = client.get(url), client.head(url)
-        assert got.status_code == head.status_code == 200, url
+        assert got.status_code == head.status_code, url
+        assert got.status_code == 200 or path in NOT_THERE, url
         assert head.content == b""
         assert head.headers["content-type"] == got.headers["content-type"]
         assert head.headers.get("etag") == got.headers.get("etag")

@@ -102,7 +102,8 @@ def test_a_model_that_cannot_be_loaded_is_one_log_line_with_the_remedy(
     errors = [
         line
         for line in caplog.records
-        if line.levelno >= logging.ERROR and line.name in ("server.runtime", "video.engine.engine")
+        if line.levelno >= logging.ERROR
+        and line.name in ("server.model_source", "video.engine.engine")
     ]
     [said] = {line.getMessage() for line in errors}
     assert "is no model" in said
