@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
+
+from server.served_model import ServedModel
 
 if TYPE_CHECKING:
     from encoders.residency import Residency
@@ -27,3 +30,8 @@ class Loaded:
     residency: Residency
     judge: Judge | None
     """The judge that the settings name, or the model's own; None if there is neither."""
+
+    @cached_property
+    def served(self) -> ServedModel:
+        """The model, as far as taking requests needs it."""
+        return ServedModel.of(self.backbone, self.judge)

@@ -210,7 +210,7 @@ class Runtime:
             NotReady: It is not loaded, or no server has published it yet.
         """
         if self._source.computes:
-            return ServedModel.of(self.loaded.backbone, self.loaded.judge)
+            return self.loaded.served
         if self._storage is None:
             raise refusal(self.storage_error)
         return self._source.required_published()
