@@ -39,7 +39,7 @@ def _making(request: Request, encoder: VisibleEncoder) -> _Making:
     if record is None or record.judges is not None:
         raise NotFound(f"Encoder {encoder.id!r} is not being made.", param="encoder_id")
     sees_base = visibility_of(runtime, caller_of(request)).sees_base
-    return _Making(runtime.jobs.workspace(record), sees_base)
+    return _Making(runtime.jobs.made_so_far(record), sees_base)
 
 
 Making = Annotated[_Making, Depends(_making)]

@@ -140,6 +140,11 @@ class JobContext:
         """Return a workspace whose writes do not wait for storage, by its job's id."""
         return Workspace(self.store.blobs(WORKSPACES), job_id)
 
+    def made_so_far(self, record: EncoderRecord) -> Workspace:
+        """Return the workspace of an encoder job's last attempt, to read from: it writes nothing."""
+        blobs = self.store.blobs(WORKSPACES)
+        return Workspace(blobs, record.job_id, record.attempt, is_wanted=lambda: False)
+
     def workspace_ids(self) -> list[str]:
         """Return the ids of the jobs that have a workspace. Raise OSError if they are away."""
         names = self.store.blobs(WORKSPACES).subfolders("")

@@ -187,3 +187,7 @@ class Jobs:
         Its writes do not wait for storage: the request is refused instead.
         """
         return self.context.new_workspace(record)
+
+    def made_so_far(self, record: EncoderRecord) -> Workspace:
+        """Return the workspace of an encoder job's last attempt, to read from."""
+        return self.context.made_so_far(record)
