@@ -37,7 +37,7 @@ SETTINGS: dict[str, Any] = {
     "max_probes": 2,
     "judged_videos": 1,
     "ledger_retention_seconds": 0,
-    "deleted_record_retention_seconds": 1000,
+    "deleted_record_retention_seconds": 864_000,
     "database": "",
     "store": "",
 }

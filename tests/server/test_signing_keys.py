@@ -117,7 +117,7 @@ def test_what_is_wrong_with_a_key_is_the_operators_to_read(
     assert str(tmp_path) not in str(refused.value)
 
 
-@pytest.mark.parametrize("command", ["'unbalanced", "/no/such/program --pin 1234", "/bin/true"])
+@pytest.mark.parametrize("command", ["'unbalanced", "/no/such/program --pin s3cret", "/bin/true"])
 def test_a_command_that_cannot_sign_is_found_at_the_start(
     tmp_path: Path, command: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -125,7 +125,7 @@ def test_a_command_that_cannot_sign_is_found_at_the_start(
     del paths["signing_key"]
     with pytest.raises(SigningKeyInvalid, match=r"cannot be (used|read)"):
         keys_of(tmp_path, signing_command=command, **paths)
-    assert "1234" not in caplog.text
+    assert "s3cret" not in caplog.text
 
 
 def test_a_key_that_is_about_to_end_is_renewed(
