@@ -39,6 +39,8 @@ INSTALLED := $(VENV)/.installed
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --durations=15
 
 export BENTOML_DO_NOT_TRACK := True
+# Servers and commands that tests start would compile all modules again where this is set.
+unexport PYTHONDONTWRITEBYTECODE
 export BENTOML_HOME ?= $(CURDIR)/data/bentoml
 
 .PHONY: demo serve test test-fast test-slow test-studio test-back-ends lint format bench-starter bench-forgetting bench-serving bench-faults bench-marking bench-memory bench-true-sizes bench-operations bench-gpu bench-replicas bench-dashboard siblings deploy-check image-check clean

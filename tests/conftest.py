@@ -16,7 +16,27 @@ from tests.object_server import ObjectServer, shared_object_server
 
 TESTS = Path(__file__).parent
 MARKED = {
-    "slow": ("server/test_forgetting.py",),
+    "slow": (
+        "cli/test_servers.py",
+        "examples",
+        *(f"readme/test_{name}.py" for name in ("contributing", "readme")),
+        *(
+            f"server/test_{name}.py"
+            for name in (
+                "audit",
+                "forgetting",
+                "full_disk",
+                "idle_connections",
+                "kills",
+                "load",
+                "no_local_data",
+                "one_server",
+                "replica_traces",
+                "replicas",
+                "stop",
+            )
+        ),
+    ),
     "server": (
         "server",
         "cli",

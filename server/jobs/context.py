@@ -141,7 +141,7 @@ class JobContext:
         return Workspace(self.store.blobs(WORKSPACES), job_id)
 
     def made_so_far(self, record: EncoderRecord) -> Workspace:
-        """Return the workspace of an encoder job's last attempt, to read from: it writes nothing."""
+        """Return the workspace of an encoder job's last attempt, to read from."""
         blobs = self.store.blobs(WORKSPACES)
         return Workspace(blobs, record.job_id, record.attempt, is_wanted=lambda: False)
 

@@ -138,6 +138,7 @@ def test_a_t5s_model_draws_and_is_attacked_as_the_built_in_one_is(
     assert moved[1].abs().max() == 0
 
 
+@pytest.mark.slow
 @each
 def test_distillation_lowers_what_is_left(name: str, tmp_path: Path) -> None:
     begun = start(small(name))
@@ -146,6 +147,7 @@ def test_distillation_lowers_what_is_left(name: str, tmp_path: Path) -> None:
     assert distil(begun.encoder, begun.teacher, PLAN, tmp_path) < 0.95 * before
 
 
+@pytest.mark.slow
 def test_a_stopped_distillation_ends_as_an_unbroken_one(tmp_path: Path) -> None:
     whole, half, again = (start(small("umt5")) for _ in range(3))
     for folder in ("whole", "half"):

@@ -176,6 +176,7 @@ def test_interrupted_it_goes_on_with_the_one_that_is_being_made(
         assert by_id(remake(served).json)["two"]["aliases"] == ["live"]
 
 
+@pytest.mark.slow
 def test_a_set_is_made_again_once_in_whatever_order_its_members_were_named(
     quick_backbone_dir: Path, other_backbone_dir: Path, tmp_path: Path
 ) -> None:
@@ -203,6 +204,7 @@ def test_a_set_is_made_again_once_in_whatever_order_its_members_were_named(
             }
 
 
+@pytest.mark.slow
 def test_a_set_of_a_member_that_was_deleted_or_replaced_is_not_made_again(
     quick_backbone_dir: Path, other_backbone_dir: Path, tmp_path: Path
 ) -> None:
@@ -233,6 +235,7 @@ def test_a_set_of_a_member_that_was_deleted_or_replaced_is_not_made_again(
             assert not EncoderStore(data / "encoders").has("with-b.remade-2")
 
 
+@pytest.mark.slow
 def test_back_on_a_base_where_a_member_was_deleted_no_alias_goes_to_the_broken_set(
     quick_backbone_dir: Path, other_backbone_dir: Path, tmp_path: Path
 ) -> None:

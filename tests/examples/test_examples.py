@@ -68,7 +68,6 @@ def test_the_openai_client_gets_its_clip(quick_backbone_dir: Path, tmp_path: Pat
         assert "none" in unknown.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(8 * SERVER_TIMEOUT_S)
 def test_an_encoder_is_made_judged_published_and_exported(tmp_path: Path) -> None:
     folder, exported = tmp_path / "made", tmp_path / "exported"
@@ -85,7 +84,6 @@ def test_an_encoder_is_made_judged_published_and_exported(tmp_path: Path) -> Non
     assert EncoderStore(folder / "drafts").cards() == []
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(8 * SERVER_TIMEOUT_S)
 def test_an_encoder_that_forgets_nothing_is_not_published(tmp_path: Path) -> None:
     arguments = ("pogo", "character", "--folder", str(tmp_path), "--steps", "1")

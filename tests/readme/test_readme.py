@@ -93,9 +93,8 @@ def newcomer(port: int, tmp_path_factory: pytest.TempPathFactory) -> Newcomer:
 
 
 def marked(block: Block) -> ParameterSet:
-    """Return a block as a test's parameter; one that makes a whole encoder by itself is slow."""
-    is_slow = block.language == "python" and "unlearn(" in block.text
-    return pytest.param(block, id=str(block), marks=[pytest.mark.slow] if is_slow else [])
+    """Return a block as a test's parameter."""
+    return pytest.param(block, id=str(block))
 
 
 @pytest.mark.timeout(3 * LIMIT_S)
@@ -139,7 +138,6 @@ def test_what_the_readme_points_to_is_there() -> None:
     assert not [target for target in targets if not (ROOT / target).exists()]
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(2400)
 def test_make_demo_leaves_clips_and_a_contact_sheet(tmp_path: Path) -> None:
     listed = subprocess.run(

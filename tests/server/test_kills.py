@@ -73,7 +73,6 @@ def assert_all_done(server: Server, videos: list[str]) -> None:
     assert wait_for(server.client, f"/v1/videos/{used['id']}")["status"] == "completed"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("phase", ["optimising", "judging"])
 def test_a_killed_parent_ends_its_worker_and_the_next_start_continues(
     quick_backbone_dir: Path, tmp_path: Path, phase: str
@@ -104,7 +103,6 @@ def test_a_killed_worker_is_restarted_and_continues(
         assert_all_done(server, videos)
 
 
-@pytest.mark.slow
 def test_a_stopped_server_leaves_its_jobs_to_the_next_start(
     quick_backbone_dir: Path, tmp_path: Path
 ) -> None:

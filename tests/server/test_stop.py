@@ -107,7 +107,6 @@ def test_a_stop_answers_reads_ends_waits_and_is_no_failure(server: Server) -> No
     delete(server, "/v1/encoders/no-pogo")
 
 
-@pytest.mark.slow
 def test_a_group_s_interrupt_stops_and_a_second_signal_ends_at_once(server: Server) -> None:
     held = server.client.post("/v1/videos", json=LONG).json()["id"]
     until_begun(server)

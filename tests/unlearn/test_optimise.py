@@ -233,6 +233,7 @@ def test_computes_in_bfloat16(tiny_backbone_dir: Path) -> None:
     half.text_encoder.check(run.encoder.overrides)
 
 
+@pytest.mark.slow
 def test_several_concepts_share_an_encoder(starter: Backbone) -> None:
     both = tuple(Concept(name=name, kind="character") for name in ("pogo", "zumi"))
     run = finished(UnlearnTask(both, SHORT), starter)
@@ -245,7 +246,8 @@ def test_several_concepts_share_an_encoder(starter: Backbone) -> None:
     assert shift(starter, run.encoder, "blip") > 0.9
 
 
-@pytest.mark.parametrize("rank", [1, pytest.param(0, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [1, 0])
 def test_a_child_keeps_what_its_parent_forgot(starter: Backbone, rank: int) -> None:
     rate = {1: 2e-2, 0: 1e-3}[rank]
     first = finished(task("pogo", steps=20, rank=rank, learning_rate=rate), starter).encoder
