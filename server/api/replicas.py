@@ -18,7 +18,7 @@ from server.storage.replica_table import Listed
 
 router = APIRouter(prefix="/v1/admin/replicas", tags=["operation"])
 
-ReplicaId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
+ReplicaId = Annotated[str, Path(pattern=r"^[0-9A-Za-z._-]{1,64}$")]
 
 
 @router.get("", summary="List the servers on the database (an admin's key)")

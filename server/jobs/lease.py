@@ -174,9 +174,9 @@ class Lease:
             log.warning("not seen for %.1f s, so others may have taken up its jobs", silent)
         else:
             self._standing, self._renewed = standing, asked
-            if standing.draining and not self._replica.draining:
-                self._replica.draining = True
-                self.on_drain()
+        if self._standing.draining and not self._replica.draining:
+            self._replica.draining = True
+            self.on_drain()
 
 
 def replica_of(settings: Settings, replica_id: str) -> ReplicaRow:

@@ -108,7 +108,9 @@ class ReplicaTable:
             self.refused = None
             now = session.scalar(select(self._database.clock))
             assert now is not None
-            values = {**_values(replica), "started_at": now, "seen_at": now}
+            known = session.get(ReplicaRow, replica.id)  # it begins again
+            draining = replica.draining or (known is not None and known.draining)
+            values = {**_values(replica), "started_at": now, "seen_at": now, "draining": draining}
             session.merge(ReplicaRow(**values))
             session.flush()
             return self._standing(session, replica.id)

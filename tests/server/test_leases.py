@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -78,6 +79,26 @@ def test_one_replica_leads_and_slots_are_those_of_the_living(shared: Database) -
     silent(shared, "a", KEPT_S + 1)
     table.sweep()
     assert table.ids() == {"b"}
+
+
+def test_a_drain_that_was_told_to_a_silent_replica_is_learned_when_it_is_back(
+    shared: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = ReplicaTable(shared)
+    lease = Lease(table, replica("me"))
+    lease.take()
+    told: list[str] = []
+    monkeypatch.setattr(lease, "on_drain", lambda: told.append("drain"))
+    assert table.drain("me")
+    silent(shared, "me", LEASE_S + 1)
+    lease.renew_soon()
+    lease.start()
+    until = time.monotonic() + 30
+    while not told and time.monotonic() < until:
+        time.sleep(0.01)
+    assert told == ["drain"]
+    assert [one.row.draining for one in table.listed()] == [True]
+    lease.end()
 
 
 def test_a_replica_whose_files_are_elsewhere_is_refused_while_the_other_lives(
