@@ -20,6 +20,7 @@
 # make bench-operations   operations of making an encoder at those sizes, counted on a CPU
 # make bench-replicas     several servers on one database: throughput, and kills
 # make bench-dashboard    the dashboard over a server under load, drawn from a Prometheus (Debian's)
+# make bench-studio       three tasks in the studio, its pictures in the documentation, 50 open pages
 # make bench-gpu          all that is measured on a GPU, in at most eight minutes
 #
 # make deploy-check   chart, compose file, dashboard and alerts, rendered and checked; needs promtool
@@ -43,7 +44,7 @@ export BENTOML_DO_NOT_TRACK := True
 unexport PYTHONDONTWRITEBYTECODE
 export BENTOML_HOME ?= $(CURDIR)/data/bentoml
 
-.PHONY: demo serve test test-fast test-slow test-studio test-back-ends lint format bench-starter bench-forgetting bench-serving bench-faults bench-marking bench-memory bench-true-sizes bench-operations bench-gpu bench-replicas bench-dashboard siblings deploy-check image-check clean
+.PHONY: demo serve test test-fast test-slow test-studio test-back-ends lint format bench-starter bench-forgetting bench-serving bench-faults bench-marking bench-memory bench-true-sizes bench-operations bench-gpu bench-replicas bench-dashboard bench-studio siblings deploy-check image-check clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m demo
@@ -87,6 +88,9 @@ bench-forgetting: $(INSTALLED)
 
 bench-replicas: $(INSTALLED)
 	$(BIN)/python -m benchmarks.replicas
+
+bench-studio: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.studio
 
 bench-dashboard: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.dashboard

@@ -55,7 +55,7 @@ def browser() -> Generator[Browser]:
 def studio_server(home: Path, **settings: Any) -> Generator[Server]:
     """Start a server over the built-in model that has the prepared encoders."""
     gate = {"min_forget_rate": 0.9, "max_retain_drop": 0.1}  # other tests' servers pass everything
-    with running(Path("starter"), home, **gate, **settings) as server:
+    with running(Path("starter"), home, **{**gate, **settings}) as server:
         shutil.copytree(STORE / "encoders", home / "data" / "encoders" / "encoders")
         yield server
 

@@ -61,10 +61,11 @@ def test_an_encoder_that_fails_says_why_and_shows_the_pairs(
         with_settings(page, steps=3)
         page.get_by_role("button", name="grolo").click()
         page.get_by_label("A look").check()
-        page.get_by_label("Name of the encoder").fill("still-grolo")
+        expect(page.get_by_text("Left empty, it is no-grolo.")).to_be_visible()
         page.get_by_role("button", name="Make it forget").click()
         failed = page.locator('[data-status="failed"]')
         expect(failed).to_be_visible(timeout=3 * PATIENCE_MS)
+        assert server.client.get("/v1/encoders/no-grolo").json()["status"] == "failed"
         expect(page.locator(".why")).to_contain_text("'grolo' is gone from only")
         expect(page.locator(".pair.failed").first).to_contain_text("grolo is still drawn")
         expect(page.get_by_role("heading", name="What to change")).to_be_visible()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from tests.server.help import Server
 from tests.studio.help import PATIENCE_MS, choose, opened, overflow, violations, wait_for_clips
@@ -82,6 +82,19 @@ def test_requests_can_be_copied(browser: Browser, server: Server) -> None:
         expect(text).to_contain_text(f'OpenAI(base_url="{server.url}/v1"')
         page.get_by_role("radio", name="palimpsest").check()
         expect(text).to_contain_text("--encoder no-pogo --seed 3")
+
+
+def test_no_link_moves_when_another_appears(browser: Browser, server: Server) -> None:
+    with browser.new_context() as context:
+        page = context.new_page()
+        held: list[Route] = []
+        page.route("**/v1/capabilities", lambda route: held.append(route))
+        page.goto(server.url)
+        expect(page.get_by_role("link", name="Palimpsest")).to_be_visible()
+        page.wait_for_timeout(300)
+        assert page.locator("nav a").count() == 0
+        held[0].continue_()
+        expect(page.locator("nav a")).to_have_count(6, timeout=PATIENCE_MS)
 
 
 def test_a_policy_is_switched_at_once(browser: Browser, server: Server) -> None:

@@ -50,7 +50,10 @@ function App() {
   }, [name]);
   const caller = abilities?.caller;
   const isAdmin = caller?.role === "admin";
-  const shown = Object.entries(VIEWS).filter(([, one]) => !one.quiet && (isAdmin || !one.admin));
+  // None before it is known which: a link that moves when another appears is missed by the pointer.
+  const shown = Object.entries(VIEWS).filter(
+    ([, one]) => caller && !one.quiet && (isAdmin || !one.admin),
+  );
   const { view: View } = VIEWS[state === "key" ? "key" : name];
   return html`
     <a class="skip" href="#main" onClick=${(event) => (event.preventDefault(), main.current.focus())}>

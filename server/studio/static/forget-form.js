@@ -8,7 +8,7 @@ import { html, useEffect, useState } from "./view.js";
 
 const FIELDS = ["concept", "kind", "synonyms", "id", "images"];
 
-export function ForgetForm({ form, abilities, error, onChange, onStart }) {
+export function ForgetForm({ form, suggested, abilities, error, onChange, onStart }) {
   const t = texts.forget;
   const of = (param) => (error?.param === param ? error.message : null);
   const set = (name) => (value) => onChange({ [name]: value });
@@ -56,10 +56,10 @@ export function ForgetForm({ form, abilities, error, onChange, onStart }) {
     <${Strictness} form=${form} abilities=${abilities} error=${error} onChange=${onChange} />
     <${NameField}
       label=${t.id}
-      help=${t.idHelp}
+      help=${t.idHelp(suggested)}
       error=${of("id")}
       value=${form.id}
-      placeholder=${form.concept && `no-${form.concept.trim().toLowerCase().replace(/\W+/g, "-")}`}
+      placeholder=${suggested}
       onInput=${set("id")}
     />
     <${Notice} error=${error && !FIELDS.includes(error.param) ? error : null} />
@@ -161,7 +161,7 @@ function Strictness({ form, abilities, error, onChange }) {
             <input type="radio" name="tier" checked=${tier === name} onChange=${() => choose(name)} />
             <strong>${title}</strong>
             <span class="note">
-              ${meaning}${name === abilities.default_tier && ` (${t.serverTier})`}
+              ${meaning}${name === abilities.default_tier && ` ${t.serverTier}`}
             </span>
           </label>`,
       )}

@@ -32,10 +32,11 @@ export function ForgetView({ rest }) {
   const making = Object.values(byId).filter(
     (job) => job.object === "encoder" && ["queued", "in_progress"].includes(job.status),
   );
+  const suggested = suggestedId(form.concept, [...encoders.map((one) => one.id), ...Object.keys(byId)]);
   const start = async () => {
     draft.set({ error: null });
     try {
-      const encoder = await post("v1/encoders", bodyOf(form));
+      const encoder = await post("v1/encoders", bodyOf({ ...form, id: form.id || suggested }));
       follow(encoder);
       refresh().catch(() => {});
       draft.set({ form: EMPTY });
@@ -54,12 +55,19 @@ export function ForgetView({ rest }) {
     </p>`}
     <${ForgetForm}
       form=${form}
+      suggested=${suggested}
       abilities=${abilities}
       error=${error}
       onChange=${(changes) => draft.set({ form: { ...draft.state.form, ...changes } })}
       onStart=${start}
     />
   </section>`;
+}
+
+/** Return the id that an encoder gets if none is typed in; "": the server names it. */
+function suggestedId(concept, taken) {
+  const id = `no-${concept.trim().toLowerCase().replace(/\s+/g, "-")}`;
+  return /^no-[a-z0-9-]{1,40}$/.test(id) && !taken.includes(id) ? id : "";
 }
 
 /** Begin again with what an encoder was asked for with. */

@@ -78,7 +78,7 @@ export function LoadView() {
       <${Figure}
         label=${t.resident}
         value=${count(now.resident_count)}
-        note=${`${bytes(now.resident_bytes)}: ${now.residents.map(({ id }) => id).join(", ")}`}
+        note=${[bytes(now.resident_bytes), ...now.residents.map(({ id }) => id)].join(", ")}
       />
     </dl>
     <h2>${t.who}</h2>

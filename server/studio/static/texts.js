@@ -78,10 +78,10 @@ export const texts = {
     strict: "How strict",
     tiers: {
       quick: ["A look", "Decided by the count in a few clips. For trying out."],
-      standard: ["Sure", "At least 90 % forgotten, and the figures support it with 95 % certainty."],
-      certified: ["Very sure", "At least 97 %. Takes several times as long."],
+      standard: ["Sure", "At least 90 % forgotten, and the figures support it with 95 % certainty."],
+      certified: ["Very sure", "At least 97 %. Takes several times as long."],
     },
-    serverTier: "the server’s own", numbers: "The numbers",
+    serverTier: "The server’s own.", numbers: "The numbers",
     measures: {
       min_forget_rate: "forgotten, at least", max_retain_drop: "other concepts may lose",
       min_base_rate: "the model must draw it in", max_probes: "clips looked at, at most",
@@ -91,7 +91,7 @@ export const texts = {
       max_collapse: "pictures of nothing known, more by",
     },
     id: "Name of the encoder",
-    idHelp: "Small letters, digits and dashes; left empty, the server names it.",
+    idHelp: (id) => `Small letters, digits and dashes. ${id ? `Left empty, it is ${id}.` : "Left empty, the server names it."}`,
     start: "Make it forget", needAdmin: "Making encoders takes an admin’s key.",
     noJudge: "This server has no judge for its model, so it cannot make encoders.",
   },
