@@ -55,6 +55,8 @@ MARKED = {
     ),
 }
 """Marker → the folders and files below `tests/` whose tests it marks (see pyproject.toml)."""
+SLOW_TIMEOUT_S = 900
+"""Time limit of a slow test that sets none: several take minutes, and longer on a busy machine."""
 
 # No deadline: a busy machine must not fail a test.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -79,6 +81,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for marker, paths in MARKED.items():
             if any(item.path.is_relative_to(TESTS / path) for path in paths):
                 item.add_marker(marker)
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT_S))
         if item.path in skipped:
             item.add_marker(pytest.mark.skip(skipped[item.path]))
 
