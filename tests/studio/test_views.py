@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import pytest
 from playwright.sync_api import Browser, Route, expect
 
 from tests.server.help import Server
 from tests.studio.help import PATIENCE_MS, choose, opened, overflow, violations, wait_for_clips
 
+MARK_USABLE = """() => {
+    const all = [...document.querySelectorAll("a[href], button, input, select, textarea, summary")]
+        .filter((one) => !one.disabled && one.checkVisibility())
+        .filter((one) => one.type !== "radio" || one.checked);
+    all.forEach((one, number) => (one.dataset.number = number));
+    return all.length;
+}"""
+"""Script that numbers what can be used, in the page's order; of radio buttons the chosen one."""
 VIEWS = ("try", "forget", "encoders", "policies", "gallery", "load", "key")
 
 
@@ -131,6 +137,30 @@ def test_no_view_has_what_axe_objects_to(browser: Browser, server: Server, schem
             assert violations(page) == [], view
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_dialog_has_what_axe_objects_to(browser: Browser, server: Server, scheme: str) -> None:
+    with opened(browser, server.url, "encoders", color_scheme=scheme) as page:
+        card = page.locator('[data-encoder="no-pogo"]')
+        for name in ("Alias", "Delete"):
+            card.get_by_role("button", name=name).click()
+            dialog = page.get_by_role("dialog")
+            expect(dialog).to_be_visible()
+            assert violations(page) == [], name
+            page.keyboard.press("Escape")
+            expect(dialog).to_have_count(0)
+            focused = page.evaluate("document.activeElement.textContent")
+            assert focused == name, "the focus is back where it came from"
+        for name in ("no-pogo", "no-star"):
+            page.get_by_role("checkbox", name=f"Select {name}").check()
+        page.get_by_role("button", name="Compose 2").click()
+        expect(page.get_by_label("Name of the set")).to_be_visible()
+        assert violations(page) == []
+        page.goto(f"{server.url}/#/policies")
+        page.get_by_role("button", name="New policy").click()
+        expect(page.get_by_label("Name")).to_be_visible()
+        assert violations(page) == []
+
+
 @pytest.mark.parametrize("width", [360, 2560])
 def test_every_view_fits_the_window(browser: Browser, server: Server, width: int) -> None:
     with opened(browser, server.url) as page:
@@ -142,19 +172,27 @@ def test_every_view_fits_the_window(browser: Browser, server: Server, width: int
             assert overflow(page) == [], view
 
 
-def test_everything_of_try_is_reached_by_keyboard(browser: Browser, server: Server) -> None:
-    with opened(browser, server.url) as page:
-        reached: list[str] = []
-        for _ in range(80):
+@pytest.mark.parametrize("view", VIEWS)
+def test_all_that_can_be_used_is_reached_by_tab(
+    browser: Browser, server: Server, view: str
+) -> None:
+    with opened(browser, server.url, view) as page:
+        page.wait_for_timeout(300)
+        for summary in page.locator("main summary").all():
+            summary.click()
+        page.evaluate("document.activeElement.blur()")
+        expected = page.evaluate(MARK_USABLE)
+        reached: list[int] = []
+        for _ in range(3 * expected + 10):
             page.keyboard.press("Tab")
-            tag = page.evaluate(
-                "(document.activeElement.ariaLabel ?? document.activeElement.textContent).trim()"
-                " || document.activeElement.labels?.[0]?.textContent.trim() || ''"
-            )
-            reached.append(tag)
-            if tag == "ready?":
+            number = page.evaluate("document.activeElement.dataset.number ?? ''")
+            if number and int(number) in reached:
                 break
-        assert "Skip to the content" in reached[0]
-        order = ["Try", "Prompt", "Another seed", "Steps, size and the rest", "Copy as …", "ready?"]
-        places = [next(i for i, one in enumerate(reached) if one == name) for name in order]
-        assert all(a < b for a, b in pairwise(places)), reached
+            reached += [int(number)] if number else []
+        left_out = sorted({*range(expected)} - {*reached})
+        assert not left_out, page.evaluate(
+            "(all) => all.map((n) => document.querySelector(`[data-number='${n}']`).outerHTML)",
+            left_out,
+        )
+        begin = reached.index(0)
+        assert reached[begin:] + reached[:begin] == sorted(reached), "in the order of the page"
