@@ -6,7 +6,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from encoders import Card
+from encoders import Card, EncoderNotFound
 from encoders.composite import concepts_of, leaves_of
 from marking.ledger import LedgerConcept, LedgerDraft, LedgerEncoder, MadeWith
 from server.storage.records import VideoRecord
@@ -36,7 +36,12 @@ def models_of(
     encoder = record.encoder_ref
     if encoder is None:
         return MadeWith(encoder=None, model=model, base=base)
-    cards = {leaf.identity: published(leaf.id) for leaf in leaves_of(encoder, published)}
+    leaves = leaves_of(encoder, published)
+    try:
+        cards = {leaf.identity: published(leaf.id) for leaf in leaves}
+    except EncoderNotFound:
+        leaves_of(encoder, published)  # a member that is lost by now is told as one
+        raise
     members = [_encoder(card) for _, card in sorted(cards.items())]
     is_one = len(members) == 1 and members[0].identity == encoder.identity
     return MadeWith(

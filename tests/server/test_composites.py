@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from encoders import Card, EncoderNotFound, MemberUnusable
 from encoders.composition import set_identity
+from server.jobs.made_with import models_of
 from server.storage.records import VideoRecord
 from tests.server.help import Client, assert_error, device_held, publish, wait_for
 from tests.server.set_help import BODY, CLOSED, GATE, OPEN, frames, make_set, publish_members, video
@@ -153,6 +155,32 @@ def test_a_member_goes_by_force_only_and_then_every_use_fails(client: Client) ->
     )
     assert client.delete("/v1/encoders/del").status_code == 200
     assert client.delete("/v1/encoders/del-0").status_code == 200
+
+
+def test_a_member_that_goes_between_two_looks_is_told_as_a_lost_member(client: Client) -> None:
+    members = publish_members(client, "raced", CLOSED, CLOSED)
+    make_set(client, "raced", members)
+    made = client.post("/v1/videos", json={**BODY, "encoder": "raced"}).json()["id"]
+    assert wait_for(client, f"/v1/videos/{made}")["status"] == "completed"
+    record = client.runtime.records.get(VideoRecord, VideoRecord.id == made)
+    assert record is not None
+    loaded = client.runtime.loaded
+    outcomes: list[bool] = []
+    for moment in range(20):
+        looks = itertools.count()
+
+        def card(encoder_id: str, looks: Any = looks, moment: int = moment) -> Card:
+            if next(looks) >= moment and encoder_id == members[1]:
+                raise EncoderNotFound(f"There is no encoder {encoder_id!r}.")
+            return loaded.store.card(encoder_id)
+
+        try:
+            outcomes.append(len(models_of(record, card, loaded.backbone).members) == 2)
+        except MemberUnusable:
+            outcomes.append(False)
+    assert outcomes[0] is False
+    assert outcomes[-1] is True
+    client.delete("/v1/encoders/raced")
 
 
 @pytest.mark.parametrize("is_judged", [False, True], ids=["at-once", "judging"])
