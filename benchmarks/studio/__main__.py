@@ -16,7 +16,7 @@ import typer
 from benchmarks.results import show, write
 from benchmarks.studio.open_pages import open_pages
 from benchmarks.studio.pictures import Pictures
-from benchmarks.studio.tasks import TASKS, Task
+from benchmarks.studio.tasks import MADE, TASKS, NewcomerTask
 from server.settings import Settings
 from tests.studio.help import browser, studio_server
 
@@ -29,7 +29,10 @@ _OPEN: dict[str, Any] = {
     "max_probes": 2,
     "min_base_rate": 0,
 }
-_DEFAULTS = {name: Settings.model_fields[name].default for name in ("gate_tier", "ways_pictures")}
+_DEFAULTS: dict[str, Any] = {
+    **{name: Settings.model_fields[name].default for name in ("gate_tier", "ways_pictures")},
+    "threads": os.cpu_count(),
+}
 _SETTINGS = _OPEN if _QUICK else _DEFAULTS
 
 
@@ -49,8 +52,9 @@ def main(
             pictures = Pictures(home if _QUICK else IMAGES)
             found: dict[str, Any] = {}
             with studio_server(home, ad_hoc_sets="true", **_SETTINGS) as server:
+                server.client.delete(f"/v1/encoders/{MADE}").raise_for_status()
                 for name, steps in TASKS.items():
-                    with Task(started, server.url) as task:
+                    with NewcomerTask(started, server.url) as task:
                         steps(task, pictures)
                     found[name] = task.figures()
                 pictures.of_views(started, server.url)
