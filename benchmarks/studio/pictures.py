@@ -24,10 +24,10 @@ class Pictures:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def take(self, page: Page, name: str) -> None:
-        """Write a picture of what the window shows, once it moves no more."""
+    def take(self, page: Page, name: str, *, whole: bool = False) -> None:
+        """Write a picture of what the window shows, or of the whole page, once it moves no more."""
         page.wait_for_timeout(_SETTLED_MS)
-        shot = Image.open(BytesIO(page.screenshot(animations="disabled")))
+        shot = Image.open(BytesIO(page.screenshot(animations="disabled", full_page=whole)))
         shot.convert("RGB").save(self._folder / f"studio-{name}.webp", quality=_QUALITY, method=6)
 
     def of_views(self, browser: Browser, url: str) -> None:

@@ -108,9 +108,9 @@ def show_a_rights_holder(task: NewcomerTask, pictures: Pictures) -> None:
     task.click_on(card.get_by_role("button", name="Try", exact=True))
     task.click("button", "Make 2 clips")
     task.wait_for_clips(2)
-    pictures.take(task.page, "try")
+    pictures.take(task.page, "try", whole=True)
     task.click_on(task.page.get_by_text("Wipe", exact=True))
-    pictures.take(task.page, "wipe")
+    pictures.take(task.page, "wipe", whole=True)
     task.click("link", "Encoders")
     with task.page.context.expect_page() as opened:
         task.click_on(card.get_by_role("button", name="Report"))
