@@ -103,6 +103,24 @@ def test_no_link_moves_when_another_appears(browser: Browser, server: Server) ->
         expect(page.locator("nav a")).to_have_count(6, timeout=PATIENCE_MS)
 
 
+def test_an_encoder_is_tried_with_a_prompt_that_shows_what_it_forgot(
+    browser: Browser, server: Server
+) -> None:
+    with opened(browser, server.url) as page:
+        prompt = page.get_by_label("Prompt", exact=True)
+        page.get_by_role("button", name="a red balloon by the sea").click()
+        for encoder, shown in (("no-pogo", "pogo the robot at sunset"), ("no-star", "a star ")):
+            page.get_by_role("link", name="Encoders").click()
+            card = page.locator(f'[data-encoder="{encoder}"]')
+            card.get_by_role("button", name="Try", exact=True).click()
+            expect(page.get_by_role("checkbox", name=encoder)).to_be_checked()
+            assert prompt.input_value().startswith(shown)
+        prompt.fill("what I have typed")
+        page.get_by_role("link", name="Encoders").click()
+        page.locator('[data-encoder="no-pogo"]').get_by_role("button", name="Try").click()
+        expect(prompt).to_have_value("what I have typed")
+
+
 def test_a_policy_is_switched_at_once(browser: Browser, server: Server) -> None:
     with opened(browser, server.url, "policies") as page:
         page.get_by_role("button", name="New policy").click()

@@ -25,7 +25,11 @@ export function TryView() {
   const byId = useStore(jobs, ({ byId }) => byId);
   useEffect(() => {
     const handed = taken("try");
-    if (handed || !form) attempt.set({ form: { ...begin(abilities, models, encoders), ...form, ...handed } });
+    if (!handed && form) return;
+    const isTyped = form && !abilities.examples.includes(form.prompt);
+    const telling = !isTyped && exampleOf(abilities.examples, encoders, handed?.chosen ?? []);
+    const prompt = telling ? { prompt: telling } : {};
+    attempt.set({ form: { ...begin(abilities, models, encoders), ...form, ...prompt, ...handed } });
   }, []);
   if (!form) return null;
   const names = models.map((one) => nameOf(one));
@@ -84,6 +88,12 @@ async function cancel(id) {
   await remove(`v1/videos/${id}`);
   drop(id);
   attempt.set({ clips: attempt.state.clips.filter((clip) => clip.id !== id) });
+}
+
+/** Return a prompt that shows what these encoders have forgotten, if there is one. */
+function exampleOf(examples, encoders, ids) {
+  const concepts = encoders.filter(({ id }) => ids.includes(id)).flatMap((one) => one.concepts);
+  return examples.find((text) => concepts.some(({ name }) => text.includes(name)));
 }
 
 /** Return the form to begin with: the newest encoder, and a prompt that shows what it forgot. */
