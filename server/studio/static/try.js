@@ -100,9 +100,8 @@ function exampleOf(examples, encoders, ids) {
 function begin({ examples }, models, encoders) {
   const names = models.filter((one) => one.usable).map(nameOf);
   const newest = encoders.find((one) => one.usable && names.includes(one.id));
-  const tells = (text) => newest?.concepts.some(({ name }) => text.includes(name));
   return {
-    prompt: examples.find(tells) ?? examples[0] ?? "",
+    prompt: exampleOf(examples, encoders, [newest?.id]) ?? examples[0] ?? "",
     chosen: [...names.filter((name) => name === texts.base), ...(newest ? [newest.id] : [])],
     seed: randomSeed(),
     more: {},
