@@ -5,7 +5,7 @@ import { nameOf, randomSeed } from "./models.js";
 import { Player } from "./player.js";
 import { Store, useStore } from "./store.js";
 import { drop, follow, jobs } from "./stream.js";
-import { hand, studio, taken } from "./studio.js";
+import { studio, taken } from "./studio.js";
 import { texts } from "./texts.js";
 import { TryForm } from "./try-form.js";
 import { Notice } from "./ui.js";
@@ -15,9 +15,6 @@ const MOST = 4;
 
 /** What was asked for last; it stays while other views are shown. */
 const attempt = new Store({ form: null, clips: [], error: null });
-
-/** Hand a comparison of encoders, or the values of a video, to this view. */
-export const tryWith = (values) => hand("try", values);
 
 export function TryView() {
   const { abilities, models, encoders } = useStore(studio);
