@@ -123,32 +123,37 @@ def check_set(card: Card) -> None:
         raise EncoderDamaged.of(card.id, "its members are not those that it was made of")
 
 
-def check_members(card: Card, published: Callable[[str], Card]) -> None:
+def check_members(card: Card, published: Callable[[str], Card]) -> list[Card]:
     """Check that the members of a composite are published as its card lists them.
 
     Args:
         card: The composite's, or any other.
         published: Returns the card of a published encoder, or raises EncoderNotFound.
 
+    Returns:
+        The members' cards, in the card's order; of an encoder that is no composite, none.
+
     Raises:
         MemberUnusable: One was deleted or replaced.
     """
+    cards: list[Card] = []
     for member in card.members:
         try:
             found = published(member.id)
-            is_same = found.identity == member.identity and not found.members
         except EncoderNotFound:
-            is_same = False
-        if not is_same:
+            found = None
+        if found is None or found.identity != member.identity or found.members:
             raise MemberUnusable(
                 f"The set {card.id!r} lists encoder {member.id!r}, which was deleted or replaced "
                 "since: put the set together anew.",
                 param="encoder",
             )
+        cards.append(found)
+    return cards
 
 
-def leaves_of(encoder: EncoderRef, published: Callable[[str], Card]) -> list[EncoderRef]:
-    """Return the encoders that a reference stands for, each once; check what lists them.
+def leaf_cards(encoder: EncoderRef, published: Callable[[str], Card]) -> list[Card]:
+    """Return the cards of the encoders that a reference stands for, each once and read once.
 
     Args:
         encoder: An encoder or a set, as it was pinned.
@@ -160,7 +165,7 @@ def leaves_of(encoder: EncoderRef, published: Callable[[str], Card]) -> list[Enc
         MemberUnusable: A member of a composite was deleted or replaced.
     """
     if encoder.members:
-        every = [leaf for member in encoder.members for leaf in leaves_of(member, published)]
+        every = [card for member in encoder.members for card in leaf_cards(member, published)]
     else:
         card = published(encoder.id)
         if card.identity != encoder.identity:
@@ -168,9 +173,13 @@ def leaves_of(encoder: EncoderRef, published: Callable[[str], Card]) -> list[Enc
                 f"Encoder {encoder.id!r} is no longer the one that was requested: its identity "
                 f"is {card.identity}, not {encoder.identity}."
             )
-        check_members(card, published)
-        every = [member.ref for member in card.members] or [encoder]
-    return list({leaf.identity: leaf for leaf in every}.values())
+        every = check_members(card, published) or [card]
+    return list({card.identity: card for card in every}.values())
+
+
+def leaves_of(encoder: EncoderRef, published: Callable[[str], Card]) -> list[EncoderRef]:
+    """Return the encoders that a reference stands for, each once; checked as by `leaf_cards`."""
+    return [card.ref for card in leaf_cards(encoder, published)]
 
 
 def check_unlisted(encoder_id: str, cards: Sequence[Card], unclear: Sequence[str]) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from encoders import Card, EncoderNotFound
-from encoders.composite import concepts_of, leaves_of
+from encoders import Card
+from encoders.composite import concepts_of, leaf_cards
 from marking.ledger import LedgerConcept, LedgerDraft, LedgerEncoder, MadeWith
 from server.storage.records import VideoRecord
 
@@ -36,13 +36,8 @@ def models_of(
     encoder = record.encoder_ref
     if encoder is None:
         return MadeWith(encoder=None, model=model, base=base)
-    leaves = leaves_of(encoder, published)
-    try:
-        cards = {leaf.identity: published(leaf.id) for leaf in leaves}
-    except EncoderNotFound:
-        leaves_of(encoder, published)  # a member that is lost by now is told as one
-        raise
-    members = [_encoder(card) for _, card in sorted(cards.items())]
+    cards = leaf_cards(encoder, published)
+    members = [_encoder(card) for card in sorted(cards, key=lambda card: card.identity)]
     is_one = len(members) == 1 and members[0].identity == encoder.identity
     return MadeWith(
         encoder=members[0]
@@ -51,7 +46,7 @@ def models_of(
         members=() if is_one else tuple(members),
         concepts=tuple(
             LedgerConcept(name=concept.name, kind=concept.kind)
-            for concept in concepts_of(list(cards.values()))
+            for concept in concepts_of(cards)
         ),
         model=model,
         base=base,

@@ -157,8 +157,12 @@ def test_a_member_goes_by_force_only_and_then_every_use_fails(client: Client) ->
     assert client.delete("/v1/encoders/del-0").status_code == 200
 
 
-def test_a_member_that_goes_between_two_looks_is_told_as_a_lost_member(client: Client) -> None:
+@pytest.mark.parametrize("is_replaced", [False, True], ids=["deleted", "replaced"])
+def test_a_member_that_goes_between_two_looks_is_told_as_a_lost_member(
+    client: Client, is_replaced: bool
+) -> None:
     members = publish_members(client, "raced", CLOSED, CLOSED)
+    identities = {client.runtime.loaded.store.card(one).identity for one in members}
     make_set(client, "raced", members)
     made = client.post("/v1/videos", json={**BODY, "encoder": "raced"}).json()["id"]
     assert wait_for(client, f"/v1/videos/{made}")["status"] == "completed"
@@ -171,16 +175,22 @@ def test_a_member_that_goes_between_two_looks_is_told_as_a_lost_member(client: C
 
         def card(encoder_id: str, looks: Any = looks, moment: int = moment) -> Card:
             if next(looks) >= moment and encoder_id == members[1]:
-                raise EncoderNotFound(f"There is no encoder {encoder_id!r}.")
+                if not is_replaced:
+                    raise EncoderNotFound(f"There is no encoder {encoder_id!r}.")
+                return loaded.store.card(members[0]).model_copy(update={"id": members[1]})
             return loaded.store.card(encoder_id)
 
         try:
-            outcomes.append(len(models_of(record, card, loaded.backbone).members) == 2)
+            made_with = models_of(record, card, loaded.backbone)
         except MemberUnusable:
             outcomes.append(False)
+        else:
+            assert {one.identity for one in made_with.members} == identities
+            outcomes.append(True)
     assert outcomes[0] is False
     assert outcomes[-1] is True
-    client.delete("/v1/encoders/raced")
+    for name in ("raced", *members):
+        assert client.delete(f"/v1/encoders/{name}").status_code == 200
 
 
 @pytest.mark.parametrize("is_judged", [False, True], ids=["at-once", "judging"])
