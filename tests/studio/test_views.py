@@ -190,6 +190,17 @@ def test_every_view_fits_the_window(browser: Browser, server: Server, width: int
             assert overflow(page) == [], view
 
 
+def test_what_is_asked_for_is_in_the_window(browser: Browser, server: Server) -> None:
+    with opened(browser, server.url, "forget") as page:
+        start = page.get_by_role("button", name="Make it forget")
+        expect(start).to_be_in_viewport(ratio=1)
+        page.goto(f"{server.url}/#/try")
+        choose(page, "base", "no-pogo")
+        page.get_by_role("button", name="Make 2 clips").click()
+        for name in ("base", "no-pogo"):
+            expect(page.locator(f"[data-encoder='{name}']")).to_be_in_viewport(ratio=0.95)
+
+
 @pytest.mark.parametrize("view", VIEWS)
 def test_all_that_can_be_used_is_reached_by_tab(
     browser: Browser, server: Server, view: str

@@ -63,7 +63,7 @@ export function ForgetForm({ form, suggested, abilities, error, onChange, onStar
       onInput=${set("id")}
     />
     <${Notice} error=${error && !FIELDS.includes(error.param) ? error : null} />
-    <div class="row">
+    <div class="row act">
       <${Action} kind="main" disabled=${!form.concept.trim() && !form.images.length} run=${onStart}>
         ${t.start}
       <//>

@@ -81,7 +81,7 @@ export const texts = {
       standard: ["Sure", "At least 90 % forgotten, and the figures support it with 95 % certainty."],
       certified: ["Very sure", "At least 97 %. Takes several times as long."],
     },
-    serverTier: "The server’s own.", numbers: "The numbers",
+    serverTier: "The default.", numbers: "The numbers",
     measures: {
       min_forget_rate: "forgotten, at least", max_retain_drop: "other concepts may lose",
       min_base_rate: "the model must draw it in", max_probes: "clips looked at, at most",

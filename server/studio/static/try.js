@@ -9,7 +9,7 @@ import { studio, taken } from "./studio.js";
 import { texts } from "./texts.js";
 import { TryForm } from "./try-form.js";
 import { Notice } from "./ui.js";
-import { html, useEffect } from "./view.js";
+import { html, useEffect, useRef } from "./view.js";
 
 const MOST = 4;
 
@@ -28,6 +28,7 @@ export function TryView() {
     const prompt = telling ? { prompt: telling } : {};
     attempt.set({ form: { ...begin(abilities, models, encoders), ...form, ...prompt, ...handed } });
   }, []);
+  const results = useRef(null);
   if (!form) return null;
   const names = models.map((one) => nameOf(one));
   const chosen = form.chosen.filter((name) => names.includes(name)).slice(0, MOST);
@@ -49,6 +50,7 @@ export function TryView() {
     const refusals = found.filter((one) => one.error);
     if (refusals.length === found.length) attempt.set({ error: refusals[0].error });
     else attempt.set({ clips: found });
+    requestAnimationFrame(() => results.current?.scrollIntoView({ block: "nearest" }));
   };
   return html`<section class="try">
     <h1>${texts.try.title}</h1>
@@ -64,7 +66,7 @@ export function TryView() {
       onMake=${make}
     />
     ${!models.length && html`<${Notice} kind="calm">${texts.try.none}<//>`}
-    <div class="results">
+    <div class="results" ref=${results}>
       ${clips.length > 0 &&
       html`<${Player}
         clips=${clips.map((clip) => ({
