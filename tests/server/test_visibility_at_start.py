@@ -13,6 +13,7 @@ import server.loading
 from encoders import EncoderNotFound
 from server.storage.records import FAILED, IN_PROGRESS, QUEUED, EncoderRecord
 from tests.server.help import Client, settings_for
+from tests.server.test_dispatcher import until
 from tests.server.test_visibility import (
     ADMIN,
     BOUND,
@@ -59,11 +60,18 @@ def job(status: str) -> EncoderRecord:
 
 def fail(client: Client) -> None:
     """End the child's job as it ends if its parent was deleted."""
-    # Read anew: the dispatcher takes up a job that nobody works on, as another attempt.
-    record = client.runtime.records.get(EncoderRecord, EncoderRecord.id == CHILD)
-    assert record is not None
     error = EncoderNotFound(f"There is no encoder '{PARENT}'.")
-    client.runtime.jobs.context.fail(record, error)
+
+    def is_failed() -> bool:
+        # The dispatcher may take up a job that nobody works on, as another attempt, between these
+        # two lines: the end of the earlier attempt does not count then.
+        record = client.runtime.records.get(EncoderRecord, EncoderRecord.id == CHILD)
+        assert record is not None
+        client.runtime.jobs.context.fail(record, error)
+        record = client.runtime.records.get(EncoderRecord, EncoderRecord.id == CHILD)
+        return record is None or record.status == FAILED
+
+    until(is_failed, "the child's job is not failed")
 
 
 def test_while_the_models_are_loading(
