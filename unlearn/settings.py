@@ -81,7 +81,7 @@ class UnlearnSettings(BaseModel):
     that come with the model."""
     retain_batch: Annotated[int, Number] = Field(default=16, ge=1, le=1024)
     """Used by `redirect` only: retained captions in a step."""
-    retain_weight: Annotated[float, Number] = Field(default=12.0, ge=0, le=1_000_000)
+    retain_weight: Annotated[float, Number] = Field(default=7.0, ge=0, le=1_000_000)
     """Used by `redirect` only: weight of the captions' drift relative to the redirection."""
     adversary_weight: Annotated[float, Number] = Field(default=54.0, ge=0, le=1_000_000)
     """Used by `redirect` only: weight of the attackers' loss (`unlearn.methods.adversary`); 0: no

@@ -141,7 +141,7 @@ VARIANTS: Mapping[str, UnlearnSettings] = {
     "adversary x 1/3": UnlearnSettings(adversary_weight=18),
     "adversary x 3": UnlearnSettings(adversary_weight=162),
     "no retention": UnlearnSettings(retain_weight=0),
-    "retention x 1/3": UnlearnSettings(retain_weight=4),
+    "retention x 1/3": UnlearnSettings(retain_weight=7 / 3),
     "rank 1": UnlearnSettings(rank=1),
     "rank 4": UnlearnSettings(rank=4),
     "whole tensors": UnlearnSettings(rank=0, learning_rate=5e-4),

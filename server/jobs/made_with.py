@@ -45,8 +45,7 @@ def models_of(
         else LedgerEncoder(id=encoder.id, identity=encoder.identity, digest=encoder.identity),
         members=() if is_one else tuple(members),
         concepts=tuple(
-            LedgerConcept(name=concept.name, kind=concept.kind)
-            for concept in concepts_of(cards)
+            LedgerConcept(name=concept.name, kind=concept.kind) for concept in concepts_of(cards)
         ),
         model=model,
         base=base,

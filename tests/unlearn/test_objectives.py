@@ -92,5 +92,18 @@ def test_of_two_drifts_with_equal_means_the_one_on_a_single_word_counts_more() -
     now = then.clone()
     now[0] += 0.5  # a quarter on each of four tokens
     now[1, 2] += 1.0  # all of it on one
-    assert objectives.drift(now, then).tolist() == [0.25 + 0.25**2, 0.25 + 1.0]
+    assert objectives.drift(now, then).tolist() == [0.25 + 0.25, 0.25 + 1.0]
     assert objectives.drift(now.bfloat16(), then.bfloat16()).dtype == torch.float32
+
+
+def test_a_drift_is_in_proportion_to_the_square_of_the_embeddings_scale() -> None:
+    then, now = torch.randn(2, 3, 5, 8)
+    torch.testing.assert_close(
+        objectives.drift(0.1 * now, 0.1 * then), 0.01 * objectives.drift(now, then)
+    )
+
+
+def test_rows_that_are_not_read_count_all_terms_less_alike() -> None:
+    then, now = torch.randn(2, 3, 5, 8)
+    padded = [torch.nn.functional.pad(one, (0, 0, 0, 15)) for one in (now, then)]
+    torch.testing.assert_close(objectives.drift(*padded), objectives.drift(now, then) / 4)

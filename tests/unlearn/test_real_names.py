@@ -128,10 +128,10 @@ def test_a_name_of_several_tokens_is_forgotten_and_others_stay(
 ) -> None:
     """A random encoder has no words that mean the same, so what can be moved is limited.
 
-    Nor has it parts of a concept that are its own: its attackers weigh a third of the default, or
+    Nor has it parts of a concept that are its own: its attackers weigh a quarter of the default, or
     nearly all of what they ask for would be at the cost of other names.
     """
-    asked = task(name, kind, steps=80, batch_size=4, retain_batch=8, adversary_weight=18)
+    asked = task(name, kind, steps=80, batch_size=4, retain_batch=8, adversary_weight=12)
     made = unlearn(asked, backbone)
     for _ in made:
         pass

@@ -38,7 +38,7 @@ def test_drift_is_from_the_base_and_by_caption(backbone: Backbone) -> None:
         now = embed(backbone, drawn)
         torch.testing.assert_close(held.drift(drawn, now), torch.zeros(5), rtol=0, atol=1e-6)
         now[1] += 2
-        torch.testing.assert_close(held.drift(drawn, now), torch.tensor([0, 4.0 + 16.0, 0, 0, 0]))
+        torch.testing.assert_close(held.drift(drawn, now), torch.tensor([0, 4.0 + 4.0, 0, 0, 0]))
 
 
 def test_what_has_drifted_is_drawn_more_often(backbone: Backbone) -> None:
@@ -53,6 +53,17 @@ def test_what_has_drifted_is_drawn_more_often(backbone: Backbone) -> None:
         now[[i for i, caption in enumerate(drawn) if caption == captions[7]]] += 1
         held.drift(drawn, now)
     assert moved[captions[7]] > 3 * max(moved[c] for c in captions if c != captions[7])
+
+
+def test_captions_that_were_not_drawn_yet_come_first(backbone: Backbone) -> None:
+    captions = [f"{i} by the sea" for i in range(20)]
+    held = retention(backbone, captions)
+    seen: set[str] = set()
+    for _ in range(7):  # three of six are drawn by how far they have drifted
+        drawn = held.draw(6)
+        seen.update(drawn)
+        held.drift(drawn, embed(backbone, drawn) + 1)
+    assert seen == {*captions, ""}
 
 
 def test_without_captions_the_empty_prompt_is_held(backbone: Backbone) -> None:

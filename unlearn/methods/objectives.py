@@ -95,14 +95,14 @@ def redirect(named: Tensor, anchored: Tensor) -> Tensor:
     return (named.float() - anchored.float()).square().mean()
 
 
-def drift(now: Tensor, then: Tensor, unit: float = 1.0) -> Tensor:
+def drift(now: Tensor, then: Tensor) -> Tensor:
     """Return how far the embeddings of prompts have moved: (B,L,D) → (B,).
 
-    L = mean_t δ_t + (max_t δ_t)² q / `unit`, with δ_t = ‖now_t − then_t‖² ÷ D at token t. The mean
-    is the preservation term of AdvUnlearn (Zhang et al. 2024, arXiv 2405.15234) and UCE (Gandikota
-    et al. 2024, arXiv 2308.14761), taken at the encoder's output, where it costs no denoiser. The
-    maximum is added because a picture is lost when one word, mostly the subject's name, has moved
-    far, which a mean hardly shows. It is squared because a small move costs no picture.
+    L = mean_t δ_t + q max_t δ_t, with δ_t = ‖now_t − then_t‖² ÷ D at token t. The mean is the
+    preservation term of AdvUnlearn (Zhang et al. 2024, arXiv 2405.15234) and UCE (Gandikota et al.
+    2024, arXiv 2308.14761), taken at the encoder's output, where it costs no denoiser. The maximum
+    is added because a picture is lost when one word, mostly the subject's name, has moved, which a
+    mean hardly shows.
 
     q is the share of the rows that the denoiser reads: where padding is zero, a mean over all rows
     counts the others less, and the maximum must count as much less.
@@ -110,8 +110,7 @@ def drift(now: Tensor, then: Tensor, unit: float = 1.0) -> Tensor:
     Args:
         now: τ_φ(r).
         then: τ₀(r); a row that is zero is not read.
-        unit: Scale of a drift (`unlearn.methods.scales.drift_unit`).
     """
     moved = (now.float() - then.float()).square().mean(2)
     read = (then != 0).any(2).float().mean(1)
-    return moved.mean(1) + moved.amax(1).square() * (read / unit)
+    return moved.mean(1) + moved.amax(1) * read

@@ -99,7 +99,7 @@ class Redirect:
         if forgotten:
             with torch.no_grad():
                 by_parent = self._encode(forgotten, self._parent)
-            drift = torch.cat([drift, objectives.drift(left, by_parent, self._retention.unit)])
+            drift = torch.cat([drift, objectives.drift(left, by_parent)])
         loss = objectives.redirect(named, anchored)
         loss = loss + self._settings.retain_weight * drift.mean()
         if adversary is not None:
