@@ -47,8 +47,9 @@ def _few_attacks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def made(backbone: Backbone, concept: Concept, **settings: object) -> Encoder:
-    quick = UnlearnSettings(steps=25, adversary_weight=0).with_(**settings)
-    run = unlearning.unlearn(UnlearnTask((concept,), quick), backbone)
+    # In a few steps a random encoder moves far enough only if little else is held.
+    few = UnlearnSettings(steps=25, adversary_weight=0, retain_weight=1)
+    run = unlearning.unlearn(UnlearnTask((concept,), few.with_(**settings)), backbone)
     list(run)
     return run.encoder
 
@@ -98,7 +99,7 @@ def test_it_does_to_each_members_prompts_what_the_member_does(
         alone = embeddings(backbone, prompts, member)
         moved = movements(alone, embeddings(backbone, prompts, None)).mean()
         left = movements(embeddings(backbone, prompts, merged), alone).mean()
-        assert moved > 0.005
+        assert moved > 0.01
         assert left < 0.6 * moved
     names = [name for one in merged.card.concepts for name in names_of(one, backbone.prompts)]
     rest = retained_captions(backbone.prompts, names)
