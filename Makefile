@@ -37,7 +37,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # Two processes of one thread each take half the time of one process of two threads. A file's tests run
 # in one process and share its fixtures. The slowest tests are listed at the end of each run.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --durations=15
+PROCESSES := 2
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(PROCESSES) --dist loadfile --durations=15
 
 export BENTOML_DO_NOT_TRACK := True
 # Servers and commands that tests start would compile all modules again where this is set.
@@ -58,6 +59,8 @@ test: lint
 test-fast: $(INSTALLED)
 	$(PYTEST) -m "not slow and not server and not training"
 
+# Most of these tests wait for servers that they have started.
+test-slow: PROCESSES := 3
 test-slow: $(INSTALLED)
 	$(PYTEST) -m slow --ignore tests/studio
 
