@@ -121,7 +121,10 @@ def video_file(
     name = f"{record.id}{os.path.splitext(FILE_NAMES[variant])[1]}"
     described = {
         "ETag": tag,
-        "Cache-Control": f"private, max-age={left}, immutable",
+        # Asked for each time: another key of the same browser may not have it, nor anybody once it
+        # is deleted. The tag makes that cheap.
+        "Cache-Control": "private, no-cache",
+        "Vary": "Authorization",
         "Content-Disposition": f'{"attachment" if download else "inline"}; filename="{name}"',
         "X-Content-Type-Options": "nosniff",
         **(headers or {}),
@@ -129,7 +132,7 @@ def video_file(
     answer = BlobResponse(blob, headers=described, media_type=MEDIA_TYPES[variant])
     if has_current(request, tag, blob.last_modified.timestamp()):
         blob.close()
-        kept = ("etag", "last-modified", "cache-control")
+        kept = ("etag", "last-modified", "cache-control", "vary")
         return Response(status_code=304, headers={name: answer.headers[name] for name in kept})
     return answer
 
