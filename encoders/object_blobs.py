@@ -57,7 +57,8 @@ _RETRIES: RetryConfig = {
         "base": 2,
     },
 }
-_QUERY = re.compile(r"\?\S*")
+_ADDRESS = re.compile(r"(https?://)(?:[^\s/@]*@)?([^\s/?#]*)\S*")
+"""An address with its user, password, path and query: only the host may be told."""
 _CODE = re.compile(r"<Code>(\w{1,80})</Code>")
 _MOST_CHARS = 300
 
@@ -277,5 +278,5 @@ def explained(url: str, *, missing: str | None = None) -> Generator[None]:
 
 def _brief(text: str) -> str:
     code = _CODE.search(text)
-    line = _QUERY.sub("", text.splitlines()[0].split("<", 1)[0]).strip(" :")[:_MOST_CHARS]
+    line = _ADDRESS.sub(r"\1\2", text.splitlines()[0].split("<", 1)[0]).strip(" :")[:_MOST_CHARS]
     return f"{line} ({code[1]})" if code else line

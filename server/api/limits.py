@@ -44,6 +44,7 @@ def accept_within_limits(
             limit=settings.max_queued_videos if is_video else settings.max_queued_encoders,
             key_limits=runtime.key_policy.of_caller(caller),
             replaced=replaced,
+            stored_key=caller.is_stored,
         )
     runtime.jobs.wake()
     return accepted
@@ -73,7 +74,9 @@ async def count_change(request: Request) -> None:
 
 def _count(runtime: Runtime, caller: Caller) -> None:
     with _refusals_counted(runtime, caller):
-        runtime.storage.usage.count_request(caller.id, runtime.key_policy.of_caller(caller))
+        runtime.storage.usage.count_request(
+            caller.id, runtime.key_policy.of_caller(caller), stored_key=caller.is_stored
+        )
 
 
 COUNTED = Depends(count_change)

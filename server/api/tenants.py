@@ -23,8 +23,8 @@ router = APIRouter(prefix="/v1/tenants", tags=["tenants"])
 async def erase_tenant(request: Request, tenant: str) -> Erased:
     """Revoke the tenant's key, and remove its videos, files, records and usage for good.
 
-    Encoders stay. The tenant is the id of a key. A second call removes what was accepted while the
-    first one ran.
+    Encoders stay. The tenant is the id of a key. From the revocation on no server of this database
+    accepts anything for it.
     """
     caller = caller_of(request)
     require_admin(caller)

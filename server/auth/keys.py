@@ -14,7 +14,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -44,6 +44,8 @@ class Caller:
     """Limits of this key by name; those that are absent have the settings' values."""
     additions: frozenset[str] = frozenset()
     """Ids and aliases that may be added to one of `encoders`, or "*"."""
+    is_stored: bool = False
+    """True if its key is one of the database, where another server may just have revoked it."""
 
 
 LOCAL = Caller(id="local", role="admin", encoders=None, default_encoder=BASE)
@@ -105,10 +107,18 @@ class Key(BaseModel):
 
 
 class Keyring:
-    """A set of keys, found by their secrets."""
+    """A set of keys, found by their secrets.
 
-    def __init__(self, keys: Sequence[Key] = ()) -> None:
-        self._keys = [(key.sha256.encode(), key, key.caller()) for key in keys]
+    Args:
+        keys: The keys.
+        is_stored: True for those of the database.
+    """
+
+    def __init__(self, keys: Sequence[Key] = (), *, is_stored: bool = False) -> None:
+        callers = [replace(key.caller(), is_stored=is_stored) for key in keys]
+        self._keys = [
+            (key.sha256.encode(), key, caller) for key, caller in zip(keys, callers, strict=True)
+        ]
 
     def find(self, secret: str, now: float) -> Caller | None:
         """Return the holder of a secret; None for no known key.

@@ -170,7 +170,7 @@ class LiveKeys:
         self._declared = Keyring(declared)
         # A key that the file declares is the file's alone, so that the file can also replace it.
         made = [key for key in self._stored if key.id not in names]
-        self._made = Keyring(made)
+        self._made = Keyring(made, is_stored=True)
         self._keys = (*declared, *made)
         self._limits = {key.id: key.limits for key in self._keys}
 

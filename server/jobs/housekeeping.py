@@ -124,14 +124,15 @@ def _make_room(context: JobContext) -> None:
     Each is the oldest one of the key that stores most at that moment, so that a key which stores a
     lot does not push out the videos of the others.
     """
-    over = context.records.total(VideoRecord.bytes) - context.settings.max_stored_bytes
-    if over <= 0:
+    most = context.settings.max_stored_bytes
+    if context.records.total(VideoRecord.bytes) <= most:
         return
     videos: defaultdict[str, deque[VideoRecord]] = defaultdict(deque)
     stored: Counter[str] = Counter()
     for video in context.records.all(VideoRecord, VideoRecord.status == COMPLETED):  # oldest first
         videos[video.owner].append(video)
         stored[video.owner] += video.bytes or 0
+    over = stored.total() - most  # of the same look: a video that is gone by now makes room, too
     # Another would begin to sweep if this one was stopped in between.
     while over > 0 and videos and context.lease.leads:
         owner = max(videos, key=lambda name: stored[name])

@@ -62,12 +62,14 @@ class HeldJobs:
         """
         for table in (VideoRecord, EncoderRecord):
             with self._database.writing(alone=False) as session:
-                session.execute(
+                given_back = session.scalars(
                     update(table)
                     .where(
                         table.status.in_(PENDING if begun else (QUEUED,)),
                         table.replica == self._replica,
                     )
                     .values(status=QUEUED, replica=None, attempt=table.attempt + 1)
-                )
-                Notices.add(session, Topic.QUEUED, "")  # some may wait for a place
+                    .returning(table.sequence)
+                ).all()
+                if given_back:  # or a server that drains would wake itself, again and again
+                    Notices.add(session, Topic.QUEUED, "")  # some may wait for a place

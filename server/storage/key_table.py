@@ -6,8 +6,10 @@ import time
 from collections.abc import Mapping, Sequence
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from encoders import PalimpsestError
+from server.errors import Unauthorized
 from server.storage.database import Database
 from server.storage.key_limits import checked
 from server.storage.key_rows import KeyRow
@@ -100,6 +102,19 @@ class KeyTable:
                 raise _missing(key_id)
             row.revoked_at = row.revoked_at or int(time.time())
             Notices.add(session, Topic.KEYS, key_id)
+
+
+def check_not_revoked(session: Session, key_id: str) -> None:
+    """Check a key in the transaction of a write: another server may have revoked it just now.
+
+    It cannot be revoked before the end of the transaction.
+
+    Raises:
+        Unauthorized: It was revoked.
+    """
+    row = select(KeyRow.revoked_at).where(KeyRow.id == key_id).with_for_update(read=True)
+    if session.scalar(row) is not None:
+        raise Unauthorized("This key was revoked. Ask the server's operator for a new one.")
 
 
 def _missing(key_id: str) -> KeyNotFound:

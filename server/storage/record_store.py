@@ -17,6 +17,7 @@ from server.storage import job_notices
 from server.storage.database import Database
 from server.storage.deleted_video_rows import DeletedVideoRow
 from server.storage.key_limits import KEYLESS, Limits
+from server.storage.key_table import check_not_revoked
 from server.storage.key_usage import KeyUsage
 from server.storage.ledger_table import LedgerTable, append
 from server.storage.notices import Topic
@@ -82,6 +83,7 @@ class RecordStore:
         limit: int,
         key_limits: Limits = KEYLESS,
         replaced: AnyJob | None = None,
+        stored_key: bool = False,
     ) -> AnyJob:
         """Record a job, or return the job that its idempotency key already stands for.
 
@@ -94,8 +96,10 @@ class RecordStore:
             key_limits: Limits of the job's owner.
             replaced: An ended job of the same id, whose row is deleted once the new job is within
                 all limits.
+            stored_key: True if the owner's key is one of the database.
 
         Raises:
+            Unauthorized: The key was revoked meanwhile.
             RateLimited: The owner makes too many requests.
             QuotaExceeded: Another limit of the owner is reached.
             QueueFull: `limit` jobs of this kind are pending.
@@ -106,6 +110,8 @@ class RecordStore:
         table = type(job)
         refused: PalimpsestError | None = None
         with self._database.writing() as session:
+            if stored_key:  # what is accepted after a revocation would escape an erasure
+                check_not_revoked(session, job.owner)
             earlier = _repeated(session, table, job.owner, job.idempotency_key, job.request_hash)
             if earlier is not None:
                 return earlier

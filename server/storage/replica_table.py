@@ -42,11 +42,12 @@ class Standing:
     leads: bool
     """True for the one of all living replicas that does what one has to do for all."""
     slots: int
-    """Videos that the living replicas work on at a time, all together."""
+    """Videos that the living replicas which have their model and are not draining work on at a
+    time, all together."""
     workers: int
     """Living replicas that take videos, have their model, and are not draining."""
     audits: bool
-    """True for the one of those that make encoders which audits them."""
+    """True for the one of those that make encoders, and can do so now, which audits them."""
     draining: bool = False
     """True once it was told to take no more jobs."""
 
@@ -202,20 +203,19 @@ class ReplicaTable:
         alive = self._is_alive()
         order = (ReplicaRow.started_at, ReplicaRow.id)
         first = select(ReplicaRow.id).where(alive).order_by(*order).limit(1)
+        works = (alive, ReplicaRow.model.is_not(None), ReplicaRow.draining.is_(False))
         makes_encoders = ReplicaRow.role.in_(("all", "encoders"))
-        slots = session.scalar(select(func.sum(ReplicaRow.slots)).where(alive))
-        workers = select(func.count()).where(
-            alive,
-            ReplicaRow.slots > 0,
-            ReplicaRow.model.is_not(None),
-            ReplicaRow.draining.is_(False),
-        )
+        auditor = select(ReplicaRow.id).where(*works, makes_encoders).order_by(*order).limit(1)
+        slots = select(func.sum(ReplicaRow.slots))
+        # While none works (all of them load their model), the places are those that there will be.
+        places = session.scalar(slots.where(*works)) or session.scalar(slots.where(alive))
+        workers = select(func.count()).where(*works, ReplicaRow.slots > 0)
         own = select(ReplicaRow.draining).where(ReplicaRow.id == replica_id)
         return Standing(
             leads=session.scalar(first) == replica_id,
-            slots=int(slots or 0),
+            slots=int(places or 0),
             workers=session.scalar(workers) or 0,
-            audits=session.scalar(first.where(makes_encoders)) == replica_id,
+            audits=session.scalar(auditor) == replica_id,
             draining=bool(session.scalar(own)),
         )
 

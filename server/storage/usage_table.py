@@ -11,6 +11,7 @@ from sqlalchemy import delete, select, union
 from server.storage.database import Database
 from server.storage.key_limits import Limits
 from server.storage.key_rows import RateRow, UsageRow
+from server.storage.key_table import check_not_revoked
 from server.storage.key_usage import WINDOW_S, KeyUsage, day_of
 from server.storage.records import EncoderRecord, VideoRecord
 
@@ -41,13 +42,21 @@ class UsageTable:
         self._database = database
         self._clock = clock
 
-    def count_request(self, owner: str, limits: Limits) -> None:
+    def count_request(self, owner: str, limits: Limits, *, stored_key: bool = False) -> None:
         """Count a request that changes or deletes something.
+
+        Args:
+            owner: Id of the caller's key.
+            limits: Its limits.
+            stored_key: True if the key is one of the database.
 
         Raises:
             RateLimited: The key has had all its requests of this minute.
+            Unauthorized: The key was revoked meanwhile.
         """
         with self._database.writing(alone=False) as session:
+            if stored_key:
+                check_not_revoked(session, owner)
             KeyUsage(session, owner, limits, self._clock()).count_request()
 
     def now(self, owner: str) -> UsedNow:

@@ -185,10 +185,11 @@ def test_a_store_that_does_not_answer_is_given_up(
                 look()
 
 
-def test_an_error_shows_no_query_and_no_body() -> None:
+@pytest.mark.parametrize("user", ["", "hidden@", "svc:hidden@"])
+def test_an_error_shows_no_user_no_query_and_no_body(user: str) -> None:
     text = (
-        "Error performing GET https://x.blob/c?sv=1&sig=hidden in 3ms - Server returned: 403 "
-        "Forbidden: <?xml?><Error><Code>AuthenticationFailed</Code><Key>hidden</Key></Error>\n"
+        f"Error performing GET https://{user}x.blob/c?sv=1&sig=hidden in 3ms - Server returned: "
+        "403 Forbidden: <?xml?><Error><Code>AuthenticationFailed</Code><Key>hidden</Key></Error>\n"
         "Debug source: hidden"
     )
     from obstore.exceptions import GenericError
@@ -196,6 +197,7 @@ def test_an_error_shows_no_query_and_no_body() -> None:
     with pytest.raises(StoreUnreachable) as raised, explained("az://c"):
         raise GenericError(text)
     assert "hidden" not in str(raised.value)
+    assert "GET https://x.blob in 3ms" in str(raised.value)
     assert "403 Forbidden (AuthenticationFailed)" in str(raised.value)
     assert raised.value.__cause__ is None
     assert raised.value.__suppress_context__

@@ -229,7 +229,7 @@ def test_only_a_kill_is_an_interruption_and_the_last_one_fails_the_job(
     with device_held(first.runtime):
         waiting = first.post("/v1/videos", json=QUICK).json()["id"]
     wait_for(first, f"/v1/videos/{waiting}")
-    long = {**QUICK, "steps": 40, "frames": 8}
+    long = {**QUICK, "steps": 100, "frames": 16}  # not done while the server stops
     stopped = first.post("/v1/videos", json=long).json()["id"]
     until(lambda: first.get(f"/v1/videos/{stopped}").json()["status"] == "in_progress", "not begun")
     make_client()  # stops the first server

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-from server.storage.records import IN_PROGRESS, QUEUED, VideoRecord
+import pytest
+
+from server.jobs.dispatcher import LOOK_INTERVAL_S
+from server.storage.held_jobs import HeldJobs
+from server.storage.records import IN_PROGRESS, QUEUED, EncoderRecord, VideoRecord
 from tests.server.conftest import MakeClient
 from tests.server.help import SERVER_TIMEOUT_S, Client, assert_error, device_held
 from tests.server.replicas import until
 
 VIDEO = {"prompt": "pogo in a meadow", "frames": 1}
+ENCODER = {"id": "slow", "concept": "pogo", "kind": "character", "settings": {"steps": 1000}}
 
 
 def row(client: Client, name: str) -> Any:
@@ -59,3 +65,29 @@ def test_what_is_begun_is_given_back_when_the_time_is_up(make_client: MakeClient
     assert left, "all were done before"
     assert {one.status for one in left} == {QUEUED}
     assert {one.interruptions for one in left} == {0}
+
+
+def test_a_server_that_drains_looks_now_and_then_and_not_all_the_time(
+    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = make_client(stop_seconds=600)
+    looks: list[float] = []
+    give_back = HeldJobs.give_back
+
+    def counted(held: HeldJobs, *, begun: bool) -> None:
+        looks.append(time.monotonic())
+        give_back(held, begun=begun)
+
+    with device_held(client.runtime):
+        name = client.post("/v1/encoders", json=ENCODER).json()["id"]
+        records = client.runtime.records
+        until(
+            lambda: records.all(EncoderRecord, EncoderRecord.status == IN_PROGRESS),
+            "it is not begun",
+            SERVER_TIMEOUT_S,
+        )
+        monkeypatch.setattr(HeldJobs, "give_back", counted)
+        drain(client)
+        time.sleep(LOOK_INTERVAL_S + 1)
+        assert 0 < len(looks) < 6
+        client.delete(f"/v1/encoders/{name}")

@@ -5,19 +5,24 @@ from __future__ import annotations
 import sqlite3
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from server.auth.keys import hash_key
+from server.api.limits import accept_within_limits
+from server.auth.keys import Caller, hash_key
+from server.errors import Unauthorized
 from server.jobs.housekeeping import sweep
+from server.storage.key_limits import Limits
 from server.storage.key_rows import KeyRow, RateRow, UsageRow
 from server.storage.key_table import KeyTable
 from server.storage.records import VideoRecord
 from tests.server.help import Client, assert_error, bearer, device_held, publish, wait_for
 from tests.server.ledger_help import entries_of, exported
 from tests.server.stored_help import data_folder
+from tests.server.test_dispatcher import row as video_of
 
 MARK = "xyzzymark"
 QUICK = {"prompt": f"pogo {MARK}", "steps": 1, "frames": 1, "seed": 1}
@@ -157,3 +162,26 @@ def test_a_key_does_not_erase_itself_and_an_unknown_tenant_has_nothing(server: C
     assert_error(server.delete("/v1/tenants/..x", headers=BOSS), 400, code="invalid_id")
     nobody = server.delete("/v1/tenants/nobody", headers=BOSS).json()
     assert (nobody["videos"], nobody["key_revoked"]) == (0, False)
+
+
+def test_nothing_is_accepted_or_counted_for_a_key_that_another_server_has_revoked(
+    server: Client,
+) -> None:
+    runtime = server.runtime
+    table = KeyTable(runtime.database)
+    table.add(row("gone", role="user", encoders=["no-pogo"]))
+    table.revoke("gone")
+    # As a request goes on whose key was read before.
+    caller = Caller("gone", "user", frozenset({"no-pogo"}), "no-pogo", is_stored=True)
+    with pytest.raises(Unauthorized, match="revoked"):
+        accept_within_limits(runtime, caller, video_of("video_gone", "gone"))
+    with pytest.raises(Unauthorized, match="revoked"):
+        runtime.storage.usage.count_request("gone", Limits(), stored_key=True)
+    assert runtime.records.get(VideoRecord, VideoRecord.owner == "gone") is None
+    assert not {("usage", "gone"), ("rate_counters", "gone")} & counted(server)
+    # A key of the same id in the keys file is another key.
+    declared = replace(caller, is_stored=False)
+    with device_held(runtime):
+        kept = accept_within_limits(runtime, declared, video_of("video_kept", "gone"))
+        assert kept.owner == "gone"
+        runtime.jobs.remove(kept)

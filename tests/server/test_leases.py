@@ -81,6 +81,27 @@ def test_one_replica_leads_and_slots_are_those_of_the_living(shared: Database) -
     assert table.ids() == {"b"}
 
 
+def test_places_and_audits_are_those_of_servers_that_can_work(shared: Database) -> None:
+    table = ReplicaTable(shared)
+    loading = table.join(replica("loading", slots=8))
+    assert (loading.slots, loading.audits) == (8, False)  # the places that there will be
+    for name in ("works", "drains"):
+        ready = replica(name, slots=2)
+        ready.model = "starter"
+        table.join(ready)
+    standing = table.renew("works")
+    assert standing is not None
+    assert (standing.leads, standing.slots, standing.audits) == (False, 4, True)
+    assert table.drain("drains")
+    standing = table.renew("works")
+    assert standing is not None
+    assert (standing.slots, standing.workers) == (2, 1)
+    assert table.drain("works")
+    drained = table.renew("works")
+    assert drained is not None
+    assert not drained.audits
+
+
 def test_a_drain_that_was_told_to_a_silent_replica_is_learned_when_it_is_back(
     shared: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
