@@ -126,6 +126,7 @@ class Lease:
         """
         models.publish(self.id, model, document)
         self._replica.model = model
+        self.renew_soon()  # places and audits are those of servers that have their model
 
     def drain(self) -> None:
         """Say in the list of replicas that this one takes no more jobs.

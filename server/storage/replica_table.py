@@ -203,7 +203,9 @@ class ReplicaTable:
         alive = self._is_alive()
         order = (ReplicaRow.started_at, ReplicaRow.id)
         first = select(ReplicaRow.id).where(alive).order_by(*order).limit(1)
-        works = (alive, ReplicaRow.model.is_not(None), ReplicaRow.draining.is_(False))
+        # A server that is alone with its database does not publish its model.
+        has_model = ReplicaRow.model.is_not(None) if self.is_shared else true()
+        works = (alive, has_model, ReplicaRow.draining.is_(False))
         makes_encoders = ReplicaRow.role.in_(("all", "encoders"))
         auditor = select(ReplicaRow.id).where(*works, makes_encoders).order_by(*order).limit(1)
         slots = select(func.sum(ReplicaRow.slots))
