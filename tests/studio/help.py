@@ -89,7 +89,7 @@ def opened(
     expect(page.locator("main h1, main .notice").first).to_be_visible(timeout=PATIENCE_MS)
     yield page
     context.close()
-    assert not errors
+    assert not errors, errors
     assert hosts - {""} == {urlsplit(url).netloc}
 
 

@@ -2,6 +2,7 @@
 import { texts } from "./texts.js";
 
 const KEY = "palimpsest.key";
+const LONGEST_KEY = 4096; // well below what servers and proxies take as a header
 
 /** An answer of 400 or more, or none at all (`code` "unreachable"). */
 export class ApiError extends Error {
@@ -22,6 +23,15 @@ export const key = {
   forget: () => sessionStorage.removeItem(KEY),
 };
 
+/** True if a key can be sent: no server knows one that cannot, or answers one that is too long. */
+export function isSendable(secret) {
+  try {
+    return secret.length <= LONGEST_KEY && !!new Headers({ Authorization: `Bearer ${secret}` });
+  } catch {
+    return false;
+  }
+}
+
 let onRefused = () => {};
 /** Have a function called when a key is missing, or is refused. */
 export const whenRefused = (listener) => (onRefused = listener);
@@ -29,14 +39,23 @@ export const whenRefused = (listener) => (onRefused = listener);
 /** Return the address of a path of the API as a program would call it. */
 export const address = (path) => new URL(path, document.baseURI).href;
 
-/** Send a request, and return the answer. Throw ApiError if it is an error. */
+/** Return a path of the API, with the values in the template encoded; a tag of templates. */
+export const api = (parts, ...values) =>
+  String.raw({ raw: parts }, ...values.map((one) => encodeURIComponent(one)));
+
+/**
+ * Send a request, and return the answer. Throw ApiError if it is an error.
+ *
+ * The answer to a key that is not in use any more is nobody's: an AbortError is thrown for it.
+ */
 export async function request(method, path, { body, query, signal, quiet } = {}) {
   const url = new URL(path, document.baseURI);
   for (const [name, value] of Object.entries(query ?? {})) {
     for (const one of [value].flat()) if (one != null) url.searchParams.append(name, one);
   }
   const headers = {};
-  if (key.get()) headers.Authorization = `Bearer ${key.get()}`;
+  const asking = key.get();
+  if (asking) headers.Authorization = `Bearer ${asking}`;
   if (body !== undefined && !(body instanceof FormData)) {
     headers["Content-Type"] = "application/json";
     body = JSON.stringify(body);
@@ -48,6 +67,7 @@ export async function request(method, path, { body, query, signal, quiet } = {})
     if (error.name === "AbortError") throw error;
     throw new ApiError(texts.errors.unreachable);
   }
+  if (key.get() !== asking) throw new DOMException(texts.errors.anotherKey, "AbortError");
   if (answer.ok) return answer;
   const said = await answer.json().catch(() => null);
   const { message, code, param } = said?.error ?? {};

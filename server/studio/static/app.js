@@ -25,14 +25,21 @@ const VIEWS = {
 
 /** Return the name of the view in the address, and the rest of it, as a hook. */
 function useRoute() {
-  const read = () => location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
+  const read = () => {
+    const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("/");
+    try {
+      return [name, ...rest.map(decodeURIComponent)];
+    } catch {
+      return [name]; // it was cut, or typed wrong
+    }
+  };
   const [route, setRoute] = useState(read);
   useEffect(() => {
     const look = () => setRoute(read());
     addEventListener("hashchange", look);
     return () => removeEventListener("hashchange", look);
   }, []);
-  return VIEWS[route[0]] ? route : ["try"];
+  return Object.hasOwn(VIEWS, route[0]) ? route : ["try"];
 }
 
 function App() {

@@ -1,12 +1,14 @@
 // One encoder: what it forgets, its verdict with intervals, its marks, and what can be done.
-import { put, remove } from "./api.js";
+import { api, remove } from "./api.js";
 import { ago, count, duration, interval, percent } from "./format.js";
 import { ReportButtons } from "./report.js";
+import { useStore } from "./store.js";
 import { drop, isPending } from "./stream.js";
-import { hand, refresh } from "./studio.js";
+import { hand, refresh, studio } from "./studio.js";
+import { point } from "./switching.js";
 import { texts } from "./texts.js";
 import { Action, Confirm, Dialog, NameField, Progress } from "./ui.js";
-import { classes, html, useState } from "./view.js";
+import { classes, html, useEffect, useState } from "./view.js";
 
 export function EncoderCard({ encoder, all, aliases, isAdmin, selected, onSelect }) {
   const [asks, setAsks] = useState(null);
@@ -16,7 +18,7 @@ export function EncoderCard({ encoder, all, aliases, isAdmin, selected, onSelect
   const names = encoder.concepts.map(({ name }) => name);
   const close = () => setAsks(null);
   const deleteIt = async () => {
-    await remove(`v1/encoders/${encoder.id}`, { force: sets.length > 0 || undefined });
+    await remove(api`v1/encoders/${encoder.id}`, { force: sets.length > 0 || undefined });
     drop(encoder.id);
     await refresh();
   };
@@ -152,19 +154,24 @@ function Facts({ encoder, aliases, sets }) {
 }
 
 function PointAlias({ encoder, onClose }) {
+  const aliases = useStore(studio, ({ aliases }) => aliases);
   const [name, setName] = useState("");
+  const t = texts.encoders;
+  useEffect(() => void refresh().catch(() => {}), []); // it may have been moved elsewhere
+  const now = aliases.find((one) => one.id === name && one.encoder !== encoder.id)?.encoder;
   const run = async () => {
-    await put(`v1/aliases/${name}`, { encoder: encoder.id });
+    await point(name, encoder.id);
     await refresh();
     onClose();
   };
   return html`<${Dialog} title=${texts.alias(encoder.id)} onClose=${onClose}>
     <${NameField}
-      label=${texts.encoders.aliasName}
+      label=${t.aliasName}
       help=${texts.policies.nameHelp}
       value=${name}
       onInput=${setName}
     />
-    <${Action} kind="main" disabled=${!name} run=${run}>${texts.encoders.aliasSet}<//>
+    <p role="status">${now && t.aliasMoves(name, now, encoder.id)}</p>
+    <${Action} kind="main" disabled=${!name} run=${run}>${now ? t.aliasMove : t.aliasSet}<//>
   <//>`;
 }

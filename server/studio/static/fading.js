@@ -1,4 +1,5 @@
 // The fading preview: one still, remade every few steps by the encoder as it is.
+import { api } from "./api.js";
 import { objectUrl, useFile } from "./media.js";
 import { texts } from "./texts.js";
 import { html, useEffect, useRef, useState } from "./view.js";
@@ -8,7 +9,7 @@ export function Fading({ encoder }) {
   const [chosen, setChosen] = useState(null); // null: always the newest
   const t = texts.making;
   const place = chosen ?? steps.length - 1;
-  const path = (i) => (steps[i] == null ? null : `v1/encoders/${encoder.id}/previews/${steps[i]}`);
+  const path = (i) => (steps[i] == null ? null : api`v1/encoders/${encoder.id}/previews/${steps[i]}`);
   const url = useFile(path(place));
   const last = useRef(null); // is shown until the next one is there
   if (url) last.current = url;
@@ -44,7 +45,7 @@ function useSteps(encoder) {
   if (found.length > kept.current.length) kept.current = [...found].sort((a, b) => a - b);
   useEffect(() => {
     for (const step of kept.current) {
-      objectUrl(`v1/encoders/${encoder.id}/previews/${step}`).catch(() => {});
+      objectUrl(api`v1/encoders/${encoder.id}/previews/${step}`).catch(() => {});
     }
   }, [kept.current]);
   return kept.current;

@@ -1,10 +1,10 @@
 // Forget: what a new encoder shall forget, and how strictly it is judged.
-import { get, post } from "./api.js";
+import { api, get, post } from "./api.js";
 import { ForgetForm } from "./forget-form.js";
 import { Making } from "./making.js";
-import { Store, useStore } from "./store.js";
+import { keyStore, useStore } from "./store.js";
 import { follow, jobs } from "./stream.js";
-import { refresh, studio } from "./studio.js";
+import { refresh, replaceView, studio } from "./studio.js";
 import { texts } from "./texts.js";
 import { Notice } from "./ui.js";
 import { html, useEffect } from "./view.js";
@@ -12,7 +12,7 @@ import { html, useEffect } from "./view.js";
 const EMPTY = { concept: "", kind: "character", synonyms: "", images: [], tier: "", gate: {}, id: "" };
 
 /** What is typed in; it stays while other views are shown. */
-const draft = new Store({ form: EMPTY, error: null });
+const draft = keyStore({ form: EMPTY, error: null });
 
 export function ForgetView({ rest }) {
   const { abilities, encoders } = useStore(studio);
@@ -20,7 +20,10 @@ export function ForgetView({ rest }) {
   const byId = useStore(jobs, ({ byId }) => byId);
   const [id] = rest;
   useEffect(() => {
-    if (id && !byId[id]) get(`v1/encoders/${id}`).then(follow, () => (location.hash = "#/forget"));
+    if (!id || byId[id]) return;
+    let wanted = true;
+    get(api`v1/encoders/${id}`).then(follow, () => wanted && replaceView("forget"));
+    return () => (wanted = false);
   }, [id]);
   if (abilities.caller.role !== "admin") return html`<${Notice} kind="calm">${texts.forget.needAdmin}<//>`;
   if (!abilities.judges) return html`<${Notice} kind="calm">${texts.forget.noJudge}<//>`;
@@ -42,6 +45,7 @@ export function ForgetView({ rest }) {
       draft.set({ form: EMPTY });
       location.hash = `#/forget/${encoder.id}`;
     } catch (refused) {
+      if (refused.name === "AbortError") throw refused;
       draft.set({ error: refused });
     }
   };

@@ -1,5 +1,5 @@
 // One video of the gallery: a thumbnail that plays when it is hovered or focused.
-import { blob } from "./api.js";
+import { api, blob } from "./api.js";
 import { moment } from "./format.js";
 import { objectUrl, save } from "./media.js";
 import { encoderOf } from "./models.js";
@@ -36,7 +36,7 @@ function Moving({ video }) {
   const [sheet, setSheet] = useState(null);
   const [frame, setFrame] = useState(0);
   const [plays, setPlays] = useState(false);
-  const path = `v1/videos/${video.id}/content`;
+  const path = api`v1/videos/${video.id}/content`;
   useEffect(() => {
     const watch = new IntersectionObserver(
       ([entry]) => {
@@ -94,7 +94,7 @@ function Details({ video, onDelete, onClose }) {
       more: { steps, guidance, frames, fps, size, ...(negative_prompt && { negative_prompt }) },
     });
   const download = async () =>
-    save(await blob(`v1/videos/${video.id}/content`), `${video.id}.mp4`);
+    save(await blob(api`v1/videos/${video.id}/content`), `${video.id}.mp4`);
   return html`<${Dialog} title=${prompt ?? t.noPrompt} onClose=${onClose}>
     <${Player} clips=${[{ name, video, cancel: () => onDelete(video.id) }]} />
     <p class="note">

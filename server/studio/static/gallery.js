@@ -1,13 +1,14 @@
 // Gallery: the videos of the key, and where a file comes from.
-import { all, post, remove } from "./api.js";
+import { all, api, post, remove } from "./api.js";
 import { GalleryItem } from "./gallery-item.js";
 import { count } from "./format.js";
 import { encoderOf } from "./models.js";
 import { useStore } from "./store.js";
 import { drop, follow, isPending, jobs } from "./stream.js";
+import { studio } from "./studio.js";
 import { texts } from "./texts.js";
 import { Drop, Field, Notice } from "./ui.js";
-import { html, useEffect, useState } from "./view.js";
+import { html, useEffect, useRef, useState } from "./view.js";
 
 const STATES = ["queued", "in_progress", "completed", "failed"];
 
@@ -16,6 +17,7 @@ export function GalleryView() {
   const [listed, setListed] = useState(null);
   const [error, setError] = useState(null);
   const [wanted, setWanted] = useState({ text: "", model: "", status: "" });
+  const isOfKey = useStore(studio, ({ abilities }) => abilities?.caller.needed);
   const t = texts.gallery;
   useEffect(() => {
     all("v1/videos").then((found) => {
@@ -31,7 +33,7 @@ export function GalleryView() {
   const shown = videos.filter(fits);
   const models = [...new Set(videos.map(({ model }) => model))];
   const deleteIt = async (id) => {
-    await remove(`v1/videos/${id}`);
+    await remove(api`v1/videos/${id}`);
     drop(id);
     setListed((before) => before.filter((one) => one.id !== id));
   };
@@ -44,7 +46,9 @@ export function GalleryView() {
     />`;
   return html`<section>
     <h1>${t.title}</h1>
-    <p class="lead">${listed && (videos.length ? t.lead(count(videos.length)) : t.none)}</p>
+    <p class="lead">
+      ${listed && (videos.length ? t.lead(videos.length, count(videos.length), isOfKey) : t.none)}
+    </p>
     <${Notice} error=${error} />
     <div class="row tools">
       <${Field}
@@ -69,15 +73,19 @@ function Verify() {
   const [found, setFound] = useState(null);
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState(null);
+  const asked = useRef(0);
   const t = texts.gallery;
   const verify = async ([file]) => {
+    const number = (asked.current += 1);
+    const latest = (set) => (value) => number === asked.current && set(value);
     const form = new FormData();
     form.append("file", file);
     setFound(null);
     setError(null);
     setBusy(true);
-    await post("v1/verify", form).then(setFound, setError);
-    setBusy(false);
+    const answer = post("v1/verify", form).then((origin) => ({ ...origin, file: file.name }));
+    await answer.then(latest(setFound), latest(setError));
+    latest(setBusy)(false);
   };
   const facts = found && {
     encoder: found.record && (found.record.encoder_identity ?? texts.base),
@@ -90,7 +98,7 @@ function Verify() {
     <div role="status">
       ${busy && t.verifying}
       ${found &&
-      html`<p>${found.verdict}</p>
+      html`<p><strong>${found.file}</strong>: ${found.verdict}</p>
         <dl class="facts">
           ${found.signature &&
           html`<dt>${t.signer}</dt>

@@ -1,11 +1,11 @@
 // Making: an encoder on its way, from its first phase to its verdict.
-import { remove } from "./api.js";
+import { api, remove } from "./api.js";
 import { Verdict } from "./encoder-card.js";
 import { Fading } from "./fading.js";
 import { decimal, duration } from "./format.js";
 import { Pairs, ReportButtons } from "./report.js";
 import { drop, isPending } from "./stream.js";
-import { hand } from "./studio.js";
+import { hand, replaceView } from "./studio.js";
 import { texts } from "./texts.js";
 import { Action, Progress } from "./ui.js";
 import { classes, html } from "./view.js";
@@ -17,9 +17,9 @@ export function Making({ encoder, onAgain }) {
   const hasFailed = encoder.status === "failed";
   const left = encoder.estimated_seconds_left;
   const cancel = async () => {
-    await remove(`v1/encoders/${encoder.id}`);
+    await remove(api`v1/encoders/${encoder.id}`);
     drop(encoder.id);
-    location.hash = "#/forget";
+    replaceView("forget");
   };
   return html`<section class="making-view" data-status=${encoder.status}>
     <h1>${t.title(names)}</h1>
@@ -48,8 +48,8 @@ export function Making({ encoder, onAgain }) {
     </div>
     ${hasPublished &&
     encoder.judged &&
-    html`<${Pairs} path=${`v1/encoders/${encoder.id}/report`} query=${{ format: "json" }} />`}
-    ${hasFailed && html`<${Pairs} path=${`v1/encoders/${encoder.id}/failure`} />`}
+    html`<${Pairs} path=${api`v1/encoders/${encoder.id}/report`} query=${{ format: "json" }} />`}
+    ${hasFailed && html`<${Pairs} path=${api`v1/encoders/${encoder.id}/failure`} />`}
   </section>`;
 }
 

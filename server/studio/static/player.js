@@ -1,4 +1,5 @@
 // The player: clips of one prompt and seed beside each other, or one wiped over another.
+import { api } from "./api.js";
 import { Clock } from "./clock.js";
 import { useFile } from "./media.js";
 import { isPending } from "./stream.js";
@@ -77,8 +78,8 @@ function ClipFigure({ name, note, video, error, cancel, clock }) {
 
 /** One clip that follows the clock. */
 function Clip({ video, name, clock }) {
-  const url = useFile(`v1/videos/${video.id}/content`);
-  const poster = useFile(`v1/videos/${video.id}/content`, { variant: "thumbnail" });
+  const url = useFile(api`v1/videos/${video.id}/content`);
+  const poster = useFile(api`v1/videos/${video.id}/content`, { variant: "thumbnail" });
   const element = useRef();
   useEffect(() => (url ? clock.add(element.current) : undefined), [url, clock]);
   return html`<video

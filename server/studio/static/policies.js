@@ -1,36 +1,12 @@
 // Policies: a set of encoders behind a name, edited as a set and switched at once.
-import { address, put, remove } from "./api.js";
+import { address } from "./api.js";
 import { compose } from "./encoders.js";
-import { Store, useStore } from "./store.js";
-import { jobs } from "./stream.js";
+import { useStore } from "./store.js";
 import { refresh, studio } from "./studio.js";
+import { deleteAlias, point, pointLater, say, switching } from "./switching.js";
 import { texts } from "./texts.js";
 import { Action, Confirm, NameField, Notice } from "./ui.js";
 import { html, useState } from "./view.js";
-
-/** Policy → the set that is being judged for it; and what became of the last ones. */
-const switching = new Store({ waiting: {}, said: [] });
-
-// A policy is switched once its set has passed, whichever view is shown.
-jobs.subscribe(async ({ byId }) => {
-  for (const [name, id] of Object.entries(switching.state.waiting)) {
-    const job = byId[id];
-    if (job?.status !== "published" && job?.status !== "failed") continue;
-    const { [name]: _, ...waiting } = switching.state.waiting;
-    switching.set({ waiting });
-    let said = { kind: "bad", text: texts.policies.failed(name) };
-    if (job.status === "published") {
-      try {
-        await put(`v1/aliases/${name}`, { encoder: id });
-        said = { kind: "calm", text: texts.policies.switched(name, id) };
-      } catch (error) {
-        said = { kind: "bad", text: error.message };
-      }
-    }
-    switching.set({ said: [...switching.state.said, said] });
-    refresh().catch(() => {});
-  }
-});
 
 export function PoliciesView() {
   const { aliases, encoders, abilities, models } = useStore(studio);
@@ -60,7 +36,7 @@ export function PoliciesView() {
             key=${policy.id}
             policy=${policy}
             encoders=${encoders}
-            waiting=${waiting[policy.id]}
+            waiting=${waiting[policy.id]?.id}
             isAdmin=${isAdmin}
             model=${abilities.model}
             onEdit=${() => setEdited(policy)}
@@ -76,21 +52,35 @@ export function PoliciesView() {
 
 const membersOf = (id, encoders) => {
   const encoder = encoders.find((one) => one.id === id);
-  if (!encoder) return [];
+  if (!encoder) return id ? [id] : [];
   return encoder.members.length ? encoder.members.map((member) => member.id) : [id];
 };
+
+const isPublished = (id, encoders) =>
+  encoders.some((one) => one.id === id && one.status === "published");
+
+/** Return why a policy cannot be used; null if it can. Only an admin sees all encoders. */
+function faultOf({ encoder: id }, encoders, isAdmin) {
+  const encoder = encoders.find((one) => one.id === id);
+  if (!id || (encoder ? encoder.usable : !isAdmin)) return null;
+  const gone = membersOf(id, encoders).filter((one) => !isPublished(one, encoders));
+  const { gone: text, unusable } = texts.policies;
+  return isAdmin && gone.length ? text(gone.join(", "), gone.length) : unusable;
+}
 
 function Policy({ policy, encoders, waiting, isAdmin, model, onEdit }) {
   const [asks, setAsks] = useState(false);
   const t = texts.policies;
   const members = membersOf(policy.encoder, encoders);
+  const fault = faultOf(policy, encoders, isAdmin);
   const deleteIt = async () => {
-    await remove(`v1/aliases/${policy.id}`);
+    await deleteAlias(policy.id);
     await refresh();
   };
   return html`<li class="card" data-policy=${policy.id}>
     <h2>${policy.id}</h2>
     ${policy.encoder && html`<p class="note">${t.points(policy.encoder)}</p>`}
+    ${fault && html`<p class="why">${fault}</p>`}
     <ul class="chips">
       ${members.map((name) => html`<li class="chip">${name}</li>`)}
     </ul>
@@ -125,28 +115,48 @@ function Edit({ policy, encoders, onClose }) {
   const t = texts.policies;
   const single = encoders.filter((one) => one.status === "published" && one.usable && !one.members.length);
   const [name, setName] = useState(policy.id);
-  const [chosen, setChosen] = useState(() => membersOf(policy.encoder, encoders));
+  const [taken, setTaken] = useState(null);
+  const [before] = useState(() => membersOf(policy.encoder, encoders));
+  const [chosen, setChosen] = useState(before);
+  const gone = [...new Set([...before, ...chosen])].filter((id) => !single.some((one) => one.id === id));
   const toggle = (id) =>
     setChosen(chosen.includes(id) ? chosen.filter((one) => one !== id) : [...chosen, id]);
   const run = async () => {
+    if (!policy.id) {
+      await refresh(); // it may have been made elsewhere
+      if (studio.state.aliases.some((one) => one.id === name)) return setTaken(name);
+    }
     const fitting = encoders.find((one) => isSet(one, chosen));
     if (fitting) {
-      await put(`v1/aliases/${name}`, { encoder: fitting.id });
-      switching.set({ said: [{ kind: "calm", text: t.switched(name, fitting.id) }] });
+      await point(name, fitting.id);
+      say("calm", t.switched(name, fitting.id));
       await refresh();
     } else {
       const set = await compose(freeId(name, encoders), chosen);
-      switching.set({ waiting: { ...switching.state.waiting, [name]: set.id } });
+      pointLater(name, set.id, policy.encoder);
     }
     onClose();
   };
   return html`<div class="card edit">
     <h2>${policy.id || t.new}</h2>
     ${!policy.id &&
-    html`<${NameField} label=${t.name} help=${t.nameHelp} value=${name} onInput=${setName} />`}
+    html`<${NameField}
+      label=${t.name}
+      help=${t.nameHelp}
+      error=${taken === name && t.exists(name)}
+      value=${name}
+      onInput=${setName}
+    />`}
     <fieldset>
       <legend>${t.set}</legend>
       <div class="chips">
+        ${gone.map(
+          (id) =>
+            html`<label class="chip" key=${id}>
+              <input type="checkbox" checked=${chosen.includes(id)} onChange=${() => toggle(id)} />
+              ${id} <span class="note">${t.lost}</span>
+            </label>`,
+        )}
         ${single.map(
           (one) =>
             html`<label class="chip" key=${one.id}>

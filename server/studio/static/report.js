@@ -1,5 +1,5 @@
 // Reports: the page to hand on, its zip, and its pairs of clips beside each other.
-import { address, blob, get, key } from "./api.js";
+import { address, api, blob, get, key } from "./api.js";
 import { save, useFile } from "./media.js";
 import { texts } from "./texts.js";
 import { Action } from "./ui.js";
@@ -9,7 +9,7 @@ const SHOWN = 6;
 
 /** Buttons that open an encoder's report and save its zip. */
 export function ReportButtons({ encoder }) {
-  const path = `v1/encoders/${encoder.id}/report`;
+  const path = api`v1/encoders/${encoder.id}/report`;
   const open = async () => {
     if (!key.get()) return void window.open(address(path), "_blank", "noopener");
     const page = await blob(path); // a link sends no key

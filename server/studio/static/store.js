@@ -21,6 +21,20 @@ export class Store {
   }
 }
 
+const keyStores = new Map(); // store → its state to begin with
+
+/** Return a store of what belongs to the key in use: `emptyKeyStores` puts it back to this state. */
+export function keyStore(state) {
+  const store = new Store(state);
+  keyStores.set(store, state);
+  return store;
+}
+
+/** Empty all that was kept for a key, because it is not in use any more. */
+export function emptyKeyStores() {
+  for (const [store, state] of keyStores) store.set(state);
+}
+
 /** Return a part of a store's state, as a hook. */
 export function useStore(store, select = (state) => state) {
   const [part, setPart] = useState(() => select(store.state));

@@ -1,21 +1,23 @@
 // What all views share: the server's abilities, its encoders and aliases, and the key.
-import { all, get, key, whenRefused } from "./api.js";
+import { all, get, isSendable, key, whenRefused } from "./api.js";
 import { dropFiles } from "./media.js";
-import { Store } from "./store.js";
+import { emptyKeyStores, Store } from "./store.js";
 import { dropAll, follow, jobs } from "./stream.js";
+import { texts } from "./texts.js";
 
 const RETRY_MS = 1000;
 
-/** `state` is "starting", "key" (one is needed), "ready" or "away". */
-export const studio = new Store({
-  state: "starting",
+const EMPTY = {
   refusal: null,
   abilities: null,
   models: [],
   encoders: [],
   aliases: [],
   handed: null, // what one view hands to the next: values for its form
-});
+};
+
+/** `state` is "starting", "key" (one is needed), "ready" or "away". */
+export const studio = new Store({ ...EMPTY, state: "starting" });
 
 /** Load what the views need; try again for as long as the server is starting or away. */
 export async function load() {
@@ -24,7 +26,7 @@ export async function load() {
     await refresh();
     studio.set({ state: "ready", refusal: null, abilities });
   } catch (error) {
-    if (error.status === 401) return;
+    if (error.status === 401 || error.name === "AbortError") return;
     studio.set({ state: error.passes ? "away" : "refused", refusal: error });
     setTimeout(load, RETRY_MS);
   }
@@ -41,19 +43,22 @@ export async function refresh() {
   follow(...encoders.filter((one) => one.status !== "published" || one.phase === "judging"));
 }
 
-whenRefused((refusal) => {
+whenRefused((refusal) => leave("key", key.get() ? refusal : null));
+
+/** Leave all that a key brought, and was used for: nothing of it is shown to another. */
+function leave(state, refusal = null) {
+  studio.set({ ...EMPTY, state, refusal });
+  emptyKeyStores();
   dropAll();
   dropFiles();
-  studio.set({ state: "key", refusal: key.get() ? refusal : null, abilities: null });
-});
+}
 
 /** Use another key from now on; an empty one is none. */
 export function useKey(secret) {
+  key.forget();
+  if (!isSendable(secret)) return leave("key", { message: texts.key.unknown });
   if (secret) key.set(secret);
-  else key.forget();
-  dropAll();
-  dropFiles();
-  studio.set({ state: "starting", refusal: null, abilities: null });
+  leave("starting");
   return load();
 }
 
@@ -61,6 +66,13 @@ export function useKey(secret) {
 export function hand(view, values) {
   studio.set({ handed: { view, values } });
   location.hash = `#/${view}`;
+}
+
+/** Go to a view in place of this one, to which the browser's Back shall not lead. */
+export function replaceView(view) {
+  const url = new URL(location.href);
+  url.hash = `#/${view}`;
+  location.replace(url);
 }
 
 /** Take what was handed to a view; null if nothing was. */

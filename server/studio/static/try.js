@@ -1,9 +1,9 @@
 // Try: the same prompt and seed, by the base and by encoders, side by side.
-import { post, remove } from "./api.js";
+import { api, post, remove } from "./api.js";
 import { CopyAs } from "./copy-as.js";
 import { nameOf, randomSeed } from "./models.js";
 import { Player } from "./player.js";
-import { Store, useStore } from "./store.js";
+import { keyStore, useStore } from "./store.js";
 import { drop, follow, jobs } from "./stream.js";
 import { studio, taken } from "./studio.js";
 import { texts } from "./texts.js";
@@ -14,7 +14,7 @@ import { html, useEffect, useRef } from "./view.js";
 const MOST = 4;
 
 /** What was asked for last; it stays while other views are shown. */
-const attempt = new Store({ form: null, clips: [], error: null });
+const attempt = keyStore({ form: null, clips: [], error: null });
 
 export function TryView() {
   const { abilities, models, encoders } = useStore(studio);
@@ -34,8 +34,7 @@ export function TryView() {
   const chosen = form.chosen.filter((name) => names.includes(name)).slice(0, MOST);
   const requests = chosen.map((name) => requestOf({ ...form, name }, abilities));
   const make = async () => {
-    attempt.set({ error: null, clips: [] });
-    await Promise.all(clips.filter(({ id }) => isOpen(byId[id])).map(({ id }) => cancel(id)));
+    attempt.set({ error: null });
     const found = await Promise.all(
       requests.map(async (body, i) => {
         try {
@@ -43,14 +42,17 @@ export function TryView() {
           follow(video);
           return { name: chosen[i], id: video.id };
         } catch (refused) {
+          if (refused.name === "AbortError") throw refused;
           return { name: chosen[i], error: refused };
         }
       }),
     );
     const refusals = found.filter((one) => one.error);
-    if (refusals.length === found.length) attempt.set({ error: refusals[0].error });
-    else attempt.set({ clips: found });
+    if (refusals.length === found.length) return attempt.set({ error: refusals[0].error });
+    const earlier = attempt.state.clips.filter(({ id }) => isOpen(jobs.state.byId[id]));
+    attempt.set({ clips: found });
     requestAnimationFrame(() => results.current?.scrollIntoView({ block: "nearest" }));
+    await Promise.all(earlier.map(({ id }) => cancel(id)));
   };
   return html`<section class="try">
     <h1>${texts.try.title}</h1>
@@ -84,7 +86,7 @@ export function TryView() {
 const isOpen = (job) => job && ["queued", "in_progress"].includes(job.status);
 
 async function cancel(id) {
-  await remove(`v1/videos/${id}`);
+  await remove(api`v1/videos/${id}`);
   drop(id);
   attempt.set({ clips: attempt.state.clips.filter((clip) => clip.id !== id) });
 }

@@ -1,0 +1,84 @@
+"""What the studio shows belongs to what was asked for, and Back leads on."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Route, expect
+
+from tests.server.help import Server
+from tests.studio.help import PATIENCE_MS, choose, opened
+
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
+
+
+@pytest.mark.parametrize("view", ["encoders/%E0%A4%A", "encoders", "%E0%A4%A", "constructor"])
+def test_an_address_that_is_wrong_shows_a_view(browser: Browser, server: Server, view: str) -> None:
+    heading = "Encoders" if view.startswith("encoders") else "What does it draw?"
+    with opened(browser, server.url, view) as page:
+        expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
+
+
+def test_back_leads_out_of_forget(browser: Browser, server: Server) -> None:
+    with opened(browser, server.url, "encoders") as page:
+        page.evaluate("location.hash = '#/forget/no-such%3Fone'")
+        expect(page).to_have_url(re.compile("#/forget$"))
+        page.go_back()
+        expect(page.get_by_role("heading", name="Encoders", exact=True)).to_be_visible()
+        page.get_by_role("link", name="Make one").click()
+        page.get_by_role("button", name="grolo").click()
+        page.get_by_role("button", name="Make it forget").click()
+        expect(page).to_have_url(re.compile("#/forget/no-grolo$"))
+        page.get_by_role("button", name="Cancel").click()
+        expect(page).to_have_url(re.compile("#/forget$"))
+        page.go_back()
+        page.go_back()
+        page.wait_for_timeout(500)
+        expect(page).to_have_url(re.compile("#/encoders$"))
+
+
+def test_clips_stay_until_others_are_accepted(browser: Browser, server: Server) -> None:
+    with opened(browser, server.url) as page:
+        choose(page, "no-star")
+        page.get_by_text("Steps, size and the rest").click()
+        steps = page.get_by_label("Steps", exact=True)
+        make = page.get_by_role("button", name="Make the clip")
+        steps.fill("100")
+        make.click()
+        expect(page.locator(".clip progress")).to_be_visible(timeout=PATIENCE_MS)
+        first = server.client.get("/v1/videos").json()["data"][0]["id"]
+        steps.fill("5000")
+        make.click()
+        expect(page.locator(".field.wrong")).to_be_visible()
+        expect(page.locator(".clip")).to_have_count(1)
+        assert server.client.get(f"/v1/videos/{first}").status_code == 200
+        steps.fill("1")
+        with page.expect_response(lambda one: one.request.method == "DELETE") as deleted:
+            make.click()
+        assert deleted.value.url.endswith(first)
+        expect(page.locator('.clip[data-status="completed"]')).to_have_count(1, timeout=PATIENCE_MS)
+        assert server.client.get(f"/v1/videos/{first}").status_code == 404
+
+
+def test_the_origin_shown_is_of_the_last_file(browser: Browser, server: Server) -> None:
+    with opened(browser, server.url, "gallery") as page:
+        held: list[Route] = []
+        page.route("**/v1/verify", lambda route: held.append(route), times=1)
+        drop = page.get_by_label("Drop a clip")
+        said = page.locator(".verify [role=status]")
+        drop.set_input_files(IMAGES / "studio-try.webp")
+        expect(said).to_have_text("Looking …")
+        drop.set_input_files(IMAGES / "studio-key.webp")
+        expect(said).to_contain_text("studio-key.webp: ", timeout=PATIENCE_MS)
+        with page.expect_response("**/v1/verify"):
+            held[0].continue_()
+        page.wait_for_timeout(300)
+        expect(said).to_contain_text("studio-key.webp: ")
+
+
+def test_the_count_of_videos_is_no_keys_without_keys(browser: Browser, server: Server) -> None:
+    server.client.post("/v1/videos", json={"prompt": "a star", "steps": 1}).raise_for_status()
+    with opened(browser, server.url, "gallery") as page:
+        expect(page.locator("main .lead")).to_have_text(re.compile(r"^(1 video|\d+ videos)$"))
