@@ -93,10 +93,10 @@ def test_a_server_shows_its_queue_and_says_what_is_of_all(client: Client) -> Non
         while time.monotonic() < until:
             families = list(text_string_to_metric_families(client.get("/metrics").text))
             values = {(s.name, *s.labels.values()): s.value for f in families for s in f.samples}
-            if values["palimpsest_running", "videos"]:
+            running = [values[f"palimpsest_{of}running", "videos"] for of in ("", "queue_")]
+            if all(running):  # what is of all replicas is read a little later
                 break
-    assert values["palimpsest_running", "videos"] == 1
-    assert values["palimpsest_queue_running", "videos"] == 1
+    assert running == [1, 1]
     assert values["palimpsest_replicas", "all"] == 1
     of_all = {family.name for family in families if OF_ALL in family.documentation}
     assert of_all == SHARED

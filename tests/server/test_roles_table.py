@@ -47,11 +47,11 @@ def test_an_api_leads_and_has_no_slots_and_audits_are_a_maker_s(shared: Database
     table = ReplicaTable(shared)
     first = table.join(replica("a", "api"))
     assert (first.leads, first.audits, first.slots) == (True, False, 0)
-    videos = table.join(replica("v", "videos"))
+    videos = table.join(replica("v", "videos", model="m"))
     assert (videos.leads, videos.audits, videos.slots) == (False, False, 32)
-    encoders = table.join(replica("e", "encoders"))
+    encoders = table.join(replica("e", "encoders", model="m"))
     assert (encoders.leads, encoders.audits, encoders.slots) == (False, True, 32)
-    second = table.join(replica("f", "encoders"))
+    second = table.join(replica("f", "encoders", model="m"))
     assert not second.audits
 
 

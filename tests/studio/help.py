@@ -118,6 +118,7 @@ def overflow(page: Page) -> list[str]:
 def choose(page: Page, *names: str) -> None:
     """Choose exactly these encoders in Try."""
     chips = page.locator(".choice label.chip")
+    expect(chips.first).to_be_visible()
     for number in range(chips.count()):
         chip = chips.nth(number)
         box = chip.locator("input")

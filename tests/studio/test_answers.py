@@ -1,4 +1,4 @@
-"""What the studio shows belongs to what was asked for, and Back leads on."""
+"""Answers in the studio belong to what was asked for, and Back leads on."""
 
 from __future__ import annotations
 
