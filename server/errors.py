@@ -1,25 +1,16 @@
 """Errors of the API, and their one shape: `{"error": {"message", "type", "param", "code"}}`.
 
-Every answer of 400 or more has it, from routes, validation, router and unexpected exceptions.
+Every answer of 400 or more has it: `server.api.error_handlers` sees to that.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse
 
 from encoders.errors import PalimpsestError
-from server.outage import brief, is_outage
-
-if TYPE_CHECKING:
-    from fastapi import FastAPI
-
-log = logging.getLogger(__name__)
 
 
 class ApiError(PalimpsestError):
@@ -147,10 +138,19 @@ class TooManyStreams(ApiError):
 
 
 class NotReady(ApiError):
-    """The model is still loading, or could not be loaded."""
+    """The storage or the model cannot be used, or not yet.
+
+    Args:
+        reason: What an operator needs to know; it may name paths, hosts and buckets. It is told to
+            an admin only.
+    """
 
     status = 503
     code = "not_ready"
+
+    def __init__(self, message: str, *, reason: str = "", **more: Any) -> None:
+        super().__init__(message, **more)
+        self.reason = reason
 
 
 class StorageUnavailable(ApiError):
@@ -212,8 +212,8 @@ def error_body(
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
-def error_response(error: PalimpsestError) -> JSONResponse:
-    """Return the answer for an error that is meant for the caller."""
+def error_response(error: PalimpsestError, *, to_operator: bool = False) -> JSONResponse:
+    """Return the answer for an error that is meant for the caller; an operator gets its reason."""
     if isinstance(error, ApiError):
         code, headers = error.reported_code, error.headers
         of_job = _STATUS_OF_JOB if isinstance(error, JobFailed) else {}
@@ -222,7 +222,10 @@ def error_response(error: PalimpsestError) -> JSONResponse:
         status, code, headers = _STATUS_OF_CODE.get(error.code, 400), error.code, {}
     if status == 401:
         headers = {"WWW-Authenticate": "Bearer", **headers}
-    body = error_body(status, str(error), param=error.param, code=code)
+    message = str(error)
+    if to_operator and isinstance(error, NotReady):
+        message = f"{message} {error.reason}".rstrip()
+    body = error_body(status, message, param=error.param, code=code)
     return JSONResponse(body, status, headers)
 
 
@@ -238,58 +241,3 @@ def validation_error(errors: list[Any]) -> InvalidRequest:
         return InvalidRequest(f"{param!r} is required.", param=param, code="missing_field")
     message = message.rstrip(".") + "."  # some of our own end in one
     return InvalidRequest(f"{param}: {message}" if param else message, param=param)
-
-
-def wrong_method(request: Request) -> Response:
-    """Return 405 with every method of the path in `Allow`; 204 with them for OPTIONS."""
-    methods = {"OPTIONS"}
-    for route in request.app.state.routes:
-        if route.path_regex.match(request.scope["path"]):
-            methods |= route.methods
-    allow = {"Allow": ", ".join(sorted(methods))}
-    if request.method == "OPTIONS":
-        return Response(status_code=204, headers=allow)
-    message = f"{request.method} {request.url.path}: Method Not Allowed; there is {allow['Allow']}."
-    return JSONResponse(error_body(405, message), 405, allow)
-
-
-def install(app: FastAPI) -> None:
-    """Give `app` the handlers that put every error into the one shape."""
-    # Not at the top: the process answers errors before it has imported FastAPI.
-    from fastapi.exceptions import RequestValidationError
-    from obstore.exceptions import BaseError
-    from sqlalchemy.exc import SQLAlchemyError
-
-    async def palimpsest(request: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, PalimpsestError)
-        return error_response(error)
-
-    async def validation(request: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, RequestValidationError)
-        return error_response(validation_error(list(error.errors())))
-
-    async def http(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        if error.status_code == 405:
-            return wrong_method(request)
-        message = f"{request.method} {request.url.path}: {error.detail}."
-        return JSONResponse(
-            error_body(error.status_code, message), error.status_code, error.headers
-        )
-
-    async def storage(request: Request, error: Exception) -> JSONResponse:
-        if not is_outage(error):
-            return await uncaught(request, error)
-        log.warning("%s %s met an outage: %s", request.method, request.url.path, brief(error))
-        return error_response(StorageUnavailable())
-
-    async def uncaught(request: Request, error: Exception) -> JSONResponse:
-        log.error("uncaught in %s %s", request.method, request.url.path, exc_info=error)
-        return JSONResponse(error_body(500, "Something went wrong in the server."), 500)
-
-    app.add_exception_handler(PalimpsestError, palimpsest)
-    app.add_exception_handler(RequestValidationError, validation)
-    app.add_exception_handler(HTTPException, http)
-    for kind in (OSError, SQLAlchemyError, BaseError):
-        app.add_exception_handler(kind, storage)
-    app.add_exception_handler(Exception, uncaught)

@@ -95,9 +95,11 @@ class ModelSource:
             # Reads are answered to the end of a stop, and take no step.
             if self.last.engine.ready or self._stopping.is_set():
                 return self.last
-            raise NotReady(f"The engine has stopped: {self.last.engine.error}")
+            reason = str(self.last.engine.error or "")
+            raise NotReady("The engine has stopped; see the server's log.", reason=reason)
         if self.error is not None:
-            raise NotReady(f"The model could not be loaded: {self.error}")
+            message = "The model could not be loaded; see the server's log."
+            raise NotReady(message, reason=str(self.error))
         raise NotReady("The model is still loading.", headers={"Retry-After": "2"})
 
     def wait(self) -> Loaded:

@@ -12,14 +12,11 @@ def refusal(error: Exception | None) -> NotReady:
     Args:
         error: The reason; None if it was not tried yet.
     """
-    if error is None or isinstance(error, StorageAway):
-        message = str(error or "The server is starting.")
-        return NotReady(message, code="loading", headers={"Retry-After": "2"})
-    return NotReady(f"The server's data cannot be used: {error}", code="load_failed")
-
-
-def health_refusal(error: Exception) -> NotReady:
-    """Return the answer of `/health`. It needs no key, so the reason is in the log only."""
+    soon = {"Retry-After": "2"}
+    if error is None:
+        return NotReady("The server is starting.", code="loading", headers=soon)
     if isinstance(error, StorageAway):
-        return NotReady("The server waits for its storage; see its log.", code="loading")
-    return NotReady("The server's data cannot be used; see its log.", code="load_failed")
+        message = "The server waits for its storage; see its log."
+        return NotReady(message, reason=str(error), code="loading", headers=soon)
+    message = "The server's data cannot be used; see its log."
+    return NotReady(message, reason=str(error), code="load_failed")

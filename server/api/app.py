@@ -10,13 +10,14 @@ from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
 from encoders.version import VERSION
-from server import errors, tracing
+from server import tracing
 from server.api import (
     aliases,
     audits,
     capabilities,
     deleted_videos,
     encoders,
+    error_handlers,
     generate,
     health,
     job_events,
@@ -118,7 +119,7 @@ def create_app(settings: Settings, keys: LiveKeys | None = None) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.runtime = runtime
-    errors.install(app)
+    error_handlers.install(app)
     app.state.routes = []
     for module in ROUTES:
         for route in module.router.routes:

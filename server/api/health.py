@@ -16,7 +16,7 @@ from server.auth.guard import caller_of
 from server.drain import Draining, Stopping
 from server.errors import NotReady
 from server.runtime import runtime_of
-from server.storage_refusals import health_refusal
+from server.storage_refusals import refusal
 
 router = APIRouter(tags=["operation"])
 
@@ -39,9 +39,8 @@ async def health(request: Request) -> Health:
         raise Stopping
     error = runtime.storage_error
     if error is not None:
-        raise health_refusal(error)
+        raise refusal(error)
     if runtime.load_error is not None:
-        # No key is needed here, and the error may hold paths: it is in the log only.
         raise NotReady("The model could not be loaded; see the server's log.", code="load_failed")
     if runtime.draining:
         raise Draining

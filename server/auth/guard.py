@@ -205,6 +205,13 @@ def caller_of(connection: HTTPConnection) -> Caller:
     return caller
 
 
+def is_operator(connection: HTTPConnection) -> bool:
+    """Return True if the sender is an admin, on a path that is not for everybody."""
+    caller = connection.scope.get(_CALLER)
+    is_admin = isinstance(caller, Caller) and caller.role == "admin"
+    return is_admin and not _is_public(connection.scope["path"])
+
+
 def check_key(connection: HTTPConnection) -> None:
     """Raise Unauthorized if the key of a request that goes on was revoked, or has expired.
 

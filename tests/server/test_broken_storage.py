@@ -23,8 +23,10 @@ from tests.server.help import (
     Client,
     Server,
     assert_error,
+    bearer,
     settings_for,
     wait_ready,
+    write_keys,
 )
 
 
@@ -112,6 +114,38 @@ def test_a_server_over_a_broken_database_answers_and_says_so_in_its_log(
     [line] = [line for line in caplog.records if database in line.getMessage()]
     assert line.levelname == "ERROR"
     assert not line.exc_info
+
+
+def test_the_reason_is_for_an_admin(data: Path, tmp_path: Path) -> None:
+    BREAKS["newer"](data / "records.sqlite")
+    keys = write_keys(
+        tmp_path / "keys.json", boss={"role": "admin"}, one={"role": "user", "encoders": ["*"]}
+    )
+    with Client(settings_for(tmp_path / "no-model", data, keys_file=keys)) as client:
+        for path in ("/v1/videos", "/v1/encoders", "/v1/models", "/v1/videos/x"):
+            told = client.get(path, headers=bearer("secret-boss"))
+            assert_error(told, 503, code="load_failed", says=str(data))
+            hidden = client.get(path, headers=bearer("secret-one"))
+            assert_error(hidden, 503, code="load_failed", says="see its log")
+            assert str(data) not in hidden.text
+
+
+def test_the_reason_why_there_is_no_model_is_for_an_admin(tmp_path: Path) -> None:
+    keys = write_keys(
+        tmp_path / "keys.json", boss={"role": "admin"}, one={"role": "user", "encoders": ["*"]}
+    )
+    settings = settings_for(tmp_path / "no-model", tmp_path / "data", keys_file=keys)
+    with Client(settings) as client:
+        until = time.monotonic() + SERVER_TIMEOUT_S
+        while client.runtime.load_error is None:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        body = {"prompt": "pogo"}
+        told = client.post("/v1/videos", json=body, headers=bearer("secret-boss"))
+        assert_error(told, 503, says="no-model")
+        hidden = client.post("/v1/videos", json=body, headers=bearer("secret-one"))
+        assert_error(hidden, 503, says="could not be loaded; see the server's log.")
+        assert str(tmp_path) not in hidden.text
 
 
 def test_a_locked_database_is_waited_for_without_a_restart(
