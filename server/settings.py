@@ -171,7 +171,7 @@ class Settings(BaseSettings):
     """Videos that one key may have accepted and not yet finished. These limits hold for keys that
     do not set their own; a server without keys has only the limits of the server."""
     key_requests_per_minute: NonNegativeInt = 1200
-    """Requests a minute that make, change or delete something."""
+    """Requests a minute that make, change, delete or verify something."""
     key_stored_bytes: NonNegativeInt = 5 << 30
     """A key whose finished videos take as much or more cannot make others."""
     key_encoders_per_day: NonNegativeInt = 50

@@ -68,7 +68,7 @@ async def write(
 
 
 async def count_change(request: Request) -> None:
-    """Count a request that changes or deletes something; a dependency. Raise RateLimited."""
+    """Count a request against its key's limit; a dependency. Raise RateLimited."""
     await write(request, _count, runtime_of(request), caller_of(request))
 
 
@@ -80,7 +80,7 @@ def _count(runtime: Runtime, caller: Caller) -> None:
 
 
 COUNTED = Depends(count_change)
-"""Dependency of the routes that change or delete something."""
+"""Dependency of the routes that change or delete something, or take long to answer."""
 
 
 @contextmanager

@@ -15,7 +15,7 @@ class UsageFigures(BaseModel):
     in_flight: int | None
     """Of these, videos that are worked on."""
     requests_per_minute: int | None
-    """Requests in this minute that make, change or delete something."""
+    """Requests in this minute that make, change, delete or verify something."""
     stored_bytes: int | None
     """Bytes of finished videos."""
     encoders_per_day: int | None
@@ -30,7 +30,7 @@ class UsageDay(BaseModel):
     day: str
     """Day in UTC."""
     requests: int
-    """Requests that make, change or delete something."""
+    """Requests that make, change, delete or verify something."""
     videos: int
     """Videos accepted."""
     encoders: int

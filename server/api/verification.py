@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request
 from starlette.datastructures import UploadFile
 
 from server.api.file_origin import verified
+from server.api.limits import COUNTED
 from server.api.request_parsing import read_fields
 from server.api.shared_work import SharedWork
 from server.api.verification_models import Verification
@@ -35,7 +36,12 @@ _FORM = {
 }
 
 
-@router.post("", summary="Find out where a file comes from", openapi_extra=_FORM)
+@router.post(
+    "",
+    summary="Find out where a file comes from",
+    openapi_extra=_FORM,
+    dependencies=[COUNTED],
+)
 async def verify(request: Request) -> Verification:
     """Check the signature of a clip, a picture or a report's zip, and look for its record.
 

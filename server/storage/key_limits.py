@@ -26,7 +26,7 @@ class OwnLimits(BaseModel):
     in_flight: Annotated[int, Field(strict=True, ge=1, le=1 << 53)] | None = None
     """Of these, videos that are worked on at a time. At least 1, or none would ever be made."""
     requests_per_minute: _Count | None = None
-    """Requests that make, change or delete something."""
+    """Requests that make, change, delete or verify something."""
     stored_bytes: _Count | None = None
     """Bytes of finished videos, above which no more are accepted."""
     encoders_per_day: _Count | None = None

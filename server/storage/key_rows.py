@@ -44,7 +44,7 @@ class UsageRow(Base):
     day: Mapped[str] = mapped_column(primary_key=True)
     """Day as `2026-11-28`."""
     requests: Mapped[int] = mapped_column(default=0)
-    """Requests that make, change or delete something, accepted or refused. Repeats with an
+    """Requests that make, change, delete or verify something, accepted or refused. Repeats with an
     Idempotency-Key, malformed requests and those over the limit a minute do not count."""
     videos: Mapped[int] = mapped_column(default=0)
     """Videos accepted."""

@@ -46,7 +46,7 @@ class KeyUsage:
         self._window = int(now) // WINDOW_S * WINDOW_S
 
     def count_request(self) -> None:
-        """Count a request that makes, changes or deletes something.
+        """Count a request that makes, changes, deletes or verifies something.
 
         Raises:
             RateLimited: The key has had all its requests of this minute. Nothing is counted.
@@ -56,8 +56,9 @@ class KeyUsage:
             used = self.requests_this_minute()
             wait = max(1, math.ceil(self._window + WINDOW_S - self._now))
             raise RateLimited(
-                f"Key {self._owner!r} has made {used} requests in this minute that make, change or "
-                f"delete something, and may make {limit} (its limit 'requests_per_minute'). Try "
+                f"Key {self._owner!r} has made {used} requests in this minute that make, change, "
+                f"delete or verify something, and may make {limit} (its limit "
+                f"'requests_per_minute'). Try "
                 f"again in {wait} s.",
                 param="requests_per_minute",
                 headers={"Retry-After": str(wait)},

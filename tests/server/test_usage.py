@@ -178,3 +178,13 @@ def test_room_is_made_from_the_key_that_stores_most(
         for video in client.get("/v1/videos", headers=key).json()["data"]
     ]
     assert left == [old, videos[-1]]
+
+
+def test_verifying_a_file_counts(make_client: MakeClient, tmp_path: Path) -> None:
+    limited = {**USER, "limits": {"requests_per_minute": 1}}
+    client = make_client(keys_file=write_keys(tmp_path / "keys.json", acme=limited))
+    answers = [  # a minute may end in between
+        client.post("/v1/verify", files={"file": b"no clip"}, headers=ACME) for _ in range(3)
+    ]
+    assert answers[0].status_code == 200
+    assert_error(answers[-1], 429, code="rate_limit_exceeded", says="verify")
