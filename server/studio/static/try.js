@@ -1,6 +1,7 @@
 // Try: the same prompt and seed, by the base and by encoders, side by side.
-import { api, post, remove } from "./api.js";
+import { api, get, post, remove } from "./api.js";
 import { CopyAs } from "./copy-as.js";
+import { keep } from "./kept.js";
 import { nameOf, randomSeed } from "./models.js";
 import { Player } from "./player.js";
 import { keyStore, useStore } from "./store.js";
@@ -15,6 +16,7 @@ const MOST = 4;
 
 /** What was asked for last; it stays while other views are shown. */
 const attempt = keyStore({ form: null, clips: [], error: null });
+keep(attempt, "palimpsest.try", ({ form, clips }) => ({ form, clips: clips.filter(({ id }) => id) }));
 
 export function TryView() {
   const { abilities, models, encoders } = useStore(studio);
@@ -28,8 +30,13 @@ export function TryView() {
     const prompt = telling ? { prompt: telling } : {};
     attempt.set({ form: { ...begin(abilities, models, encoders), ...form, ...prompt, ...handed } });
   }, []);
+  useEffect(() => {
+    const unknown = clips.filter(({ id }) => id && !byId[id]);
+    for (const { id } of unknown) get(api`v1/videos/${id}`).then(follow, () => {}); // it may be gone
+  }, []);
   const results = useRef(null);
   if (!form) return null;
+  const shown = clips.filter(({ id, error: refused }) => refused || byId[id]);
   const names = models.map((one) => nameOf(one));
   const chosen = form.chosen.filter((name) => names.includes(name)).slice(0, MOST);
   const requests = chosen.map((name) => requestOf({ ...form, name }, abilities));
@@ -69,9 +76,9 @@ export function TryView() {
     />
     ${!models.length && html`<${Notice} kind="calm">${texts.try.none}<//>`}
     <div class="results" ref=${results}>
-      ${clips.length > 0 &&
+      ${shown.length > 0 &&
       html`<${Player}
-        clips=${clips.map((clip) => ({
+        clips=${shown.map((clip) => ({
           ...clip,
           video: byId[clip.id] ?? null,
           note: clip.name === texts.base ? texts.baseMade : null,
