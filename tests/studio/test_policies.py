@@ -79,6 +79,23 @@ def test_an_alias_is_not_moved_unsaid(browser: Browser, stocked: Server) -> None
         assert target(stocked, "garden") == "no-star"
 
 
+def test_the_question_before_a_deletion_names_all_that_use_the_encoder(
+    browser: Browser, stocked: Server
+) -> None:
+    with opened(browser, stocked.url, "encoders", key=BOSS) as page:
+        card = page.locator('[data-encoder="no-pogo"]')
+        point(stocked, "porch", "both")  # by the set; the page does not know them yet
+        point(stocked, "patio", "no-pogo")
+        point(stocked, "pergola", "no-suri")
+        card.get_by_role("button", name="Delete").click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog).to_contain_text("a member of both")
+        said = dialog.get_by_text("use it: requests that name them are refused")
+        expect(said).to_contain_text("porch")
+        expect(said).to_contain_text("patio")
+        assert "pergola" not in said.inner_text()
+
+
 def test_a_newer_decision_ends_the_wait_for_a_set(browser: Browser, stocked: Server) -> None:
     point(stocked, "shed", "no-pogo")
     with opened(browser, stocked.url, "policies", key=BOSS) as page:

@@ -50,7 +50,7 @@ export function EncodersView() {
             key=${encoder.id}
             encoder=${encoder}
             all=${all}
-            aliases=${aliases.filter((one) => one.encoder === encoder.id)}
+            aliases=${aliases}
             isAdmin=${isAdmin}
             selected=${selected.includes(encoder.id)}
             onSelect=${() => toggle(encoder.id)}
@@ -87,6 +87,6 @@ function Compose({ names, onClose }) {
   return html`<${Dialog} title=${texts.encoders.composeTitle(names.join(", "))} onClose=${onClose}>
     <p>${texts.encoders.composeHelp}</p>
     <${NameField} label=${texts.encoders.composeId} value=${id} onInput=${setId} />
-    <${Action} kind="main" disabled=${!id} run=${run}>${texts.encoders.composeNow}<//>
+    <${Action} kind="main" disabled=${!id} about=${id} run=${run}>${texts.encoders.composeNow}<//>
   <//>`;
 }

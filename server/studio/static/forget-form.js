@@ -93,7 +93,7 @@ function Ways({ form, onChange }) {
     onChange({ synonyms: changed.join(", ") });
   };
   return html`<div class="ways">
-    <${Action} kind="small" run=${look}>${t.ways}<//>
+    <${Action} kind="small" about=${`${form.concept}, ${form.synonyms}`} run=${look}>${t.ways}<//>
     <p class="note" role="status">
       ${looks && t.waysLooking}
       ${found && (found.ways.length ? t.waysFound(found.pictures) : t.waysNone(found.pictures))}

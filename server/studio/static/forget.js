@@ -6,7 +6,7 @@ import { keyStore, useStore } from "./store.js";
 import { follow, jobs } from "./stream.js";
 import { refresh, replaceView, studio } from "./studio.js";
 import { texts } from "./texts.js";
-import { Notice } from "./ui.js";
+import { Notice, standing } from "./ui.js";
 import { html, useEffect } from "./view.js";
 
 const EMPTY = { concept: "", kind: "character", synonyms: "", images: [], tier: "", gate: {}, id: "" };
@@ -62,10 +62,16 @@ export function ForgetView({ rest }) {
       suggested=${suggested}
       abilities=${abilities}
       error=${error}
-      onChange=${(changes) => draft.set({ form: { ...draft.state.form, ...changes } })}
+      onChange=${change}
       onStart=${start}
     />
   </section>`;
+}
+
+function change(changes) {
+  const { form, error } = draft.state;
+  const after = { ...form, ...changes };
+  draft.set({ form: after, error: standing(error, form, after) });
 }
 
 /** Return the id that an encoder gets if none is typed in; "": the server names it. */

@@ -168,7 +168,7 @@ function Edit({ policy, encoders, onClose }) {
       </div>
     </fieldset>
     <div class="actions">
-      <${Action} kind="main" disabled=${!chosen.length || !name} run=${run}>
+      <${Action} kind="main" disabled=${!chosen.length || !name} about=${[name, ...chosen].join()} run=${run}>
         ${chosen.length ? t.save : t.noSet}
       <//>
       <button onClick=${onClose}>${texts.cancel}</button>

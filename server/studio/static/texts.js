@@ -167,6 +167,10 @@ export const texts = {
     delete: "Delete",
     deleteWhy: "Videos that were accepted with it and are not made yet will fail.",
     deleteSet: (names) => `It is a member of ${names}, which cannot be used any more without it.`,
+    deletePolicies: (names, count) =>
+      count === 1
+        ? `The policy ${names} uses it: requests that name the policy are refused from then on.`
+        : `The policies ${names} use it: requests that name them are refused from then on.`,
     deleteType: (name) => `Type ${name} to delete it`,
     deleteNow: "Delete for good",
     composeTitle: (names) => `A set of ${names}`,

@@ -9,7 +9,7 @@ import { drop, follow, jobs } from "./stream.js";
 import { studio, taken } from "./studio.js";
 import { texts } from "./texts.js";
 import { TryForm } from "./try-form.js";
-import { Notice } from "./ui.js";
+import { Notice, standing } from "./ui.js";
 import { html, useEffect, useRef } from "./view.js";
 
 const MOST = 4;
@@ -71,7 +71,7 @@ export function TryView() {
       abilities=${abilities}
       models=${models}
       error=${error}
-      onChange=${(changes) => attempt.set({ form: { ...attempt.state.form, ...changes } })}
+      onChange=${change}
       onMake=${make}
     />
     ${!models.length && html`<${Notice} kind="calm">${texts.try.none}<//>`}
@@ -89,6 +89,15 @@ export function TryView() {
     <${CopyAs} requests=${requests} />
   </section>`;
 }
+
+function change(changes) {
+  const { form, error } = attempt.state;
+  const after = { ...form, ...changes };
+  attempt.set({ form: after, error: standing(error, fieldsOf(form), fieldsOf(after)) });
+}
+
+/** Return the values of a form by the names that its requests and their errors have for them. */
+const fieldsOf = ({ more, chosen, ...rest }) => ({ ...more, ...rest, model: chosen });
 
 const isOpen = (job) => job && ["queued", "in_progress"].includes(job.status);
 
