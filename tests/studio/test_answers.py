@@ -1,16 +1,18 @@
-"""Answers in the studio belong to what was asked for, and Back leads on."""
+"""Answers in the studio belong to what was asked for, and are not old; Back leads on."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Route, expect
 
 from tests.server.help import Server
-from tests.studio.help import PATIENCE_MS, choose, opened
+from tests.studio.help import PATIENCE_MS, choose, look_again, opened, videos
 
+LOST = "The connection to the server is lost"
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 
 
@@ -76,6 +78,63 @@ def test_the_origin_shown_is_of_the_last_file(browser: Browser, server: Server) 
             held[0].continue_()
         page.wait_for_timeout(300)
         expect(said).to_contain_text("studio-key.webp: ")
+
+
+def test_lists_show_what_others_have_changed(browser: Browser, server: Server) -> None:
+    with opened(browser, server.url, "encoders") as page:
+        card = page.locator('[data-encoder="no-suri"]')
+        expect(card).not_to_contain_text("Aliases")
+        server.client.put("/v1/aliases/fresh", json={"encoder": "no-suri"}).raise_for_status()
+        look_again(page)
+        expect(card).to_contain_text("Aliases: fresh")
+        server.client.put("/v1/aliases/fresh", json={"encoder": "no-dottie"}).raise_for_status()
+        page.get_by_role("link", name="Policies").click()
+        expect(page.locator('[data-policy="fresh"]')).to_contain_text("now no-dottie")
+        server.client.delete("/v1/aliases/fresh").raise_for_status()
+        page.get_by_role("link", name="Gallery").click()
+        expect(page.locator("main .lead")).not_to_be_empty()
+        before = page.locator(".item").count()
+        server.client.post("/v1/videos", json={"prompt": "a star", "steps": 1}).raise_for_status()
+        look_again(page)
+        expect(page.locator(".item")).to_have_count(before + 1)
+        expect(page.locator('.item[data-status="completed"]')).to_have_count(
+            before + 1, timeout=PATIENCE_MS
+        )
+        page.get_by_role("link", name="Policies").click()
+        expect(page.get_by_text("There are no policies yet.")).to_be_visible()
+
+
+def test_looking_often_asks_seldom(browser: Browser, server: Server) -> None:
+    with opened(browser, server.url, "policies") as page:
+        asked: list[str] = []
+        page.on("request", lambda one: asked.append(urlsplit(one.url).path))
+        for _ in range(10):
+            for view in ("Encoders", "Policies"):
+                look_again(page)
+                page.get_by_role("link", name=view).click()
+        page.wait_for_timeout(2500)
+        assert 1 <= asked.count("/v1/encoders") <= 4
+        assert asked.count("/v1/aliases") == asked.count("/v1/encoders")
+
+
+@pytest.mark.parametrize(
+    ("view", "none"),
+    [("Policies", "There are no policies yet."), ("Gallery", "No videos yet.")],
+)
+def test_nothing_is_said_to_be_none_while_the_server_is_away(
+    browser: Browser, server: Server, view: str, none: str
+) -> None:
+    for video in videos(server):
+        server.client.delete(f"/v1/videos/{video['id']}").raise_for_status()
+    with opened(browser, server.url) as page:
+        page.context.set_offline(True)
+        page.get_by_role("link", name=view).click()
+        expect(page.get_by_text(LOST)).to_be_visible()
+        expect(page.get_by_role("heading", name=view)).to_be_visible()
+        assert page.get_by_text(none).count() == 0
+        page.context.set_offline(False)
+        expect(page.get_by_text(none)).to_be_visible()
+        expect(page.get_by_text(LOST)).to_have_count(0)
 
 
 def test_the_count_of_videos_is_no_keys_without_keys(browser: Browser, server: Server) -> None:

@@ -53,9 +53,7 @@ def test_another_key_finds_nothing_of_the_earlier_one(browser: Browser, stocked:
         assert_nothing_is_left(page)
 
 
-def test_a_reload_keeps_what_is_tried_for_this_key_alone(
-    browser: Browser, stocked: Server
-) -> None:
+def test_a_reload_keeps_what_is_tried_for_this_key_alone(browser: Browser, stocked: Server) -> None:
     with opened(browser, stocked.url, key=BOSS) as page:
         prompt = page.get_by_label("Prompt", exact=True)
         seed = page.get_by_label("Seed", exact=True)

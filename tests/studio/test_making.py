@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.server.help import Server
-from tests.studio.help import PATIENCE_MS, choose, opened, violations, wait_for_clips
+from tests.studio.help import PATIENCE_MS, choose, look_again, opened, violations, wait_for_clips
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -72,6 +72,12 @@ def test_an_encoder_that_fails_says_why_and_shows_the_pairs(
         assert violations(page) == []
         page.get_by_role("button", name="Change something and try again").click()
         expect(page.get_by_label("What", exact=True)).to_have_value("grolo")
+        page.get_by_role("link", name="Encoders").click()
+        card = page.locator('[data-encoder="no-grolo"]')
+        expect(card).to_contain_text("Did not pass")
+        server.client.delete("/v1/encoders/no-grolo").raise_for_status()  # from elsewhere
+        look_again(page)
+        expect(card).to_have_count(0)
 
 
 def test_a_composed_set_is_judged_and_compared_with_the_base(

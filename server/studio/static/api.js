@@ -11,9 +11,14 @@ export class ApiError extends Error {
     Object.assign(this, { status, code, param, after });
   }
 
+  /** True if the server was not there to answer: it is down, or starting. */
+  get isAway() {
+    return [0, 502, 504].includes(this.status) || this.code === "loading";
+  }
+
   /** True if the same request may succeed soon. */
   get passes() {
-    return this.status === 0 || this.status === 503 || this.status === 502 || this.status === 504;
+    return this.isAway || this.status === 503;
   }
 }
 
@@ -35,6 +40,10 @@ export function isSendable(secret) {
 let onRefused = () => {};
 /** Have a function called when a key is missing, or is refused. */
 export const whenRefused = (listener) => (onRefused = listener);
+
+let onAway = () => {};
+/** Have a function called when the server is not there to answer a request. */
+export const whenAway = (listener) => (onAway = listener);
 
 /** Return the address of a path of the API as a program would call it. */
 export const address = (path) => new URL(path, document.baseURI).href;
@@ -65,7 +74,9 @@ export async function request(method, path, { body, query, signal, quiet } = {})
     answer = await fetch(url, { method, headers, body, signal, credentials: "omit" });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ApiError(texts.errors.unreachable);
+    const away = new ApiError(texts.errors.unreachable);
+    onAway(away);
+    throw away;
   }
   if (key.get() !== asking) throw new DOMException(texts.errors.anotherKey, "AbortError");
   if (answer.ok) return answer;
@@ -78,6 +89,7 @@ export async function request(method, path, { body, query, signal, quiet } = {})
     after: Number(answer.headers.get("retry-after") ?? 0),
   });
   if (error.status === 401 && !quiet) onRefused(error);
+  if (error.isAway) onAway(error);
   throw error;
 }
 

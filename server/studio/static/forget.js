@@ -15,16 +15,18 @@ const EMPTY = { concept: "", kind: "character", synonyms: "", images: [], tier: 
 const draft = keyStore({ form: EMPTY, error: null });
 
 export function ForgetView({ rest }) {
-  const { abilities, encoders } = useStore(studio);
+  const { abilities, encoders, looked } = useStore(studio);
   const { form, error } = useStore(draft);
   const byId = useStore(jobs, ({ byId }) => byId);
   const [id] = rest;
   useEffect(() => {
     if (!id || byId[id]) return;
     let wanted = true;
-    get(api`v1/encoders/${id}`).then(follow, () => wanted && replaceView("forget"));
+    get(api`v1/encoders/${id}`).then(follow, (error) => {
+      if (wanted && !error.passes) replaceView("forget");
+    });
     return () => (wanted = false);
-  }, [id]);
+  }, [id, looked]);
   if (abilities.caller.role !== "admin") return html`<${Notice} kind="calm">${texts.forget.needAdmin}<//>`;
   if (!abilities.judges) return html`<${Notice} kind="calm">${texts.forget.noJudge}<//>`;
   if (id) {

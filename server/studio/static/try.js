@@ -19,7 +19,7 @@ const attempt = keyStore({ form: null, clips: [], error: null });
 keep(attempt, "palimpsest.try", ({ form, clips }) => ({ form, clips: clips.filter(({ id }) => id) }));
 
 export function TryView() {
-  const { abilities, models, encoders } = useStore(studio);
+  const { abilities, models, encoders, looked, state } = useStore(studio);
   const { form, clips, error } = useStore(attempt);
   const byId = useStore(jobs, ({ byId }) => byId);
   useEffect(() => {
@@ -33,7 +33,7 @@ export function TryView() {
   useEffect(() => {
     const unknown = clips.filter(({ id }) => id && !byId[id]);
     for (const { id } of unknown) get(api`v1/videos/${id}`).then(follow, () => {}); // it may be gone
-  }, []);
+  }, [looked]);
   const results = useRef(null);
   if (!form) return null;
   const shown = clips.filter(({ id, error: refused }) => refused || byId[id]);
@@ -74,7 +74,7 @@ export function TryView() {
       onChange=${change}
       onMake=${make}
     />
-    ${!models.length && html`<${Notice} kind="calm">${texts.try.none}<//>`}
+    ${state === "ready" && !models.length && html`<${Notice} kind="calm">${texts.try.none}<//>`}
     <div class="results" ref=${results}>
       ${shown.length > 0 &&
       html`<${Player}
