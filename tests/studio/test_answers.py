@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Route, expect
 
 from tests.server.help import Server
@@ -135,6 +137,66 @@ def test_nothing_is_said_to_be_none_while_the_server_is_away(
         page.context.set_offline(False)
         expect(page.get_by_text(none)).to_be_visible()
         expect(page.get_by_text(LOST)).to_have_count(0)
+
+
+def picture(file_format: str = "PNG", *, side: int = 40, more: int = 0) -> bytes:
+    """Return the file of a picture, which has this many bytes behind its end."""
+    content = io.BytesIO()
+    Image.new("L", (side, side), 128).save(content, file_format)
+    return content.getvalue() + bytes(more)
+
+
+def test_a_file_that_the_server_would_not_take_is_named_at_once(
+    browser: Browser, server: Server, tmp_path: Path
+) -> None:
+    def write(name: str, content: bytes) -> Path:
+        path = tmp_path / name
+        path.write_bytes(content)
+        return path
+
+    limits = server.client.get("/v1/capabilities").json()
+    most = limits["max_image_bytes"]
+    files = {
+        "good.webp": picture("WEBP"),
+        "words.png": b"no picture at all",
+        "moving.png": picture("GIF"),
+        "torn.png": picture()[:60],
+        "large.png": picture(more=most),
+        "fine.png": picture(side=int(limits["max_image_pixels"] ** 0.5) + 1),
+        "good.jpg": picture("JPEG", more=most // 2),
+    }
+    with opened(browser, server.url, "forget") as page:
+        drop, thumbs = page.get_by_label("Drop pictures here"), page.locator(".thumbs li")
+        drop.set_input_files([write(*one) for one in files.items()])
+        expect(thumbs).to_have_count(2)
+        said = page.get_by_role("alert")
+        expect(said.locator("p")).to_have_text(
+            [
+                "Left out: words.png, moving.png. The server reads PNG, JPEG and WebP.",
+                "Left out: torn.png. It cannot be read: it is damaged.",
+                re.compile(r"Left out: large\.png\. A file has 8\.4 MB at most\."),
+                "Left out: fine.png. A picture has 16,000,000 pixels at most.",
+            ]
+        )
+        weight = limits["max_body_bytes"] // most + 1
+        heavy = picture(more=most - 1000)
+        drop.set_input_files([write(f"{number}.png", heavy) for number in range(weight)])
+        expect(said).to_contain_text(f"Left out: {weight - 2}.png, {weight - 1}.png. All together")
+        for number in range(weight - 2):
+            page.get_by_role("button", name=f"Remove {number}.png").click()
+        expect(thumbs).to_have_count(2)
+        count = limits["max_images"]
+        drop.set_input_files([write(f"{number}.png", picture()) for number in range(count)])
+        expect(thumbs).to_have_count(count)
+        expect(said).to_have_text(
+            re.compile(f"{count - 2}.png, {count - 1}.png. At most {count} are taken.")
+        )
+        page.get_by_label("What", exact=True).fill("pogo")
+        page.get_by_label("Name of the encoder").fill("by-pictures")
+        page.get_by_role("button", name="Make it forget").click()
+        expect(page.get_by_role("heading", name="Forgetting pogo")).to_be_visible()
+        page.get_by_role("button", name="Cancel").click()
+        expect(page).to_have_url(re.compile("#/forget$"))
 
 
 def test_the_count_of_videos_is_no_keys_without_keys(browser: Browser, server: Server) -> None:

@@ -96,6 +96,15 @@ export const texts = {
     start: "Make it forget", needAdmin: "Making encoders takes an admin’s key.",
     noJudge: "This server has no judge for its model, so it cannot make encoders.",
   },
+  pictures: {
+    fault: (names, why) => `Left out: ${names}. ${why}`,
+    foreign: "The server reads PNG, JPEG and WebP.",
+    broken: "It cannot be read: it is damaged.",
+    large: (most) => `A file has ${most} at most.`,
+    fine: (most) => `A picture has ${most} pixels at most.`,
+    many: (most) => `At most ${most} are taken.`,
+    heavy: (most) => `All together have ${most} at most.`,
+  },
   making: {
     title: (names) => `Forgetting ${names}`,
     pictures: "what the pictures show",
