@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Route, expect
 
+from server.studio.files import studio_files
 from tests.server.help import Server
 from tests.studio.help import PATIENCE_MS, choose, look_again, opened, videos
 
@@ -137,6 +138,49 @@ def test_nothing_is_said_to_be_none_while_the_server_is_away(
         page.context.set_offline(False)
         expect(page.get_by_text(none)).to_be_visible()
         expect(page.get_by_text(LOST)).to_have_count(0)
+
+
+def test_errors_say_what_can_be_done_at_the_page(browser: Browser, server: Server) -> None:
+    with opened(browser, server.url) as page:
+        choose(page, "base")
+        wrong = page.locator(".field.wrong .note")
+        page.get_by_text("Steps, size and the rest").click()
+        page.get_by_label("Not this").fill("a helicopter " * 20)
+        page.get_by_role("button", name="Make the clip").click()
+        expect(wrong).to_have_text("It is longer than the model reads: shorten it.")
+        page.get_by_role("link", name="Forget").click()
+        page.get_by_role("button", name="pogo").click()
+        page.get_by_role("button", name="Look for names").click()
+        off = "its operator has turned that off. Type in those that you know."
+        expect(page.get_by_role("alert")).to_contain_text(off)
+        page.get_by_label("Name of the encoder").fill("no Pogo")
+        page.get_by_role("button", name="Make it forget").click()
+        expect(wrong).to_contain_text("A name has 1 to 63 small letters")
+        page.get_by_label("Name of the encoder").fill("no-pogo-2")
+        page.get_by_label("Very sure").check()
+        page.get_by_text("The numbers").click()
+        page.get_by_label("clips looked at, at most").fill("2")
+        page.get_by_role("button", name="Make it forget").click()
+        expect(wrong).to_contain_text("allow more clips, or choose “A look”")
+        page.get_by_role("link", name="Policies").click()
+        page.get_by_role("button", name="New policy").click()
+        page.get_by_label("Name").fill("Acme & Sons")
+        page.get_by_role("checkbox", name="no-pogo").check()
+        page.get_by_role("button", name="Switch to this set").click()
+        expect(page.get_by_role("alert")).to_contain_text("A name has 1 to 63 small letters")
+
+
+def test_the_page_has_its_own_text_for_codes_of_the_api_only(
+    browser: Browser, server: Server
+) -> None:
+    with opened(browser, server.url) as page:
+        path = f"/studio/{studio_files().version}/texts.js"
+        told = page.evaluate("async (path) => (await import(path)).texts.told", path)
+    root = Path(__file__).parents[2]
+    sources = [path for room in ("server", "encoders") for path in (root / room).rglob("*.py")]
+    code = "".join(path.read_text() for path in sources)
+    assert len(told) > 5
+    assert not [one for one in told if f'"{one}"' not in code]
 
 
 def picture(file_format: str = "PNG", *, side: int = 40, more: int = 0) -> bytes:

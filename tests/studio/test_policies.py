@@ -7,6 +7,9 @@ import json
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from encoders.composite import composite_card
+from encoders.encoder import Encoder
+from encoders.store import EncoderStore
 from tests.server.help import Server
 from tests.studio.help import PATIENCE_MS, opened
 
@@ -168,3 +171,25 @@ def test_a_policy_without_a_member_says_so_and_is_mended(browser: Browser, stock
         page.get_by_role("button", name="Switch to this set").click()
         expect(loft).to_contain_text("now no-suri")
         expect(loft).not_to_contain_text("cannot be used")
+
+
+def test_an_encoder_that_came_into_a_set_is_deleted_when_that_is_known(
+    browser: Browser, stocked: Server
+) -> None:
+    stocked.client.delete("/v1/encoders/both").raise_for_status()
+    with opened(browser, stocked.url, "encoders", key=BOSS) as page:
+        card = page.locator('[data-encoder="no-star"]')
+        with page.expect_response("**/v1/aliases"):  # the lists are read as the dialog opens
+            card.get_by_role("button", name="Delete").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Type no-star").fill("no-star")
+        store = EncoderStore(stocked.log.parent / "data" / "encoders")
+        cards = [store.card(name) for name in ("no-star", "no-suri")]
+        store.publish(Encoder(composite_card("late", cards), {}))
+        delete = dialog.get_by_role("button", name="Delete for good")
+        delete.click()
+        expect(dialog.get_by_role("alert")).to_contain_text("that was not named")
+        expect(dialog).to_contain_text("a member of late")
+        delete.click()
+        expect(card).to_have_count(0)
+        assert stocked.client.get("/v1/encoders/no-star").status_code == 404

@@ -37,6 +37,12 @@ export function isSendable(secret) {
   }
 }
 
+/** Return what a person is told of an error: the page's own text if it has one, else the API's. */
+export function messageOf({ message, code, param }) {
+  const own = texts.told[code];
+  return (typeof own === "string" ? own : own?.[param ?? ""]) ?? message;
+}
+
 let onRefused = () => {};
 /** Have a function called when a key is missing, or is refused. */
 export const whenRefused = (listener) => (onRefused = listener);
@@ -81,8 +87,9 @@ export async function request(method, path, { body, query, signal, quiet } = {})
   if (key.get() !== asking) throw new DOMException(texts.errors.anotherKey, "AbortError");
   if (answer.ok) return answer;
   const said = await answer.json().catch(() => null);
-  const { message, code, param } = said?.error ?? {};
-  const error = new ApiError(message ?? texts.errors.status(answer.status), {
+  const found = said?.error ?? {};
+  const { code, param } = found;
+  const error = new ApiError(messageOf(found) ?? texts.errors.status(answer.status), {
     status: answer.status,
     code: code ?? "error",
     param: param ?? null,

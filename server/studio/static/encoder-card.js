@@ -1,5 +1,5 @@
 // One encoder: what it forgets, its verdict with intervals, its marks, and what can be done.
-import { api, remove } from "./api.js";
+import { api, messageOf, remove } from "./api.js";
 import { ago, count, duration, interval, percent } from "./format.js";
 import { ReportButtons } from "./report.js";
 import { useStore } from "./store.js";
@@ -117,7 +117,7 @@ export function Verdict({ encoder }) {
       ${t.verdicts[word]}
       ${tier && html` <span class="note">${t.tier(tier)}</span>`}
     </p>
-    ${isFailed && encoder.error && html`<p class="why">${encoder.error.message}</p>`}
+    ${isFailed && encoder.error && html`<p class="why">${messageOf(encoder.error)}</p>`}
     ${measures.forget_n > 0 &&
     html`<${Bar}
       label=${t.forgotten}

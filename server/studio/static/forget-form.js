@@ -11,7 +11,8 @@ const FIELDS = ["concept", "kind", "synonyms", "id", "images"];
 
 export function ForgetForm({ form, suggested, abilities, error, onChange, onStart }) {
   const t = texts.forget;
-  const of = (param) => (error?.param === param ? error.message : null);
+  const fault = error?.param?.split(".")[0]; // "synonyms" of "synonyms.3"
+  const of = (param) => (fault === param ? error.message : null);
   const set = (name) => (value) => onChange({ [name]: value });
   const known = abilities.concepts[form.kind] ?? {};
   const choose = (concept, kind) =>
@@ -63,7 +64,7 @@ export function ForgetForm({ form, suggested, abilities, error, onChange, onStar
       placeholder=${suggested}
       onInput=${set("id")}
     />
-    <${Notice} error=${error && !FIELDS.includes(error.param) ? error : null} />
+    <${Notice} error=${error && !FIELDS.includes(fault) ? error : null} />
     <div class="row act">
       <${Action} kind="main" disabled=${!form.concept.trim() && !form.images.length} run=${onStart}>
         ${t.start}

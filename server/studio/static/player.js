@@ -1,5 +1,5 @@
 // The player: clips of one prompt and seed beside each other, or one wiped over another.
-import { api } from "./api.js";
+import { api, messageOf } from "./api.js";
 import { Clock } from "./clock.js";
 import { useFile } from "./media.js";
 import { isPending } from "./stream.js";
@@ -84,7 +84,7 @@ function ClipFigure({ name, note, video, error, cancel, clock }) {
         <${Progress} value=${video.progress} label=${`${name}: ${texts.status[video.status]}`} />
         <${Action} kind="small" run=${cancel} label=${texts.cancelOf(name)}>${texts.cancel}<//>
       </div>`}
-      ${failure && html`<p class="making bad" role="alert">${failure.message}</p>`}
+      ${failure && html`<p class="making bad" role="alert">${messageOf(failure)}</p>`}
     </div>
   </figure>`;
 }

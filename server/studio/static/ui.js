@@ -14,7 +14,6 @@ export function Notice({ error, kind = "bad", children, onClose }) {
   return html`<div class=${classes("notice", kind)} role=${kind === "bad" ? "alert" : "status"}>
     <div>
       ${error ? error.message : children}
-      ${error?.param && html`<span class="note">${texts.errors.field(error.param)}</span>`}
     </div>
     ${onClose &&
     html`<button class="plain" aria-label=${texts.errors.close} onClick=${onClose}>×</button>`}
