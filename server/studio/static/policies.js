@@ -161,7 +161,7 @@ function Edit({ policy, encoders, onClose }) {
           (one) =>
             html`<label class="chip" key=${one.id}>
               <input type="checkbox" checked=${chosen.includes(one.id)} onChange=${() => toggle(one.id)} />
-              ${one.id}
+              ${one.id}${" "}
               <span class="note">${one.concepts.map((concept) => concept.name).join(", ")}</span>
             </label>`,
         )}
