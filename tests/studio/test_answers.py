@@ -107,6 +107,17 @@ def test_lists_show_what_others_have_changed(browser: Browser, server: Server) -
         expect(page.get_by_text("There are no policies yet.")).to_be_visible()
 
 
+def test_the_view_of_an_encoder_that_was_deleted_elsewhere_ends(
+    browser: Browser, server: Server
+) -> None:
+    with opened(browser, server.url, "forget/no-star") as page:
+        expect(page.get_by_role("heading", name="Forgetting star")).to_be_visible()
+        server.client.delete("/v1/encoders/no-star").raise_for_status()
+        look_again(page)
+        expect(page).to_have_url(re.compile("#/forget$"))
+        expect(page.get_by_role("heading", name="What shall it forget?")).to_be_visible()
+
+
 def test_looking_often_asks_seldom(browser: Browser, server: Server) -> None:
     with opened(browser, server.url, "policies") as page:
         asked: list[str] = []

@@ -21,7 +21,7 @@ def with_fields(page: Page, **fields: Any) -> None:
 
     def add(route: Route) -> None:
         if route.request.method == "POST":
-            body = {**route.request.post_data_json, **fields}
+            body = {**(route.request.post_data_json or {}), **fields}
             route.continue_(post_data=json.dumps(body))
         else:
             route.continue_()

@@ -26,7 +26,7 @@ export function ForgetView({ rest }) {
       if (wanted && !error.passes) replaceView("forget");
     });
     return () => (wanted = false);
-  }, [id, looked]);
+  }, [id, looked, !byId[id]]);
   if (abilities.caller.role !== "admin") return html`<${Notice} kind="calm">${texts.forget.needAdmin}<//>`;
   if (!abilities.judges) return html`<${Notice} kind="calm">${texts.forget.noJudge}<//>`;
   if (id) {
