@@ -64,6 +64,9 @@ def get_capabilities(request: Request) -> ServerCapabilities:
         default_tier=settings.gate_tier,
         methods=method_names(),
         max_images=settings.max_images,
+        max_image_bytes=settings.max_image_bytes,
+        max_image_pixels=settings.max_image_pixels,
+        max_body_bytes=settings.max_body_bytes,
         max_members=MAX_MEMBERS,
         caller=_abilities(runtime, caller),
     )

@@ -62,6 +62,10 @@ class ServerCapabilities(BaseModel):
     default_tier: Tier
     methods: list[str]
     max_images: int
+    max_image_bytes: int
+    max_image_pixels: int
+    max_body_bytes: int
+    """Bytes of a form with images, all together."""
     max_members: int
     """Encoders of a set at most."""
     caller: CallerAbilities

@@ -34,6 +34,17 @@ def test_examples_are_the_models_own_and_fit(client: Client) -> None:
         assert client.post("/v1/prompts/check", json={"prompt": prompt}).json()["fits"]
 
 
+def test_pictures_are_taken_up_to_the_limits_that_are_told(make_client: MakeClient) -> None:
+    limits = {
+        "max_images": 3,
+        "max_image_bytes": 4000,
+        "max_image_pixels": 500,
+        "max_body_bytes": 100_000,
+    }
+    found = make_client(**limits).get("/v1/capabilities").json()
+    assert {name: found[name] for name in limits} == limits
+
+
 def test_a_key_is_told_what_it_may_do(make_client: MakeClient, tmp_path: Path) -> None:
     keys = write_keys(
         tmp_path / "keys.json",

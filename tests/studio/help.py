@@ -115,6 +115,11 @@ def overflow(page: Page) -> list[str]:
     )
 
 
+def look_again(page: Page) -> None:
+    """Give the window the focus; a browser that a program drives does not say so itself."""
+    page.evaluate("dispatchEvent(new Event('focus'))")
+
+
 def choose(page: Page, *names: str) -> None:
     """Choose exactly these encoders in Try."""
     chips = page.locator(".choice label.chip")

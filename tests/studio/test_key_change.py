@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.server.help import Server, bearer
-from tests.studio.help import PATIENCE_MS, choose, opened
+from tests.studio.help import PATIENCE_MS, choose, opened, wait_for_clips
 
 BOSS, DEPUTY = "secret-boss", "secret-deputy"
 PICTURE = Path(__file__).parents[2] / "docs" / "images" / "studio-try.webp"
@@ -51,6 +51,40 @@ def test_another_key_finds_nothing_of_the_earlier_one(browser: Browser, stocked:
         page.get_by_role("button", name="Use another key").click()
         use(page, DEPUTY)
         assert_nothing_is_left(page)
+
+
+def test_a_reload_keeps_what_is_tried_for_this_key_alone(browser: Browser, stocked: Server) -> None:
+    with opened(browser, stocked.url, key=BOSS) as page:
+        prompt = page.get_by_label("Prompt", exact=True)
+        seed = page.get_by_label("Seed", exact=True)
+        prompt.fill("a boss at sunset")
+        seed.fill("7")
+        choose(page, "base", "no-pogo")
+        page.get_by_role("button", name="Make 2 clips").click()
+        wait_for_clips(page, 2)
+        page.reload()
+        wait_for_clips(page, 2)
+        expect(prompt).to_have_value("a boss at sunset")
+        expect(seed).to_have_value("7")
+        assert page.locator(".choice :checked").count() == 2
+        [of_encoder] = [
+            one["id"]
+            for one in stocked.client.get("/v1/videos").json()["data"][:2]
+            if one["model"] == "starter:no-pogo"
+        ]
+        stocked.client.delete(f"/v1/videos/{of_encoder}").raise_for_status()
+        page.reload()
+        wait_for_clips(page, 1)
+        assert page.locator(".clip").get_attribute("data-encoder") == "base"
+        page.get_by_role("link", name="Key: boss").click()
+        page.get_by_role("button", name="Use another key").click()
+        use(page, DEPUTY)
+        assert_nothing_is_left(page)
+        page.reload()
+        assert_nothing_is_left(page)
+        kept = page.evaluate("JSON.stringify(sessionStorage)")
+        assert BOSS not in kept
+        assert "sunset" not in kept
 
 
 def test_a_key_that_is_refused_leaves_nothing(browser: Browser, stocked: Server) -> None:

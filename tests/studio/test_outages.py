@@ -43,7 +43,11 @@ http {{
 def test_the_page_goes_on_when_the_server_is_killed_and_comes_back(
     browser: Browser, tmp_path: Path
 ) -> None:
-    with studio_server(tmp_path) as server, opened(browser, server.url) as page:
+    with (
+        studio_server(tmp_path) as server,
+        opened(browser, server.url) as page,
+        opened(browser, server.url, "policies") as idle,
+    ):
         page.get_by_label("Prompt", exact=True).fill("a star by the sea")
         choose(page, "base")
         page.get_by_text("Steps, size and the rest").click()
@@ -56,10 +60,16 @@ def test_the_page_goes_on_when_the_server_is_killed_and_comes_back(
         expect(page.get_by_text("The connection to the server is lost")).to_be_visible(
             timeout=PATIENCE_MS
         )
+        expect(idle.get_by_text("The connection to the server is lost")).to_be_visible(
+            timeout=PATIENCE_MS
+        )
+        assert idle.get_by_text("There are no policies yet.").count() == 0
         server.start()
         wait_for_clips(page, 1)
         expect(page.get_by_text("The connection to the server is lost")).to_have_count(0)
         assert page.get_by_label("Prompt", exact=True).input_value() == "a star by the sea"
+        expect(idle.get_by_text("There are no policies yet.")).to_be_visible()
+        expect(idle.get_by_text("The connection to the server is lost")).to_have_count(0)
 
 
 @contextmanager

@@ -7,6 +7,9 @@ import json
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from encoders.composite import composite_card
+from encoders.encoder import Encoder
+from encoders.store import EncoderStore
 from tests.server.help import Server
 from tests.studio.help import PATIENCE_MS, opened
 
@@ -77,6 +80,23 @@ def test_an_alias_is_not_moved_unsaid(browser: Browser, stocked: Server) -> None
         dialog.get_by_role("button", name="Move it here").click()
         expect(dialog).to_have_count(0)
         assert target(stocked, "garden") == "no-star"
+
+
+def test_the_question_before_a_deletion_names_all_that_use_the_encoder(
+    browser: Browser, stocked: Server
+) -> None:
+    with opened(browser, stocked.url, "encoders", key=BOSS) as page:
+        card = page.locator('[data-encoder="no-pogo"]')
+        point(stocked, "porch", "both")  # by the set; the page does not know them yet
+        point(stocked, "patio", "no-pogo")
+        point(stocked, "pergola", "no-suri")
+        card.get_by_role("button", name="Delete").click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog).to_contain_text("a member of both")
+        said = dialog.get_by_text("use it: requests that name them are refused")
+        expect(said).to_contain_text("porch")
+        expect(said).to_contain_text("patio")
+        assert "pergola" not in said.inner_text()
 
 
 def test_a_newer_decision_ends_the_wait_for_a_set(browser: Browser, stocked: Server) -> None:
@@ -151,3 +171,25 @@ def test_a_policy_without_a_member_says_so_and_is_mended(browser: Browser, stock
         page.get_by_role("button", name="Switch to this set").click()
         expect(loft).to_contain_text("now no-suri")
         expect(loft).not_to_contain_text("cannot be used")
+
+
+def test_an_encoder_that_came_into_a_set_is_deleted_when_that_is_known(
+    browser: Browser, stocked: Server
+) -> None:
+    stocked.client.delete("/v1/encoders/both").raise_for_status()
+    with opened(browser, stocked.url, "encoders", key=BOSS) as page:
+        card = page.locator('[data-encoder="no-star"]')
+        with page.expect_response("**/v1/aliases"):  # the lists are read as the dialog opens
+            card.get_by_role("button", name="Delete").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Type no-star").fill("no-star")
+        store = EncoderStore(stocked.log.parent / "data" / "encoders")
+        cards = [store.card(name) for name in ("no-star", "no-suri")]
+        store.publish(Encoder(composite_card("late", cards), {}))
+        delete = dialog.get_by_role("button", name="Delete for good")
+        delete.click()
+        expect(dialog.get_by_role("alert")).to_contain_text("that was not named")
+        expect(dialog).to_contain_text("a member of late")
+        delete.click()
+        expect(card).to_have_count(0)
+        assert stocked.client.get("/v1/encoders/no-star").status_code == 404

@@ -74,7 +74,40 @@ def test_errors_say_what_to_do_and_name_the_field(browser: Browser, server: Serv
         page.get_by_text("Steps, size and the rest").click()
         page.get_by_label("Steps", exact=True).fill("5000")
         page.get_by_role("button", name="Make the clip").click()
-        expect(page.get_by_text("steps is 5000; this model takes 1 to 100.")).to_be_visible()
+        fault = page.get_by_text("steps is 5000; this model takes 1 to 100.")
+        expect(fault).to_be_visible()
+        page.get_by_label("Seed", exact=True).fill("3")
+        page.get_by_role("link", name="Gallery").click()
+        page.get_by_role("link", name="Try").click()
+        expect(fault).to_be_visible()
+        page.get_by_label("Steps", exact=True).fill("50")
+        expect(fault).to_have_count(0)
+        expect(page.locator(".field.wrong")).to_have_count(0)
+
+
+def test_an_error_goes_as_its_field_is_edited(browser: Browser, server: Server) -> None:
+    with opened(browser, server.url, "forget") as page:
+        wrong = page.locator(".field.wrong")
+        page.get_by_role("button", name="pogo").click()
+        page.get_by_label("Name of the encoder").fill("No Pogo")
+        page.get_by_role("button", name="Make it forget").click()
+        expect(wrong).to_have_count(1)
+        page.get_by_label("Name of the encoder").fill("no-pogo-2")
+        expect(wrong).to_have_count(0)
+        page.get_by_text("The numbers").click()
+        page.get_by_label("forgotten, at least").fill("7")
+        page.get_by_role("button", name="Make it forget").click()
+        expect(wrong).to_have_count(1)
+        page.get_by_label("Sure", exact=False).first.check()
+        expect(wrong).to_have_count(0)
+        page.get_by_role("link", name="Encoders").click()
+        page.locator('[data-encoder="no-pogo"]').get_by_role("button", name="Alias").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Name of the alias").fill("no-star")
+        dialog.get_by_role("button", name="Point it here").click()
+        expect(dialog.get_by_role("alert")).to_be_visible()
+        dialog.get_by_label("Name of the alias").fill("no-star-2")
+        expect(dialog.get_by_role("alert")).to_have_count(0)
 
 
 def test_requests_can_be_copied(browser: Browser, server: Server) -> None:
@@ -197,8 +230,15 @@ def test_what_is_asked_for_is_in_the_window(browser: Browser, server: Server) ->
         page.goto(f"{server.url}/#/try")
         choose(page, "base", "no-pogo")
         page.get_by_role("button", name="Make 2 clips").click()
-        for name in ("base", "no-pogo"):
-            expect(page.locator(f"[data-encoder='{name}']")).to_be_in_viewport(ratio=0.95)
+        wait_for_clips(page, 2)
+        shown = [page.locator(f"[data-encoder='{name}']") for name in ("base", "no-pogo")]
+        wipe = page.get_by_label("Wipe", exact=True)
+        controls = [page.locator(".controls"), wipe]
+        for one in shown + controls:
+            expect(one).to_be_in_viewport(ratio=1)
+        wipe.check()
+        for one in [page.locator(".stack"), page.get_by_label("Left"), *controls]:
+            expect(one).to_be_in_viewport(ratio=1)
 
 
 @pytest.mark.parametrize("view", VIEWS)

@@ -11,9 +11,14 @@ export class ApiError extends Error {
     Object.assign(this, { status, code, param, after });
   }
 
+  /** True if the server was not there to answer: it is down, or starting. */
+  get isAway() {
+    return [0, 502, 504].includes(this.status) || this.code === "loading";
+  }
+
   /** True if the same request may succeed soon. */
   get passes() {
-    return this.status === 0 || this.status === 503 || this.status === 502 || this.status === 504;
+    return this.isAway || this.status === 503;
   }
 }
 
@@ -32,9 +37,19 @@ export function isSendable(secret) {
   }
 }
 
+/** Return what a person is told of an error: the page's own text if it has one, else the API's. */
+export function messageOf({ message, code, param }) {
+  const own = texts.told[code];
+  return (typeof own === "string" ? own : own?.[param ?? ""]) ?? message;
+}
+
 let onRefused = () => {};
 /** Have a function called when a key is missing, or is refused. */
 export const whenRefused = (listener) => (onRefused = listener);
+
+let onAway = () => {};
+/** Have a function called when the server is not there to answer a request. */
+export const whenAway = (listener) => (onAway = listener);
 
 /** Return the address of a path of the API as a program would call it. */
 export const address = (path) => new URL(path, document.baseURI).href;
@@ -65,19 +80,23 @@ export async function request(method, path, { body, query, signal, quiet } = {})
     answer = await fetch(url, { method, headers, body, signal, credentials: "omit" });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ApiError(texts.errors.unreachable);
+    const away = new ApiError(texts.errors.unreachable);
+    onAway(away);
+    throw away;
   }
   if (key.get() !== asking) throw new DOMException(texts.errors.anotherKey, "AbortError");
   if (answer.ok) return answer;
   const said = await answer.json().catch(() => null);
-  const { message, code, param } = said?.error ?? {};
-  const error = new ApiError(message ?? texts.errors.status(answer.status), {
+  const found = said?.error ?? {};
+  const { code, param } = found;
+  const error = new ApiError(messageOf(found) ?? texts.errors.status(answer.status), {
     status: answer.status,
     code: code ?? "error",
     param: param ?? null,
     after: Number(answer.headers.get("retry-after") ?? 0),
   });
   if (error.status === 401 && !quiet) onRefused(error);
+  if (error.isAway) onAway(error);
   throw error;
 }
 

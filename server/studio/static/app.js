@@ -5,7 +5,7 @@ import { GalleryView } from "./gallery.js";
 import { KeyView } from "./key.js";
 import { LoadView } from "./load.js";
 import { PoliciesView } from "./policies.js";
-import { load, studio } from "./studio.js";
+import { load, look, studio } from "./studio.js";
 import { useStore } from "./store.js";
 import { jobs } from "./stream.js";
 import { texts } from "./texts.js";
@@ -51,7 +51,10 @@ function App() {
   const title = texts.views[name];
   useEffect(() => {
     document.title = `${title} – ${texts.name}`;
-    if (!first.current) main.current.focus(); // a screen reader goes on where the view begins
+    if (!first.current) {
+      main.current.focus(); // a screen reader goes on where the view begins
+      look();
+    }
     first.current = false;
     scrollTo(0, 0);
   }, [name]);

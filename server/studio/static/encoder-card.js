@@ -1,5 +1,5 @@
 // One encoder: what it forgets, its verdict with intervals, its marks, and what can be done.
-import { api, remove } from "./api.js";
+import { api, messageOf, remove } from "./api.js";
 import { ago, count, duration, interval, percent } from "./format.js";
 import { ReportButtons } from "./report.js";
 import { useStore } from "./store.js";
@@ -15,13 +15,9 @@ export function EncoderCard({ encoder, all, aliases, isAdmin, selected, onSelect
   const t = texts.encoders;
   const isPublished = encoder.status === "published";
   const sets = all.filter((one) => one.members.some((member) => member.id === encoder.id));
+  const own = aliases.filter((one) => one.encoder === encoder.id);
   const names = encoder.concepts.map(({ name }) => name);
   const close = () => setAsks(null);
-  const deleteIt = async () => {
-    await remove(api`v1/encoders/${encoder.id}`, { force: sets.length > 0 || undefined });
-    drop(encoder.id);
-    await refresh();
-  };
   return html`<li class=${classes("card", encoder.status)} data-encoder=${encoder.id}>
     <header>
       ${encoder.usable &&
@@ -38,7 +34,7 @@ export function EncoderCard({ encoder, all, aliases, isAdmin, selected, onSelect
       ${encoder.completed_at && ` · ${t.made(ago(encoder.completed_at))}`}
     </p>
     <${Verdict} encoder=${encoder} />
-    <${Facts} encoder=${encoder} aliases=${aliases} sets=${sets} />
+    <${Facts} encoder=${encoder} aliases=${own} sets=${sets} />
     <div class="actions">
       ${encoder.usable &&
       html`<button class="small" onClick=${() => hand("try", { chosen: [texts.base, encoder.id] })}>
@@ -57,16 +53,44 @@ export function EncoderCard({ encoder, all, aliases, isAdmin, selected, onSelect
     </div>
     ${asks === "alias" && html`<${PointAlias} encoder=${encoder} onClose=${close} />`}
     ${asks === "delete" &&
-    html`<${Confirm}
-      title=${`${t.delete} ${encoder.id}`}
-      why=${sets.length ? t.deleteSet(sets.map(({ id }) => id).join(", ")) : t.deleteWhy}
-      ask=${t.deleteType(encoder.id)}
-      word=${encoder.id}
-      action=${t.deleteNow}
-      run=${deleteIt}
-      onClose=${close}
-    />`}
+    html`<${Delete} encoder=${encoder} aliases=${aliases} sets=${sets} onClose=${close} />`}
   </li>`;
+}
+
+function Delete({ encoder, aliases, sets, onClose }) {
+  const [isUsed, setUsed] = useState(false); // by a set that came after the dialog, or is damaged
+  const t = texts.encoders;
+  const users = [encoder, ...sets].map(({ id }) => id);
+  const policies = aliases.filter((one) => users.includes(one.encoder));
+  const listed = (found) => found.map(({ id }) => id).join(", ");
+  useEffect(() => void refresh().catch(() => {}), []); // others may have come to use it
+  const run = async () => {
+    try {
+      const force = sets.length > 0 || isUsed || undefined;
+      await remove(api`v1/encoders/${encoder.id}`, { force });
+    } catch (error) {
+      if (error.code === "encoder_in_use") {
+        setUsed(true);
+        await refresh();
+      }
+      throw error;
+    }
+    drop(encoder.id);
+    await refresh();
+  };
+  return html`<${Confirm}
+    title=${`${t.delete} ${encoder.id}`}
+    why=${[
+      t.deleteWhy,
+      sets.length > 0 && t.deleteSet(listed(sets)),
+      policies.length > 0 && t.deletePolicies(listed(policies), policies.length),
+    ]}
+    ask=${t.deleteType(encoder.id)}
+    word=${encoder.id}
+    action=${t.deleteNow}
+    run=${run}
+    onClose=${onClose}
+  />`;
 }
 
 /** The verdict in a word, and bars of what is forgotten and kept. */
@@ -93,7 +117,7 @@ export function Verdict({ encoder }) {
       ${t.verdicts[word]}
       ${tier && html` <span class="note">${t.tier(tier)}</span>`}
     </p>
-    ${isFailed && encoder.error && html`<p class="why">${encoder.error.message}</p>`}
+    ${isFailed && encoder.error && html`<p class="why">${messageOf(encoder.error)}</p>`}
     ${measures.forget_n > 0 &&
     html`<${Bar}
       label=${t.forgotten}
@@ -172,6 +196,6 @@ function PointAlias({ encoder, onClose }) {
       onInput=${setName}
     />
     <p role="status">${now && t.aliasMoves(name, now, encoder.id)}</p>
-    <${Action} kind="main" disabled=${!name} run=${run}>${now ? t.aliasMove : t.aliasSet}<//>
+    <${Action} kind="main" disabled=${!name} about=${name} run=${run}>${now ? t.aliasMove : t.aliasSet}<//>
   <//>`;
 }

@@ -11,7 +11,7 @@ import { html, useState } from "./view.js";
 const MOST_COMPARED = 4;
 
 export function EncodersView() {
-  const { encoders, aliases, abilities } = useStore(studio);
+  const { encoders, aliases, abilities, state } = useStore(studio);
   const byId = useStore(jobs, ({ byId }) => byId);
   const [selected, setSelected] = useState([]);
   const [wanted, setWanted] = useState("");
@@ -30,7 +30,7 @@ export function EncodersView() {
     setSelected(selected.includes(id) ? selected.filter((one) => one !== id) : [...selected, id]);
   return html`<section>
     <h1>${texts.encoders.title}</h1>
-    <p class="lead">${all.length ? texts.encoders.lead : texts.encoders.none}</p>
+    <p class="lead">${all.length || state !== "ready" ? texts.encoders.lead : texts.encoders.none}</p>
     <div class="row tools">
       <${Field} label=${texts.encoders.filter} type="search" value=${wanted} onInput=${setWanted} />
       ${isAdmin && html`<a class="button" href="#/forget">${texts.encoders.make}</a>`}
@@ -50,7 +50,7 @@ export function EncodersView() {
             key=${encoder.id}
             encoder=${encoder}
             all=${all}
-            aliases=${aliases.filter((one) => one.encoder === encoder.id)}
+            aliases=${aliases}
             isAdmin=${isAdmin}
             selected=${selected.includes(encoder.id)}
             onSelect=${() => toggle(encoder.id)}
@@ -87,6 +87,6 @@ function Compose({ names, onClose }) {
   return html`<${Dialog} title=${texts.encoders.composeTitle(names.join(", "))} onClose=${onClose}>
     <p>${texts.encoders.composeHelp}</p>
     <${NameField} label=${texts.encoders.composeId} value=${id} onInput=${setId} />
-    <${Action} kind="main" disabled=${!id} run=${run}>${texts.encoders.composeNow}<//>
+    <${Action} kind="main" disabled=${!id} about=${id} run=${run}>${texts.encoders.composeNow}<//>
   <//>`;
 }

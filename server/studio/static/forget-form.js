@@ -2,15 +2,17 @@
 import { post } from "./api.js";
 import { synonymsOf } from "./forget.js";
 import { percent } from "./format.js";
+import { sift } from "./pictures.js";
 import { texts } from "./texts.js";
 import { Action, Drop, Field, NameField, Notice } from "./ui.js";
-import { html, useEffect, useState } from "./view.js";
+import { html, useEffect, useRef, useState } from "./view.js";
 
 const FIELDS = ["concept", "kind", "synonyms", "id", "images"];
 
 export function ForgetForm({ form, suggested, abilities, error, onChange, onStart }) {
   const t = texts.forget;
-  const of = (param) => (error?.param === param ? error.message : null);
+  const fault = error?.param?.split(".")[0]; // "synonyms" of "synonyms.3"
+  const of = (param) => (fault === param ? error.message : null);
   const set = (name) => (value) => onChange({ [name]: value });
   const known = abilities.concepts[form.kind] ?? {};
   const choose = (concept, kind) =>
@@ -52,7 +54,7 @@ export function ForgetForm({ form, suggested, abilities, error, onChange, onStar
       onInput=${set("synonyms")}
     />
     ${form.concept.trim() && html`<${Ways} form=${form} onChange=${onChange} />`}
-    <${Images} form=${form} most=${abilities.max_images} error=${of("images")} onChange=${onChange} />
+    <${Images} images=${form.images} limits=${abilities} error=${of("images")} onChange=${onChange} />
     <${Strictness} form=${form} abilities=${abilities} error=${error} onChange=${onChange} />
     <${NameField}
       label=${t.id}
@@ -62,7 +64,7 @@ export function ForgetForm({ form, suggested, abilities, error, onChange, onStar
       placeholder=${suggested}
       onInput=${set("id")}
     />
-    <${Notice} error=${error && !FIELDS.includes(error.param) ? error : null} />
+    <${Notice} error=${error && !FIELDS.includes(fault) ? error : null} />
     <div class="row act">
       <${Action} kind="main" disabled=${!form.concept.trim() && !form.images.length} run=${onStart}>
         ${t.start}
@@ -93,7 +95,7 @@ function Ways({ form, onChange }) {
     onChange({ synonyms: changed.join(", ") });
   };
   return html`<div class="ways">
-    <${Action} kind="small" run=${look}>${t.ways}<//>
+    <${Action} kind="small" about=${`${form.concept}, ${form.synonyms}`} run=${look}>${t.ways}<//>
     <p class="note" role="status">
       ${looks && t.waysLooking}
       ${found && (found.ways.length ? t.waysFound(found.pictures) : t.waysNone(found.pictures))}
@@ -115,20 +117,32 @@ function Ways({ form, onChange }) {
   </div>`;
 }
 
-function Images({ form, most, error, onChange }) {
+function Images({ images, limits, error, onChange }) {
   const t = texts.forget;
-  const add = (files) => onChange({ images: [...form.images, ...files].slice(0, most) });
+  const [faults, setFaults] = useState([]);
+  const now = useRef();
+  now.current = images;
+  useEffect(() => () => (now.current = null), []);
+  const add = async (files) => {
+    const found = await sift(files, now.current, limits);
+    if (!now.current) return; // the form is gone, and may be another key's by now
+    setFaults(found.faults);
+    if (found.taken.length) onChange({ images: [...now.current, ...found.taken] });
+  };
   return html`<div>
     <${Drop}
       label=${t.drop}
-      help=${error ?? t.dropMore(most)}
+      help=${t.dropMore(limits.max_images)}
       accept="image/png,image/jpeg,image/webp"
       multiple
       onFiles=${add}
     />
-    ${form.images.length > 0 &&
+    ${faults.length > 0 &&
+    html`<${Notice} onClose=${() => setFaults([])}>${faults.map((text) => html`<p>${text}</p>`)}<//>`}
+    ${error && html`<${Notice}>${error}<//>`}
+    ${images.length > 0 &&
     html`<ul class="thumbs">
-      ${form.images.map((file) => html`<${Thumb} key=${file} file=${file} onRemove=${() => onChange({ images: form.images.filter((one) => one !== file) })} />`)}
+      ${images.map((file) => html`<${Thumb} key=${file} file=${file} onRemove=${() => onChange({ images: images.filter((one) => one !== file) })} />`)}
     </ul>`}
   </div>`;
 }

@@ -6,7 +6,7 @@ import { keyStore, useStore } from "./store.js";
 import { follow, jobs } from "./stream.js";
 import { refresh, replaceView, studio } from "./studio.js";
 import { texts } from "./texts.js";
-import { Notice } from "./ui.js";
+import { Notice, standing } from "./ui.js";
 import { html, useEffect } from "./view.js";
 
 const EMPTY = { concept: "", kind: "character", synonyms: "", images: [], tier: "", gate: {}, id: "" };
@@ -15,16 +15,18 @@ const EMPTY = { concept: "", kind: "character", synonyms: "", images: [], tier: 
 const draft = keyStore({ form: EMPTY, error: null });
 
 export function ForgetView({ rest }) {
-  const { abilities, encoders } = useStore(studio);
+  const { abilities, encoders, looked } = useStore(studio);
   const { form, error } = useStore(draft);
   const byId = useStore(jobs, ({ byId }) => byId);
   const [id] = rest;
   useEffect(() => {
     if (!id || byId[id]) return;
     let wanted = true;
-    get(api`v1/encoders/${id}`).then(follow, () => wanted && replaceView("forget"));
+    get(api`v1/encoders/${id}`).then(follow, (error) => {
+      if (wanted && !error.passes) replaceView("forget");
+    });
     return () => (wanted = false);
-  }, [id]);
+  }, [id, looked, !byId[id]]);
   if (abilities.caller.role !== "admin") return html`<${Notice} kind="calm">${texts.forget.needAdmin}<//>`;
   if (!abilities.judges) return html`<${Notice} kind="calm">${texts.forget.noJudge}<//>`;
   if (id) {
@@ -62,10 +64,16 @@ export function ForgetView({ rest }) {
       suggested=${suggested}
       abilities=${abilities}
       error=${error}
-      onChange=${(changes) => draft.set({ form: { ...draft.state.form, ...changes } })}
+      onChange=${change}
       onStart=${start}
     />
   </section>`;
+}
+
+function change(changes) {
+  const { form, error } = draft.state;
+  const after = { ...form, ...changes };
+  draft.set({ form: after, error: standing(error, form, after) });
 }
 
 /** Return the id that an encoder gets if none is typed in; "": the server names it. */

@@ -17,14 +17,19 @@ export function GalleryView() {
   const [listed, setListed] = useState(null);
   const [error, setError] = useState(null);
   const [wanted, setWanted] = useState({ text: "", model: "", status: "" });
-  const isOfKey = useStore(studio, ({ abilities }) => abilities?.caller.needed);
+  const { abilities, looked, state } = useStore(studio);
+  const isOfKey = abilities.caller.needed;
   const t = texts.gallery;
   useEffect(() => {
+    let wanted = true;
     all("v1/videos").then((found) => {
+      if (!wanted) return;
       setListed(found);
+      setError(null);
       follow(...found.filter(isPending));
-    }, setError);
-  }, []);
+    }, (failed) => wanted && setError(failed.isAway ? null : failed));
+    return () => (wanted = false);
+  }, [looked]);
   const videos = (listed ?? []).map((one) => byId[one.id] ?? one);
   const fits = (video) =>
     (video.prompt ?? "").toLowerCase().includes(wanted.text.toLowerCase()) &&
@@ -47,7 +52,8 @@ export function GalleryView() {
   return html`<section>
     <h1>${t.title}</h1>
     <p class="lead">
-      ${listed && (videos.length ? t.lead(videos.length, count(videos.length), isOfKey) : t.none)}
+      ${videos.length > 0 && t.lead(videos.length, count(videos.length), isOfKey)}
+      ${listed && !videos.length && state === "ready" && t.none}
     </p>
     <${Notice} error=${error} />
     <div class="row tools">

@@ -2,6 +2,8 @@
 import { get } from "./api.js";
 import { ago, bytes, count, decimal, duration, percent } from "./format.js";
 import { encoderOf } from "./models.js";
+import { useStore } from "./store.js";
+import { studio } from "./studio.js";
 import { texts } from "./texts.js";
 import { Notice } from "./ui.js";
 import { html, useEffect, useState } from "./view.js";
@@ -14,6 +16,7 @@ function useLoad() {
   const [found, setFound] = useState([]);
   const [usage, setUsage] = useState([]);
   const [error, setError] = useState(null);
+  const looked = useStore(studio, ({ looked }) => looked);
   useEffect(() => {
     let timer = 0;
     let wanted = true;
@@ -30,9 +33,11 @@ function useLoad() {
       if (wanted) timer = setTimeout(look, EVERY_MS);
     };
     look();
-    get("v1/usage/keys", { days: WEEK_DAYS }).then((page) => wanted && setUsage(page.data), setError);
     return () => ((wanted = false), clearTimeout(timer));
   }, []);
+  useEffect(() => {
+    get("v1/usage/keys", { days: WEEK_DAYS }).then((page) => setUsage(page.data), setError);
+  }, [looked]);
   return { found, usage, error };
 }
 

@@ -1,11 +1,11 @@
 // The player: clips of one prompt and seed beside each other, or one wiped over another.
-import { api } from "./api.js";
+import { api, messageOf } from "./api.js";
 import { Clock } from "./clock.js";
 import { useFile } from "./media.js";
 import { isPending } from "./stream.js";
 import { texts } from "./texts.js";
 import { Action, Progress } from "./ui.js";
-import { classes, html, useEffect, useMemo, useRef, useState } from "./view.js";
+import { html, useEffect, useMemo, useRef, useState } from "./view.js";
 
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -27,6 +27,10 @@ export function Player({ clips }) {
   const made = clips.filter(({ video }) => video?.status === "completed");
   const [wipes, setWipes] = useState(false);
   const isWiping = wipes && made.length > 1;
+  const element = useRef();
+  useEffect(() => {
+    if (isWiping) element.current.scrollIntoView({ block: "nearest" }); // it may be higher
+  }, [isWiping]);
   const onKey = (event) => {
     if (event.target.closest("input, select, textarea, button")) return;
     if (event.key === " ") clock.playing ? clock.pause() : clock.play();
@@ -35,15 +39,24 @@ export function Player({ clips }) {
     else return;
     event.preventDefault();
   };
-  return html`<div class="player" role="group" aria-label=${texts.try.result} tabindex="0" onKeyDown=${onKey}>
+  return html`<div
+    ref=${element}
+    class="player"
+    style=${{ "--shape": shapeOf(any), "--count": isWiping ? 2 : clips.length }}
+    role="group"
+    aria-label=${texts.try.result}
+    tabindex="0"
+    onKeyDown=${onKey}
+  >
     ${isWiping
       ? html`<${Wipe} clips=${made} clock=${clock} />`
-      : html`<div class=${classes("clips", `of${clips.length}`)}>
+      : html`<div class="clips">
           ${clips.map((clip) => html`<${ClipFigure} ...${clip} key=${clip.name} clock=${clock} />`)}
         </div>`}
-    ${made.length > 0 &&
+    ${clips.some(({ video }) => video?.status === "completed" || isPending(video)) &&
     html`<${Controls}
       clock=${clock}
+      disabled=${!made.length}
       mode=${made.length > 1 &&
       html`<label class="switch">
         <input type="checkbox" checked=${isWiping} onChange=${() => setWipes(!wipes)} />
@@ -71,7 +84,7 @@ function ClipFigure({ name, note, video, error, cancel, clock }) {
         <${Progress} value=${video.progress} label=${`${name}: ${texts.status[video.status]}`} />
         <${Action} kind="small" run=${cancel} label=${texts.cancelOf(name)}>${texts.cancel}<//>
       </div>`}
-      ${failure && html`<p class="making bad" role="alert">${failure.message}</p>`}
+      ${failure && html`<p class="making bad" role="alert">${messageOf(failure)}</p>`}
     </div>
   </figure>`;
 }
@@ -125,30 +138,33 @@ function Wipe({ clips, clock }) {
   </div>`;
 }
 
-function Controls({ clock, mode }) {
+/** What moves the clips. It is there before them, so that it is in the window when they come. */
+function Controls({ clock, disabled, mode }) {
   const { player } = texts;
   return html`<div class="controls">
     <button
       class="play"
+      disabled=${disabled}
       aria-label=${clock.playing ? player.pause : player.play}
       onClick=${() => (clock.playing ? clock.pause() : clock.play())}
     >
       ${clock.playing ? "❚❚" : "►"}
     </button>
-    <button aria-label=${player.back} onClick=${() => clock.seek(clock.frame - 1)}>‹</button>
+    <button aria-label=${player.back} disabled=${disabled} onClick=${() => clock.seek(clock.frame - 1)}>‹</button>
     <input
       type="range"
       min="0"
       max=${clock.frames - 1}
       value=${clock.frame}
+      disabled=${disabled}
       aria-label=${player.frame}
       aria-valuetext=${player.frameOf(clock.frame + 1, clock.frames)}
       onInput=${(event) => clock.seek(Number(event.target.value))}
     />
-    <button aria-label=${player.forth} onClick=${() => clock.seek(clock.frame + 1)}>›</button>
+    <button aria-label=${player.forth} disabled=${disabled} onClick=${() => clock.seek(clock.frame + 1)}>›</button>
     <span class="note count">${clock.frame + 1} / ${clock.frames}</span>
     <label class="switch">
-      <input type="checkbox" checked=${clock.loops} onChange=${() => clock.toggleLoop()} />
+      <input type="checkbox" checked=${clock.loops} disabled=${disabled} onChange=${() => clock.toggleLoop()} />
       ${player.loop}
     </label>
     ${mode}

@@ -9,7 +9,7 @@ import { Action, Confirm, NameField, Notice } from "./ui.js";
 import { html, useState } from "./view.js";
 
 export function PoliciesView() {
-  const { aliases, encoders, abilities, models } = useStore(studio);
+  const { aliases, encoders, abilities, models, state } = useStore(studio);
   const { waiting, said } = useStore(switching);
   const [edited, setEdited] = useState(null);
   const isAdmin = abilities.caller.role === "admin";
@@ -28,7 +28,7 @@ export function PoliciesView() {
           ${text}
         <//>`,
     )}
-    ${!found.length && !pending.length && html`<p>${t.none}</p>`}
+    ${state === "ready" && !found.length && !pending.length && html`<p>${t.none}</p>`}
     <ul class="cards">
       ${[...found, ...pending.map((id) => ({ id, encoder: null }))].map(
         (policy) =>
@@ -161,14 +161,14 @@ function Edit({ policy, encoders, onClose }) {
           (one) =>
             html`<label class="chip" key=${one.id}>
               <input type="checkbox" checked=${chosen.includes(one.id)} onChange=${() => toggle(one.id)} />
-              ${one.id}
+              ${one.id}${" "}
               <span class="note">${one.concepts.map((concept) => concept.name).join(", ")}</span>
             </label>`,
         )}
       </div>
     </fieldset>
     <div class="actions">
-      <${Action} kind="main" disabled=${!chosen.length || !name} run=${run}>
+      <${Action} kind="main" disabled=${!chosen.length || !name} about=${[name, ...chosen].join()} run=${run}>
         ${chosen.length ? t.save : t.noSet}
       <//>
       <button onClick=${onClose}>${texts.cancel}</button>

@@ -1,11 +1,13 @@
 // What all views share: the server's abilities, its encoders and aliases, and the key.
-import { all, get, isSendable, key, whenRefused } from "./api.js";
+import { all, get, isSendable, key, request, whenAway, whenRefused } from "./api.js";
 import { dropFiles } from "./media.js";
 import { emptyKeyStores, Store } from "./store.js";
-import { dropAll, follow, jobs } from "./stream.js";
+import { drop, dropAll, follow, isPending, jobs } from "./stream.js";
 import { texts } from "./texts.js";
 
 const RETRY_MS = 1000;
+const LOOK_MS = 2000; // between two readings of all lists
+const PULSE_MS = 10_000;
 
 const EMPTY = {
   refusal: null,
@@ -13,35 +15,77 @@ const EMPTY = {
   models: [],
   encoders: [],
   aliases: [],
+  looked: 0, // counts the times that what is shown was to be read anew
   handed: null, // what one view hands to the next: values for its form
 };
 
 /** `state` is "starting", "key" (one is needed), "ready" or "away". */
 export const studio = new Store({ ...EMPTY, state: "starting" });
 
+let retry = 0;
 /** Load what the views need; try again for as long as the server is starting or away. */
 export async function load() {
+  clearTimeout(retry);
   try {
     const abilities = await get("v1/capabilities");
     await refresh();
-    studio.set({ state: "ready", refusal: null, abilities });
+    studio.set({ state: "ready", refusal: null, abilities, looked: studio.state.looked + 1 });
   } catch (error) {
     if (error.status === 401 || error.name === "AbortError") return;
     studio.set({ state: error.passes ? "away" : "refused", refusal: error });
-    setTimeout(load, RETRY_MS);
+    retry = setTimeout(load, RETRY_MS);
   }
 }
 
+let newest = null; // promise of the reading that began last, which is the one that counts
 /** Read the lists of encoders, models and aliases again. */
-export async function refresh() {
+export function refresh() {
+  const own = (newest = readLists().then((take) => (own === newest ? take() : newest)));
+  return own;
+}
+
+async function readLists() {
+  const known = Object.values(jobs.state.byId);
   const [models, encoders, aliases] = await Promise.all([
     get("v1/models"),
     all("v1/encoders"),
     get("v1/aliases"),
   ]);
-  studio.set({ models: models.data, encoders, aliases: aliases.data });
-  follow(...encoders.filter((one) => one.status !== "published" || one.phase === "judging"));
+  const isGone = (job) =>
+    job.object === "encoder" && !isPending(job) && !encoders.some(({ id }) => id === job.id);
+  return () => {
+    studio.set({ models: models.data, encoders, aliases: aliases.data });
+    drop(...known.filter(isGone).map(({ id }) => id));
+    follow(...encoders.filter((one) => one.status !== "published" || one.phase === "judging"));
+  };
 }
+
+let lookedAt = 0;
+let looks = 0;
+/** Have all lists read anew, soon: others may have changed them. */
+export function look() {
+  clearTimeout(looks);
+  looks = setTimeout(() => {
+    if (studio.state.state !== "ready") return; // `load` reads them once the server is back
+    lookedAt = Date.now();
+    studio.set({ looked: studio.state.looked + 1 });
+    refresh().catch(() => {});
+  }, lookedAt + LOOK_MS - Date.now());
+}
+
+addEventListener("focus", look);
+document.addEventListener("visibilitychange", () => document.hidden || look());
+
+whenAway((refusal) => {
+  if (studio.state.state !== "ready") return;
+  studio.set({ state: "away", refusal });
+  load();
+});
+
+// A view that asks for nothing would not notice that the server is away.
+setInterval(() => {
+  if (!document.hidden && studio.state.state === "ready") request("GET", "livez").catch(() => {});
+}, PULSE_MS);
 
 whenRefused((refusal) => leave("key", key.get() ? refusal : null));
 

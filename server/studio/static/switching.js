@@ -1,21 +1,15 @@
 // Switching: what aliases stand for, and the sets that are being judged for policies.
-import { api, get, key, put, remove } from "./api.js";
+import { api, get, put, remove } from "./api.js";
+import { keep } from "./kept.js";
 import { keyStore } from "./store.js";
 import { jobs } from "./stream.js";
 import { refresh, studio } from "./studio.js";
 import { texts } from "./texts.js";
 
-const KEPT = "palimpsest.switching"; // in the tab, so that a wait outlives a reload
-
 /** Policy → the set that is judged for it, and what it stood for then; what became of the last. */
 export const switching = keyStore({ waiting: {}, said: [] });
 
-const kept = JSON.parse(sessionStorage.getItem(KEPT) ?? "null");
-// What one key asked for is not done with another.
-if (kept?.key === key.get()) switching.set({ waiting: kept.waiting });
-switching.subscribe(({ waiting }) =>
-  sessionStorage.setItem(KEPT, JSON.stringify({ key: key.get(), waiting })),
-);
+keep(switching, "palimpsest.switching", ({ waiting }) => ({ waiting }));
 
 /** Point an alias to an encoder at once, whatever set it waits for. */
 export async function point(name, encoder) {

@@ -1,4 +1,7 @@
 // All English texts of the page.
+const nameRule =
+  "A name has 1 to 63 small letters, digits, dots, dashes and underscores, begins with a letter or digit, and is not “base”.";
+
 export const texts = {
   name: "Palimpsest", justNow: "just now",
   range: (low, high) => `${low} to ${high}`,
@@ -16,8 +19,26 @@ export const texts = {
     anotherKey: "Another key is in use now.",
     unreachable: "The server cannot be reached.",
     status: (status) => `The server answered with the status ${status}.`,
-    field: (param) => `The field at fault: ${param}`,
     close: "Close",
+  },
+  // What a person can do at the page where the API's own text speaks to programs and operators: by an
+  // error's code, or by its code and field ("" for none).
+  told: {
+    prompt_too_long: "It is longer than the model reads: shorten it.",
+    invalid_value: { id: nameRule, name: nameRule },
+    gate_unreachable:
+      "So few clips cannot show this with certainty: allow more clips, or choose “A look”, which decides by the count.",
+    ways_disabled:
+      "This server does not look for other names; its operator has turned that off. Type in those that you know.",
+    encoder_not_ready: "It is still being made: try again once it is published.",
+    encoder_in_use:
+      "A set lists it, or may list it, that was not named when this was opened. It is deleted all the same if you go on: then that set cannot be used any more.",
+    member_unusable: {
+      "": "A member was deleted or replaced meanwhile. Put the set together once more, from encoders that are published.",
+    },
+    body_too_large: "It is more than the server reads at once: choose fewer or smaller files.",
+    request_timeout: "It took too long to arrive: try again, or choose smaller files.",
+    server_busy: "The server has too much of this to do just now: try again in a moment.",
   },
   base: "base", baseMade: "the model as it came",
   set: (count) => `set of ${count}`,
@@ -96,6 +117,15 @@ export const texts = {
     start: "Make it forget", needAdmin: "Making encoders takes an admin’s key.",
     noJudge: "This server has no judge for its model, so it cannot make encoders.",
   },
+  pictures: {
+    fault: (names, why) => `Left out: ${names}. ${why}`,
+    foreign: "The server reads PNG, JPEG and WebP.",
+    broken: "It cannot be read: it is damaged.",
+    large: (most) => `A file has ${most} at most.`,
+    fine: (most) => `A picture has ${most} pixels at most.`,
+    many: (most) => `At most ${most} are taken.`,
+    heavy: (most) => `All together have ${most} at most.`,
+  },
   making: {
     title: (names) => `Forgetting ${names}`,
     pictures: "what the pictures show",
@@ -167,6 +197,10 @@ export const texts = {
     delete: "Delete",
     deleteWhy: "Videos that were accepted with it and are not made yet will fail.",
     deleteSet: (names) => `It is a member of ${names}, which cannot be used any more without it.`,
+    deletePolicies: (names, count) =>
+      count === 1
+        ? `The policy ${names} uses it: requests that name the policy are refused from then on.`
+        : `The policies ${names} use it: requests that name them are refused from then on.`,
     deleteType: (name) => `Type ${name} to delete it`,
     deleteNow: "Delete for good",
     composeTitle: (names) => `A set of ${names}`,

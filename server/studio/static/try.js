@@ -1,6 +1,7 @@
 // Try: the same prompt and seed, by the base and by encoders, side by side.
-import { api, post, remove } from "./api.js";
+import { api, get, post, remove } from "./api.js";
 import { CopyAs } from "./copy-as.js";
+import { keep } from "./kept.js";
 import { nameOf, randomSeed } from "./models.js";
 import { Player } from "./player.js";
 import { keyStore, useStore } from "./store.js";
@@ -8,16 +9,17 @@ import { drop, follow, jobs } from "./stream.js";
 import { studio, taken } from "./studio.js";
 import { texts } from "./texts.js";
 import { TryForm } from "./try-form.js";
-import { Notice } from "./ui.js";
+import { Notice, standing } from "./ui.js";
 import { html, useEffect, useRef } from "./view.js";
 
 const MOST = 4;
 
 /** What was asked for last; it stays while other views are shown. */
 const attempt = keyStore({ form: null, clips: [], error: null });
+keep(attempt, "palimpsest.try", ({ form, clips }) => ({ form, clips: clips.filter(({ id }) => id) }));
 
 export function TryView() {
-  const { abilities, models, encoders } = useStore(studio);
+  const { abilities, models, encoders, looked, state } = useStore(studio);
   const { form, clips, error } = useStore(attempt);
   const byId = useStore(jobs, ({ byId }) => byId);
   useEffect(() => {
@@ -28,8 +30,13 @@ export function TryView() {
     const prompt = telling ? { prompt: telling } : {};
     attempt.set({ form: { ...begin(abilities, models, encoders), ...form, ...prompt, ...handed } });
   }, []);
+  useEffect(() => {
+    const unknown = clips.filter(({ id }) => id && !byId[id]);
+    for (const { id } of unknown) get(api`v1/videos/${id}`).then(follow, () => {}); // it may be gone
+  }, [looked]);
   const results = useRef(null);
   if (!form) return null;
+  const shown = clips.filter(({ id, error: refused }) => refused || byId[id]);
   const names = models.map((one) => nameOf(one));
   const chosen = form.chosen.filter((name) => names.includes(name)).slice(0, MOST);
   const requests = chosen.map((name) => requestOf({ ...form, name }, abilities));
@@ -64,14 +71,14 @@ export function TryView() {
       abilities=${abilities}
       models=${models}
       error=${error}
-      onChange=${(changes) => attempt.set({ form: { ...attempt.state.form, ...changes } })}
+      onChange=${change}
       onMake=${make}
     />
-    ${!models.length && html`<${Notice} kind="calm">${texts.try.none}<//>`}
+    ${state === "ready" && !models.length && html`<${Notice} kind="calm">${texts.try.none}<//>`}
     <div class="results" ref=${results}>
-      ${clips.length > 0 &&
+      ${shown.length > 0 &&
       html`<${Player}
-        clips=${clips.map((clip) => ({
+        clips=${shown.map((clip) => ({
           ...clip,
           video: byId[clip.id] ?? null,
           note: clip.name === texts.base ? texts.baseMade : null,
@@ -82,6 +89,15 @@ export function TryView() {
     <${CopyAs} requests=${requests} />
   </section>`;
 }
+
+function change(changes) {
+  const { form, error } = attempt.state;
+  const after = { ...form, ...changes };
+  attempt.set({ form: after, error: standing(error, fieldsOf(form), fieldsOf(after)) });
+}
+
+/** Return the values of a form by the names that its requests and their errors have for them. */
+const fieldsOf = ({ more, chosen, ...rest }) => ({ ...more, ...rest, model: chosen });
 
 const isOpen = (job) => job && ["queued", "in_progress"].includes(job.status);
 

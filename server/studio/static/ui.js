@@ -14,7 +14,6 @@ export function Notice({ error, kind = "bad", children, onClose }) {
   return html`<div class=${classes("notice", kind)} role=${kind === "bad" ? "alert" : "status"}>
     <div>
       ${error ? error.message : children}
-      ${error?.param && html`<span class="note">${texts.errors.field(error.param)}</span>`}
     </div>
     ${onClose &&
     html`<button class="plain" aria-label=${texts.errors.close} onClick=${onClose}>×</button>`}
@@ -49,12 +48,23 @@ export function Field({ label, help, error, wide, options, area, value, onInput,
 export const NameField = (props) =>
   html`<${Field} autocomplete="off" autocapitalize="none" spellcheck="false" ...${props} />`;
 
-/** A button that is busy while the promise of its action is pending, and shows its error. */
-export function Action({ run, children, kind, disabled, label }) {
+/** Return an error; null if what it finds fault with has another value in the form by now. */
+export function standing(error, before, after) {
+  const name = error?.param?.split(".")[0];
+  return before[name] === after[name] ? error : null;
+}
+
+/**
+ * A button that is busy while the promise of its action is pending, and shows its error.
+ *
+ * The error goes once `about`, the text that the action sends, is another.
+ */
+export function Action({ run, children, kind, disabled, label, about }) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState(null);
   const alive = useRef(true);
   useEffect(() => () => (alive.current = false), []);
+  useEffect(() => setError(null), [about]);
   const click = async () => {
     setBusy(true);
     setError(null);
@@ -113,11 +123,11 @@ export function Dialog({ title, onClose, children, wide }) {
   </dialog>`;
 }
 
-/** A dialog that does something final once its word is typed. */
+/** A dialog that does something final once its word is typed; `why` is one paragraph, or several. */
 export function Confirm({ title, why, ask, word, action, run, onClose }) {
   const [typed, setTyped] = useState("");
   return html`<${Dialog} title=${title} onClose=${onClose}>
-    <p>${why}</p>
+    ${[why].flat().map((text) => text && html`<p>${text}</p>`)}
     <${NameField} label=${ask} value=${typed} onInput=${(text) => setTyped(text.trim())} />
     <${Action} kind="danger" disabled=${typed !== word} run=${() => run().then(onClose)}>
       ${action}
