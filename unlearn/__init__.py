@@ -9,7 +9,8 @@
     run.encoder
 
 `merge` makes one plain encoder of several. Everything else is imported from its own module.
-Importing this package imports neither NumPy nor torch: `UnlearnTask`, `unlearn` and `merge` do.
+Importing this package imports none of its modules. `UnlearnTask` needs NumPy, `unlearn` and `merge`
+need torch.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from unlearn.settings import UnlearnSettings
-
 if TYPE_CHECKING:
     from unlearn.methods.merge import merge
     from unlearn.methods.optimise import unlearn
+    from unlearn.settings import UnlearnSettings
     from unlearn.task import UnlearnTask
 
 _MODULES = {
+    "UnlearnSettings": "unlearn.settings",
     "UnlearnTask": "unlearn.task",
     "merge": "unlearn.methods.merge",
     "unlearn": "unlearn.methods.optimise",
