@@ -15,6 +15,9 @@ from tests.studio.help import PATIENCE_MS, choose, look_again, opened, violation
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
+FEW = {"tier": "quick", "max_probes": 2}
+"""A gate that is decided within seconds."""
+
 
 def with_fields(page: Page, **fields: Any) -> None:
     """Add fields to requests for encoders that the page does not offer."""
@@ -108,7 +111,7 @@ def test_a_policy_is_switched_once_its_set_has_passed_and_never_to_one_that_fail
     server.client.put("/v1/aliases/terrace", json={"encoder": "no-pogo"}).raise_for_status()
     with opened(browser, server.url, "policies") as page:
         terrace = page.locator('[data-policy="terrace"]')
-        with_fields(page, gate={"tier": "quick", "max_probes": 2})
+        with_fields(page, gate=FEW)
         ask(no_star=True)
         expect(terrace.get_by_role("status")).to_contain_text("judged as terrace-1")
         assert target() == "no-pogo"
@@ -140,6 +143,7 @@ def test_a_composed_set_is_judged_and_compared_with_the_base(
     browser: Browser, server: Server
 ) -> None:
     with opened(browser, server.url, "encoders") as page:
+        with_fields(page, gate=FEW)
         for name in ("no-pogo", "no-star"):
             page.get_by_role("checkbox", name=f"Select {name}").check()
         page.get_by_role("button", name="Compose 2").click()
