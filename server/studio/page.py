@@ -7,17 +7,14 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 
+from jinja2 import Environment, PackageLoader, Template
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import Scope
 
 from server.auth.sub_path import base_url_of, prefix_of
 from server.studio.files import MEDIA_TYPES, studio_files
-
-if TYPE_CHECKING:
-    from jinja2 import Template
 
 FILES_PATH = "/studio/"
 """Path of the files: `/studio/<version>/<file>`."""
@@ -90,8 +87,6 @@ def file(connection: HTTPConnection, version: str, name: str) -> Response | None
 
 @lru_cache
 def _template() -> Template:
-    from jinja2 import Environment, PackageLoader  # a server answers probes before it needs it
-
     loader = PackageLoader("server.studio")
     return Environment(loader=loader, autoescape=True, keep_trailing_newline=True).get_template(
         "studio.html"
